@@ -1,0 +1,1 @@
+"""Other ways to choose programs, each a `Policy`; one method a file."""

@@ -1,0 +1,210 @@
+"""What commands show while they work, and how they end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from skiploop.search.trials import Trial
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from skiploop.evaluation.report import Report
+    from skiploop.evaluation.tables import Table
+    from skiploop.predictor.checkpoint import Metrics
+
+MIN_WIDTH = 112
+"""Columns of a printed table where the terminal is narrower or there is none."""
+
+
+def prepare(n_threads: int) -> None:
+    """Get ready to run a model: threads, and one voice on stderr.
+
+    Args:
+        n_threads: Processor threads of torch. Next to another busy process, two of them are
+            many times slower than one.
+    """
+    import torch
+    from transformers.utils import logging as transformers_logging
+
+    torch.set_num_threads(n_threads)
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    show_log()
+
+
+def show_log() -> None:
+    """Send what the library says about its work to stderr."""
+    logger = logging.getLogger("skiploop")
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("skiploop: %(message)s"))
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+
+
+def print_json(figures: Mapping[str, object]) -> None:
+    """Print one JSON object as the last line on stdout."""
+    print(json.dumps(figures), flush=True)
+
+
+def say(text: str) -> None:
+    """Print one line about the work in progress on stderr."""
+    print(f"skiploop: {text}", file=sys.stderr, flush=True)
+
+
+def print_table(table: Table) -> None:
+    """Print a table of words on stdout, with its title and note."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    shown = RichTable(title=Text(table.title), caption=Text(table.note), box=box.SIMPLE)
+    for i, name in enumerate(table.header):
+        justify: Literal["left", "right"] = "right" if i else "left"
+        shown.add_column(Text(name), justify=justify, overflow="fold", no_wrap=not i)
+    for row in table.rows:
+        shown.add_row(*map(Text, row))
+    Console(width=max(MIN_WIDTH, shutil.get_terminal_size().columns)).print(shown)
+
+
+def print_report(report: Report, folder: Path) -> None:
+    """Print the main table of an evaluation, what follows from it, and where the report is."""
+    from skiploop.evaluation.reading import conclusions
+    from skiploop.evaluation.tables import policies_table
+
+    print_table(policies_table(report.policies, report.timing).transposed())
+    print("\n".join(conclusions(report)))
+    print(f"report: {folder / 'report.html'}")
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory that this process has held so far."""
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+class TrialProgress:
+    """Counts finished trials and shows them on stderr if that is a terminal.
+
+    Args:
+        bar: Shows the counts; None shows nothing.
+        name: What is being done.
+        total: Trials expected, if known.
+    """
+
+    def __init__(self, bar: Progress | None, name: str, total: int | None = None) -> None:
+        self.n_trials = 0
+        self.total = total
+        self._base: dict[str, bool | None] = {}
+        self._right: set[str] = set()
+        self._bar = bar
+        self._task = bar.add_task(name, total=total, facts="") if bar else None
+
+    def __call__(self, trials: Sequence[Trial]) -> None:
+        """Count finished trials."""
+        self.n_trials += len(trials)
+        for trial in trials:
+            if trial.program == "identity":
+                self._base[trial.example_id] = trial.correct
+            if trial.correct:
+                self._right.add(trial.example_id)
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, completed=self.n_trials, facts=self.facts())
+
+    def summary(self) -> str:
+        """Return what is done, in one line."""
+        of = f" of {self.total}" if self.total else ""
+        return f"{self.n_trials}{of} trials ({self.facts()})"
+
+    def facts(self) -> str:
+        """Return what was found so far, in one line."""
+        n_right = sum(correct is True for correct in self._base.values())
+        fixed = sum(self._base[i] is False for i in self._right if i in self._base)
+        return f"base {n_right} of {len(self._base)} right, {fixed} more found a program"
+
+
+class EpochProgress:
+    """Counts finished epochs and shows them on stderr if that is a terminal.
+
+    Args:
+        bar: Shows the count; None shows nothing.
+        total: Epochs to run.
+    """
+
+    def __init__(self, bar: Progress | None, total: int) -> None:
+        self._last: Metrics | None = None
+        self._total = total
+        self._bar = bar
+        self._task = bar.add_task("train", total=total, facts="") if bar else None
+
+    def __call__(self, metrics: Metrics) -> None:
+        """Note a finished epoch."""
+        self._last = metrics
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, completed=metrics["epoch"], facts=self.summary())
+
+    def summary(self) -> str:
+        """Return what is done, in one line."""
+        if self._last is None:
+            return f"0 of {self._total} epochs"
+        loss = self._last["train_loss"]
+        return f"{self._last['epoch']} of {self._total} epochs, training loss {loss:.3f}"
+
+
+@contextmanager
+def resumable(stages: Sequence[TrialProgress | EpochProgress], folder: Path) -> Iterator[None]:
+    """On Ctrl-C, say what was done, that nothing is lost, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        command = shlex.join(["skiploop", *sys.argv[1:]])
+        done = "; ".join(stage.summary() for stage in stages)
+        say(f"interrupted after {done}; {folder} holds it, go on with: {command}")
+        raise
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress | None]:
+    """Open a progress bar on stderr, or nothing where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed or 0:.1f}/s")
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Speed(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[facts]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield progress

@@ -1,0 +1,65 @@
+"""`skiploop evaluate`: judge policies on held-out questions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from skiploop.cli.options import (
+    ConfigFile,
+    Device,
+    Folder,
+    Json,
+    Overrides,
+    Seed,
+    Threads,
+    read_settings,
+)
+
+
+def evaluate(
+    out: Folder,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(help="identity, polar, static, random; several with commas. [all]"),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Held-out questions at most. [200]", min=1)
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Part of the task. [test]")] = None,
+    k: Annotated[int | None, typer.Option(help="Programs for the oracle. [5]", min=1)] = None,
+    device: Device = "cpu",
+    threads: Threads = 1,
+    seed: Seed = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Compare policies with the plain model on held-out questions, and write the report.
+
+    Example: skiploop evaluate --run RUN --policy polar,static --limit 200
+    """
+    names = [name.strip() for given in policy or () for name in given.split(",") if name.strip()]
+    flags: dict[str, dict[str, object]] = {
+        "evaluate": {"policies": names or None, "limit": limit, "split": split, "k": k},
+        "run": {"seed": seed},
+    }
+    sections = read_settings(("evaluate", "run"), config, overrides, flags)
+
+    from skiploop import pipeline
+    from skiploop.cli import console
+    from skiploop.config import from_dict
+    from skiploop.run import Run
+
+    console.prepare(threads)
+    evaluate_config = from_dict(pipeline.EvaluateConfig, sections["evaluate"], "evaluate")
+    run = Run.open(out, device=device)
+    run.check(sections["run"])
+    with console.progress_bar() as bar:
+        progress = console.TrialProgress(bar, "evaluate")
+        with console.resumable([progress], out):
+            report = pipeline.evaluate(run, evaluate_config, progress)
+    console.print_report(report, out)
+    if as_json:
+        console.print_json({"run": str(out), **report.to_dict()})

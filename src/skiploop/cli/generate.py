@@ -1,0 +1,54 @@
+"""`skiploop generate`: run one program on one prompt."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from skiploop.cli.options import Device, Dtype, Json, Model, Threads
+from skiploop.packaged import DEFAULT_MODEL
+from skiploop.program import Program
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help="Text to continue.")],
+    program: Annotated[
+        list[str] | None, typer.Option(help="Text form of a program; may be given often.")
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option(help="Tokens to add at most.", min=1)] = 32,
+    stop: Annotated[list[str] | None, typer.Option(help="Text that ends the answer.")] = None,
+    model: Model = None,
+    dtype: Dtype = None,
+    device: Device = "cpu",
+    threads: Threads = 1,
+    as_json: Json = False,
+) -> None:
+    """Continue a prompt greedily under one or several programs, in one batch.
+
+    Example: skiploop generate "2 + 3 =" --program identity --program "14:15x2"
+    """
+    from skiploop.cli.console import prepare, print_json
+    from skiploop.loading import load
+
+    prepare(threads)
+    stack = load(model or DEFAULT_MODEL, dtype=dtype or "float32", device=device)
+    programs = [Program.parse(text, stack.n_layers) for text in program or ["identity"]]
+    completions = stack.generate(
+        [prompt] * len(programs), programs, max_new_tokens=max_new_tokens, stop=stop or ()
+    )
+    for completion in completions:
+        label = f"[{completion.program}] " if len(programs) > 1 else ""
+        print(f"{label}{completion.text}")
+    if as_json:
+        rows = [
+            {
+                "program": str(c.program),
+                "text": c.text,
+                "n_tokens": len(c.token_ids),
+                "logprob": None if c.stopped_by == "nan" else c.logprob,
+                "stopped_by": c.stopped_by,
+            }
+            for c in completions
+        ]
+        print_json({"model": stack.name, "completions": rows})

@@ -1,0 +1,78 @@
+"""The `skiploop` command: its sub-commands, and how errors reach the user.
+
+Exit codes: 0 done, 1 a bug, 2 the user's input or machine, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import typer
+
+from skiploop.cli import demo, evaluate, generate, models, search, show, tasks, train
+from skiploop.errors import SkiploopError, one_line
+
+app = typer.Typer(
+    name="skiploop",
+    help="Let a frozen LLM skip some of its layers and run others twice, per prompt.\n\n"
+    "Example: skiploop demo --quick\n\n"
+    "Add --debug anywhere to see the traceback of an error.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("demo")(demo.demo)
+app.command("search")(search.search)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("generate")(generate.generate)
+app.command("show")(show.show)
+app.command("tasks")(tasks.tasks)
+app.add_typer(models.app, name="models")
+
+
+def run() -> None:
+    """Run the command line of this process and exit."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    sys.exit(main(arguments, debug="--debug" in sys.argv[1:]))
+
+
+def main(arguments: list[str], *, debug: bool = False) -> int:
+    """Run one command.
+
+    Args:
+        arguments: As on the command line, without the program's name.
+        debug: Show the traceback of an error.
+
+    Returns:
+        The exit code.
+    """
+    arguments = arguments or ["--help"]
+    try:
+        return int(app(arguments, prog_name="skiploop", standalone_mode=False) or 0)
+    except typer.Exit as stop:
+        return stop.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # noqa: BLE001 - the boundary of the process
+        if debug:
+            traceback.print_exc()
+        message, code = _explain(error)
+        print(f"skiploop: {message}", file=sys.stderr)
+        return code
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """Return one line about an error, and the exit code."""
+    if isinstance(error, SkiploopError):
+        return one_line(error), 2
+    # The parser's own errors share no public base class in all versions of typer, but this method.
+    format_message = getattr(error, "format_message", None)
+    if format_message:
+        return f"{' '.join(format_message().split())} (see 'skiploop --help')", 2
+    if isinstance(error, OSError):
+        return f"{one_line(error)}; check the path, its rights and the free disk space", 2
+    name = type(error).__name__
+    return f"bug: {name}: {one_line(error)} (add --debug for the traceback)", 1

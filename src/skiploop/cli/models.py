@@ -1,0 +1,76 @@
+"""`skiploop models`: what is in the cache, and fetching a model into it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from skiploop.cli.console import print_json, show_log
+from skiploop.cli.options import Json
+
+if TYPE_CHECKING:
+    from skiploop.weights import CachedModel
+
+app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True)
+def models(ctx: typer.Context, as_json: Json = False) -> None:
+    """List the models of skiploop's cache with size and licence.
+
+    Example: skiploop models
+
+    Models of the Hugging Face hub stay in that hub's own cache: hf cache ls
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    from skiploop.weights import cache_dir, cached_models
+
+    found = cached_models()
+    if as_json:
+        print_json({"cache": str(cache_dir()), "models": [_plain(model) for model in found]})
+    else:
+        _print_table(found)
+
+
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="smollm2-135m, a hub id, or a .gguf file.")],
+    as_json: Json = False,
+) -> None:
+    """Fetch a model, convert it if need be, and print its folder.
+
+    Example: skiploop models pull smollm2-135m
+    """
+    from skiploop.weights import resolve
+
+    show_log()
+    folder = resolve(name)
+    if as_json:
+        print_json({"name": name, "folder": str(folder)})
+    else:
+        print(folder)
+
+
+def _plain(model: CachedModel) -> dict[str, object]:
+    return {
+        "name": model.name,
+        "source": model.source,
+        "sha256": model.sha256,
+        "licence": model.licence,
+        "n_bytes": model.n_bytes,
+        "folder": None if model.folder is None else str(model.folder),
+    }
+
+
+def _print_table(found: list[CachedModel]) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    folder = Column("folder", overflow="fold")
+    table = Table("name", "size", "licence", folder, box=None, pad_edge=False)
+    for model in found:
+        size = f"{model.n_bytes / 1e6:.0f} MB"
+        table.add_row(model.name, size, model.licence, str(model.folder or "not fetched yet"))
+    Console().print(table)

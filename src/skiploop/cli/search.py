@@ -1,0 +1,92 @@
+"""`skiploop search`: find programs for the questions of a task."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from skiploop.cli.options import (
+    ConfigFile,
+    Device,
+    Dtype,
+    Folder,
+    Json,
+    Level,
+    Model,
+    Overrides,
+    Seed,
+    TaskName,
+    TaskOptions,
+    Threads,
+    read_settings,
+    task_options,
+)
+
+
+def search(
+    out: Folder,
+    task: TaskName = None,
+    level: Level = None,
+    option: TaskOptions = None,
+    limit: Annotated[int | None, typer.Option(help="Questions to search. [100]", min=1)] = None,
+    budget: Annotated[int | None, typer.Option(help="Programs a question. [200]", min=1)] = None,
+    split: Annotated[str | None, typer.Option(help="Part of the task. [train]")] = None,
+    model: Model = None,
+    dtype: Dtype = None,
+    device: Device = "cpu",
+    threads: Threads = 1,
+    seed: Seed = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Search, for each question, the programs under which the model answers it right.
+
+    Ends with what was found, next to as many random programs. Started again on the same folder,
+    it goes on where it stopped.
+
+    Example: skiploop search --task arithmetic --level 2 --limit 100 --budget 100 --out RUN
+    """
+    flags: dict[str, dict[str, object]] = {
+        "run": {
+            "model": model,
+            "dtype": dtype,
+            "task": task,
+            "options": task_options(level, option),
+            "seed": seed,
+        },
+        "search": {"limit": limit, "budget": budget, "split": split},
+    }
+    sections = read_settings(("run", "search"), config, overrides, flags)
+
+    from skiploop import pipeline
+    from skiploop.cli import console
+    from skiploop.config import from_dict
+    from skiploop.evaluation.tables import search_words
+    from skiploop.run import Run, RunConfig
+    from skiploop.search.campaign import SearchConfig
+
+    console.prepare(threads)
+    search_config = from_dict(SearchConfig, sections["search"], "search")
+    run = Run.create(out, from_dict(RunConfig, sections["run"], "run"), device=device)
+    started = time.perf_counter()
+    with console.progress_bar() as bar:
+        progress = console.TrialProgress(bar, "search", search_config.n_trials)
+        with console.resumable([progress], out):
+            table = pipeline.search(run, search_config, progress)
+    console.print_table(search_words(table))
+    if as_json:
+        seconds = time.perf_counter() - started
+        console.print_json(
+            {
+                "run": str(out),
+                "search_table": table.to_dict(),
+                "provenance": run.provenance("search"),
+                "timing": {
+                    "seconds": seconds,
+                    "peak_memory_bytes": console.peak_memory_bytes(),
+                },
+            }
+        )

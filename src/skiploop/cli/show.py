@@ -1,0 +1,39 @@
+"""`skiploop show`: draw a program."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from skiploop.cli.console import print_json
+from skiploop.cli.options import Json
+from skiploop.program import Program
+
+
+def show(
+    program: Annotated[str, typer.Argument(help="Text form, such as '3:5x0 6:8x2'.")],
+    layers: Annotated[int, typer.Option(help="Layers of the model.", min=1)] = 30,
+    as_json: Json = False,
+) -> None:
+    """Draw a program: which layers are skipped, which run again, in which order.
+
+    Example: skiploop show "3:5x0 6:8x2" --layers 10
+    """
+    parsed = Program.parse(program, n_layers=layers)
+    print(draw(parsed))
+    if as_json:
+        facts = {"n_slots": parsed.n_slots, "kind": parsed.kind, "path": parsed.path}
+        print_json({**parsed.to_json(), **facts})
+
+
+def draw(program: Program) -> str:
+    """Return the program as text: one line a segment, a mark for every pass over a layer."""
+    width = len(str(program.n_layers - 1))
+    words = {0: "skip", 1: ""}
+    lines = [f"{program}: {program.n_slots} layer passes instead of {program.n_layers}"]
+    for segment in program.segments(max_block=program.n_layers):
+        layers = " ".join(f"{layer:>{width}}" for layer in range(segment.start, segment.stop))
+        word = words.get(segment.runs, f"x{segment.runs}")
+        lines.append(f"  {word:>4}  {'(' + layers + ')' if not segment.runs else layers}".rstrip())
+    return "\n".join(lines)

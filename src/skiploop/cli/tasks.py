@@ -1,0 +1,41 @@
+"""`skiploop tasks`: what can be asked."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from skiploop.cli.console import print_json
+from skiploop.cli.options import Json, Level, TaskOptions, task_options
+from skiploop.config import apply_overrides
+from skiploop.tasks import get_task, task_names
+
+
+def tasks(
+    name: Annotated[str | None, typer.Argument(help="Show questions of this task.")] = None,
+    level: Level = None,
+    option: TaskOptions = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
+    limit: Annotated[int, typer.Option(help="Questions to show.", min=1)] = 3,
+    as_json: Json = False,
+) -> None:
+    """List the tasks, or show some prompts and gold answers of one.
+
+    Example: skiploop tasks arithmetic --level 2
+    """
+    if name is None:
+        names = task_names()
+        print("\n".join(names))
+        if as_json:
+            print_json({"tasks": list(names)})
+        return
+    task = get_task(name, **apply_overrides({}, task_options(level, option) or ()))
+    shown = [
+        {"id": e.id, "prompt": task.prompt(e), "choices": list(e.choices), "gold": e.gold}
+        for e in task.examples(split, limit)
+    ]
+    for example in shown:
+        print(f"--- {example['id']}\n{example['prompt']}[{example['gold']}]")
+    if as_json:
+        print_json({"task": task.name, "version": task.version, "examples": shown})

@@ -1,0 +1,78 @@
+"""`skiploop train`: fit the predictor to the programs that a search found."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from skiploop.cli.options import (
+    ConfigFile,
+    Device,
+    Folder,
+    Json,
+    Overrides,
+    Seed,
+    Threads,
+    read_settings,
+)
+
+
+def train(
+    out: Folder,
+    epochs: Annotated[int | None, typer.Option(help="Passes over all targets. [10]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Highest rate. [5e-4]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Targets a step. [128]")] = None,
+    text_encoder: Annotated[
+        str | None,
+        typer.Option(help="Folder or hub id of an encoder. [the model's own first layers]"),
+    ] = None,
+    layer: Annotated[int | None, typer.Option(help="How many first layers. [a quarter]")] = None,
+    device: Device = "cpu",
+    threads: Threads = 1,
+    seed: Seed = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Train the predictor of a run, the network that chooses a program for a prompt.
+
+    Example: skiploop train --run RUN
+    """
+    flags: dict[str, dict[str, object]] = {
+        "train": {
+            "epochs": epochs,
+            "learning_rate": learning_rate,
+            "batch_size": batch_size,
+            "text_encoder": text_encoder,
+            "layer": layer,
+            "seed": seed,
+        }
+    }
+    sections = read_settings(("train",), config, overrides, flags)
+
+    from skiploop import pipeline
+    from skiploop.cli import console
+    from skiploop.config import from_dict, to_dict
+    from skiploop.predictor.training import TrainConfig
+    from skiploop.run import Run
+
+    console.prepare(threads)
+    train_config = from_dict(TrainConfig, sections["train"], "train")
+    run = Run.open(out, device=device)
+    started = time.perf_counter()
+    with console.progress_bar() as bar:
+        progress = console.EpochProgress(bar, train_config.epochs)
+        with console.resumable([progress], out):
+            policy = pipeline.train(run, train_config, progress)
+    print(f"trained on {policy.origin.training.n_targets} programs: {out}/predictor")
+    if as_json:
+        console.print_json(
+            {
+                "run": str(out),
+                "train": to_dict(policy.origin),
+                "provenance": run.provenance("train"),
+                "timing": {"seconds": time.perf_counter() - started},
+            }
+        )

@@ -1,0 +1,30 @@
+"""What a model wrote for one prompt under one program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from skiploop.program import Program
+
+
+@dataclass(frozen=True)
+class Completion:
+    """The answer of one row.
+
+    Attributes:
+        text: Decoded new tokens, without the stop string and what follows it.
+        token_ids: New tokens in the order generated, the one that ended the row included.
+        logprob: Sum of the log-probabilities of `token_ids`, natural logarithm; not a number where
+            `stopped_by` is `nan`.
+        program: What the row ran.
+        stopped_by: `stop` (a stop string), `eos` (an end token), `length` (the token limit) or
+            `choice` (picked by log-likelihood, nothing was generated) or `nan` (the logits were
+            not numbers: the text is what was written before and must not be graded).
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    logprob: float
+    program: Program
+    stopped_by: Literal["stop", "eos", "length", "choice", "nan"]

@@ -1,0 +1,1 @@
+"""Judging policies: accuracy with intervals, paired tests, cost, reports."""

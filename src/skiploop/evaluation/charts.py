@@ -1,0 +1,127 @@
+"""Two pictures as SVG text: shares with their intervals, and layers skipped and repeated.
+
+Colours come from classes that the page's style sheet defines, so both follow light and dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from skiploop.evaluation.stats import Share
+
+_LABEL_WIDTH = 250
+_PLOT_WIDTH = 330
+_ROW_HEIGHT = 26
+_N_LABEL_CHARS = 36
+
+_BAR_STEP = 14
+_BAR_WIDTH = 10
+_HALF_HEIGHT = 64
+_LEFT = 44
+
+
+@dataclass(frozen=True)
+class IntervalRow:
+    """One line of an interval chart.
+
+    Attributes:
+        label: Text on the left.
+        share: The dot and its interval.
+        reference: A second share, drawn as a hollow diamond.
+    """
+
+    label: str
+    share: Share
+    reference: Share | None = None
+
+
+def interval_chart(rows: Sequence[IntervalRow], title: str) -> str:
+    """Return an SVG with one share a line, on an axis from 0 to 100 %."""
+    height = _ROW_HEIGHT * len(rows)
+    parts = []
+    for quarter in range(5):
+        x = _x(quarter / 4)
+        parts.append(f'<line class="grid" x1="{x}" y1="0" x2="{x}" y2="{height}"/>')
+        parts.append(f'<text class="mid" x="{x}" y="{height + 16}">{25 * quarter} %</text>')
+    for index, row in enumerate(rows):
+        parts += _interval_row(row, _ROW_HEIGHT * index + _ROW_HEIGHT // 2)
+    return _svg(parts, _LABEL_WIDTH + _PLOT_WIDTH + 70, height + 24, title)
+
+
+def layer_chart(
+    n_repeated: Sequence[int], n_skipped: Sequence[int], n_examples: int, title: str
+) -> str:
+    """Return an SVG with one column a layer: repeated upwards, skipped downwards.
+
+    Args:
+        n_repeated: By layer, questions whose program runs it more than once.
+        n_skipped: By layer, questions whose program skips it.
+        n_examples: Questions in all.
+        title: Read by screen readers.
+    """
+    largest = max(*n_repeated, *n_skipped, 1)
+    width = _LEFT + _BAR_STEP * len(n_skipped) + 8
+    axis = _HALF_HEIGHT + 12
+    parts = [f'<line class="axis" x1="{_LEFT}" y1="{axis}" x2="{width}" y2="{axis}"/>']
+    top = f"{100 * largest / n_examples:.0f} %"
+    for y in (axis - _HALF_HEIGHT, axis + _HALF_HEIGHT):
+        parts.append(f'<line class="grid" x1="{_LEFT}" y1="{y}" x2="{width}" y2="{y}"/>')
+        parts.append(f'<text class="end" x="{_LEFT - 6}" y="{y + 4}">{top}</text>')
+    for layer, (repeated, skipped) in enumerate(zip(n_repeated, n_skipped, strict=True)):
+        x = _LEFT + _BAR_STEP * layer + (_BAR_STEP - _BAR_WIDTH) // 2
+        up = round(_HALF_HEIGHT * repeated / largest, 1)
+        down = round(_HALF_HEIGHT * skipped / largest, 1)
+        looped_by = f"layer {layer}: repeated for {repeated} questions"
+        skipped_by = f"layer {layer}: skipped for {skipped} questions"
+        parts.append(_bar("loop", x, axis - up, up, looped_by))
+        parts.append(_bar("skip", x, axis, down, skipped_by))
+        if layer % 5 == 0:
+            middle = x + _BAR_WIDTH // 2
+            parts.append(
+                f'<text class="mid" x="{middle}" y="{axis + _HALF_HEIGHT + 18}">{layer}</text>'
+            )
+    return _svg(parts, width, axis + _HALF_HEIGHT + 26, title)
+
+
+def _interval_row(row: IntervalRow, y: int) -> list[str]:
+    label = row.label
+    if len(label) > _N_LABEL_CHARS:
+        label = label[: _N_LABEL_CHARS - 1] + "…"
+    parts = [f'<text x="0" y="{y + 4}">{escape(label)}</text>']
+    value, interval = row.share.value, row.share.interval
+    if value is not None and interval is not None:
+        low, high = map(_x, interval)
+        parts += [
+            f'<line class="range" x1="{low}" y1="{y}" x2="{high}" y2="{y}"/>',
+            f'<circle class="dot" cx="{_x(value)}" cy="{y}" r="5"/>',
+            f'<text x="{_x(1) + 14}" y="{y + 4}">{100 * value:.1f} %</text>',
+        ]
+    if row.reference and row.reference.value is not None:
+        x = _x(row.reference.value)
+        parts.append(f'<path class="ref" d="M{x - 6} {y}l6 -6l6 6l-6 6z"/>')
+    return parts
+
+
+def _x(share: float) -> float:
+    return round(_LABEL_WIDTH + _PLOT_WIDTH * share, 1)
+
+
+def _bar(name: str, x: float, y: float, height: float, words: str) -> str:
+    if not height:
+        return ""
+    return (
+        f'<rect class="{name}" x="{x}" y="{round(y, 1)}" width="{_BAR_WIDTH}" height="{height}">'
+        f"<title>{words}</title></rect>"
+    )
+
+
+def _svg(parts: Sequence[str], width: int, height: int, title: str) -> str:
+    """Return the picture, which shrinks to a readable size and is scrolled beyond that."""
+    size = f"min-width:{min(width, 560)}px;max-width:{width}px"
+    body = "".join(parts)
+    return (
+        f'<svg viewBox="0 0 {width} {height}" style="{size}" role="img">'
+        f"<title>{escape(title)}</title>{body}</svg>"
+    )

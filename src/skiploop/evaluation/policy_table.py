@@ -1,0 +1,211 @@
+"""Records to numbers: one row a policy, each compared with the identity on the same questions.
+
+A verdict of None leaves an answer out of every share; it is counted on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from skiploop.errors import DataError
+from skiploop.evaluation.records import Record
+from skiploop.evaluation.stats import Paired, Share, holm
+
+REFERENCE = "identity"
+"""Name of the policy with which all others are compared."""
+
+SIGNIFICANCE = 0.05
+"""Largest adjusted p-value that is called a difference."""
+
+Length = Literal["shorter", "equal", "longer"]
+Verdict = Literal["better", "worse", "no difference shown"]
+
+
+@dataclass(frozen=True)
+class LengthBin:
+    """Top-1 answers of programs that are shorter or longer than the model, or as long.
+
+    Attributes:
+        length: Which of the three.
+        n_examples: Questions for which the policy chose such a program.
+        accuracy: Their right answers.
+        reference: Right answers of the identity on the same questions; None for the identity
+            itself, or without one. Policies choose short programs for easy questions, so only
+            this pair of numbers says what the programs did.
+    """
+
+    length: Length
+    n_examples: int
+    accuracy: Share
+    reference: Share | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyRow:
+    """One policy on one set of questions.
+
+    Attributes:
+        policy: Name.
+        n_examples: Questions asked.
+        n_ungraded: Top-1 answers without a verdict.
+        accuracy: Right top-1 answers; the gold answer was not looked at to choose the program.
+        against_identity: Top-1 verdicts of this policy (first) and of the identity (second); None
+            for the identity itself, or without one.
+        p_holm: Its p-value, adjusted over all policies in the table.
+        oracle: By k from 2 to the longest list of programs: questions that at least one of the
+            best k programs answers right, judged with the gold answer. A program without a
+            verdict counts as not tried.
+        identity_share: Top-1 programs that are the identity.
+        mean_slots: Executed layer passes of the top-1 program, mean over questions.
+        mean_new_tokens: Length of the top-1 answer, mean over questions.
+        n_skipped: By layer, top-1 programs that skip it.
+        n_repeated: By layer, top-1 programs that run it more than once.
+        by_length: Accuracy for shorter, equally long and longer top-1 programs.
+    """
+
+    policy: str
+    n_examples: int
+    n_ungraded: int
+    accuracy: Share
+    against_identity: Paired | None
+    p_holm: float | None
+    oracle: Mapping[int, Share]
+    identity_share: Share
+    mean_slots: float
+    mean_new_tokens: float
+    n_skipped: tuple[int, ...]
+    n_repeated: tuple[int, ...]
+    by_length: tuple[LengthBin, ...]
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What the adjusted test says about this policy against the identity."""
+        if self.against_identity is None or self.p_holm is None:
+            return None
+        if self.p_holm >= SIGNIFICANCE:
+            return "no difference shown"
+        better = self.against_identity.only_first > self.against_identity.only_second
+        return "better" if better else "worse"
+
+    def to_dict(self) -> dict[str, object]:
+        """Return all numbers as plain data."""
+        against = self.against_identity
+        return {
+            "policy": self.policy,
+            "n_examples": self.n_examples,
+            "n_ungraded": self.n_ungraded,
+            "accuracy": self.accuracy.to_dict(),
+            "against_identity": against and {**against.to_dict(), "p_holm": self.p_holm},
+            "verdict": self.verdict,
+            "oracle": {str(k): share.to_dict() for k, share in self.oracle.items()},
+            "identity_share": self.identity_share.to_dict(),
+            "mean_slots": self.mean_slots,
+            "mean_new_tokens": self.mean_new_tokens,
+            "n_skipped": list(self.n_skipped),
+            "n_repeated": list(self.n_repeated),
+            "by_length": [
+                {
+                    "length": b.length,
+                    "n_examples": b.n_examples,
+                    "accuracy": b.accuracy.to_dict(),
+                    "reference": b.reference and b.reference.to_dict(),
+                }
+                for b in self.by_length
+            ],
+        }
+
+
+def policy_rows(records: Iterable[Record]) -> list[PolicyRow]:
+    """Return one row a policy, the identity first, the others as they first appear.
+
+    Raises:
+        DataError: A record comes twice, the ranks of a question are not 0, 1, 2, ..., policies
+            answered different questions, or programs are for models of different size.
+    """
+    ranked = _ranked(records)
+    reference = {id_: found[0].correct for id_, found in ranked.get(REFERENCE, {}).items()}
+    rows = [_row(policy, by_id, reference) for policy, by_id in ranked.items()]
+    tested = [row.against_identity.p for row in rows if row.against_identity]
+    adjusted = iter(holm(tested))
+    return [replace(row, p_holm=next(adjusted)) if row.against_identity else row for row in rows]
+
+
+def _row(
+    policy: str, ranked: Mapping[str, Sequence[Record]], reference: Mapping[str, bool | None]
+) -> PolicyRow:
+    top = [found[0] for found in ranked.values()]
+    against = None
+    if policy == REFERENCE:
+        reference = {}  # there is nothing to learn from comparing it with itself
+    if reference:
+        against = Paired.of((r.correct, reference[r.example_id]) for r in top)
+    longest = max(len(found) for found in ranked.values())
+    layers = range(top[0].program.n_layers)
+    return PolicyRow(
+        policy=policy,
+        n_examples=len(top),
+        n_ungraded=sum(r.correct is None for r in top),
+        accuracy=Share.of(r.correct for r in top),
+        against_identity=against,
+        p_holm=None,
+        oracle={
+            k: Share.of(_any_right(found[:k]) for found in ranked.values())
+            for k in range(2, longest + 1)
+        },
+        identity_share=Share.of(r.program.is_identity for r in top),
+        mean_slots=sum(r.n_slots for r in top) / len(top),
+        mean_new_tokens=sum(r.n_tokens for r in top) / len(top),
+        n_skipped=tuple(sum(layer not in r.program.path for r in top) for layer in layers),
+        n_repeated=tuple(sum(r.program.path.count(layer) > 1 for r in top) for layer in layers),
+        by_length=tuple(_bin(top, length, reference) for length in ("shorter", "equal", "longer")),
+    )
+
+
+def _bin(top: Sequence[Record], length: Length, reference: Mapping[str, bool | None]) -> LengthBin:
+    chosen = [r for r in top if _length(r) == length]
+    return LengthBin(
+        length,
+        len(chosen),
+        Share.of(r.correct for r in chosen),
+        Share.of(reference[r.example_id] for r in chosen) if reference else None,
+    )
+
+
+def _length(record: Record) -> Length:
+    extra = record.n_slots - record.program.n_layers
+    return "shorter" if extra < 0 else "longer" if extra else "equal"
+
+
+def _any_right(records: Sequence[Record]) -> bool | None:
+    """Return whether one of the graded answers is right, None if none is graded."""
+    verdicts = [r.correct for r in records if r.correct is not None]
+    return any(verdicts) if verdicts else None
+
+
+def _ranked(records: Iterable[Record]) -> dict[str, dict[str, list[Record]]]:
+    """Return checked records by policy and question, the best rank first."""
+    ranked: dict[str, dict[str, list[Record]]] = {}
+    sizes = set()
+    for record in records:
+        ranked.setdefault(record.policy, {}).setdefault(record.example_id, []).append(record)
+        sizes.add(record.program.n_layers)
+    if len(sizes) > 1:
+        raise DataError(f"records are of models with {sorted(sizes)} layers: report one model")
+    for policy, by_id in ranked.items():
+        for example_id, found in by_id.items():
+            found.sort(key=lambda record: record.rank)
+            if [record.rank for record in found] != list(range(len(found))):
+                raise DataError(
+                    f"policy {policy!r} has ranks {[r.rank for r in found]} for {example_id!r}: "
+                    "expected 0, 1, 2, ..., each once"
+                )
+    asked = {example_id for by_id in ranked.values() for example_id in by_id}
+    for policy, by_id in ranked.items():
+        if missing := sorted(asked - by_id.keys()):
+            raise DataError(
+                f"policy {policy!r} has no answer to {missing[0]!r} and {len(missing) - 1} more: "
+                "compare policies on the same questions"
+            )
+    return dict(sorted(ranked.items(), key=lambda item: item[0] != REFERENCE))

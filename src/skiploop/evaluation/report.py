@@ -1,0 +1,158 @@
+"""The report of one run: everything its JSON, Markdown and HTML show, made without a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from skiploop.errors import DataError, RunError
+from skiploop.evaluation.policy_table import REFERENCE, PolicyRow, policy_rows
+from skiploop.evaluation.records import Record
+from skiploop.evaluation.samples import Sample, changed_answers
+from skiploop.evaluation.search_table import SearchTable
+from skiploop.files import write_atomic
+from skiploop.tasks.base import Example
+
+FORMAT = 1
+"""Version of the layout of `report.json`; changes when a key changes its place or meaning."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Wall time of policies that all generate the same number of tokens.
+
+    Attributes:
+        n_tokens: New tokens, all prompts together, in every repetition of every policy.
+        wall_s: By policy, the seconds of every repetition; the time of choosing is not in it.
+        choosing_s: By policy, the seconds that choosing took, for each prompt.
+
+    Raises:
+        DataError: A policy has no repetition, or one that took no time.
+    """
+
+    n_tokens: int
+    wall_s: Mapping[str, Sequence[float]]
+    choosing_s: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for policy, seconds in self.wall_s.items():
+            if not seconds or min(seconds) <= 0:
+                raise DataError(
+                    f"wall times of {policy!r} are {seconds!r}: expected some above 0 s"
+                )
+
+    def ratio(self, policy: str) -> float | None:
+        """Return median time over the median of the identity, None if one was not measured."""
+        if policy not in self.wall_s or REFERENCE not in self.wall_s:
+            return None
+        return median(self.wall_s[policy]) / median(self.wall_s[REFERENCE])
+
+    def to_dict(self) -> dict[str, object]:
+        """Return measurements, medians and ratios as plain data."""
+        return {
+            "n_tokens": self.n_tokens,
+            "wall_s": {policy: list(seconds) for policy, seconds in self.wall_s.items()},
+            "median_s": {policy: median(seconds) for policy, seconds in self.wall_s.items()},
+            "ratio_to_identity": {policy: self.ratio(policy) for policy in self.wall_s},
+            "choosing_s": dict(self.choosing_s),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a report shows.
+
+    Attributes:
+        title: Task, part and model, such as "arithmetic level 2, test, smollm2-135m".
+        policies: One row a policy, the identity first.
+        search: The search's table, None if there was no search.
+        samples: Answers that a policy changed.
+        timing: Wall times, None if they were not measured.
+        provenance: Where the numbers come from.
+    """
+
+    title: str
+    policies: tuple[PolicyRow, ...] = ()
+    search: SearchTable | None = None
+    samples: tuple[Sample, ...] = ()
+    timing: Timing | None = None
+    provenance: Mapping[str, object] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain data; times stand under `timing` only, so that two runs can be compared."""
+        facts = dict(self.provenance)
+        made_at = facts.pop("time", None)
+        return {
+            "format": FORMAT,
+            "title": self.title,
+            "policies": [row.to_dict() for row in self.policies],
+            "search_table": self.search and self.search.to_dict(),
+            "samples": [sample.to_dict() for sample in self.samples],
+            "provenance": facts,
+            "timing": {"made_at": made_at, **(self.timing.to_dict() if self.timing else {})},
+        }
+
+
+def build_report(
+    records: Iterable[Record],
+    *,
+    title: str,
+    examples: Sequence[Example] = (),
+    search: SearchTable | None = None,
+    timing: Timing | None = None,
+    provenance: Mapping[str, object] | None = None,
+) -> Report:
+    """Return the report of one run.
+
+    Args:
+        records: Of all policies, on the same questions.
+        title: Task, part and model.
+        examples: The questions, from which changed answers are shown.
+        search: From `search_table`.
+        timing: Wall times at equal numbers of tokens, from `evaluation.timing`.
+        provenance: From `skiploop.provenance.collect`.
+
+    Raises:
+        DataError: The records do not make one table (see `policy_rows`).
+    """
+    records = list(records)
+    return Report(
+        title=title,
+        policies=tuple(policy_rows(records)),
+        search=search,
+        samples=changed_answers(records, examples),
+        timing=timing,
+        provenance=provenance or {},
+    )
+
+
+def write_report(run_dir: str | Path, report: Report) -> list[Path]:
+    """Write `report.json`, `report.md` and `report.html`, each replaced in one step.
+
+    Returns:
+        The three files.
+
+    Raises:
+        RunError: The folder does not exist.
+
+    Guarantees:
+        Equal reports give equal bytes (tests/unit/test_report.py).
+    """
+    from skiploop.evaluation.markdown import markdown_text
+    from skiploop.evaluation.page import page_text
+
+    run_dir = Path(run_dir)
+    if not run_dir.is_dir():
+        raise RunError(f"no run folder {str(run_dir)!r}: create it or check the path")
+    data = json.dumps(report.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    texts = {
+        "report.json": data + "\n",
+        "report.md": markdown_text(report),
+        "report.html": page_text(report),
+    }
+    for name, text in texts.items():
+        write_atomic(run_dir / name, text)
+    return [run_dir / name for name in texts]

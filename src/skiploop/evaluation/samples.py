@@ -1,0 +1,91 @@
+"""A few answers that a policy fixed or broke, to be read by a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from skiploop.evaluation.policy_table import REFERENCE
+from skiploop.evaluation.records import Record
+from skiploop.tasks.base import Example
+
+N_PER_CHANGE = 2
+"""Answers shown for each policy and each kind of change."""
+
+_N_CHARS = 400
+_N_TAIL_CHARS = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One question on which a policy and the identity got different verdicts.
+
+    Long texts are shortened in the middle.
+
+    Attributes:
+        policy: The policy.
+        change: `fixed` if only the policy is right, `broken` if only the identity is.
+        example_id: The question.
+        question: Its text.
+        gold: The right answer.
+        program: Text form of the policy's program.
+        identity_text: What the plain model wrote.
+        policy_text: What the model wrote under the program.
+    """
+
+    policy: str
+    change: Literal["fixed", "broken"]
+    example_id: str
+    question: str
+    gold: str
+    program: str
+    identity_text: str
+    policy_text: str
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def changed_answers(records: Sequence[Record], examples: Sequence[Example]) -> tuple[Sample, ...]:
+    """Return the first fixed and the first broken answers of every policy.
+
+    Args:
+        records: Of all policies; without the identity nothing can be compared.
+        examples: The questions, in the order in which they are looked at.
+    """
+    top = {(r.policy, r.example_id): r for r in records if r.rank == 0}
+    samples = []
+    for policy in dict.fromkeys(r.policy for r in records):
+        n_left = {"fixed": N_PER_CHANGE, "broken": N_PER_CHANGE}
+        for example in examples:
+            sample = _sample(
+                top.get((policy, example.id)), top.get((REFERENCE, example.id)), example
+            )
+            if sample and n_left[sample.change]:
+                n_left[sample.change] -= 1
+                samples.append(sample)
+    return tuple(samples)
+
+
+def _sample(ours: Record | None, plain: Record | None, example: Example) -> Sample | None:
+    """Return the sample of one question, None if the two verdicts do not contradict."""
+    if ours is None or plain is None or {ours.correct, plain.correct} != {True, False}:
+        return None
+    return Sample(
+        policy=ours.policy,
+        change="fixed" if ours.correct else "broken",
+        example_id=example.id,
+        question=_shortened(example.question),
+        gold=_shortened(example.gold),
+        program=str(ours.program),
+        identity_text=_shortened(plain.text),
+        policy_text=_shortened(ours.text),
+    )
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _N_CHARS:
+        return text
+    return f"{text[: _N_CHARS - _N_TAIL_CHARS]} … {text[-_N_TAIL_CHARS:]}"

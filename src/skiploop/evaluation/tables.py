@@ -1,0 +1,244 @@
+"""The report's numbers as tables of words, the same for Markdown, HTML and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from skiploop.evaluation.policy_table import PolicyRow
+from skiploop.evaluation.report import Report, Timing
+from skiploop.evaluation.search_table import SearchTable
+from skiploop.evaluation.stats import Paired, Share
+
+NOTHING = "–"  # noqa: RUF001 - an en dash, the usual mark of an empty cell
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of words.
+
+    Attributes:
+        title: One line.
+        header: Names of the columns.
+        rows: Cells as text, as many a row as there are columns.
+        note: What the numbers are, in one or two sentences.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+    def transposed(self) -> Table:
+        """Return the table with a column for each row, for screens narrower than the header."""
+        columns = zip(*self.rows, strict=True)
+        rows = [(name, *cells) for name, cells in zip(self.header, columns, strict=True)]
+        return Table(self.title, rows[0], tuple(rows[1:]), self.note)
+
+
+def report_tables(report: Report) -> list[Table]:
+    """Return all tables of a report that have something to show, in reading order."""
+    tables = []
+    if report.policies:
+        tables += [
+            policies_table(report.policies, report.timing),
+            lengths_table(report.policies),
+        ]
+    if report.search:
+        tables.append(search_words(report.search))
+    if report.timing:
+        tables.append(timing_table(report.timing))
+    if report.provenance:
+        tables.append(provenance_table(report.provenance.items()))
+    return tables
+
+
+def policies_table(rows: Sequence[PolicyRow], timing: Timing | None = None) -> Table:
+    """Return the main table, one row a policy."""
+    k = max((k for row in rows for k in row.oracle), default=None)
+    header = (
+        "policy",
+        "graded",
+        "ungraded",
+        "top-1 accuracy, % (95 % interval)",
+        "points over identity (fixed / broken)",
+        "McNemar p, Holm",
+        "verdict",
+        *([f"oracle@{k}, % (looks at the answer)"] if k else []),
+        "identity chosen, %",
+        "mean executed layers",
+        "mean new tokens",
+        *(["wall time, identity = 1"] if timing else []),
+    )
+    cells = (
+        (
+            row.policy,
+            str(row.accuracy.total),
+            str(row.n_ungraded),
+            share_words(row.accuracy),
+            paired_words(row.against_identity),
+            p_words(row.p_holm),
+            row.verdict or NOTHING,
+            *([_oracle_words(row, k)] if k else []),
+            percent(row.identity_share.value),
+            f"{row.mean_slots:.2f}",
+            f"{row.mean_new_tokens:.1f}",
+            *([ratio_words(timing.ratio(row.policy))] if timing else []),
+        )
+        for row in rows
+    )
+    note = (
+        "top-1: one program for each prompt, chosen without the answer. fixed / broken: questions "
+        "that only the policy / only the identity answers right."
+    )
+    if timing:
+        note += " Wall time: at equal numbers of generated tokens, measured apart."
+    return Table("Policies", header, tuple(cells), note)
+
+
+def lengths_table(rows: Sequence[PolicyRow]) -> Table:
+    """Return accuracy by length of the chosen program."""
+    header = (
+        "policy",
+        "chosen program",
+        "questions",
+        "accuracy, % (95 % interval)",
+        "identity on the same questions, %",
+    )
+    cells = tuple(
+        (
+            row.policy,
+            LENGTH_WORDS[b.length],
+            str(b.n_examples),
+            share_words(b.accuracy),
+            percent(b.reference.value) if b.reference else NOTHING,
+        )
+        for row in rows
+        for b in row.by_length
+        if b.n_examples
+    )
+    note = (
+        "A policy may choose short programs for easy questions: compare with the identity on the "
+        "same questions, not across rows."
+    )
+    return Table("Accuracy by program length", header, cells, note)
+
+
+LENGTH_WORDS = {
+    "shorter": "shorter than the model",
+    "equal": "as long as the model",
+    "longer": "longer than the model",
+}
+
+
+def search_words(table: SearchTable) -> Table:
+    """Return the search's table in words, one row a share."""
+    shares = [
+        ("Base (the plain model)", table.base),
+        ("Skip, oracle", table.skip_oracle),
+        ("Loop, oracle", table.loop_oracle),
+        ("Skip & Loop, oracle", table.skip_and_loop_oracle),
+    ]
+    if table.chance:
+        shares += [
+            ("Chance: any random program, oracle", table.chance.random_oracle),
+            ("Chance: Base or any random program, oracle", table.chance.base_or_random_oracle),
+        ]
+    shares += [
+        ("Base right: a shorter program too, oracle", table.base_right_shorter_oracle),
+        ("Base wrong: fixed, oracle", table.base_wrong_fixed_oracle),
+        ("Base wrong: fixed by a shorter one, oracle", table.base_wrong_fixed_shorter_oracle),
+    ]
+    cells = tuple(
+        (name, f"{share.count} of {share.total}", share_words(share)) for name, share in shares
+    )
+    header = ("right answers", "questions", "% (95 % interval)")
+    return Table("Search (every oracle looks at the answer)", header, cells, _search_note(table))
+
+
+def _search_note(table: SearchTable) -> str:
+    note = (
+        f"{table.n_evaluations} evaluations, {table.n_ungraded_evaluations} of them ungraded and "
+        f"taken as not tried; {table.n_ungraded_examples} questions left out because their base "
+        "answer could not be graded."
+    )
+    if not table.chance:
+        return (
+            f"{note} No chance control was run: the oracle rows have nothing to be compared with."
+        )
+    paired = table.chance.search_against_random
+    return (
+        f"{note} Search over chance (Skip & Loop against Base or random, equal evaluations): "
+        f"{paired_words(paired)} points, McNemar p {p_words(paired.p)}."
+    )
+
+
+def timing_table(timing: Timing) -> Table:
+    """Return wall times at equal numbers of tokens."""
+    cells = tuple(
+        (
+            policy,
+            f"{min(s):.3f}",
+            f"{max(s):.3f}",
+            str(len(s)),
+            ratio_words(timing.ratio(policy)),
+            f"{1000 * timing.choosing_s[policy]:.1f}" if policy in timing.choosing_s else NOTHING,
+        )
+        for policy, s in timing.wall_s.items()
+    )
+    header = (
+        "policy",
+        "fastest, s",
+        "slowest, s",
+        "repetitions",
+        "median, identity = 1",
+        "choosing, ms a prompt",
+    )
+    note = f"{timing.n_tokens} new tokens in every repetition, for every policy."
+    return Table("Wall time at equal numbers of generated tokens", header, cells, note)
+
+
+def provenance_table(facts: Iterable[tuple[str, object]]) -> Table:
+    """Return where the numbers come from."""
+    cells = tuple((key, NOTHING if value is None else str(value)) for key, value in facts)
+    return Table("Provenance", ("fact", "value"), cells)
+
+
+def percent(value: float | None) -> str:
+    """Return a share in percent with one decimal."""
+    return NOTHING if value is None else f"{100 * value:.1f}"
+
+
+def share_words(share: Share) -> str:
+    """Return a share in percent with its interval."""
+    if share.interval is None:
+        return NOTHING
+    low, high = share.interval
+    return f"{percent(share.value)} ({percent(low)} to {percent(high)})"
+
+
+def paired_words(paired: Paired | None) -> str:
+    """Return a difference in points with the two counts behind it."""
+    if paired is None or paired.difference is None:
+        return NOTHING
+    return f"{100 * paired.difference:+.1f} ({paired.only_first} / {paired.only_second})"
+
+
+def p_words(p: float | None) -> str:
+    """Return a p-value with three decimals."""
+    if p is None:
+        return NOTHING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def ratio_words(ratio: float | None) -> str:
+    """Return a ratio with two decimals."""
+    return NOTHING if ratio is None else f"{ratio:.2f}"
+
+
+def _oracle_words(row: PolicyRow, k: int) -> str:
+    """Return the oracle over the best k programs, or over all if the policy gave fewer."""
+    if not row.oracle:
+        return NOTHING
+    own = min(k, max(row.oracle))
+    return percent(row.oracle[own].value) + ("" if own == k else f" (k = {own})")

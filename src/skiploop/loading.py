@@ -1,0 +1,111 @@
+"""From a name, or a Hugging Face model, to a `LayerStack`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from skiploop import weights
+from skiploop.errors import ConfigError, UnsupportedModelError, one_line
+from skiploop.stack import LayerStack
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_DTYPES = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+def load(
+    name: str | Path | PreTrainedModel,
+    *,
+    dtype: str | None = None,
+    device: str | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    layers: str | None = None,
+    trust_remote_code: bool = False,
+) -> LayerStack:
+    """Load a causal language model and find its layers.
+
+    Args:
+        name: A packaged model, a hub id, a folder, a GGUF file, or a Hugging Face model, which is
+            used as it is.
+        dtype: float32, float64, bfloat16 or float16. By default float32, or whatever a given
+            model has.
+        device: Such as `cpu` or `cuda:1`. By default the CPU, or where a given model is.
+        tokenizer: Used instead of the one that comes with the weights. A given model has none.
+        layers: Dotted path of the list of layers, such as `model.layers`, if it is not found.
+        trust_remote_code: Whether code that comes with the weights may run.
+
+    Raises:
+        ConfigError: `dtype` or `device` is unknown or contradicts the given model, or the given
+            model is in training mode.
+        UnknownNameError: No such model.
+        DownloadError: It could not be fetched.
+        UnsupportedModelError: It is no causal language model, or its layers cannot be found or
+            depend on each other.
+    """
+    if isinstance(name, PreTrainedModel):
+        _check_as_asked(name, dtype, device)
+        label = name.config.name_or_path or type(name).__name__
+        return LayerStack(name, tokenizer, name=label, layers_path=layers)
+
+    target_dtype, target_device = _dtype(dtype or "float32"), _device(device or "cpu")
+    _check_available(target_device)
+    folder = weights.resolve(name)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=target_dtype, trust_remote_code=trust_remote_code
+        )
+        tokenizer = tokenizer or AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=trust_remote_code
+        )
+    except (ValueError, OSError) as error:
+        reason = one_line(error)
+        raise UnsupportedModelError(f"{str(name)!r} cannot be loaded: {reason}") from error
+    model = model.to(target_device).eval()
+    return LayerStack(model, tokenizer, name=str(name), layers_path=layers)
+
+
+def _check_as_asked(model: PreTrainedModel, dtype: str | None, device: str | None) -> None:
+    """Refuse a dtype or device that a given model does not have."""
+    if dtype is not None and _dtype(dtype) != model.dtype:
+        raise ConfigError(
+            f"dtype {dtype} was asked for, but the model is {model.dtype}: "
+            "convert it first, or leave dtype out"
+        )
+    if device is None:
+        return
+    asked = _device(device)
+    if asked.type != model.device.type or asked.index not in (None, model.device.index):
+        raise ConfigError(
+            f"device {device} was asked for, but the model is on {model.device}: "
+            "move it first, or leave device out"
+        )
+
+
+def _dtype(name: str) -> torch.dtype:
+    if name not in _DTYPES:
+        raise ConfigError(f"unknown dtype {name!r}: expected one of {', '.join(_DTYPES)}")
+    return _DTYPES[name]
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"unknown device {name!r}: expected such as cpu or cuda:0") from error
+
+
+def _check_available(device: torch.device) -> None:
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(f"cannot use device {device}: {one_line(error)}; try cpu") from error

@@ -1,0 +1,281 @@
+"""The stages of a run: search programs, train a predictor, evaluate policies.
+
+Each stage reads what the stage before it left in the run folder, and can be interrupted and
+started again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from skiploop.baselines.random_edits import RandomEditsPolicy
+from skiploop.baselines.static import StaticPolicy, promising, race
+from skiploop.errors import ConfigError, unknown_name
+from skiploop.evaluation.records import Record, write_records
+from skiploop.evaluation.report import Report, build_report, write_report
+from skiploop.evaluation.search_table import SearchOutcome, SearchTable, search_table
+from skiploop.evaluation.timing import time_policies
+from skiploop.policy import IdentityPolicy, Policy
+from skiploop.predictor.checkpoint import Metrics
+from skiploop.predictor.policy import PredictorPolicy, load_policy
+from skiploop.predictor.recipe import train as train_predictor
+from skiploop.predictor.targets import QuestionPrograms
+from skiploop.predictor.training import TrainConfig
+from skiploop.program import Program
+from skiploop.run import Run
+from skiploop.runner import Progress
+from skiploop.search.campaign import Campaign, SearchConfig
+from skiploop.search.trials import Trial
+from skiploop.seeds import derive_seed
+from skiploop.tasks.base import Example
+
+VALIDATION_SHARE = 0.2
+"""Share of the searched questions by which the best epoch is chosen."""
+
+N_TIMED = 4
+"""Prompts on which the wall time of each policy is measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """What one evaluation asks.
+
+    Attributes:
+        policies: Names from `POLICIES`; the identity is always among them.
+        limit: Questions at most, the first ones of the split; None for all.
+        split: Held-out part of the task.
+        k: Programs a policy may rank for the oracle.
+
+    Raises:
+        ConfigError: A number is less than 1.
+    """
+
+    policies: tuple[str, ...] = ("identity", "polar", "static", "random")
+    limit: int | None = 200
+    split: str = "test"
+    k: int = 5
+
+    def __post_init__(self) -> None:
+        if self.k < 1 or (self.limit is not None and self.limit < 1):
+            raise ConfigError(f"limit is {self.limit} and k is {self.k}: give at least 1 each")
+
+
+def search(run: Run, config: SearchConfig, progress: Progress | None = None) -> SearchTable:
+    """Search programs for the first questions of a split, and run the chance control.
+
+    Args:
+        run: The run folder.
+        config: What to try.
+        progress: Told about finished trials.
+
+    Returns:
+        What was found, in the form of Table 1 of arXiv 2606.06574.
+
+    Raises:
+        RunError: The folder holds a search with other settings.
+    """
+    examples = run.task.examples(config.split, config.limit)
+    runner = run.runner(progress)  # loads the model: a wrong name must not occupy the folder
+    run.settle("search", config)
+    campaign = Campaign(runner, examples, config, run.config.seed)
+    campaign.search()
+    campaign.control()
+    run.note_provenance("search")
+    return read_search_table(run)
+
+
+def read_search_table(run: Run) -> SearchTable:
+    """Return the table of a search from the trials that it recorded."""
+    n_layers = run.stack.n_layers
+    control = run.store.asked("random")
+    return search_table(
+        SearchOutcome(
+            example_id,
+            [_verdict(trial, n_layers) for trial in trials],
+            [_verdict(trial, n_layers) for trial in control.get(example_id, ())],
+        )
+        for example_id, trials in run.store.asked("search").items()
+    )
+
+
+def train(
+    run: Run, config: TrainConfig, progress: Callable[[Metrics], None] | None = None
+) -> PredictorPolicy:
+    """Train the predictor on the programs that the search found.
+
+    Args:
+        run: A run folder with a finished search.
+        config: The recipe.
+        progress: Told about finished epochs.
+
+    Raises:
+        RunError: There is no finished search, or an unfinished training with other settings.
+        DataError: The search found nothing to learn from.
+    """
+    searched = run.finished("search", SearchConfig)
+    trials = run.store.asked("search")
+    training: list[QuestionPrograms] = []
+    validation: list[QuestionPrograms] = []
+    for example in _searched_examples(run):
+        part = validation if _is_validation(example.id) else training
+        part.append(_question(run, example, trials.get(example.id, ())))
+    if not training:  # very few questions: learning comes before choosing the epoch
+        training, validation = validation, []
+    space = searched.space(run.stack.n_layers)
+    run.record("train", config)
+    policy = train_predictor(run.stack, training, validation, space, config, run.folder, progress)
+    run.note_provenance("train")
+    return policy
+
+
+def evaluate(run: Run, config: EvaluateConfig, progress: Progress | None = None) -> Report:
+    """Judge policies on held-out questions and write the report into the run folder.
+
+    Args:
+        run: A run folder with a finished search, for `polar` also a trained predictor.
+        config: What to ask.
+        progress: Told about finished trials.
+
+    Raises:
+        UnknownNameError: A policy is not known.
+        RunError: The search is not finished, or a policy needs something that the run does not
+            hold.
+        ConfigError: The questions are those that were searched.
+    """
+    names = list(dict.fromkeys(("identity", *config.policies)))
+    for name in names:
+        if name not in POLICIES:
+            raise unknown_name("policy", name, POLICIES)
+    examples = _held_out_examples(run, config)
+    table = read_search_table(run)
+    run.record("evaluate", config)
+    policies = [POLICIES[name](run, progress) for name in names]
+    prompts = [run.task.prompt(example) for example in examples]
+    ranked, choosing_s = _rank(policies, prompts, config.k)
+    records = _records(run, examples, ranked, progress)
+    write_records(run.folder / "records.jsonl", records)
+    timing = None
+    if run.task.max_new_tokens:  # nothing is generated for choices
+        chosen = {name: [best[0] for best in ranked[name][:N_TIMED]] for name in ranked}
+        timing = time_policies(run.stack, prompts[:N_TIMED], chosen, choosing_s)
+    report = build_report(
+        records,
+        title=f"{run.task.name}, {config.split}, {run.config.model}",
+        examples=examples,
+        search=table,
+        timing=timing,
+        provenance=run.note_provenance("evaluate"),
+    )
+    write_report(run.folder, report)
+    return report
+
+
+def _held_out_examples(run: Run, config: EvaluateConfig) -> list[Example]:
+    """Return the questions of an evaluation, none of which anything was learned from."""
+    if config.split == run.finished("search", SearchConfig).split:
+        raise ConfigError(
+            f"the {config.split!r} questions were searched in {run.folder}: judge policies on "
+            "questions that nothing was learned from, such as --split test"
+        )
+    examples = run.task.examples(config.split)[: config.limit]
+    if not examples:
+        raise ConfigError(
+            f"{run.task.name} has no questions in {config.split!r}: use another split"
+        )
+    return examples
+
+
+def _rank(
+    policies: Sequence[Policy], prompts: Sequence[str], k: int
+) -> tuple[dict[str, list[list[Program]]], dict[str, float]]:
+    """Return the programs of each policy, and the seconds that choosing took a prompt."""
+    ranked: dict[str, list[list[Program]]] = {}
+    choosing_s: dict[str, float] = {}
+    for policy in policies:
+        started = time.perf_counter()
+        ranked[policy.name] = policy.rank(prompts, k)
+        choosing_s[policy.name] = (time.perf_counter() - started) / len(prompts)
+    return ranked, choosing_s
+
+
+def _identity(run: Run, _progress: Progress | None) -> Policy:
+    return IdentityPolicy(run.stack.n_layers)
+
+
+def _polar(run: Run, _progress: Progress | None) -> Policy:
+    return load_policy(run.folder, run.stack)
+
+
+def _static(run: Run, progress: Progress | None) -> Policy:
+    """Race the programs that the search liked best on the questions that it searched."""
+    n_layers = run.stack.n_layers
+    trials = [trial for found in run.store.asked("search").values() for trial in found]
+    candidates = promising(trials, n_layers)
+    return StaticPolicy(race(run.runner(progress), _searched_examples(run), candidates))
+
+
+def _random(run: Run, _progress: Progress | None) -> Policy:
+    space = run.section("search", SearchConfig).space(run.stack.n_layers)
+    return RandomEditsPolicy(space, run.config.seed)
+
+
+POLICIES: dict[str, Callable[[Run, Progress | None], Policy]] = {
+    "identity": _identity,
+    "polar": _polar,
+    "static": _static,
+    "random": _random,
+}
+"""Policies by the name under which a run makes them."""
+
+
+def _searched_examples(run: Run) -> list[Example]:
+    searched = run.section("search", SearchConfig)
+    return run.task.examples(searched.split, searched.limit)
+
+
+def _records(
+    run: Run,
+    examples: Sequence[Example],
+    ranked: dict[str, list[list[Program]]],
+    progress: Progress | None,
+) -> list[Record]:
+    asked = [
+        (policy, example, rank, program)
+        for policy, by_example in ranked.items()
+        for example, programs in zip(examples, by_example, strict=True)
+        for rank, program in enumerate(programs)
+    ]
+    trials = run.runner(progress).run([(example, program) for _, example, _, program in asked])
+    return [
+        Record(
+            policy=policy,
+            example_id=example.id,
+            rank=rank,
+            program=program,
+            correct=trial.correct,
+            n_tokens=trial.n_tokens,
+            text=trial.text,
+        )
+        for (policy, example, rank, program), trial in zip(asked, trials, strict=True)
+    ]
+
+
+def _question(run: Run, example: Example, trials: Sequence[Trial]) -> QuestionPrograms:
+    n_layers = run.stack.n_layers
+    programs = [_verdict(trial, n_layers) for trial in trials]
+    return QuestionPrograms(
+        example_id=example.id,
+        prompt=run.task.prompt(example),
+        valid=tuple(program for program, correct in programs if correct is True),
+        invalid=tuple(program for program, correct in programs if correct is False),
+    )
+
+
+def _verdict(trial: Trial, n_layers: int) -> tuple[Program, bool | None]:
+    return Program.parse(trial.program, n_layers), trial.correct
+
+
+def _is_validation(example_id: str) -> bool:
+    return derive_seed("validation", example_id) < VALIDATION_SHARE * 2**63

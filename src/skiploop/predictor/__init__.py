@@ -1,0 +1,1 @@
+"""Learning to choose a program from the prompt alone."""

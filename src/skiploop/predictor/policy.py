@@ -1,0 +1,173 @@
+"""The trained predictor as a policy, kept in the run folder that it was trained in.
+
+`RUN/predictor/` holds `config.json` (sizes, program space, encoder, origin), `model.safetensors`
+and `metrics.jsonl`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from skiploop.config import from_dict, load_file, to_dict
+from skiploop.errors import ConfigError, RunError
+from skiploop.files import write_atomic
+from skiploop.predictor.decoding import rank_programs
+from skiploop.predictor.features import PromptEncoder, build_encoder
+from skiploop.predictor.network import CONFIG_FILE, PolarNetwork, pad
+from skiploop.predictor.targets import TargetCounts
+from skiploop.predictor.training import TrainConfig
+from skiploop.program import Program
+from skiploop.space import ProgramSpace
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
+
+PREDICTOR_FOLDER = "predictor"
+BATCH_SIZE = 64
+"""Prompts that the network scores at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a predictor was made for and from.
+
+    Attributes:
+        model: Name of the language model, as `skiploop.load` takes it.
+        weights_id: `LayerStack.weights_id` of that model.
+        dtype: Number format in which it ran.
+        config: The recipe.
+        training: What became of the training questions.
+        validation: What became of the validation questions.
+    """
+
+    model: str
+    weights_id: str
+    dtype: str
+    config: TrainConfig
+    training: TargetCounts
+    validation: TargetCounts
+
+
+class PredictorPolicy:
+    """Chooses programs by a `PolarNetwork`.
+
+    Args:
+        network: Made for the depth and the runs of `space`.
+        encoder: The one whose encodings the network was trained on.
+        space: What the programs are decoded into.
+        origin: Stored with the policy.
+        name: Name in tables.
+
+    Raises:
+        ConfigError: The network does not fit the space or the encoder.
+    """
+
+    def __init__(
+        self,
+        network: PolarNetwork,
+        encoder: PromptEncoder,
+        space: ProgramSpace,
+        *,
+        origin: Origin,
+        name: str = "polar",
+    ) -> None:
+        sizes = network.config
+        if (sizes.n_layers, sizes.n_runs) != (space.n_layers, space.max_runs + 1):
+            raise ConfigError(f"{sizes} does not fit {space}: depth and runs must agree")
+        if sizes.input_width != encoder.width:
+            raise ConfigError(
+                f"the network reads encodings of width {sizes.input_width}, the encoder gives "
+                f"{encoder.width}: use the encoder it was trained with"
+            )
+        self.network = network.eval()
+        self.encoder = encoder
+        self.space = space
+        self.origin = origin
+        self.name = name
+
+    def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
+        """Return at most `k` different programs a prompt, the best first, never none.
+
+        All programs of one prompt share one segmentation, which can hold fewer than `k`.
+
+        Args:
+            prompts: Texts of the same kind as in training, for skiploop's own runs what
+                `Task.prompt` returns.
+            k: At least 1.
+
+        Raises:
+            ConfigError: `k` is less than 1.
+
+        Cost:
+            The encoder once and about 2 million parameters a prompt.
+        """
+        ranked = []
+        for start in range(0, len(prompts), BATCH_SIZE):
+            encodings = self.encoder.encode(prompts[start : start + BATCH_SIZE])
+            with torch.inference_mode():
+                scores = self.network(*pad(encodings, self.network.device))
+            rows = zip(scores.boundary_BD.tolist(), scores.runs_BDR.tolist(), strict=True)
+            for boundary_logits, run_logits in rows:
+                best = rank_programs(boundary_logits, run_logits, space=self.space, k=k)
+                ranked.append([program for program, _ in best])
+        return ranked
+
+    def save(self, run: str | Path) -> None:
+        """Write the policy into the folder `predictor` of a run; `load_policy` reads it."""
+        folder = Path(run) / PREDICTOR_FOLDER
+        self.network.save_pretrained(folder)
+        config = {
+            "network": to_dict(self.network.config),
+            "space": to_dict(self.space),
+            "encoder": self.encoder.spec,
+            "origin": to_dict(self.origin),
+        }
+        write_atomic(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
+
+
+def load_policy(run: str | Path, stack: LayerStack | None = None) -> PredictorPolicy:
+    """Load the predictor that was trained in a run folder.
+
+    Args:
+        run: The run folder, not the folder `predictor` in it.
+        stack: The model whose programs are wanted; by default the one that the predictor was
+            trained for is loaded by its name, in the same number format. In another format its
+            states, and with them some choices, differ a little.
+
+    Raises:
+        RunError: The run has no predictor, or one for another model.
+    """
+    folder = Path(run) / PREDICTOR_FOLDER
+    again = f"run 'skiploop train --run {run}'"
+    if not (folder / CONFIG_FILE).exists():
+        raise RunError(f"{run} holds no trained predictor: {again} first")
+    encoder_spec, origin, space = _read_config(folder, again)
+    if stack is None:
+        from skiploop.loading import load  # loads transformers, which a given stack already did
+
+        stack = load(origin.model, dtype=origin.dtype)
+    if (stack.weights_id, stack.n_layers) != (origin.weights_id, space.n_layers):
+        raise RunError(
+            f"the predictor in {run} was made for {origin.model} ({space.n_layers} layers, "
+            f"weights {origin.weights_id}), not for {stack.name} ({stack.n_layers} layers, "
+            f"weights {stack.weights_id}): load the former, or search and train with the latter"
+        )
+    network = PolarNetwork.from_pretrained(folder)
+    encoder = build_encoder(encoder_spec, stack)
+    return PredictorPolicy(network.to(stack.device), encoder, space, origin=origin)
+
+
+def _read_config(folder: Path, again: str) -> tuple[dict[str, Any], Origin, ProgramSpace]:
+    """Return the encoder's spec, the origin and the space of a stored policy."""
+    try:
+        config: dict[str, Any] = load_file(folder / CONFIG_FILE)
+        origin = from_dict(Origin, config["origin"])
+        return config["encoder"], origin, from_dict(ProgramSpace, config["space"])
+    except (ConfigError, KeyError) as error:
+        raise RunError(f"{folder / CONFIG_FILE} is not complete ({error}): {again}") from error

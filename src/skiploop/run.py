@@ -1,0 +1,282 @@
+"""A run folder: one model, one task, and everything that was measured about them.
+
+```
+RUN/config.json        what was asked for: the run, and one section a command
+RUN/provenance.json    versions, machine and command of each section
+RUN/trials.sqlite      every graded (example, program)
+RUN/predictor/         the trained predictor
+RUN/records.jsonl      what the last evaluation judged
+RUN/report.{md,json,html}
+```
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from filelock import FileLock, Timeout
+
+from skiploop import config as settings
+from skiploop import provenance
+from skiploop.errors import ConfigError, RunError, one_line
+from skiploop.files import write_atomic
+from skiploop.packaged import DEFAULT_MODEL
+from skiploop.runner import Progress, TrialRunner
+from skiploop.search.trials import TrialStore
+from skiploop.tasks import get_task
+from skiploop.tasks.base import Task
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What a run folder is about.
+
+    Attributes:
+        model: Anything that `skiploop.load` takes by name.
+        dtype: Number format of weights and computation.
+        task: A name that `skiploop.get_task` takes.
+        options: Options of the task, as `key=value`.
+        seed: Seed of the searches and controls; the training has its own.
+        weights: Identity of the weights; filled in when the model is loaded.
+        questions: Identity of the questions, prompts and verdicts: the task's name and version;
+            filled in when the task is made.
+    """
+
+    model: str = DEFAULT_MODEL
+    dtype: str = "float32"
+    task: str = "arithmetic"
+    options: tuple[str, ...] = ()
+    seed: int = 0
+    weights: str | None = None
+    questions: str | None = None
+
+
+class Run:
+    """An opened run folder.
+
+    Args:
+        folder: An existing folder with a `config.json`.
+        config: What that file says.
+        device: Where the model runs.
+    """
+
+    def __init__(self, folder: Path, config: RunConfig, *, device: str = "cpu") -> None:
+        self.folder = folder
+        self.config = config
+        self.device = device
+        self._lock = FileLock(folder / ".lock", timeout=0, is_singleton=True)
+
+    @classmethod
+    def create(cls, folder: Path, config: RunConfig, *, device: str = "cpu") -> Run:
+        """Make a run folder, or open the one that was made with the same configuration.
+
+        Raises:
+            RunError: The folder cannot be written, or is of another configuration.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"cannot make the run folder {folder}: {error.strerror}; choose another with --out"
+            ) from error
+        run = cls(folder, config, device=device)
+        known = run._sections().get("run")
+        if known is not None:
+            made_with = settings.from_dict(RunConfig, known)
+            run.config = replace(config, weights=made_with.weights, questions=made_with.questions)
+            run._refuse_differences("run", run.config)
+        return run
+
+    @classmethod
+    def open(cls, folder: Path, *, device: str = "cpu") -> Run:
+        """Open a run folder.
+
+        Raises:
+            RunError: It is none.
+        """
+        if not folder.is_dir():
+            raise RunError(f"there is no folder {folder}: make a run with 'skiploop search' first")
+        run = cls(folder, RunConfig(), device=device)
+        run.config = run.section("run", RunConfig)
+        return run
+
+    def settle(self, section: str, config: object) -> None:
+        """Store one section of the configuration, or check it against the stored one.
+
+        What the run is about is stored with the first section, when model and task were found
+        to exist: a typing error must not occupy a folder.
+
+        Raises:
+            RunError: The folder was made with other settings; the message names them.
+        """
+        self._refuse_differences(section, config)
+        asked = {"run": settings.to_dict(self.config), section: settings.to_dict(config)}
+        self._write("config.json", {**self._sections(), **asked})
+
+    def _refuse_differences(self, section: str, config: object) -> None:
+        known = self._sections().get(section, {})
+        differing = settings.differences(known, settings.to_dict(config)) if known else []
+        if differing:
+            raise RunError(
+                f"{self.folder} was made with another configuration ({section}: "
+                f"{'; '.join(differing)}): use the same settings, or another --out"
+            )
+
+    def record(self, section: str, config: object) -> None:
+        """Store one section of the configuration in the place of the last one."""
+        self._write("config.json", {**self._sections(), section: settings.to_dict(config)})
+
+    def check(self, asked: Mapping[str, object]) -> None:
+        """Refuse settings that are not those the run was made with.
+
+        Args:
+            asked: Some fields of `RunConfig`.
+
+        Raises:
+            RunError: One differs.
+        """
+        self.settle(
+            "run", settings.from_dict(RunConfig, {**settings.to_dict(self.config), **asked})
+        )
+
+    def finished(self, section: str, cls: type[Config]) -> Config:
+        """Return the configuration of a stage that ran to its end.
+
+        Raises:
+            RunError: It did not run, or was interrupted.
+        """
+        config = self.section(section, cls)
+        if not self.provenance(section):
+            raise RunError(
+                f"the {section} in {self.folder} is not finished: run the same "
+                f"'skiploop {section}' command again, it goes on where it stopped"
+            )
+        return config
+
+    def section(self, section: str, cls: type[Config]) -> Config:
+        """Return one stored section of the configuration.
+
+        Raises:
+            RunError: There is no such section: the command that writes it did not run.
+        """
+        known = self._sections().get(section)
+        if known is None:
+            command = "search" if section == "run" else section
+            raise RunError(
+                f"{self.folder} holds no {command}: run 'skiploop {command}' with it first"
+            )
+        try:
+            return settings.from_dict(cls, known, section)
+        except ConfigError as error:
+            raise RunError(f"{self.folder / 'config.json'}: {error}") from error
+
+    def note_provenance(self, section: str) -> dict[str, object]:
+        """Store and return where the figures of a section come from."""
+        import torch
+
+        facts: dict[str, object] = dict(
+            provenance.collect(
+                model=self.config.model,
+                weights=self.stack.weights_id,
+                dtype=self.config.dtype,
+                device=self.device,
+                n_threads=torch.get_num_threads(),
+                task=self.task.name,
+                task_version=self.task.version,
+            )
+        )
+        self._write("provenance.json", {**self._read("provenance.json"), section: facts})
+        return facts
+
+    def provenance(self, section: str) -> dict[str, object]:
+        """Return what `note_provenance` stored, without the time."""
+        facts = self._read("provenance.json").get(section, {})
+        return {key: value for key, value in facts.items() if key != "time"}
+
+    @cached_property
+    def stack(self) -> LayerStack:
+        """The model, loaded on first use.
+
+        Raises:
+            RunError: Its weights are not those the run was made with.
+        """
+        from skiploop.loading import load
+
+        stack = load(self.config.model, dtype=self.config.dtype, device=self.device)
+        if self.config.weights is None:
+            self.config = replace(self.config, weights=stack.weights_id)
+        elif self.config.weights != stack.weights_id:
+            raise RunError(
+                f"{self.folder} was made with weights {self.config.weights}, but "
+                f"{self.config.model} now has {stack.weights_id}: use another --out"
+            )
+        return stack
+
+    @cached_property
+    def task(self) -> Task:
+        """The task, with its options.
+
+        Raises:
+            RunError: Its questions, prompts or verdicts are not those the run was made with.
+        """
+        task = get_task(self.config.task, **settings.apply_overrides({}, self.config.options))
+        questions = f"{task.name}, version {task.version}"
+        if self.config.questions is None:
+            self.config = replace(self.config, questions=questions)
+        elif self.config.questions != questions:
+            raise RunError(
+                f"{self.folder} was made with the questions of {self.config.questions}, but "
+                f"{self.config.task} is now {questions}: use another --out"
+            )
+        return task
+
+    def runner(self, progress: Progress | None = None) -> TrialRunner:
+        """Return what evaluates and remembers pairs in this run."""
+        return TrialRunner(self.stack, self.task, self.store, progress)
+
+    @cached_property
+    def store(self) -> TrialStore:
+        """Every trial of the run; while it is open, no other process can open it.
+
+        Raises:
+            RunError: Another process uses the run, or the file cannot be used.
+        """
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise RunError(
+                f"another process is working in {self.folder}: wait for it, or use another --out"
+            ) from error
+        return TrialStore(self.folder / "trials.sqlite")
+
+    def _sections(self) -> dict[str, dict[str, object]]:
+        return self._read("config.json")
+
+    def _read(self, name: str) -> dict[str, dict[str, object]]:
+        path = self.folder / name
+        try:
+            found = dict(json.loads(path.read_text()) if path.exists() else {})
+        except (OSError, ValueError, TypeError) as error:
+            raise RunError(
+                f"cannot read {path}: {one_line(error)}; restore it or use another --out"
+            ) from error
+        return found
+
+    def _write(self, name: str, data: Mapping[str, object]) -> None:
+        try:
+            write_atomic(self.folder / name, json.dumps(data, indent=2) + "\n")
+        except OSError as error:
+            raise RunError(
+                f"cannot write {self.folder / name}: {error.strerror}; check the folder's rights "
+                "and the free disk space, then run the same command again"
+            ) from error

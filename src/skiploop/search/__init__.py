@@ -1,0 +1,1 @@
+"""Finding good programs by evaluating many of them."""

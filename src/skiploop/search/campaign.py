@@ -1,0 +1,140 @@
+"""Many searches, one per question, against one runner.
+
+Each round takes one proposal from every tree and evaluates them as one batch. What the trial store
+already knows costs nothing, so a search that was interrupted goes on where it stopped: the trees
+grow again, in the same way, from the recorded verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from skiploop.errors import ConfigError
+from skiploop.program import Program
+from skiploop.runner import TrialRunner
+from skiploop.search.tree import Tree, TreeRules
+from skiploop.search.trials import Trial
+from skiploop.seeds import derive_seed
+from skiploop.space import ProgramSpace
+from skiploop.tasks.base import Example
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig(TreeRules):
+    """What one search tries; the constants of its trees are those of `TreeRules`.
+
+    Attributes:
+        limit: Questions, the first ones of the split.
+        budget: Programs evaluated per question, the identity not counted.
+        split: Part of the task that is searched.
+        max_block: Longest block that one edit skips or repeats.
+        max_runs: Most passes over one block.
+
+    Raises:
+        ConfigError: A number is out of range.
+    """
+
+    limit: int = 100
+    budget: int = 200
+    split: str = "train"
+    max_block: int = 4
+    max_runs: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        numbers = (self.limit, self.budget, self.max_block, self.max_runs)
+        if min(numbers) < 1:
+            raise ConfigError(
+                f"limit, budget, max_block and max_runs are {numbers}: give at least 1 each"
+            )
+
+    @property
+    def n_trials(self) -> int:
+        """Pairs that a search and its control evaluate at most."""
+        return self.limit * (2 * self.budget + 1)
+
+    def space(self, n_layers: int) -> ProgramSpace:
+        """Return the programs that the search may propose."""
+        return ProgramSpace(n_layers, max_block=self.max_block, max_runs=self.max_runs)
+
+
+class Campaign:
+    """The searches over some questions, and their chance control.
+
+    Args:
+        runner: Evaluates pairs and remembers them.
+        examples: Questions.
+        config: What to try.
+        seed: Seed of the run; each question derives its own from it.
+    """
+
+    def __init__(
+        self, runner: TrialRunner, examples: Sequence[Example], config: SearchConfig, seed: int
+    ) -> None:
+        self.runner = runner
+        self.examples = list(examples)
+        self.config = config
+        self.seed = seed
+        self.space = config.space(runner.stack.n_layers)
+
+    def search(self) -> None:
+        """Search every question: the identity, then `budget` further programs.
+
+        Guarantees:
+            Interrupted and continued, it records what an uninterrupted one records, in float32
+            (tests/model/test_campaign.py).
+
+        Cost:
+            `budget + 1` runs of the model per question.
+        """
+        trees = [
+            Tree(self.space, derive_seed(self.seed, "search", example.id), self.config)
+            for example in self.examples
+        ]
+        for step in range(self.config.budget + 1):
+            asks = [
+                (tree, example, program)
+                for tree, example in zip(trees, self.examples, strict=True)
+                if (program := tree.ask())
+            ]
+            self.runner.store.add_asks("search", [(e.id, step, str(p)) for _, e, p in asks])
+            trials = self.runner.run([(example, program) for _, example, program in asks])
+            for (tree, _, program), trial in zip(asks, trials, strict=True):
+                tree.tell(program, None if trial.correct is None else float(trial.correct))
+
+    def control(self) -> None:
+        """Evaluate the chance control: as many random programs per question as were searched.
+
+        The program at each step is drawn uniformly among those made by as many edits as the
+        program that the search tried at that step, and differs from those drawn before. So both
+        sides try programs of the same complexity, and only the guidance differs.
+
+        Cost:
+            `budget` runs of the model per question.
+        """
+        searched = self.runner.store.asked("search")
+        asks = [
+            (example, step, program)
+            for example in self.examples
+            for step, program in enumerate(self._random_programs(example, searched[example.id]), 1)
+        ]
+        self.runner.store.add_asks("random", [(e.id, step, str(p)) for e, step, p in asks])
+        self.runner.run([(example, program) for example, _, program in asks])
+
+    def _random_programs(self, example: Example, searched: Sequence[Trial]) -> list[Program]:
+        n_layers = self.space.n_layers
+        programs = {Program.identity(n_layers): None}
+        for step, trial in enumerate(searched[1:], start=1):
+            n_edits = self.space.n_edits(Program.parse(trial.program, n_layers))
+            for attempt in range(_ATTEMPTS):
+                seed = derive_seed(self.seed, "random", example.id, step, attempt)
+                program = self.space.sample(seed, n_edits=n_edits)
+                if program not in programs:
+                    programs[program] = None
+                    break
+        return list(programs)[1:]
+
+
+_ATTEMPTS = 100
+"""Draws after which a control goes without: a tiny space may hold no other program."""

@@ -1,0 +1,137 @@
+"""The durable record of every evaluated (example, program): one SQLite file.
+
+A trial is written once, when it was graded, and never again; whatever asks for the same pair later
+reads it back. Who asked for which program, and in which order, is a second table.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from skiploop.errors import RunError
+
+Source = Literal["search", "random"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One evaluated pair.
+
+    Attributes:
+        example_id: The question.
+        program: Text form of the program.
+        correct: The verdict; None if the text could not be graded.
+        text: What the model wrote.
+        answer: What the grader took from it.
+        reason: Why it was graded so, where the grader says.
+        n_tokens: Tokens generated.
+        logprob: Sum of their log-probabilities; None if the logits were not numbers.
+        n_rows: Rows that were handed to the model together; the engine may cut them into smaller
+            batches. In low precision the batch can change a token.
+    """
+
+    example_id: str
+    program: str
+    correct: bool | None
+    text: str
+    answer: str
+    reason: str
+    n_tokens: int
+    logprob: float | None
+    n_rows: int
+
+
+_COLUMNS = ", ".join(field.name for field in fields(Trial))
+_HOLES = ", ".join("?" for _ in fields(Trial))
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS trials (
+    example_id TEXT NOT NULL, program TEXT NOT NULL, correct INTEGER, text TEXT NOT NULL,
+    answer TEXT NOT NULL, reason TEXT NOT NULL, n_tokens INTEGER NOT NULL,
+    logprob REAL, n_rows INTEGER NOT NULL, PRIMARY KEY (example_id, program)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS asks (
+    source TEXT NOT NULL, example_id TEXT NOT NULL, step INTEGER NOT NULL, program TEXT NOT NULL,
+    PRIMARY KEY (source, example_id, step)
+) WITHOUT ROWID;
+"""
+
+
+class TrialStore:
+    """Trials of one run: one model, one task, one dtype.
+
+    Args:
+        path: The SQLite file; created if missing.
+
+    Raises:
+        RunError: The file cannot be opened or written, such as on a full disk.
+
+    Guarantees:
+        What `add` returned from survives a kill of the process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._reporting():
+            self._db = sqlite3.connect(path)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.executescript(_SCHEMA)
+
+    def get(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Trial]:
+        """Return the known trials among some (example id, program text) pairs."""
+        query = f"SELECT {_COLUMNS} FROM trials WHERE example_id = ? AND program = ?"
+        with self._reporting():
+            rows = [self._db.execute(query, pair).fetchone() for pair in pairs]
+        return {(row[0], row[1]): _trial(row) for row in rows if row}
+
+    def add(self, trials: Sequence[Trial]) -> None:
+        """Write trials in one transaction; a pair that is known already stays as it is."""
+        query = f"INSERT OR IGNORE INTO trials ({_COLUMNS}) VALUES ({_HOLES})"
+        with self._reporting(), self._db:
+            self._db.executemany(query, map(astuple, trials))
+
+    def add_asks(self, source: Source, asks: Iterable[tuple[str, int, str]]) -> None:
+        """Note who asked for which program: (example id, step, program text)."""
+        query = "INSERT OR IGNORE INTO asks VALUES (?, ?, ?, ?)"
+        with self._reporting(), self._db:
+            self._db.executemany(query, [(source, *ask) for ask in asks])
+
+    def asked(self, source: Source) -> dict[str, list[Trial]]:
+        """Return the evaluated trials of one source, by example, in the order asked."""
+        columns = ", ".join(f"trials.{field.name}" for field in fields(Trial))
+        query = (
+            f"SELECT {columns} FROM asks JOIN trials USING (example_id, program) "
+            "WHERE source = ? ORDER BY example_id, step"
+        )
+        asked: dict[str, list[Trial]] = {}
+        with self._reporting():
+            for row in self._db.execute(query, (source,)):
+                asked.setdefault(row[0], []).append(_trial(row))
+        return asked
+
+    def __len__(self) -> int:
+        with self._reporting():
+            return int(self._db.execute("SELECT count(*) FROM trials").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file; the store cannot be used afterwards."""
+        self._db.close()
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise RunError(
+                f"cannot use {self.path}: {error}; check the file, its rights and the free "
+                "disk space, then run the same command again, or use another --out"
+            ) from error
+
+
+def _trial(row: tuple[str, str, int | None, str, str, str, int, float | None, int]) -> Trial:
+    correct = None if row[2] is None else bool(row[2])
+    return Trial(row[0], row[1], correct, *row[3:])

@@ -1,0 +1,307 @@
+"""The frozen model, taken apart: where its layers are, and everything that can be run on them.
+
+Source: arXiv 2606.06574, section 3.1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from skiploop.completion import Completion
+from skiploop.errors import BatchError, ConfigError, ProgramError, UnsupportedModelError
+from skiploop.program import Program
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_N_SAMPLES = 16  # numbers of each parameter that go into `weights_id`
+
+
+class LayerStack:
+    """A frozen causal language model whose layers run in any order that a program gives.
+
+    The model is shared, not copied, and never changed, apart from the inert recording hooks that
+    Hugging Face itself installs on first use.
+
+    Attributes:
+        model: The model as it was given, in evaluation mode.
+        name: What was loaded, as tables and records call it.
+        layers_path: Dotted path of `layers` in `model`; found if not given.
+        layers: The decoder layers.
+        n_layers: How many there are.
+
+    Raises:
+        UnsupportedModelError: The layers are not found or depend on their place in the loop.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase | None,
+        *,
+        name: str,
+        layers_path: str | None = None,
+    ) -> None:
+        _check_supported(model)
+        self.model = model
+        self._tokenizer = tokenizer
+        self.name = name
+        self.layers_path = layers_path or _find_layers(model)
+        self.layers = _module_list(model, self.layers_path)
+        self.n_layers = len(self.layers)
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer; ConfigError if there is none."""
+        if self._tokenizer is None:
+            raise ConfigError(
+                f"{self.name} was loaded without a tokenizer: "
+                "give one, as in load(model, tokenizer=AutoTokenizer.from_pretrained(...))"
+            )
+        return self._tokenizer
+
+    @property
+    def decoder(self) -> nn.Module:
+        """The module that owns the layers and loops over them."""
+        decoder: nn.Module = self.model.get_submodule(self.layers_path.rpartition(".")[0])
+        return decoder
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        device: torch.device = self.model.device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights."""
+        dtype: torch.dtype = self.model.dtype
+        return dtype
+
+    @cached_property
+    def weights_id(self) -> str:
+        """Sixteen hexadecimal digits that identify the weights.
+
+        A hash of the family, of the names and shapes of all parameters, and of a few numbers of
+        each one, rounded to bfloat16: a float32 and a bfloat16 copy have the same id.
+        """
+        parameters = sorted(self.model.named_parameters())
+        shapes = [self.model.config.model_type, *((n, tuple(w.shape)) for n, w in parameters)]
+        samples = torch.cat([_sample(weight).to(self.device) for _, weight in parameters])
+        numbers = samples.cpu().view(torch.int16).numpy().tobytes()
+        return hashlib.sha256(repr(shapes).encode() + numbers).hexdigest()[:16]
+
+    @cached_property
+    def layers_return_tuples(self) -> bool:
+        """Whether a layer returns a tuple that starts with the hidden states."""
+        from skiploop.engine.executor import returns_tuples
+
+        return returns_tuples(self)
+
+    def check(self, program: Program) -> None:
+        """Raise ProgramError if a program was made for another number of layers."""
+        if program.n_layers != self.n_layers:
+            raise ProgramError(
+                f"program {program} was made for {program.n_layers} layers, "
+                f"{self.name} has {self.n_layers}: parse it with n_layers={self.n_layers}"
+            )
+
+    def view(self, program: Program) -> PreTrainedModel:
+        """Return a Hugging Face model that runs `program` with the weights of this one.
+
+        Raises:
+            ProgramError: The program was made for another number of layers.
+            UnsupportedModelError: A hook replaces the forward pass of a layer.
+
+        Cost:
+            About a millisecond and no memory for weights.
+        """
+        from skiploop.view import program_view
+
+        return program_view(self, program)
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        programs: Sequence[Program] | Program,
+        *,
+        max_new_tokens: int = 16,
+        stop: Sequence[str] = (),
+    ) -> list[Completion]:
+        """Continue every prompt greedily, each under its own program, in mixed batches.
+
+        Args:
+            prompts: Any number of texts.
+            programs: One for each prompt, or one for all.
+            max_new_tokens: Most tokens to write.
+            stop: Strings that end an answer; they are not part of it.
+
+        Raises:
+            BatchError: An argument is empty or does not fit, or a prompt is too long for the model.
+            ProgramError: A program was made for another number of layers.
+        """
+        from skiploop.engine.generate import generate
+
+        programs = self._one_each(prompts, programs)
+        return generate(self, prompts, programs, max_new_tokens=max_new_tokens, stop=stop)
+
+    def choose(
+        self,
+        prompts: Sequence[str],
+        choices: Sequence[Sequence[str]],
+        programs: Sequence[Program] | Program,
+    ) -> list[Completion]:
+        """Pick, for every prompt, the most likely of its choices as its continuation.
+
+        Likelihood is the log-probability of the choice divided by its number of characters. Ties
+        go to the first one.
+
+        Args:
+            prompts: Any number of texts.
+            choices: At least one text for each prompt, with the space or newline it starts with.
+            programs: One for each prompt, or one for all.
+
+        Returns:
+            Completions with a choice as `text`, its undivided `logprob`, and no `token_ids`.
+
+        Raises:
+            BatchError: As for `loglikelihood`, or a prompt has no choices.
+            ProgramError: A program was made for another number of layers.
+        """
+        from skiploop.engine.score import choose
+
+        return choose(self, prompts, choices, self._one_each(prompts, programs))
+
+    def loglikelihood(
+        self,
+        prompts: Sequence[str],
+        continuations: Sequence[str],
+        programs: Sequence[Program] | Program,
+    ) -> list[float]:
+        """Return the log-probability of each continuation after its prompt.
+
+        The two texts are tokenized together; the tokens after those of the prompt count. White
+        space at the end of the prompt is moved to the continuation first, where tokenizers
+        expect it. The result is NaN where the logits are not numbers.
+
+        Args:
+            prompts: Any number of texts.
+            continuations: One for each prompt.
+            programs: One for each prompt, or one for all.
+
+        Raises:
+            BatchError: The lengths differ, or a text is empty or too long.
+            ProgramError: A program was made for another number of layers.
+        """
+        from skiploop.engine.score import loglikelihood
+
+        return loglikelihood(self, prompts, continuations, self._one_each(prompts, programs))
+
+    def hidden_states(self, prompts: Sequence[str], layer: int) -> list[Tensor]:
+        """Return what layer `layer` of the plain model is given, for every token of each prompt.
+
+        Args:
+            prompts: Any number of texts.
+            layer: From 0 (the embeddings) to `n_layers` (what the final norm is given).
+
+        Returns:
+            One tensor of shape [T, D] for each prompt, float32, on the CPU.
+
+        Raises:
+            BatchError: There is no such layer, or a prompt is empty or too long.
+
+        Cost:
+            `layer` layers; neither the later ones nor the head run.
+        """
+        from skiploop.engine.score import hidden_states
+
+        return hidden_states(self, prompts, layer)
+
+    def _one_each(
+        self, prompts: Sequence[str], programs: Sequence[Program] | Program
+    ) -> Sequence[Program]:
+        """Return one checked program for each prompt."""
+        if isinstance(programs, Program):
+            programs = [programs] * len(prompts)
+        if len(programs) != len(prompts):
+            raise BatchError(
+                f"{len(prompts)} prompts but {len(programs)} programs: give one for each, or one"
+            )
+        for program in set(programs):
+            self.check(program)
+        return programs
+
+    def __repr__(self) -> str:
+        return f"LayerStack({self.name!r}, n_layers={self.n_layers}, dtype={self.dtype})"
+
+
+def _find_layers(model: PreTrainedModel) -> str:
+    """Return the dotted path of the list of decoder layers."""
+    n_layers = model.config.get_text_config(decoder=True).num_hidden_layers
+    decoder = model.get_decoder()
+    owner = next((name for name, module in model.named_modules() if module is decoder), "")
+    found = [
+        name
+        for name, child in decoder.named_children()
+        if isinstance(child, nn.ModuleList) and len(child) == n_layers
+    ]
+    if not owner or len(found) != 1:
+        raise UnsupportedModelError(
+            f"the layers of {type(model).__name__} are not found: expected one list of {n_layers} "
+            f"modules in its decoder {owner or type(decoder).__name__!r}, saw {found or 'none'}; "
+            'name it yourself, as in load(model, layers="model.layers")'
+        )
+    return f"{owner}.{found[0]}"
+
+
+def _module_list(model: PreTrainedModel, path: str) -> nn.ModuleList:
+    """Return the list of layers at a dotted path."""
+    try:
+        layers = model.get_submodule(path)
+    except AttributeError as error:
+        raise UnsupportedModelError(
+            f"{type(model).__name__} has no module {path!r}: "
+            "give the dotted path of its list of layers, such as model.layers"
+        ) from error
+    if not isinstance(layers, nn.ModuleList) or not len(layers) or "." not in path:
+        raise UnsupportedModelError(
+            f"{path!r} of {type(model).__name__} is a {type(layers).__name__}: "
+            "expected the list of layers inside its decoder, such as model.layers"
+        )
+    return layers
+
+
+def _check_supported(model: PreTrainedModel) -> None:
+    """Refuse what is no causal language model or has layers that need each other."""
+    family = type(model).__name__
+    config = model.config.get_text_config(decoder=True)
+    if model.config.is_encoder_decoder or not model.can_generate():
+        raise UnsupportedModelError(
+            f"{family} is no causal language model with a head: "
+            "load it with AutoModelForCausalLM.from_pretrained"
+        )
+    if model.training:
+        raise ConfigError(
+            f"{family} is in training mode, where dropout is random: call model.eval() first"
+        )
+    per_layer_inputs = getattr(config, "hidden_size_per_layer_input", None)
+    sharing = any(getattr(config, "kv_sharing_modes", None) or ())
+    if per_layer_inputs or sharing or getattr(config, "num_kv_shared_layers", 0):
+        raise UnsupportedModelError(
+            f"the layers of {family} take inputs by their place in the loop or share keys and "
+            "values, so they cannot be skipped or repeated: use a family without these, such as "
+            "Gemma 3, Llama or Qwen3"
+        )
+
+
+def _sample(weight: Tensor) -> Tensor:
+    """Return a few evenly spread numbers of a parameter in bfloat16."""
+    flat = weight.detach().reshape(-1)
+    return flat[:: max(1, len(flat) // _N_SAMPLES)][:_N_SAMPLES].to(torch.bfloat16)

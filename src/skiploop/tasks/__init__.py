@@ -1,0 +1,75 @@
+"""Tasks: questions in disjoint splits, prompts and verdicts; `get_task` finds one by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+
+from skiploop.errors import ConfigError, unknown_name
+from skiploop.tasks.base import SPLITS, Example, Grade, Split, Task, check_option
+
+__all__ = ["SPLITS", "Example", "Grade", "Split", "Task", "get_task", "task_names"]
+
+_PLAIN = {
+    "arc": "skiploop.tasks.arc:ArcTask",
+    "arithmetic": "skiploop.tasks.arithmetic:ArithmeticTask",
+    "asdiv": "skiploop.tasks.asdiv:AsdivTask",
+    "dart-math": "skiploop.tasks.dart_math:DartMathTask",
+    "gsm8k": "skiploop.tasks.gsm8k:Gsm8kTask",
+    "mawps": "skiploop.tasks.mawps:MawpsTask",
+    "mmlu-pro": "skiploop.tasks.mmlu_pro:MmluProTask",
+}
+_WITH_ARGUMENT = {
+    "jsonl": ("file", "skiploop.tasks.jsonl:JsonlTask"),
+    "reasoning-gym": ("dataset", "skiploop.tasks.reasoning_gym:ReasoningGymTask"),
+}
+
+
+def task_names() -> list[str]:
+    """Return what `get_task` accepts; a part in angle brackets is to be filled in."""
+    return sorted([*_PLAIN, *(f"{kind}:<{what}>" for kind, (what, _) in _WITH_ARGUMENT.items())])
+
+
+def get_task(name: str, **options: object) -> Task:
+    """Return a task.
+
+    Args:
+        name: One of `task_names()`, such as `arithmetic`, `jsonl:my/questions.jsonl` or
+            `reasoning-gym:chain_sum`.
+        options: What the task can be told, such as `level=2`; see docs/reference/tasks.md.
+
+    Raises:
+        UnknownNameError: There is no such task or data set.
+        ConfigError: An option is unknown to the task or has a wrong value.
+        DataError: A file of questions cannot be used; the message names the line.
+        DownloadError: The questions are on a hub that cannot be reached.
+
+    Example:
+        >>> task = get_task("arithmetic", level=1)
+        >>> example = task.examples("test", limit=1)[0]
+        >>> task.grade(example, f" {example.gold}").correct
+        True
+    """
+    kind, _, argument = name.partition(":")
+    if kind in _PLAIN:
+        if argument:
+            raise ConfigError(f"task {name!r}: {kind} takes options, not ':{argument}'")
+        return _make(kind, _PLAIN[kind], (), options)
+    if kind in _WITH_ARGUMENT:
+        what, home = _WITH_ARGUMENT[kind]
+        if not argument:
+            raise ConfigError(f"task {name!r} lacks its {what}: write {kind}:<{what}>")
+        return _make(name, home, (argument,), options)
+    raise unknown_name("task", name, task_names())
+
+
+def _make(name: str, home: str, arguments: tuple[str, ...], options: dict[str, object]) -> Task:
+    module, _, factory_name = home.partition(":")
+    factory: Callable[..., Task] = getattr(import_module(module), factory_name)
+    parameters = inspect.signature(factory).parameters.values()
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        for option in options:
+            check_option(name, option, known)
+    return factory(*arguments, **options)

@@ -1,0 +1,179 @@
+"""Arithmetic that is made here: five levels, no files, answers of a few digits.
+
+A question is an expression and nothing else. The prompt shows four solved lines and the question
+as the fifth, because every token costs a pass through the layers. What the packaged model scores
+on each level is measured in docs/reference/tasks.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, product, zip_longest
+
+from skiploop.errors import ConfigError
+from skiploop.graders.exact import grade_number
+from skiploop.tasks.base import (
+    SPLITS,
+    Example,
+    Grade,
+    ListTask,
+    Split,
+    split_by_text,
+    text_position,
+)
+
+_Questions = Iterator[tuple[str, int]]
+
+_SHOTS = (
+    ("6 * 7", 42),
+    ("2 + 9 + 6", 17),
+    ("23 * 4", 92),
+    ("42 + 7", 49),
+)
+_VALIDATION_SHARE = 0.1
+_TEST_SHARE = 0.3
+_MAX_PER_KIND = 3000
+"""A kind of question with more texts than this is cut to those first in hash order."""
+
+_ONE = range(1, 10)
+_TWO = range(10, 100)
+
+
+class ArithmeticTask(ListTask):
+    """Expressions to be answered directly, graded as numbers.
+
+    Levels: 1 sums and products of two one-digit numbers; 2 sums of two numbers, one or both with
+    two digits; 3 products and differences of a two-digit and a one-digit number, and sums of three
+    one-digit numbers; 4 differences of two-digit numbers, and sums of a two-digit and two
+    one-digit numbers; 5 two operations, one of them a multiplication or an exact division.
+
+    Args:
+        level: 1 to 5, or several as `(1, 2)` or `"1,2"`: then the levels take turns. It is in
+            `example.meta["level"]`.
+
+    Raises:
+        ConfigError: A level is not one of 1 to 5, or is given twice.
+
+    Guarantees:
+        The splits share no question text, within and between levels; expressions that differ only
+        in the order of sums and products are in the same split; the solved lines of the prompt
+        are in none (tests/unit/test_tasks_arithmetic.py).
+    """
+
+    version = "1"
+    max_new_tokens = 5
+
+    def __init__(self, *, level: int | str | Sequence[int] = 2) -> None:
+        levels = _read_levels(level)
+        parts = [_splits_of(one) for one in levels]
+        super().__init__(
+            name=f"arithmetic-{'+'.join(map(str, levels))}",
+            splits={split: _take_turns([part[split] for part in parts]) for split in SPLITS},
+        )
+
+    def prompt(self, example: Example) -> str:
+        """Return the solved lines and the question, up to the space before the answer."""
+        lines = [f"{question} = {answer}\n" for question, answer in _SHOTS]
+        return f"{''.join(lines)}{example.question} = "
+
+    def grade_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Grade]:
+        """Return the verdicts: the whole text must be one number equal to the gold answer."""
+        pairs = zip(examples, texts, strict=True)
+        return [grade_number(text, example.gold) for example, text in pairs]
+
+
+def canonical(question: str) -> str:
+    """Return one text for all orders of the same sums and products.
+
+    Example:
+        >>> canonical("7 + 5 * 3"), canonical("3 * 5 + 7")
+        ('3 * 5 + 7', '3 * 5 + 7')
+    """
+    kept, minus, subtracted = question.partition(" - ")
+    terms = [" * ".join(sorted(term.split(" * "))) for term in kept.split(" + ")]
+    return " + ".join(sorted(terms)) + minus + subtracted
+
+
+def _one_digit() -> Iterator[_Questions]:
+    yield ((f"{a} + {b}", a + b) for a, b in product(_ONE, _ONE))
+    yield ((f"{a} * {b}", a * b) for a, b in product(_ONE, _ONE))
+
+
+def _sums() -> Iterator[_Questions]:
+    for first, second in ((_TWO, _ONE), (_ONE, _TWO), (_TWO, _TWO)):
+        yield ((f"{a} + {b}", a + b) for a, b in product(first, second))
+
+
+def _products() -> Iterator[_Questions]:
+    for first, second in ((_TWO, _ONE), (_ONE, _TWO)):
+        yield ((f"{a} * {b}", a * b) for a, b in product(first, second))
+    yield ((f"{a} + {b} + {c}", a + b + c) for a, b, c in product(_ONE, _ONE, _ONE))
+    yield ((f"{a} - {b}", a - b) for a, b in product(_TWO, _ONE))
+
+
+def _differences() -> Iterator[_Questions]:
+    yield ((f"{a} - {b}", a - b) for a, b in product(_TWO, _TWO) if a > b)
+    yield ((f"{a} + {b} + {c}", a + b + c) for a, b, c in product(_TWO, _ONE, _ONE))
+
+
+def _two_operations() -> Iterator[_Questions]:
+    factors = [(a, b, c) for a, b, c in product(_ONE, _ONE, _TWO) if a > 1 and b > 1]
+    yield ((f"{a} * {b} + {c}", a * b + c) for a, b, c in factors)
+    yield ((f"{c} + {a} * {b}", c + a * b) for a, b, c in factors)
+    yield ((f"{a} * {b} - {c}", a * b - c) for a, b, c in factors if a * b > c)
+    yield ((f"{a * b} / {a} + {c}", b + c) for a, b, c in factors)
+
+
+_LEVELS: dict[int, Callable[[], Iterator[_Questions]]] = {
+    1: _one_digit,
+    2: _sums,
+    3: _products,
+    4: _differences,
+    5: _two_operations,
+}
+
+
+def _read_levels(level: int | str | Sequence[int]) -> tuple[int, ...]:
+    parts = level.split(",") if isinstance(level, str) else level
+    names = [str(part).strip() for part in (parts if isinstance(parts, Sequence) else [parts])]
+    known = {str(one): one for one in _LEVELS}
+    if not names or len(set(names)) < len(names) or not known.keys() >= set(names):
+        raise ConfigError(
+            f"arithmetic has no level {level!r}: "
+            f"give one of {', '.join(known)}, or several different ones such as '1,2'"
+        )
+    return tuple(known[name] for name in names)
+
+
+def _splits_of(level: int) -> dict[Split, list[Example]]:
+    """Return the questions of one level in hash order, by split."""
+    shown = {canonical(question) for question, _ in _SHOTS}
+    splits: dict[Split, list[Example]] = {split: [] for split in SPLITS}
+    for question, answer in sorted(_questions_of(level), key=_hash_order):
+        key = canonical(question)
+        if key in shown:
+            continue
+        split = split_by_text(key, validation=_VALIDATION_SHARE, test=_TEST_SHARE)
+        splits[split].append(
+            Example(
+                id=f"arithmetic/{question}",
+                question=question,
+                gold=str(answer),
+                meta={"level": level},
+            )
+        )
+    return splits
+
+
+def _questions_of(level: int) -> Iterable[tuple[str, int]]:
+    for kind in _LEVELS[level]():
+        yield from sorted(kind, key=_hash_order)[:_MAX_PER_KIND]
+
+
+def _hash_order(question: tuple[str, int]) -> float:
+    return text_position(f"order {question[0]}")  # not the position that decides the split
+
+
+def _take_turns(lists: Sequence[Sequence[Example]]) -> list[Example]:
+    rounds = chain.from_iterable(zip_longest(*lists))
+    return [example for example in rounds if example is not None]

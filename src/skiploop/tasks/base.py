@@ -1,0 +1,206 @@
+"""The words of every task: a question, its verdict, and what a task can do.
+
+Nothing here knows programs, layers or torch: a task turns questions into prompts and texts into
+verdicts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, get_args
+
+from skiploop.errors import ConfigError, closest
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One question.
+
+    Attributes:
+        id: Unique within the task and stable between runs.
+        question: Text of the question, without few-shot examples or instructions.
+        gold: The right answer; for multiple choice the text of the right choice.
+        choices: Texts to choose from; empty if the answer is free text.
+        meta: Anything else a task wants to keep, such as the level.
+    """
+
+    id: str
+    question: str
+    gold: str
+    choices: tuple[str, ...] = ()
+    meta: Mapping[str, object] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The verdict on one text.
+
+    Attributes:
+        correct: True, False, or None if the text could not be graded, which never counts as
+            wrong.
+        answer: The answer that was extracted from the text, empty if there was none.
+        reason: Why, where it is not obvious, such as "no box" or "over 5 s"; else empty.
+    """
+
+    correct: bool | None
+    answer: str = ""
+    reason: str = ""
+
+
+class Task(Protocol):
+    """Questions, prompts and grading.
+
+    Attributes:
+        name: What `get_task` was given, with every argument that changes the questions.
+        version: Changes whenever a prompt, a question or a verdict can change.
+        max_new_tokens: Tokens within which an answer must be complete; 0 for multiple choice.
+        stop: Strings that end an answer.
+    """
+
+    name: str
+    version: str
+    max_new_tokens: int
+    stop: tuple[str, ...]
+
+    def examples(self, split: str, limit: int | None = None) -> list[Example]:
+        """Return the first `limit` questions of a split, the same ones every time.
+
+        Raises:
+            ConfigError: The split is unknown or holds fewer than `limit` questions.
+        """
+
+    def prompt(self, example: Example) -> str:
+        """Return the text that the model continues."""
+
+    def grade(self, example: Example, text: str) -> Grade:
+        """Return the verdict on the text that the model wrote."""
+
+    def grade_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Grade]:
+        """Return the verdicts on many texts; slow graders use their own processes here."""
+
+
+class ListTask(ABC):
+    """What most tasks share: splits that are made once, and grading one text after the other.
+
+    Attributes:
+        name, version, max_new_tokens, stop: See `Task`.
+
+    Args:
+        name: What `get_task` was given, with every argument that changes the questions.
+        splits: The questions of every split, in the order in which they are handed out.
+    """
+
+    version: str = "1"
+    max_new_tokens: int
+    stop: tuple[str, ...] = ("\n",)
+
+    def __init__(self, name: str, splits: Mapping[Split, Sequence[Example]]) -> None:
+        self.name = name
+        self._splits = splits
+
+    def examples(self, split: str, limit: int | None = None) -> list[Example]:
+        """Return the first `limit` questions of a split; see `Task`."""
+        return take(self._splits[check_split(split)], split, limit, self.name)
+
+    @abstractmethod
+    def prompt(self, example: Example) -> str:
+        """Return the text that the model continues."""
+
+    def grade(self, example: Example, text: str) -> Grade:
+        """Return the verdict on the text that the model wrote."""
+        return self.grade_many([example], [text])[0]
+
+    @abstractmethod
+    def grade_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Grade]:
+        """Return the verdicts on many texts, one a text."""
+
+
+def take(examples: Sequence[Example], split: str, limit: int | None, task: str) -> list[Example]:
+    """Return the first `limit` examples of a split.
+
+    Raises:
+        ConfigError: There are fewer, or the limit is negative.
+    """
+    if limit is not None and not 0 <= limit <= len(examples):
+        raise ConfigError(
+            f"{task} has {len(examples)} questions in {split!r}, asked for {limit}: lower the limit"
+        )
+    return list(examples[:limit])
+
+
+def check_split(split: str) -> Split:
+    """Return a split by its name.
+
+    Raises:
+        ConfigError: It is not one of `SPLITS`.
+    """
+    for known in SPLITS:
+        if split == known:
+            return known
+    raise ConfigError(f"unknown split {split!r}: expected one of {', '.join(SPLITS)}")
+
+
+def text_position(text: str) -> float:
+    """Return a number in 0..1 that depends on the words of a text alone, uniform over texts."""
+    digest = hashlib.sha256(" ".join(text.split()).encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def split_by_text(question: str, *, validation: float, test: float) -> Split:
+    """Assign a question to a split by its text alone.
+
+    The same text always lands in the same split, so the splits are disjoint by text whatever
+    order or seed made the questions.
+
+    Args:
+        question: Text, the only thing looked at.
+        validation: Share of questions for validation, in 0..1.
+        test: Share of questions for the test part, in 0..1.
+    """
+    position = text_position(question)
+    if position < test:
+        return "test"
+    return "validation" if position < test + validation else "train"
+
+
+def check_shares(validation: float, test: float) -> None:
+    """Refuse shares that leave no room for training questions.
+
+    Raises:
+        ConfigError: A share is no number in 0..1, or both add up to more than 1.
+    """
+    are_numbers = type(validation) in (int, float) and type(test) in (int, float)
+    if not are_numbers or not (validation >= 0 and test >= 0 and validation + test <= 1):
+        raise ConfigError(
+            f"validation={validation!r} and test={test!r} are no shares: "
+            "give numbers from 0 to 1 that add up to at most 1"
+        )
+
+
+def check_option(task: str, option: str, known: Sequence[str]) -> None:
+    """Refuse an option that a task does not have.
+
+    Raises:
+        ConfigError: `option` is not in `known`; the message offers the closest one.
+    """
+    if option in known:
+        return
+    raise ConfigError(
+        f"task {task} has no option {option!r}: {closest(option, known)}"
+        f"Known: {', '.join(known) or 'none'}"
+    )
+
+
+def digest_of(examples: Iterable[Example]) -> str:
+    """Return 8 hexadecimal digits that change with any question, choice or answer."""
+    content = hashlib.sha256()
+    for example in examples:
+        for part in (example.question, example.gold, *example.choices, ""):
+            content.update(part.encode() + b"\0")
+    return content.hexdigest()[:8]

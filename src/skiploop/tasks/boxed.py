@@ -1,0 +1,78 @@
+r"""Questions in the paper's protocol: direct answers in `\boxed{}`, 50 tokens.
+
+Source: arXiv 2606.06574, appendix D.2 and D.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from string import ascii_uppercase
+from typing import Literal
+
+from skiploop.errors import ConfigError
+from skiploop.graders.math import grade_math, truncate_after_first_box
+from skiploop.tasks.base import SPLITS, Example, Grade, ListTask, Split, digest_of
+
+Box = Literal["last", "first"]
+
+_PROMPT = (
+    "Solve the following math problem and output ONLY the final answer directly, "
+    "formatted strictly as \\boxed{{ANSWER}}.\n"
+    "### Problem Start\n"
+    "{question}\n"
+    "### Problem End\n"
+    "Answer:"
+)
+
+
+def with_letters(question: str, options: Sequence[str]) -> str:
+    """Return a question with its options, one a line, each after its letter.
+
+    Example:
+        >>> print(with_letters("Which is a number?", ["red", "7"]))
+        Which is a number?
+        A. red
+        B. 7
+    """
+    lettered = zip(ascii_uppercase, options, strict=False)
+    return "\n".join(
+        [question.strip(), *(f"{letter}. {text.strip()}" for letter, text in lettered)]
+    )
+
+
+class BoxedTask(ListTask):
+    """Questions with the paper's prompt, token limit and grading.
+
+    Args:
+        name: See `ListTask`.
+        splits: See `ListTask`.
+        box: Which box counts if the model writes several: the last one, as in PoLar, or the
+            first one, as in RE-PoLar.
+
+    Raises:
+        ConfigError: `box` is something else.
+    """
+
+    max_new_tokens = 50
+    stop = ()
+
+    def __init__(
+        self, name: str, splits: Mapping[Split, Sequence[Example]], *, box: Box = "last"
+    ) -> None:
+        if box not in ("last", "first"):
+            raise ConfigError(f"box={box!r} of {name}: expected 'last' or 'first'")
+        super().__init__(name, splits)
+        self._box = box
+        digest = digest_of(example for split in SPLITS for example in splits[split])
+        self.version = f"1@{digest}+math-verify{version('math-verify')}+{box}-box"
+
+    def prompt(self, example: Example) -> str:
+        """Return the paper's prompt, word for word, as plain text without a chat template."""
+        return _PROMPT.format(question=example.question)
+
+    def grade_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Grade]:
+        """Return the verdicts of `grade_math`."""
+        if self._box == "first":
+            texts = [truncate_after_first_box(text) for text in texts]
+        return grade_math(texts, [example.gold for example in examples])

@@ -1,0 +1,98 @@
+"""Rows of data sets on the Hugging Face hub, and the splits that the paper cuts from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from skiploop.errors import ConfigError, DataError, DownloadError, one_line
+from skiploop.graders.exact import normalize_text
+from skiploop.tasks.base import Example, Split, text_position
+
+N_TRAIN, N_VALIDATION, N_TEST = 1250, 250, 500
+"""Sizes of the splits of every task of the paper (arXiv 2606.06574, appendix D.1)."""
+
+
+def load_rows(
+    repository: str, config: str | None = None, *, split: str, columns: Sequence[str]
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of one split of a data set, from the local cache or from the hub.
+
+    Args:
+        repository: Name on the hub, such as `openai/gsm8k`.
+        config: Configuration of the data set, if it has several.
+        split: Split on the hub.
+        columns: Columns that are needed; only these are read.
+
+    Raises:
+        ConfigError: The `datasets` package is not installed.
+        DownloadError: The hub cannot be reached and the data set is not in the cache.
+        DataError: The data set lacks the split or a column.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise ConfigError(
+            f'{repository} is read with the datasets package: pip install "skiploop[hub]"'
+        ) from error
+    try:
+        table = datasets.load_dataset(repository, config, split=split)
+    except OSError as error:
+        raise DownloadError(
+            f"{repository} could not be loaded from the Hugging Face hub "
+            f"({one_line(error)}): check the network, or use a local file as jsonl:<file>"
+        ) from error
+    except ValueError as error:
+        raise DataError(f"{repository} has no split {split!r}: {one_line(error)}") from error
+    missing = set(columns) - set(table.column_names)
+    if missing:
+        raise DataError(
+            f"{repository} lacks the columns {', '.join(sorted(missing))}: "
+            f"it has {', '.join(table.column_names)}; has the data set changed?"
+        )
+    yield from table.select_columns(list(columns))
+
+
+def cut_splits(
+    pool: Iterable[Example], test_pool: Iterable[Example] = ()
+) -> dict[Split, list[Example]]:
+    """Return splits of at most the paper's sizes, disjoint by question text, in hash order.
+
+    Args:
+        pool: Questions for all splits, or for training and validation if there is a `test_pool`.
+        test_pool: Questions for the test split; their texts are taken out of `pool`.
+
+    Raises:
+        DataError: The questions do not fill validation and test.
+    """
+    kept_for_test = _distinct(test_pool)
+    rest = _distinct(pool)
+    if kept_for_test:
+        rest = {text: example for text, example in rest.items() if text not in kept_for_test}
+        test = _in_hash_order(kept_for_test)[:N_TEST]
+        ordered = _in_hash_order(rest)
+    else:
+        ordered = _in_hash_order(rest)
+        test, ordered = ordered[:N_TEST], ordered[N_TEST:]
+    if len(test) < N_TEST or len(ordered) <= N_VALIDATION:
+        raise DataError(
+            f"{len(test) + len(ordered)} questions are too few for {N_TEST} test, {N_VALIDATION} "
+            "validation and some train questions: has the data set changed?"
+        )
+    return {
+        "train": ordered[N_VALIDATION : N_VALIDATION + N_TRAIN],
+        "validation": ordered[:N_VALIDATION],
+        "test": test,
+    }
+
+
+def _distinct(examples: Iterable[Example]) -> dict[str, Example]:
+    """Return the first example of every question text."""
+    by_text: dict[str, Example] = {}
+    for example in examples:
+        by_text.setdefault(normalize_text(example.question), example)
+    return by_text
+
+
+def _in_hash_order(examples: Mapping[str, Example]) -> list[Example]:
+    return [examples[text] for text in sorted(examples, key=text_position)]

@@ -1,0 +1,59 @@
+"""Plain questions in the `Question: ... Answer:` form, graded by number, text or choice.
+
+`jsonl` adds where the questions come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from skiploop.graders.choice import grade_choice
+from skiploop.graders.exact import grade_first_number, grade_text, parse_number
+from skiploop.tasks.base import Example, Grade, ListTask, Split
+
+
+class QuestionTask(ListTask):
+    """Questions after solved ones, answered in one line or by picking a choice.
+
+    An example with choices is answered by the choice with the highest likelihood after the prompt
+    and graded by `grade_choice`. One without is answered by text: the first number of the line if
+    the gold answer is a number, else the whole line.
+
+    Args:
+        name: See `ListTask`.
+        splits: See `ListTask`; the solved questions must not be in them.
+        shots: Solved questions, shown before each question.
+        max_new_tokens: Tokens for a written answer, 0 for choices.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        splits: Mapping[Split, Sequence[Example]],
+        *,
+        shots: Sequence[Example],
+        max_new_tokens: int,
+    ) -> None:
+        super().__init__(name, splits)
+        self.max_new_tokens = max_new_tokens
+        self._prefix = "".join(f"{self.ask(shot)} {shot.gold}\n\n" for shot in shots)
+
+    def ask(self, example: Example) -> str:
+        """Return one question up to the place where its answer starts."""
+        return f"Question: {example.question}\nAnswer:"
+
+    def prompt(self, example: Example) -> str:
+        """Return the solved questions and this one, up to the place of its answer."""
+        return self._prefix + self.ask(example)
+
+    def grade_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Grade]:
+        """Return the verdicts; see the class."""
+        return [_grade(example, text) for example, text in zip(examples, texts, strict=True)]
+
+
+def _grade(example: Example, text: str) -> Grade:
+    if example.choices:
+        return grade_choice(text, example.choices, example.gold)
+    if parse_number(example.gold) is not None:
+        return grade_first_number(text, example.gold)
+    return grade_text(text, example.gold)

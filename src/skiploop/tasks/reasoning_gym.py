@@ -1,0 +1,221 @@
+"""Any data set of the reasoning-gym package: procedural, graded by the set's own scorer.
+
+An example is kept as (data set, configuration, seed, index); its metadata is made again where it is
+graded, in a grading process, because scorers can raise or hang on free text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+import reasoning_gym
+from reasoning_gym.factory import DATASETS
+from reasoning_gym.utils import extract_answer as extract_tagged
+
+from skiploop.errors import ConfigError, unknown_name
+from skiploop.graders.isolate import Job, shared_pool
+from skiploop.tasks.base import (
+    SPLITS,
+    Example,
+    Grade,
+    Split,
+    check_option,
+    check_shares,
+    check_split,
+    split_by_text,
+    take,
+)
+
+_OWN_OPTIONS = ("shots", "validation", "test")
+_INSTRUCTION = "Give only the final answer."
+_SCORE = "skiploop.tasks.reasoning_gym:score"
+_SEED, _SIZE, _SHOTS, _VALIDATION_SHARE, _TEST_SHARE = 42, 5000, 2, 0.1, 0.3
+_N_PROBES = 20
+"""Questions from which the length and the form of the answers are read."""
+_ROOM_TOKENS = 16
+_MAX_NEW_TOKENS = 512
+
+
+class ReasoningGymTask:
+    """Questions of one reasoning-gym data set, answered directly.
+
+    A question belongs to a split by its text alone; repeated texts are left out. Questions are
+    made when asked for, in index order. An answer counts only if the scorer of the data set gives
+    it exactly 1.0; before that the answer is cut out of the text: what is between the last
+    `<answer>` tags, else the first line, or everything if gold answers have several lines or are
+    not given.
+
+    Args:
+        dataset: Name in reasoning-gym, such as `chain_sum`.
+        seed: Seed of the data set.
+        size: Questions that are made at most, all splits together.
+        shots: Solved questions in the prompt, of the train split, which then lacks them; fewer
+            where the data set has no gold answers to show.
+        validation: Share of the questions for validation, in 0..1.
+        test: Share of the questions for the test split, in 0..1.
+        config: Settings of the data set, such as `min_digits=2`.
+
+    Raises:
+        UnknownNameError: There is no such data set.
+        ConfigError: A setting is unknown or refused by the data set.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        *,
+        seed: int = _SEED,
+        size: int = _SIZE,
+        shots: int = _SHOTS,
+        validation: float = _VALIDATION_SHARE,
+        test: float = _TEST_SHARE,
+        **config: object,
+    ) -> None:
+        if dataset not in DATASETS:
+            raise unknown_name("reasoning-gym data set", dataset, DATASETS)
+        check_shares(validation, test)
+        for option, value in (("seed", seed), ("size", size), ("shots", shots)):
+            if type(value) is not int or value < 0:
+                raise ConfigError(f"{option}={value!r} of {dataset}: expected a whole number")
+        self._origin = _check_config(dataset, config, seed, size)
+        self._source = _source(*self._origin)
+        self._shares = (validation, test)
+        self._splits: dict[Split, list[Example]] = {split: [] for split in SPLITS}
+        self._texts: set[str] = set()
+        self._n_made = 0
+        self._size = size
+        self.name = f"reasoning-gym:{dataset}" + _changed(
+            {"seed": (seed, _SEED), "size": (size, _SIZE), "shots": (shots, _SHOTS)}
+            | {"validation": (validation, _VALIDATION_SHARE), "test": (test, _TEST_SHARE)}
+            | {option: (value, None) for option, value in config.items()}
+        )
+        self.version = f"1+reasoning-gym{version('reasoning-gym')}"
+        self._shots = self._take_shots(shots)
+        golds = [one.gold for split in SPLITS for one in self._splits[split] if one.gold]
+        self._has_lines = not golds or any("\n" in gold for gold in golds)
+        self.stop: tuple[str, ...] = ("\n\n",) if self._has_lines else ("\n",)
+        longest = max((len(gold.encode()) for gold in golds), default=_MAX_NEW_TOKENS)
+        self.max_new_tokens = min(longest + _ROOM_TOKENS, _MAX_NEW_TOKENS)
+
+    def examples(self, split: str, limit: int | None = None) -> list[Example]:
+        """Return the first `limit` questions of a split; all that `size` allows if None."""
+        found = self._splits[check_split(split)]
+        while self._n_made < self._size and (limit is None or len(found) < limit):
+            self._make_next()
+        return take(found, split, limit, self.name)
+
+    def prompt(self, example: Example) -> str:
+        """Return the instruction, the solved questions and this one."""
+        solved = (f"{_ask(shot)} {shot.gold}" for shot in self._shots)
+        return "\n\n".join([_INSTRUCTION, *solved, _ask(example)])
+
+    def grade(self, example: Example, text: str) -> Grade:
+        """Return the verdict on the text that the model wrote."""
+        return self.grade_many([example], [text])[0]
+
+    def grade_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Grade]:
+        """Return the verdicts; None where the scorer fails on the answer."""
+        answers = [self._extract(text) for text in texts]
+        jobs = [
+            Job(_SCORE, (*self._origin, example.meta["index"], answer))
+            for example, answer in zip(examples, answers, strict=True)
+            if answer
+        ]
+        verdicts = iter(shared_pool().grade_many(jobs) if jobs else [])
+        return [
+            replace(next(verdicts), answer=answer)
+            if answer
+            else Grade(correct=False, reason="no answer")
+            for answer in answers
+        ]
+
+    def _extract(self, text: str) -> str:
+        tagged = extract_tagged(text)
+        if tagged is not None:
+            return str(tagged)
+        text = text.strip()
+        return text if self._has_lines else text.partition("\n")[0].strip()
+
+    def _make_next(self) -> None:
+        index = self._n_made
+        self._n_made += 1
+        entry = self._source[index]
+        question = entry["question"].strip()
+        text = " ".join(question.split())
+        if text in self._texts:
+            return
+        self._texts.add(text)
+        validation, test = self._shares
+        dataset, config, seed, _ = self._origin
+        self._splits[split_by_text(question, validation=validation, test=test)].append(
+            Example(
+                id=f"{dataset}/{seed}/{index}",
+                question=question,
+                gold=str(entry["answer"] or "").strip(),
+                meta={"dataset": dataset, "config": config, "seed": seed, "index": index},
+            )
+        )
+
+    def _take_shots(self, n_shots: int) -> list[Example]:
+        """Make the first questions and take solved ones out of the train split."""
+        train = self._splits["train"]
+        while self._n_made < self._size and (self._n_made < _N_PROBES or len(train) < n_shots):
+            self._make_next()
+        shots = [example for example in train if example.gold][:n_shots]
+        self._splits["train"] = [example for example in train if example not in shots]
+        return shots
+
+
+def score(dataset: str, config: str, seed: int, size: int, index: int, answer: str) -> Grade:
+    """Return whether the data set's own scorer gives an answer full marks.
+
+    Called in a grading process. Partial marks are given for an answer that merely contains the
+    gold answer, so they do not count.
+
+    Args:
+        dataset: Name in reasoning-gym.
+        config: Settings as JSON.
+        seed: Seed of the data set.
+        size: Size of the data set.
+        index: Which question.
+        answer: Extracted answer.
+    """
+    source = _source(dataset, config, seed, size)
+    return Grade(bool(source.score_answer(answer, source[index]) == 1.0))
+
+
+@lru_cache(maxsize=4)
+def _source(dataset: str, config: str, seed: int, size: int) -> Any:  # noqa: ANN401 (no types)
+    return reasoning_gym.create_dataset(dataset, seed=seed, size=size, **json.loads(config))
+
+
+def _check_config(
+    dataset: str, config: Mapping[str, object], seed: int, size: int
+) -> tuple[str, str, int, int]:
+    """Return what identifies the data set, after it has checked its settings itself."""
+    known = sorted(field.name for field in fields(DATASETS[dataset][1]))
+    for option in config:
+        check_option(f"reasoning-gym:{dataset}", option, [*_OWN_OPTIONS, *known])
+    try:
+        origin = (dataset, json.dumps(config, sort_keys=True), seed, size)
+        _source(*origin)
+    except (AssertionError, AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"reasoning-gym refuses the settings {dict(config)} for {dataset}: {error}"
+        ) from error
+    return origin
+
+
+def _changed(options: Mapping[str, tuple[object, object]]) -> str:
+    """Return the options that are not at their default, for the name."""
+    texts = (f",{key}={value}" for key, (value, default) in options.items() if value != default)
+    return "".join(sorted(texts))
+
+
+def _ask(example: Example) -> str:
+    return f"Question: {example.question}\nAnswer:"

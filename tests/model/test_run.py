@@ -1,0 +1,159 @@
+"""A run folder keeps what it was made with, and refuses what would mix two things."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from families import build, tokenizer
+
+import skiploop
+from skiploop import pipeline
+from skiploop.errors import ConfigError, RunError
+from skiploop.predictor.training import TrainConfig
+from skiploop.run import Run, RunConfig
+from skiploop.search.campaign import SearchConfig
+from skiploop.search.trials import TrialStore
+
+CONFIG = SearchConfig(limit=6, budget=3)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    build("llama").save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return str(folder)
+
+
+def write_questions(path, answers):
+    lines = [{"question": f"question {i}?", "answer": answers} for i in range(60)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.fixture
+def config(model, tmp_path):
+    questions = tmp_path / "q.jsonl"
+    write_questions(questions, "yes")
+    return RunConfig(model=model, task=f"jsonl:{questions}", options=("shots=0",))
+
+
+def test_a_run_goes_through_all_stages_and_says_when_nothing_can_be_learned(config, tmp_path):
+    run = Run.create(tmp_path / "run", config)
+    table = pipeline.search(run, CONFIG)
+    assert table.base.total == 6 and table.n_evaluations == 6 * 4
+    with pytest.raises(skiploop.SkiploopError, match="larger --budget"):
+        pipeline.train(run, TrainConfig(epochs=1))  # a random model answers nothing
+    n_test = len(run.task.examples("test"))
+    report = pipeline.evaluate(run, pipeline.EvaluateConfig(policies=("random",), k=2))
+    assert report.policies[0].n_examples == n_test  # fewer than the limit
+    assert [row.policy for row in report.policies] == ["identity", "random"]
+    assert {p.name for p in run.folder.glob("report.*")} == {
+        "report.json",
+        "report.md",
+        "report.html",
+    }
+
+
+def test_changed_questions_are_refused(config, tmp_path):
+    pipeline.search(Run.create(tmp_path / "run", config), CONFIG)
+    write_questions(tmp_path / "q.jsonl", "no")
+    with pytest.raises(RunError, match="was made with the questions of"):
+        pipeline.search(Run.create(tmp_path / "run", config), CONFIG)
+
+
+def test_changed_weights_are_refused(config, tmp_path):
+    pipeline.search(Run.create(tmp_path / "run", config), CONFIG)
+    other = tmp_path / "other"
+    build("llama").bfloat16().float().save_pretrained(other)
+    tokenizer().save_pretrained(other)
+    run = Run.open(tmp_path / "run")
+    assert run.stack.weights_id  # rounding to bfloat16 does not change the identity
+    model = build("llama")
+    model.model.layers[0].mlp.up_proj.weight.data *= 2
+    model.save_pretrained(config.model)
+    with pytest.raises(RunError, match="was made with weights"):
+        _ = Run.open(tmp_path / "run").stack
+    build("llama").save_pretrained(config.model)
+
+
+def test_other_settings_are_refused_by_name_and_a_mistake_occupies_no_folder(config, tmp_path):
+    with pytest.raises(ConfigError, match="asked for 1000"):
+        pipeline.search(Run.create(tmp_path / "run", config), SearchConfig(limit=1000, budget=3))
+    pipeline.search(Run.create(tmp_path / "run", config), CONFIG)
+    with pytest.raises(RunError, match="budget: 3 in the run, 4 asked"):
+        pipeline.search(Run.create(tmp_path / "run", config), SearchConfig(limit=6, budget=4))
+    with pytest.raises(RunError, match="seed: 0 in the run, 1 asked"):
+        Run.create(tmp_path / "run", replace(config, seed=1))
+
+
+def test_nothing_is_trained_or_judged_before_the_search_is_finished(config, tmp_path):
+    def interrupt(_trials):
+        raise KeyboardInterrupt
+
+    run = Run.create(tmp_path / "run", config)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.search(run, CONFIG, interrupt)
+    assert len(TrialStore(tmp_path / "run" / "trials.sqlite")) == 6
+    for stage, settings in (
+        (pipeline.train, TrainConfig()),
+        (pipeline.evaluate, pipeline.EvaluateConfig()),
+    ):
+        with pytest.raises(RunError, match=r"search in .* is not finished"):
+            stage(Run.open(tmp_path / "run"), settings)
+
+
+def test_policies_are_not_judged_on_the_questions_that_were_searched(config, tmp_path):
+    run = Run.create(tmp_path / "run", config)
+    pipeline.search(run, CONFIG)
+    with pytest.raises(ConfigError, match="'train' questions were searched"):
+        pipeline.evaluate(run, pipeline.EvaluateConfig(split="train", limit=4))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SearchConfig(budget=0),
+        lambda: SearchConfig(limit=-1),
+        lambda: SearchConfig(max_block=0),
+        lambda: SearchConfig(exploration=-1.0),
+        lambda: SearchConfig(random_share=2.0),
+        lambda: pipeline.EvaluateConfig(k=0),
+        lambda: pipeline.EvaluateConfig(limit=0),
+    ],
+)
+def test_settings_out_of_range_are_refused(make):
+    with pytest.raises(ConfigError, match="give"):
+        make()
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", "null"])
+def test_a_damaged_config_is_one_clear_error(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(RunError):
+        Run.open(tmp_path)
+
+
+def test_a_device_that_is_not_there_is_refused_before_the_weights_are_loaded(tmp_path):
+    with pytest.raises(ConfigError, match="cannot use device cuda:7"):
+        skiploop.load(str(tmp_path), device="cuda:7")
+
+
+def test_two_processes_do_not_work_in_one_run(config, tmp_path):
+    pipeline.search(Run.create(tmp_path / "run", config), CONFIG)
+    run = Run.open(tmp_path / "run")
+    assert len(run.store) > 0  # holds the lock of the run
+    code = (
+        "import sys; from pathlib import Path; from skiploop.run import Run\n"
+        "Run.open(Path(sys.argv[1])).store"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "another process is working in" in done.stderr.splitlines()[-1]
+
+
+def test_a_misspelt_setting_in_a_run_names_the_file(tmp_path):
+    (tmp_path / "config.json").write_text('{"run": {"modle": "x"}}')
+    with pytest.raises(RunError, match=r"config.json: unknown setting 'run.modle': did you mean"):
+        Run.open(tmp_path)

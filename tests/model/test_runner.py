@@ -1,0 +1,75 @@
+import pytest
+import torch
+from families import load
+from parity import ParityTask
+
+from skiploop import Program
+from skiploop.runner import ROWS_PER_CALL, TrialRunner
+from skiploop.search.trials import TrialStore
+
+
+@pytest.fixture
+def runner(tmp_path):
+    return TrialRunner(load("llama"), ParityTask(), TrialStore(tmp_path / "trials.sqlite"))
+
+
+def pairs_of(runner, n_examples, texts):
+    programs = [Program.parse(text, runner.stack.n_layers) for text in texts]
+    examples = runner.task.examples("train", n_examples)
+    return [(example, program) for example in examples for program in programs]
+
+
+def test_trials_say_what_generate_says_and_what_the_task_grades(runner):
+    pairs = pairs_of(runner, 3, ["identity", "1:3x0", "2:4x2"])
+    trials = runner.run(pairs)
+    for (example, program), trial in zip(pairs, trials, strict=True):
+        prompt = runner.task.prompt(example)
+        (alone,) = runner.stack.generate([prompt], program, max_new_tokens=4, stop=["\n"])
+        assert (trial.example_id, trial.program) == (example.id, str(program))
+        assert trial.text == alone.text
+        assert trial.n_tokens == len(alone.token_ids)
+        assert trial.logprob == pytest.approx(alone.logprob, abs=1e-4)
+        assert trial.correct is runner.task.grade(example, alone.text).correct
+        assert trial.n_rows == len(pairs)
+
+
+def test_a_known_pair_is_not_run_again(runner):
+    pairs = pairs_of(runner, 4, ["identity", "0:1x2"])
+    first = runner.run(pairs)
+    n_graded = runner.task.n_graded
+    assert runner.run([*pairs, pairs[0], pairs[0]]) == [*first, first[0], first[0]]
+    assert runner.task.n_graded == n_graded
+
+
+def test_what_was_graded_before_a_crash_stays(runner):
+    pairs = pairs_of(runner, 20, ["identity", "0:1x2", "1:2x0", "3:4x0"])
+    assert len(pairs) > ROWS_PER_CALL
+    finished = []
+
+    def crash_after_the_first_call(trials):
+        finished.extend(trials)
+        raise KeyboardInterrupt
+
+    crashing = TrialRunner(runner.stack, runner.task, runner.store, crash_after_the_first_call)
+    with pytest.raises(KeyboardInterrupt):
+        crashing.run(pairs)
+    assert len(runner.store) == len(finished) == ROWS_PER_CALL
+    n_graded = runner.task.n_graded
+    runner.run(pairs)
+    assert runner.task.n_graded - n_graded == len(pairs) - ROWS_PER_CALL
+
+
+def test_logits_that_are_not_numbers_leave_their_trial_ungraded_and_the_run_goes_on(runner):
+    with torch.no_grad():
+        runner.stack.layers[2].mlp.down_proj.weight.fill_(float("nan"))
+    trials = runner.run(pairs_of(runner, 2, ["identity", "2:3x0"]))
+    assert [trial.correct is None for trial in trials] == [True, False] * 2
+    assert trials[0].reason == "the logits were not numbers"
+    assert runner.run(pairs_of(runner, 2, ["identity", "2:3x0"])) == trials
+
+
+def test_an_ungraded_answer_is_recorded_as_such(runner):
+    runner.task.ungradable = ""  # every text holds it
+    (trial,) = runner.run(pairs_of(runner, 1, ["identity"]))
+    assert trial.correct is None
+    assert trial.reason == "ungradable"

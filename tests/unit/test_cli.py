@@ -1,0 +1,207 @@
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from skiploop.cli.main import app, main
+
+COMMANDS = ["demo", "search", "train", "evaluate", "generate", "show", "tasks", "models"]
+RUN_COMMANDS = ["demo", "search", "train", "evaluate"]
+
+
+def run(capsys, *arguments):
+    code = main(list(arguments))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def error_line(capsys, *arguments):
+    """Return the one line on stderr of a command that the user got wrong."""
+    code, out, err = run(capsys, *arguments)
+    assert code == 2, (out, err)
+    assert out == ""
+    assert err.startswith("skiploop: ") and err.count("\n") == 1
+    return err
+
+
+def test_every_command_is_listed_and_tested():
+    names = [c.name for c in app.registered_commands] + [g.name for g in app.registered_groups]
+    assert sorted(names) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_gives_an_example(capsys, command):
+    code, out, _ = run(capsys, command, "--help")
+    assert code == 0
+    assert f"Example: skiploop {command}" in out
+
+
+@pytest.mark.parametrize("command", RUN_COMMANDS)
+def test_commands_on_a_run_take_the_same_options(capsys, command):
+    _, out, _ = run(capsys, command, "--help")
+    for option in ("--seed", "--out", "--config", "--set", "--json", "--threads"):
+        assert option in out
+
+
+def test_help_imports_no_torch():
+    code = (
+        "import sys\nfrom skiploop.cli.main import main\n"
+        f"for command in {COMMANDS}: assert main([command, '--help']) == 0\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_show_draws_the_program(capsys):
+    code, out, _ = run(capsys, "show", "3:5x0 6:8x2", "--layers", "10", "--json")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == "3:5x0 6:8x2: 10 layer passes instead of 10"
+    assert [line.split() for line in lines[1:6]] == [
+        ["0", "1", "2"],
+        ["skip", "(3", "4)"],
+        ["5"],
+        ["x2", "6", "7"],
+        ["8", "9"],
+    ]
+    assert json.loads(lines[-1])["path"] == [0, 1, 2, 5, 6, 7, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("3:5", "is not START:STOPxRUNS"),
+        ("3:5x0 4:6x2", "4:6x2 starts before 3:5x0 ends"),
+        ("0:30x0", "skips all 30 layers"),
+        ("29:31x0", "ends after layer 29, the last of 30"),
+    ],
+)
+def test_a_wrong_program_is_one_line(capsys, program, message):
+    assert message in error_line(capsys, "show", program)
+
+
+def test_an_unknown_command_option_or_argument_is_one_line(capsys):
+    assert "shwo" in error_line(capsys, "shwo")
+    assert "--lyers" in error_line(capsys, "show", "identity", "--lyers", "10")
+    assert "'--layers'" in error_line(capsys, "show", "identity", "--layers", "ten")
+    assert "Missing" in error_line(capsys, "show")
+
+
+def test_unknown_names_say_what_was_probably_meant(capsys, tmp_path):
+    out = str(tmp_path / "run")
+    assert "did you mean 'arithmetic'" in error_line(
+        capsys, "search", "--task", "arithmetik", "--out", out
+    )
+    assert "did you mean 'smollm2-135m'" in error_line(
+        capsys, "search", "--model", "smollm-135m", "--out", out
+    )
+    assert "did you mean 'search.budget'" in error_line(
+        capsys, "search", "--set", "search.budgte=3", "--out", out
+    )
+    assert "did you mean 'search'" in error_line(
+        capsys, "search", "--set", "serach.budget=3", "--out", out
+    )
+
+
+def test_a_folder_that_is_no_run_says_how_to_make_one(capsys, tmp_path):
+    assert "skiploop search" in error_line(capsys, "train", "--run", str(tmp_path))
+    assert "skiploop search" in error_line(capsys, "evaluate", "--run", str(tmp_path))
+    assert "there is no folder" in error_line(capsys, "train", "--run", str(tmp_path / "x"))
+
+
+def test_a_run_of_another_configuration_names_what_differs(capsys, tmp_path):
+    settings = {"run": {"task": "gsm8k", "seed": 1}}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    line = error_line(capsys, "search", "--task", "arithmetic", "--out", str(tmp_path))
+    assert "task: 'gsm8k' in the run, 'arithmetic' asked" in line
+    assert "seed: 1 in the run, 0 asked" in line
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    line = error_line(capsys, "search", "--out", str(tmp_path / "file" / "run"))
+    assert "cannot make the run folder" in line and "--out" in line
+
+
+def test_a_config_file_with_an_unknown_key_is_refused(capsys, tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text("search:\n  buget: 5\n")
+    line = error_line(capsys, "search", "--config", str(path), "--out", str(tmp_path / "run"))
+    assert "buget" in line and "budget" in line
+
+
+def test_settings_of_the_wrong_kind_name_the_setting(capsys, tmp_path):
+    path, out = tmp_path / "settings.yaml", ["--out", str(tmp_path / "run")]
+    for text, message in (
+        ("search: 5", "search is 5, expected settings by name"),
+        ("1: {a: 1}", "unknown section of settings '1'"),
+        ("search: {exploration: fast}", "search.exploration is 'fast': expected a finite number"),
+    ):
+        path.write_text(text)
+        line = error_line(capsys, "search", "--limit", "2", "--config", str(path), *out)
+        assert message in line
+    line = error_line(capsys, "train", "--epochs", "0", "--run", str(tmp_path))
+    assert "train.epochs is 0: give more than 0" in line
+
+
+def test_an_option_of_a_task_is_given_once_and_as_key_and_value(capsys):
+    assert "is not KEY=VALUE" in error_line(capsys, "tasks", "arithmetic", "--option", "level")
+    line = error_line(capsys, "tasks", "arithmetic", "--option", "level=3", "--level", "2")
+    assert "say the same" in line
+
+
+def test_a_configuration_file_goes_before_the_sizes_of_the_demo(capsys, tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text("search: {budget: 0}\n")
+    line = error_line(capsys, "demo", "--config", str(path), "--out", str(tmp_path / "run"))
+    assert "budget" in line and "give at least 1" in line  # the file's 0, not the demo's 18
+
+
+def test_a_bug_is_told_from_a_mistake_and_debug_shows_where(capsys, monkeypatch):
+    def broken(*_args, **_kwargs):
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("skiploop.cli.show.draw", broken)
+    code, _, err = run(capsys, "show", "identity")
+    assert (
+        code == 1
+        and err == "skiploop: bug: ZeroDivisionError: oh (add --debug for the traceback)\n"
+    )
+    assert main(["show", "identity"], debug=True) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_tasks_are_listed_and_shown(capsys):
+    code, out, _ = run(capsys, "tasks")
+    assert code == 0 and "arithmetic" in out.split()
+    code, out, _ = run(capsys, "tasks", "arithmetic", "--level", "1", "--limit", "2", "--json")
+    shown = json.loads(out.splitlines()[-1])
+    assert code == 0 and len(shown["examples"]) == 2
+    assert shown["examples"][0]["prompt"] in out
+
+
+def test_the_reference_page_is_what_help_prints():
+    docs = Path(__file__).parents[2] / "docs"
+    spec = importlib.util.spec_from_file_location("page", docs / "make_cli_reference.py")
+    page = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(page)
+    message = "run: python docs/make_cli_reference.py"
+    assert (docs / "reference" / "cli.md").read_text() == page.reference(), message
+
+
+def test_the_bare_command_prints_the_help(capsys):
+    code, out, err = run(capsys)
+    assert code == 0 and "Commands:" in out and err == ""
+
+
+def test_one_configuration_file_serves_every_command(capsys, tmp_path):
+    path = tmp_path / "all.yaml"
+    path.write_text("run: {seed: 1}\nsearch: {budget: 5}\ntrain: {epochs: 2}\nevaluate: {k: 2}\n")
+    for command in RUN_COMMANDS[2:]:
+        line = error_line(capsys, command, "--config", str(path), "--run", str(tmp_path))
+        assert "skiploop search" in line  # the file was read; there is no run yet
+    line = error_line(capsys, "train", "--set", "search.budget=5", "--run", str(tmp_path))
+    assert "unknown section of settings 'search'" in line

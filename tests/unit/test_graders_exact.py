@@ -1,0 +1,108 @@
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skiploop.errors import DataError
+from skiploop.graders import grade_choice, grade_first_number, grade_number, grade_text
+from skiploop.graders.exact import parse_number
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("12", 12),
+        (" 12.\n", 12),
+        ("-7", -7),
+        ("\N{MINUS SIGN}7", -7),
+        ("+7", 7),
+        ("1,234", 1234),
+        ("1,234,567.50", Fraction("1234567.5")),
+        ("007", 7),
+        (".5", Fraction(1, 2)),
+        ("1/2", Fraction(1, 2)),
+        ("-6 / 4", Fraction(-3, 2)),
+    ],
+)
+def test_a_text_that_is_one_number_is_read_exactly(text, value):
+    assert parse_number(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ".", "-", "12 and 13", "12 13", "x12", "12 apples", "$5", "50%", "1e3", "1,23", "1/0"],
+)
+def test_anything_else_is_no_number(text):
+    assert parse_number(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1/2/3", "--3", "1..2", "12,345,6", "nan", "inf", "0x10", "1_000", "\N{SUPERSCRIPT TWO}"],
+)
+def test_other_notations_are_no_number(text):
+    assert parse_number(text) is None
+
+
+@given(st.fractions())
+def test_a_printed_fraction_is_read_back(number):
+    assert parse_number(str(number)) == (number if len(str(number)) <= 100 else None)
+
+
+@given(st.integers(-(10**30), 10**30))
+def test_thousands_separators_do_not_change_an_integer(number):
+    assert parse_number(f"{number:,}") == number
+
+
+def test_numbers_are_compared_without_rounding():
+    assert grade_number("0.1", "1/10").correct
+    assert not grade_number("0.3333333333333333", "1/3").correct
+
+
+def test_a_number_among_other_words_is_wrong_for_the_strict_grader():
+    grade = grade_number("12 and 13", "12")
+    assert grade.correct is False
+    assert grade.reason == "not exactly one number"
+
+
+@pytest.mark.parametrize("text", ["1" * 10**6, "(" * 10**6, "1," * 10**6, "2/" * 10**6])
+def test_a_megabyte_of_anything_is_wrong_at_once(text):
+    assert grade_number(text, "5").correct is False
+    assert grade_first_number(text, "5").correct is False
+
+
+def test_a_gold_answer_that_is_no_number_is_an_error():
+    with pytest.raises(DataError, match="gold answer 'blue' is not a number"):
+        grade_number("12", "blue")
+
+
+@pytest.mark.parametrize(
+    "text", ["39", " 39 pieces left.", "$39.00", "= 39\n40", "The answer is 39, not 40"]
+)
+def test_the_first_number_of_the_first_line_counts(text):
+    assert grade_first_number(text, "39").correct
+
+
+@pytest.mark.parametrize("text", ["", "none\n39", "40 or 39", "-39", "1,039"])
+def test_a_later_number_does_not_count(text):
+    assert grade_first_number(text, "39").correct is False
+
+
+def test_texts_are_compared_without_case_spaces_and_full_stop():
+    assert grade_text("  new   delhi.\nand more", "New Delhi").correct
+    assert grade_text("Delhi", "New Delhi").correct is False
+    assert grade_text("", "New Delhi").correct is False
+
+
+def test_a_choice_must_be_one_of_the_choices():
+    choices = ("river bank", "bank", "B")
+    assert grade_choice(" Bank. ", choices, "bank").correct is True
+    assert grade_choice("river bank", choices, "bank").correct is False
+    assert grade_choice("A", choices, "river bank").reason == "not one of the choices"
+    assert grade_choice("", choices, "bank").correct is False
+
+
+@pytest.mark.parametrize("text", [".5", "it is .5 of it", "1/2"])
+def test_a_decimal_may_start_with_its_point(text):
+    assert grade_first_number(text, "0.5").correct is True

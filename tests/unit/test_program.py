@@ -1,0 +1,169 @@
+import itertools
+import pickle
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skiploop import Program, ProgramSpace, Segment
+from skiploop.errors import ProgramError
+from skiploop.program import shortest_first
+
+
+@st.composite
+def programs(draw):
+    """Any program: blocks of any length, up to 4 passes, up to 40 layers."""
+    n_layers = draw(st.integers(1, 40))
+    segments, layer = [], 0
+    while layer < n_layers:
+        stop = draw(st.integers(layer + 1, n_layers))
+        segments.append(Segment(layer, stop, draw(st.integers(0, 4))))
+        layer = stop
+    if all(segment.runs == 0 for segment in segments):
+        segments[0] = Segment(segments[0].start, segments[0].stop, 1)
+    return Program.from_segments(segments, n_layers)
+
+
+@given(programs())
+def test_every_program_survives_text_path_json_and_segments(program):
+    n = program.n_layers
+    assert Program.parse(str(program), n) == program
+    assert Program.from_path(program.path, n) == program
+    assert Program.from_json(program.to_json()) == program
+    assert Program.from_segments(program.segments(4), n) == program
+    assert pickle.loads(pickle.dumps(program)) == program
+
+
+@given(programs())
+def test_slots_are_the_executed_positions(program):
+    assert program.n_slots == len(program.path)
+    counts = [program.path.count(layer) for layer in range(program.n_layers)]
+    assert program.n_changes == sum(abs(count - 1) for count in counts)
+
+
+@given(programs(), st.integers(1, 6))
+def test_segments_cover_every_layer_once_in_order(program, max_block):
+    cover = program.segments(max_block)
+    assert [i for s in cover for i in range(s.start, s.stop)] == list(range(program.n_layers))
+    assert all(len(s) <= max_block for s in cover if s.runs < 2)
+
+
+def test_programs_are_equal_exactly_if_their_paths_are():
+    for n_layers in range(1, 6):
+        space = ProgramSpace(n_layers, max_block=n_layers, max_runs=3)
+        found, todo = {Program.identity(n_layers)}, [Program.identity(n_layers)]
+        while todo:
+            program = todo.pop()
+            grown = {program.with_edit(edit) for edit in space.edits(program)} - found
+            found |= grown
+            todo += grown
+        assert len({program.path for program in found}) == len(found) == space.count()
+
+
+def test_from_path_accepts_exactly_the_paths_of_programs():
+    n_layers, longest = 3, 5
+    space = ProgramSpace(n_layers, max_block=3, max_runs=longest)
+    wanted, todo = set(), [Program.identity(n_layers)]
+    while todo:
+        program = todo.pop()
+        if program.path not in wanted:
+            wanted.add(program.path)
+            todo += [program.with_edit(edit) for edit in space.edits(program)]
+    for length in range(longest + 1):
+        for path in itertools.product(range(-1, n_layers + 1), repeat=length):
+            try:
+                assert Program.from_path(path, n_layers).path == path
+                assert path in wanted
+            except ProgramError:
+                assert path not in wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("3-5x0", "'3-5x0' in program '3-5x0' is not START:STOPxRUNS"),
+        ("", "the program text is empty"),
+        ("5:3x0", "5:3x0 is empty or negative"),
+        ("3:5x1", "3:5x1 changes nothing"),
+        ("8:12x2", "8:12x2 ends after layer 9, the last of 10"),
+        ("3:5x2 4:6x0", "4:6x0 starts before 3:5x2 ends"),
+        ("6:8x2 3:5x0", "3:5x0 starts before 6:8x2 ends"),
+        ("3:5x0 5:6x0", "are one skip: write 3:6x0"),
+        ("0:10x0", "skips all 10 layers: keep at least one"),
+        ("0:1x99999999", "100000008 layer passes: give fewer than 10000"),
+        ("\u0663:5x0", "is not START:STOPxRUNS"),  # a digit, but not one of ours
+        (None, "None is no program text"),
+    ],
+)
+def test_a_wrong_program_text_is_refused_with_what_to_do(text, message):
+    with pytest.raises(ProgramError, match=message):
+        Program.parse(text, n_layers=10)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ([], "the path is empty"),
+        ([0, 1, 9], "position 2 holds layer 9, outside 0..3"),
+        ([-1, 0], "position 0 holds layer -1"),
+        ([0, 2, 1, 3], "position 2 goes back to layer 1 after layer 2"),
+        ([0, 1, 2, 3, 0], "position 4 goes back to layer 0 after layer 3"),
+        ([0, True, 2], "position 1 holds layer True"),
+        ([0, 1.5], "position 1 holds layer 1.5"),
+        ("012", "position 0 holds layer '0'"),
+    ],
+)
+def test_a_path_that_is_no_program_is_refused_at_its_position(path, message):
+    with pytest.raises(ProgramError, match=message):
+        Program.from_path(path, n_layers=4)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        [],
+        {"n_layers": 8},
+        {"n_layers": 8, "edits": [{"start": 1, "stop": 2}]},
+        {"n_layers": 8, "edits": [{"start": 1, "stop": 2, "runs": 2.0}]},
+        {"n_layers": 8, "edits": [{"start": 1, "stop": 2, "runs": True}]},
+        {"n_layers": "8", "edits": []},
+        {"n_layers": 8, "edits": [], "name": "x"},
+    ],
+)
+def test_json_that_is_no_program_is_refused(data):
+    with pytest.raises(ProgramError):
+        Program.from_json(data)
+
+
+def test_sizes_that_are_no_sizes_are_refused():
+    with pytest.raises(ProgramError, match="n_layers is '3'"):
+        Program.identity("3")
+    with pytest.raises(ProgramError, match="max_block is 0"):
+        Program.identity(3).segments(max_block=0)
+
+
+def test_kinds_tell_skips_from_loops(conformance):
+    kinds = {"identity": "identity", "skip": "2:3x0", "loop": "2:3x2", "skip+loop": "2:3x0 4:5x3"}
+    for kind, text in kinds.items():
+        assert Program.parse(text, n_layers=8).kind == kind
+    (case,) = (c for c in conformance["metrics"] if c["id"] == "op_class")
+    assert len(case["examples"]) == len(kinds)
+
+
+def test_the_shortest_program_has_fewest_slots_then_fewest_changes_then_smaller_path(conformance):
+    assert any(case["id"] == "shortest_valid_tiebreak" for case in conformance["metrics"])
+    texts = ["0:1x0", "1:2x0", "0:2x0 4:5x2", "2:3x2"]
+    ranked = sorted((Program.parse(text, 8) for text in reversed(texts)), key=shortest_first)
+    # Layer 1 first is the smaller path: (0, 2, ...) comes before (1, 2, ...).
+    assert [str(p) for p in ranked] == ["1:2x0", "0:1x0", "0:2x0 4:5x2", "2:3x2"]
+
+
+def test_importing_programs_and_trees_imports_no_torch():
+    code = (
+        "import sys, skiploop, skiploop.search.tree, skiploop.tasks.base, skiploop.policy;"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

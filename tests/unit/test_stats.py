@@ -1,0 +1,100 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skiploop.evaluation.stats import Paired, Share, holm, mcnemar_exact, wilson
+
+Z = 1.959963984540054
+
+
+def test_wilson_has_the_known_interval_of_half_of_ten():
+    assert wilson(5, 10) == pytest.approx((0.236593, 0.763407), abs=1e-6)
+
+
+def test_wilson_of_no_hit_in_ten_starts_at_zero_and_ends_at_28_percent():
+    # With no hit the upper end is z^2 / (n + z^2).
+    assert wilson(0, 10) == pytest.approx((0.0, Z**2 / (10 + Z**2)), abs=1e-9)
+    assert wilson(0, 10)[1] == pytest.approx(0.277533, abs=1e-6)
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_ends_solve_the_score_equation(case):
+    count, total = case
+    for p in wilson(count, total):
+        distance = abs(p - count / total)
+        assert distance == pytest.approx(Z * math.sqrt(max(p * (1 - p), 0) / total), abs=1e-6)
+
+
+def test_wilson_knows_nothing_without_a_try():
+    assert wilson(0, 0) is None
+    assert Share(0, 0).value is None
+    assert Share(0, 0).to_dict() == {
+        "count": 0,
+        "total": 0,
+        "value": None,
+        "low": None,
+        "high": None,
+    }
+
+
+def test_wilson_refuses_more_hits_than_tries():
+    with pytest.raises(ValueError, match="3 hits in 2 tries"):
+        wilson(3, 2)
+
+
+@pytest.mark.parametrize(
+    ("b", "c", "p"),
+    [
+        (0, 0, 1.0),
+        (4, 4, 1.0),
+        (5, 0, 2 / 32),
+        (6, 0, 2 / 64),
+        (1, 9, 2 * (1 + 10) / 1024),
+        (8, 2, 2 * (1 + 10 + 45) / 1024),
+    ],
+)
+def test_mcnemar_is_twice_the_tail_of_a_fair_coin(b, c, p):
+    assert mcnemar_exact(b, c) == pytest.approx(p, rel=1e-12)
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_matches_exact_integer_arithmetic(b, c):
+    n = b + c
+    tail = sum(math.comb(n, i) for i in range(min(b, c) + 1))
+    assert mcnemar_exact(b, c) == pytest.approx(min(1, 2 * tail / 2**n), rel=1e-9)
+    assert mcnemar_exact(b, c) == mcnemar_exact(c, b)
+
+
+def test_mcnemar_refuses_a_negative_count():
+    with pytest.raises(ValueError, match="must not be negative"):
+        mcnemar_exact(-1, 2)
+
+
+def test_holm_multiplies_the_smallest_by_the_number_of_tests_and_keeps_the_order():
+    # Sorted: 0.005*4, 0.01*3, 0.03*2, 0.04*1 -> raised to the running maximum.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+    assert holm([0.2]) == [0.2]
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_never_lowers_a_value_nor_reverses_two(values):
+    adjusted = holm(values)
+    assert all(a >= p and a <= 1 for a, p in zip(adjusted, values, strict=True))
+    pairs = sorted(zip(values, adjusted, strict=True))
+    assert [a for _, a in pairs] == sorted(a for _, a in pairs)
+
+
+def test_an_ungraded_answer_is_neither_right_nor_wrong():
+    assert Share.of([True, None, False, True]) == Share(2, 3)
+
+
+def test_a_pair_counts_only_if_both_verdicts_are_known():
+    pairs = [(True, False), (True, True), (False, True), (True, False), (None, True), (True, None)]
+    paired = Paired.of(pairs)
+    assert paired == Paired(only_first=2, only_second=1, total=4)
+    assert paired.difference == 0.25
+    assert paired.p == 1.0
+    assert Paired.of([(None, True)]).difference is None

@@ -1,0 +1,92 @@
+import itertools
+
+import pytest
+
+from skiploop.errors import ConfigError
+from skiploop.tasks import SPLITS, get_task
+from skiploop.tasks.arithmetic import canonical
+
+LEVELS = (1, 2, 3, 4, 5)
+
+
+def all_examples(task):
+    return [example for split in SPLITS for example in task.examples(split)]
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    return {level: get_task("arithmetic", level=level) for level in LEVELS}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_gold_answer_is_the_value_of_its_question(tasks, level):
+    for example in all_examples(tasks[level]):
+        assert eval(example.question) == int(example.gold)
+        assert 0 <= int(example.gold) <= 999
+
+
+def test_no_question_is_in_two_splits_or_two_levels(tasks):
+    texts = [example.question for task in tasks.values() for example in all_examples(task)]
+    assert len(set(texts)) == len(texts)
+
+
+def test_the_same_operands_in_another_order_are_never_in_another_split(tasks):
+    split_of = {}
+    for task in tasks.values():
+        for split in SPLITS:
+            for example in task.examples(split):
+                assert split_of.setdefault(canonical(example.question), split) == split
+
+
+def test_all_orders_of_sums_and_products_are_one():
+    orders = {" + ".join(terms) for terms in itertools.permutations(["3", "4 * 5", "12"])}
+    orders |= {text.replace("4 * 5", "5 * 4") for text in orders}
+    assert len(orders) == 12
+    assert len(set(map(canonical, orders))) == 1
+    assert canonical("5 * 4 - 3") == canonical("4 * 5 - 3") != canonical("4 * 3 - 5")
+    assert canonical("12 - 3") != canonical("3 - 12")
+
+
+def test_solved_lines_of_the_prompt_are_right_and_in_no_split(tasks):
+    example = tasks[1].examples("test", 1)[0]
+    *lines, last = tasks[1].prompt(example).split("\n")
+    shown = [line.split(" = ") for line in lines]
+    assert len(shown) == 4
+    assert all(eval(question) == int(answer) for question, answer in shown)
+    assert last == f"{example.question} = "
+    questions = {canonical(e.question) for task in tasks.values() for e in all_examples(task)}
+    assert not questions & {canonical(question) for question, _ in shown}
+
+
+def test_level_1_is_small_and_the_others_offer_thousands(tasks):
+    assert len(all_examples(tasks[1])) == 160
+    assert all(len(tasks[level].examples("train")) > 1800 for level in LEVELS[1:])
+
+
+def test_levels_take_turns_when_mixed(tasks):
+    mixed = get_task("arithmetic", level=(1, 2))
+    assert mixed.name == "arithmetic-1+2"
+    examples = mixed.examples("test", 60)
+    assert [example.meta["level"] for example in examples] == [1, 2] * 30
+    assert examples[::2] == tasks[1].examples("test", 30)
+    assert examples[1::2] == tasks[2].examples("test", 30)
+    rest = mixed.examples("test")
+    assert len(rest) == len(tasks[1].examples("test")) + len(tasks[2].examples("test"))
+
+
+@pytest.mark.parametrize("level", ["1,2", "1, 2", [1, 2], (1, "2")])
+def test_several_levels_can_be_written_in_several_ways(level):
+    assert get_task("arithmetic", level=level).name == "arithmetic-1+2"
+
+
+@pytest.mark.parametrize("level", [0, 6, "x", "", "1,1", (), None, 1.5, True])
+def test_a_level_that_does_not_exist_is_refused(level):
+    with pytest.raises(ConfigError, match=r"arithmetic has no level .*: give one of 1, 2, 3, 4, 5"):
+        get_task("arithmetic", level=level)
+
+
+def test_only_the_number_itself_is_right(tasks):
+    example = tasks[2].examples("test", 1)[0]
+    assert tasks[2].grade(example, f" {example.gold} ").correct
+    assert not tasks[2].grade(example, f"{example.gold} = {example.gold}").correct
+    assert tasks[2].grade(example, "9**9**9**9").correct is False

@@ -1,0 +1,185 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from skiploop.errors import ConfigError, DataError
+from skiploop.tasks import SPLITS, get_task
+
+QUESTIONS = Path(__file__).parents[1] / "data" / "questions"
+
+
+def task_of(tmp_path, *lines, **options):
+    path = tmp_path / "questions.jsonl"
+    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    path.write_text("\n".join(texts))
+    return get_task(f"jsonl:{path}", **{"shots": 0, **options})
+
+
+def only_example(task):
+    (example,) = [example for split in SPLITS for example in task.examples(split)]
+    return example
+
+
+def question(i, **keys):
+    return {"question": f"What is {i}?", "answer": str(i), **keys}
+
+
+def test_the_name_tells_the_content_of_the_file(tmp_path):
+    first = task_of(tmp_path, question(1), shots=0)
+    second = task_of(tmp_path, question(2), shots=0)
+    assert first.name.startswith("jsonl:questions.jsonl@")
+    assert first.name != second.name
+    name = get_task(f"jsonl:{QUESTIONS / 'numbers.jsonl'}").name
+    assert name == "jsonl:numbers.jsonl@573c4dba"
+
+
+def test_options_that_change_the_questions_are_in_the_name(tmp_path):
+    name = task_of(tmp_path, question(1), shots=0, test=0.5).name
+    assert name.endswith(",shots=0,test=0.5")
+
+
+def test_the_order_of_lines_changes_nothing(tmp_path):
+    lines = [question(i) for i in range(30)]
+    forward = task_of(tmp_path, *lines, shots=2)
+    backward = task_of(tmp_path, *reversed(lines), shots=2)
+    for split in SPLITS:
+        texts = [example.question for example in forward.examples(split)]
+        assert texts == [example.question for example in backward.examples(split)]
+
+
+def test_the_same_question_in_other_capitals_is_in_the_same_split(tmp_path):
+    lines = [question(f"x{i}") for i in range(40)]
+    shouted = [{**line, "question": line["question"].upper()} for line in lines]
+    task = task_of(tmp_path, *lines, *shouted)
+    for split in SPLITS:
+        texts = [example.question.lower() for example in task.examples(split)]
+        assert len(texts) == 2 * len(set(texts))
+
+
+def test_solved_questions_are_in_no_split():
+    task = get_task(f"jsonl:{QUESTIONS / 'numbers.jsonl'}", shots=3)
+    examples = [example for split in SPLITS for example in task.examples(split)]
+    assert len(examples) == 37
+    prompt = task.prompt(examples[0])
+    assert prompt.count("Question: ") == 4
+    shown = prompt.rpartition("Question: ")[0]
+    assert not any(f"Question: {example.question}\n" in shown for example in examples)
+
+
+def test_a_question_without_shots_stands_alone(tmp_path):
+    task = task_of(tmp_path, question(7))
+    assert task.prompt(only_example(task)) == "Question: What is 7?\nAnswer:"
+
+
+def test_a_number_is_graded_by_the_first_number_of_the_line(tmp_path):
+    task = task_of(tmp_path, {"question": "How many?", "answer": 39})
+    example = only_example(task)
+    assert example.gold == "39"
+    assert task.grade(example, " 39 pieces").correct
+    assert not task.grade(example, " 3 or 39").correct
+
+
+def test_a_text_is_graded_as_a_whole(tmp_path):
+    task = task_of(tmp_path, {"question": "Where?", "answer": "New Delhi"})
+    example = only_example(task)
+    assert task.grade(example, " new delhi.").correct
+    assert not task.grade(example, " in New Delhi").correct
+
+
+@pytest.mark.parametrize("answer", [1, "bank"])
+def test_the_right_choice_is_given_by_index_or_text(tmp_path, answer):
+    line = {"question": "Where?", "choices": ["river", "bank", "mall"], "answer": answer}
+    task = task_of(tmp_path, line)
+    example = only_example(task)
+    assert task.max_new_tokens == 0
+    assert example.choices == ("river", "bank", "mall")
+    assert example.gold == "bank"
+    assert task.grade(example, " bank").correct
+    assert task.grade(example, " mall").correct is False
+
+
+def test_there_is_room_for_the_longest_answer(tmp_path):
+    assert task_of(tmp_path, question(1), question(12345)).max_new_tokens == 5 + 8
+
+
+CHOICES = {"question": "q", "choices": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('{"question": "q"', "not JSON"),
+        ("[" * 100_000, "not JSON of a sensible depth"),
+        ([], "not an object"),
+        ({"question": "q"}, "no 'answer'"),
+        ({"answer": "a"}, "no 'question'"),
+        ({"question": " ", "answer": "a"}, "'question' is ' ', expected a text"),
+        ({"question": "q", "answer": None}, "'answer' is None, expected a text or a number"),
+        ({"question": "q", "answer": True}, "'answer' is True"),
+        ({"question": "q", "answer": ""}, "'answer' is '', expected one line"),
+        ({**CHOICES, "answer": 2}, "'answer' is 2, expected one of the choices or an index"),
+        ({**CHOICES, "answer": "c"}, "'answer' is 'c'"),
+        ({**CHOICES, "answer": True}, "'answer' is True"),
+        ({**CHOICES, "choices": ["a"], "answer": 0}, "expected a list of two texts or more"),
+        ({**CHOICES, "choices": ["a", 3], "answer": 0}, "expected texts that are not empty"),
+        ({**CHOICES, "answer": 0}, "choices must be in all lines or in none"),
+    ],
+)
+def test_a_bad_line_is_named_with_its_number(tmp_path, line, problem):
+    with pytest.raises(DataError, match=f"questions.jsonl, line 3: .*{problem}"):
+        task_of(tmp_path, question(1), "", line, question(2))
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path):
+    path = tmp_path / "latin.jsonl"
+    path.write_bytes('{"question": "é", "answer": "1"}'.encode("latin-1"))
+    with pytest.raises(DataError, match=r"line 1: .*utf-8"):
+        get_task(f"jsonl:{path}")
+
+
+@pytest.mark.parametrize("name", ["missing.jsonl", "."])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, name):
+    with pytest.raises(DataError, match="cannot be read"):
+        get_task(f"jsonl:{tmp_path / name}")
+
+
+def test_an_empty_file_is_refused(tmp_path):
+    with pytest.raises(DataError, match="has no questions"):
+        task_of(tmp_path, "", " ")
+
+
+@pytest.mark.parametrize(
+    "options", [{"shots": 99}, {"shots": -1}, {"shots": 1.0}, {"test": 1.1}, {"validation": -0.1}]
+)
+def test_options_out_of_range_are_refused(tmp_path, options):
+    with pytest.raises(ConfigError, match=r"give (a number|numbers) from 0"):
+        task_of(tmp_path, *map(question, range(20)), **options)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            b'{"question": "a?", "answer": 1}\n{"question": "A? ", "answer": 2}\n',
+            "line 2: the question of line 1 with another answer",
+        ),
+        (b'{"question": "a?", "answer": NaN}\n', "line 1: 'answer' is nan, expected a finite"),
+        (b'{"question": "a?", "answer": 1e400}\n', "line 1: 'answer' is inf, expected a finite"),
+        (b'{"question": "\\ud800?", "answer": 1}\n', "line 1: not UTF-8"),
+        (b'{"question": "\xe9?", "answer": 1}\n', "line 1: not UTF-8"),
+    ],
+)
+def test_lines_that_cannot_be_meant_are_refused(tmp_path, lines, message):
+    file = tmp_path / "q.jsonl"
+    file.write_bytes(lines)
+    with pytest.raises(DataError, match=message):
+        get_task(f"jsonl:{file}")
+
+
+@pytest.mark.parametrize("share", [float("nan"), "two", -0.1, True])
+def test_a_share_that_is_no_number_in_range_is_refused(tmp_path, share):
+    file = tmp_path / "q.jsonl"
+    file.write_text('{"question": "a?", "answer": 1}\n')
+    with pytest.raises(ConfigError, match="are no shares"):
+        get_task(f"jsonl:{file}", test=share, shots=0)
