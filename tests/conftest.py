@@ -1,4 +1,5 @@
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,9 @@ from hypothesis import settings
 
 settings.register_profile("skiploop", derandomize=True, deadline=None)
 settings.load_profile("skiploop")
+
+# A shell starts background jobs with Ctrl-C ignored, and their children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
