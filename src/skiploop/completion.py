@@ -7,6 +7,8 @@ from typing import Literal
 
 from skiploop.program import Program
 
+StoppedBy = Literal["stop", "eos", "length", "choice", "settled", "nan"]
+
 
 @dataclass(frozen=True)
 class Completion:
@@ -18,13 +20,14 @@ class Completion:
         logprob: Sum of the log-probabilities of `token_ids`, natural logarithm; not a number where
             `stopped_by` is `nan`.
         program: What the row ran.
-        stopped_by: `stop` (a stop string), `eos` (an end token), `length` (the token limit) or
-            `choice` (picked by log-likelihood, nothing was generated) or `nan` (the logits were
-            not numbers: the text is what was written before and must not be graded).
+        stopped_by: `stop` (a stop string), `eos` (an end token), `length` (the token limit),
+            `choice` (picked by log-likelihood, nothing was generated), `settled` (the text is a
+            beginning that no right answer has) or `nan` (the logits were not numbers: the text is
+            what was written before and must not be graded).
     """
 
     text: str
     token_ids: tuple[int, ...]
     logprob: float
     program: Program
-    stopped_by: Literal["stop", "eos", "length", "choice", "nan"]
+    stopped_by: StoppedBy

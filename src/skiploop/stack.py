@@ -6,7 +6,7 @@ Source: arXiv 2606.06574, section 3.1.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,10 @@ from skiploop.program import Program
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from skiploop.engine.answer import Column
+    from skiploop.engine.sampling import Sampling
+
+DEFAULT_MEMORY = 2**30
 _N_SAMPLES = 16  # numbers of each parameter that go into `weights_id`
 
 
@@ -36,6 +40,7 @@ class LayerStack:
         layers_path: Dotted path of `layers` in `model`; found if not given.
         layers: The decoder layers.
         n_layers: How many there are.
+        memory: Bytes that the keys and values of one batch may take; more rows wait.
 
     Raises:
         UnsupportedModelError: The layers are not found or depend on their place in the loop.
@@ -48,6 +53,7 @@ class LayerStack:
         *,
         name: str,
         layers_path: str | None = None,
+        memory: int = DEFAULT_MEMORY,
     ) -> None:
         _check_supported(model)
         self.model = model
@@ -56,6 +62,7 @@ class LayerStack:
         self.layers_path = layers_path or _find_layers(model)
         self.layers = _module_list(model, self.layers_path)
         self.n_layers = len(self.layers)
+        self.memory = memory
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -84,6 +91,13 @@ class LayerStack:
         """Type of the weights."""
         dtype: torch.dtype = self.model.dtype
         return dtype
+
+    @cached_property
+    def token_bytes(self) -> int:
+        """Most bytes that the keys and values of one token take in one slot."""
+        from skiploop.engine.cache import token_bytes
+
+        return token_bytes(self.model)
 
     @cached_property
     def weights_id(self) -> str:
@@ -134,23 +148,81 @@ class LayerStack:
         *,
         max_new_tokens: int = 16,
         stop: Sequence[str] = (),
+        sampling: Sampling | None = None,
+        seeds: Sequence[int] = (),
     ) -> list[Completion]:
-        """Continue every prompt greedily, each under its own program, in mixed batches.
+        """Continue every prompt under its own program, in mixed batches.
+
+        What rows have in common is computed once: the start of all prompts, and for equal prompts
+        the layers that their programs start with.
 
         Args:
             prompts: Any number of texts.
             programs: One for each prompt, or one for all.
             max_new_tokens: Most tokens to write.
             stop: Strings that end an answer; they are not part of it.
+            sampling: How tokens are drawn; the most likely ones if not given.
+            seeds: One for each prompt, needed with `sampling`. In float32 a prompt with the same
+                program and seed gets the same tokens whatever else is in the batch.
 
         Raises:
-            BatchError: An argument is empty or does not fit, or a prompt is too long for the model.
+            BatchError: An argument is empty or does not fit, or a prompt is too long for the model
+                or for `memory`.
             ProgramError: A program was made for another number of layers.
         """
+        columns = self.stream(
+            prompts,
+            programs,
+            max_new_tokens=max_new_tokens,
+            stop=stop,
+            sampling=sampling,
+            seeds=seeds,
+        )
+        completions = {row: c for column in columns for row, c in column.finished.items()}
+        return [completions[row] for row in range(len(prompts))]
+
+    def stream(
+        self,
+        prompts: Sequence[str],
+        programs: Sequence[Program] | Program,
+        *,
+        max_new_tokens: int = 16,
+        stop: Sequence[str] = (),
+        sampling: Sampling | None = None,
+        seeds: Sequence[int] = (),
+        drafts: Sequence[str] | None = None,
+        settled: Callable[[int, str], bool] | None = None,
+    ) -> Iterator[Column]:
+        """Continue every prompt as `generate` does, and yield the tokens as they come.
+
+        Args:
+            prompts, programs, max_new_tokens, stop, sampling, seeds: See `generate`.
+            drafts: For each prompt, a text that the model may write next. A greedy answer is
+                checked against it in one pass and is the same as without, in less time where the
+                draft is good.
+            settled: Told the number of a prompt and the text so far, where an answer leaves its
+                draft; if it returns True the answer ends there, with `stopped_by` as `settled`.
+
+        Yields:
+            Columns: one new token for each of some rows, and the rows that this token ends. Rows
+            come in batches, so those of a later batch start when those before have ended.
+
+        Raises:
+            BatchError: As for `generate`, when the first column is asked for.
+            ProgramError: As for `generate`.
+        """
+        from skiploop.engine.answer import Options
         from skiploop.engine.generate import generate
 
-        programs = self._one_each(prompts, programs)
-        return generate(self, prompts, programs, max_new_tokens=max_new_tokens, stop=stop)
+        options = Options(
+            max_new_tokens=max_new_tokens,
+            stop=stop,
+            sampling=sampling,
+            seeds=seeds,
+            drafts=drafts,
+            settled=settled,
+        )
+        return generate(self, prompts, self._one_each(prompts, programs), options)
 
     def choose(
         self,

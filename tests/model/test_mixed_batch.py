@@ -64,7 +64,7 @@ def run(executor, prompts, continuations):
 @every_family
 def test_each_row_of_a_mixed_batch_equals_the_row_alone(family):
     stack = load(family)
-    executor = Executor(stack, [program.path for program in PROGRAMS], use_cache=True)
+    executor = Executor(stack, schedule([program.path for program in PROGRAMS]), use_cache=True)
     mixed = run(executor, PROMPTS, NEXT)
     for row, program in enumerate(PROGRAMS):
         model = truth(family, stack, program)
@@ -78,7 +78,7 @@ def test_one_unpadded_looping_row_equals_recomputing(family):
     # The case in which a repeated layer that shares its cache goes wrong without an error.
     stack = load(family)
     program = PROGRAMS[2]
-    mixed = run(Executor(stack, [program.path], use_cache=True), PROMPTS[:1], NEXT[:1])
+    mixed = run(Executor(stack, schedule([program.path]), use_cache=True), PROMPTS[:1], NEXT[:1])
     model = truth(family, stack, program)
     for step in range(3):
         expected = alone(model, PROMPTS[0] + NEXT[0][:step])
@@ -88,7 +88,7 @@ def test_one_unpadded_looping_row_equals_recomputing(family):
 @every_family
 def test_identity_batch_equals_the_plain_model_bit_for_bit(family):
     stack = load(family)
-    executor = Executor(stack, [range(N_LAYERS)], use_cache=False)
+    executor = Executor(stack, schedule([range(N_LAYERS)]), use_cache=False)
     tokens, mask = pad_left(PROMPTS[:1], torch.device("cpu"))
     expected = stack.model(tokens, use_cache=False).logits
     assert torch.equal(executor.logits(tokens, mask, n_last=tokens.shape[1]), expected)
@@ -97,14 +97,14 @@ def test_identity_batch_equals_the_plain_model_bit_for_bit(family):
 @pytest.mark.parametrize("family", ["llama", "qwen2_sliding", MIXED_FAMILIES[-1], "lfm2"])
 def test_rows_that_leave_do_not_change_the_others(family):
     stack = load(family)
-    full = Executor(stack, [program.path for program in PROGRAMS], use_cache=True)
+    full = Executor(stack, schedule([program.path for program in PROGRAMS]), use_cache=True)
     expected = run(full, PROMPTS, NEXT)
-    executor = Executor(stack, [program.path for program in PROGRAMS], use_cache=True)
+    executor = Executor(stack, schedule([program.path for program in PROGRAMS]), use_cache=True)
     tokens, mask = pad_left(PROMPTS, torch.device("cpu"))
     executor.logits(tokens, mask, n_last=1)
     for step, stay in enumerate([[0, 2, 3, 5], [1, 3]]):
         rows = stay if step == 0 else [[0, 2, 3, 5][i] for i in stay]
-        executor.keep(stay)
+        executor = executor.fork(stay, range(len(stay)), share=False)
         tokens = torch.tensor([[NEXT[row][step]] for row in rows])
         mask = torch.cat([mask[stay], torch.ones_like(tokens)], dim=1)
         logits = executor.logits(tokens, mask, n_last=1)[:, -1]
@@ -143,19 +143,18 @@ def test_a_batch_of_equal_programs_never_splits_its_rows():
     sizes = []
     for layer in stack.layers:
         layer.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
-    run(Executor(stack, [PROGRAMS[1].path] * 4, use_cache=True), PROMPTS[:4], [()] * 4)
+    run(Executor(stack, schedule([PROGRAMS[1].path] * 4), use_cache=True), PROMPTS[:4], [()] * 4)
     assert sizes == [4] * PROGRAMS[1].n_slots
 
 
 def test_every_executed_position_has_a_slot_of_its_own():
     stack = load("qwen2_sliding")
     paths = [program.path for program in PROGRAMS]
-    cache = CallCache(stack.model.config, schedule(paths))
-    n_slots = sum(len(call.rows) for call in cache.calls)
-    assert n_slots == sum(program.n_slots for program in PROGRAMS)
-    kinds = [type(slot) for slot in cache.slots]
+    cache = CallCache(stack.model.config, schedule(paths).calls)
+    assert sum(call.stop - call.start for call in cache.calls) == sum(map(len, paths))
     proto = DynamicCache(config=stack.model.config).layers
-    assert kinds == [type(proto[call.layer]) for call in cache.calls]
+    for call, slot in zip(cache.calls, cache.slots, strict=True):
+        assert slot.get_mask_sizes(3) == proto[call.layer].get_mask_sizes(3)
 
 
 def test_mask_sizes_are_those_of_the_plain_model_at_every_length():
@@ -179,7 +178,7 @@ def test_executors_in_threads_do_not_interfere():
 
     def execute(programs):
         paths = [program.path for program in programs]
-        return run(Executor(stack, paths, use_cache=True), PROMPTS[:2], NEXT[:2])
+        return run(Executor(stack, schedule(paths), use_cache=True), PROMPTS[:2], NEXT[:2])
 
     expected = [execute(programs) for programs in batches]
     results = {}
@@ -209,7 +208,7 @@ def test_the_model_is_untouched_also_after_an_exception():
 
     handle = stack.layers[3].register_forward_pre_hook(fail)
     with pytest.raises(ArithmeticError):
-        run(Executor(stack, [PROGRAMS[1].path] * 2, use_cache=True), PROMPTS[:2], NEXT[:2])
+        run(Executor(stack, schedule([PROGRAMS[1].path] * 2), use_cache=True), PROMPTS[:2], NEXT[:2])
     handle.remove()
     assert list(stack.model.model.layers) == layers
     assert [layer.self_attn.layer_idx for layer in layers] == list(range(N_LAYERS))
@@ -220,7 +219,7 @@ def test_a_finished_batch_frees_its_cache_at_once():
     stack = load("llama")
     gc.disable()
     try:
-        executor = Executor(stack, [PROGRAMS[0].path], use_cache=True)
+        executor = Executor(stack, schedule([PROGRAMS[0].path]), use_cache=True)
         run(executor, PROMPTS[:1], NEXT[:1])
         cache = weakref.ref(executor._cache)
         del executor
@@ -233,17 +232,17 @@ def test_layers_hooked_by_accelerate_run():
     from accelerate.hooks import AlignDevicesHook, add_hook_to_module
 
     expected = run(
-        Executor(load("llama"), [PROGRAMS[1].path], use_cache=True), PROMPTS[:1], NEXT[:1]
+        Executor(load("llama"), schedule([PROGRAMS[1].path]), use_cache=True), PROMPTS[:1], NEXT[:1]
     )
     model = build("llama")
     for layer in model.model.layers:
         add_hook_to_module(layer, AlignDevicesHook(execution_device="cpu"))
-    executor = Executor(skiploop.load(model), [PROGRAMS[1].path], use_cache=True)
+    executor = Executor(skiploop.load(model), schedule([PROGRAMS[1].path]), use_cache=True)
     assert torch.equal(run(executor, PROMPTS[:1], NEXT[:1]), expected)
 
 
 def test_a_loop_that_changes_states_between_layers_is_refused():
-    executor = Executor(load("llama"), [PROGRAMS[0].path], use_cache=True)
+    executor = Executor(load("llama"), schedule([PROGRAMS[0].path]), use_cache=True)
     states = torch.zeros(1, 2, 32)
     first, second, *_ = executor._model.model.layers
     assert first(states) is states
@@ -259,12 +258,12 @@ def test_a_layer_that_does_not_fill_its_slot_is_refused():
 
     stack.layers[2].register_forward_pre_hook(without_cache, with_kwargs=True)
     with pytest.raises(UnsupportedModelError, match="layer 2 holds 0 of 11 tokens"):
-        run(Executor(stack, [PROGRAMS[0].path], use_cache=True), PROMPTS[:1], NEXT[:1])
+        run(Executor(stack, schedule([PROGRAMS[0].path]), use_cache=True), PROMPTS[:1], NEXT[:1])
 
 
 def test_arguments_whose_rows_cannot_be_told_apart_are_refused():
     stack = load("llama")
-    executor = Executor(stack, [PROGRAMS[0].path, PROGRAMS[1].path], use_cache=False)
+    executor = Executor(stack, schedule([PROGRAMS[0].path, PROGRAMS[1].path]), use_cache=False)
     tokens, mask = pad_left(PROMPTS[:2], torch.device("cpu"))
     with pytest.raises(UnsupportedModelError, match="called with a set"):
         executor._forward(executor._model, tokens, mask, odd={"a", "b"})

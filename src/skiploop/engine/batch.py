@@ -1,10 +1,11 @@
 """From texts to padded batches: tokenizing, checking, grouping.
 
-Shapes: B rows, T tokens of the longest row.
+Shapes: S token sequences, T tokens of the longest one.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,9 +16,10 @@ from skiploop.errors import BatchError
 from skiploop.program import Program
 from skiploop.stack import LayerStack
 
-MAX_ROWS = 64
-MAX_POSITIONS = 65_536  # rows times tokens of the longest row: bounds the memory of a batch
-LENGTH_STEP = 16  # within such a step of length, rows with equal programs go together
+MAX_ROWS = 256
+MAX_TOKENS = 4096  # of one batch, padding included: more do not make matrix products faster
+MIN_PADDING = 4  # tokens of padding that are always allowed
+MAX_PADDING = 0.25  # share of the longest row at which a shorter one starts a new batch
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,15 @@ class Row:
         index: Its place in the caller's list.
         tokens: Token ids, at least one.
         program: What it runs.
+        draft: Tokens that the model may write next; they are checked, not believed.
+        n_bytes: Most memory that its keys and values take; 0 where none are kept.
     """
 
     index: int
-    tokens: list[int]
+    tokens: tuple[int, ...]
     program: Program
+    draft: tuple[int, ...] = ()
+    n_bytes: int = 0
 
 
 def check_texts(**lists: Sequence[str]) -> None:
@@ -49,28 +55,31 @@ def check_texts(**lists: Sequence[str]) -> None:
                 raise BatchError(f"{name}[{index}] is no Unicode text: write it as UTF-8")
 
 
-def encode(stack: LayerStack, texts: Sequence[str]) -> list[list[int]]:
+def encode(stack: LayerStack, texts: Sequence[str]) -> list[tuple[int, ...]]:
     """Tokenize texts, with the start token if the tokenizer adds one and the text has none.
 
     Raises:
         BatchError: A text has no tokens.
     """
     start = stack.tokenizer.bos_token
-    encoded: list[list[int]] = []
+    encoded: dict[str, tuple[int, ...]] = {}
     for index, text in enumerate(texts):
+        if text in encoded:
+            continue
         has_start = bool(start) and text.startswith(start)
         tokens = stack.tokenizer(text, add_special_tokens=not has_start)["input_ids"]
         if not tokens:
             raise BatchError(f"prompt {index} has no tokens: give every row a text to continue")
-        encoded.append(tokens)
-    return encoded
+        encoded[text] = tuple(tokens)
+    return [encoded[text] for text in texts]
 
 
 def check_lengths(stack: LayerStack, rows: Sequence[Row], n_new: int) -> None:
-    """Refuse rows that the model has no positions for.
+    """Refuse rows that the model has no positions for, or that do not fit into memory.
 
     Raises:
-        BatchError: A row and `n_new` more tokens are longer than the model allows.
+        BatchError: A row and `n_new` more tokens are longer than the model allows, or the keys
+            and values of a row alone are more than the memory budget.
     """
     config = stack.model.config.get_text_config(decoder=True)
     limit = getattr(config, "max_position_embeddings", None)
@@ -80,39 +89,86 @@ def check_lengths(stack: LayerStack, rows: Sequence[Row], n_new: int) -> None:
                 f"prompt {row.index} has {len(row.tokens)} tokens and may get {n_new} more, but "
                 f"{stack.name} takes {limit} in all: shorten it or lower max_new_tokens"
             )
+        if row.n_bytes > stack.memory:
+            raise BatchError(
+                f"prompt {row.index} under program {row.program} needs {row.n_bytes:,} bytes of keys "
+                f"and values, the budget is {stack.memory:,}: raise it with load(..., memory=...) "
+                "or --memory, shorten the prompt, or lower max_new_tokens"
+            )
 
 
-def split(rows: Sequence[Row], n_new: int, max_rows: int = MAX_ROWS) -> Iterator[list[Row]]:
+def split(
+    rows: Sequence[Row], memory: int, *, n_shared: int = 0, max_rows: int = MAX_ROWS
+) -> Iterator[list[Row]]:
     """Yield batches, the longest rows first, so that too little memory shows at once.
 
-    Rows of about the same length are ordered by program: rows that share a program share calls.
+    Rows with the same tokens follow each other in the order of their paths, so that batches share
+    as many cells as can be.
 
     Args:
         rows: Any number.
-        n_new: Tokens that each row may get.
+        memory: Bytes that the keys and values of a batch may take. A batch gets half of it, as
+            rows are copied when they leave what they share.
+        n_shared: Tokens at the start of every row that are computed elsewhere.
         max_rows: Most rows in a batch.
     """
-    ordered = sorted(
-        rows,
-        key=lambda row: (len(row.tokens) // LENGTH_STEP, row.program.path, len(row.tokens)),
-        reverse=True,
-    )
     batch: list[Row] = []
-    longest = 0
-    for row in ordered:
-        longest = max(longest, len(row.tokens) + n_new)
-        if batch and (len(batch) == max_rows or (len(batch) + 1) * longest > MAX_POSITIONS):
+    n_bytes = longest = 0
+    for row in sorted(rows, key=_batch_order, reverse=True):
+        n_own = len(row.tokens) + len(row.draft) - n_shared
+        is_full = (
+            len(batch) == max_rows
+            or (len(batch) + 1) * longest > MAX_TOKENS
+            or n_bytes + row.n_bytes > memory // 2
+            or longest - n_own > max(MIN_PADDING, MAX_PADDING * longest)
+        )
+        if batch and is_full:
             yield batch
-            batch, longest = [], len(row.tokens) + n_new
+            batch, n_bytes, longest = [], 0, 0
         batch.append(row)
+        n_bytes += row.n_bytes
+        longest = max(longest, n_own)
     if batch:
         yield batch
 
 
+def number_sources(rows: Sequence[Row]) -> tuple[list[Row], list[int]]:
+    """Return one row for each different token sequence, and the sequence of each row."""
+    numbers: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
+    firsts: list[Row] = []
+    sources = []
+    for row in rows:
+        key = row.tokens, row.draft
+        if key not in numbers:
+            numbers[key] = len(firsts)
+            firsts.append(row)
+        sources.append(numbers[key])
+    return firsts, sources
+
+
+def count_cells(paths: Sequence[Sequence[int]]) -> int:
+    """Return how many different beginnings some paths have: the nodes of their trie."""
+    ordered = sorted(map(tuple, paths))
+    shared = (common_length(one, other) for one, other in itertools.pairwise(ordered))
+    return sum(map(len, ordered)) - sum(shared)
+
+
+def common_length(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many entries two sequences have in common at their start."""
+    for length, (left, right) in enumerate(zip(one, other, strict=False)):
+        if left != right:
+            return length
+    return min(len(one), len(other))
+
+
 def pad_left(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return tokens_BT with zeros on the left of short rows, and mask_BT with 0 there, else 1."""
+    """Return tokens_ST with zeros on the left of short rows, and mask_ST with 0 there, else 1."""
     longest = max(map(len, rows))
     padding = [longest - len(row) for row in rows]
     tokens = [[0] * n + list(row) for n, row in zip(padding, rows, strict=True)]
     mask = [[0] * n + [1] * (longest - n) for n in padding]
     return torch.tensor(tokens, device=device), torch.tensor(mask, device=device)
+
+
+def _batch_order(row: Row) -> tuple[object, ...]:
+    return len(row.tokens) + len(row.draft), row.tokens, row.draft, row.program.path

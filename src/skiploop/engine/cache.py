@@ -1,8 +1,8 @@
-"""The cache of a mixed batch: one Hugging Face cache layer for each call of the schedule.
+"""The cache of a mixed batch: one cache layer for each call of the schedule.
 
-Every row runs every one of its slots in exactly one call. So a call owns the keys and values (or
-convolution and recurrent states) of its rows at their slots, with a batch dimension of exactly
-these rows: nothing is gathered or scattered, and any type of cache layer works.
+Every cell is computed by exactly one call. So a call owns the keys and values (or convolution and
+recurrent states) of its cells, with a batch dimension of exactly these cells: nothing is gathered
+or scattered while tokens are written, and any type of cache layer works.
 """
 
 from __future__ import annotations
@@ -11,11 +11,94 @@ import copy
 from collections.abc import Sequence
 
 import torch
-from transformers import Cache, DynamicCache, PreTrainedConfig
-from transformers.cache_utils import CacheLayerMixin
+from torch import Tensor
+from transformers import Cache, DynamicCache, PreTrainedConfig, PreTrainedModel
+from transformers.cache_utils import CacheLayerMixin, DynamicLayer
 
-from skiploop.engine.schedule import Call, keep_rows
+from skiploop.engine.schedule import Call, Fork
 from skiploop.errors import UnsupportedModelError
+
+GROWTH = 32  # tokens by which a full buffer of keys and values grows at least
+
+
+class AttentionSlot(CacheLayerMixin):
+    """Keys and values of some cells at one slot.
+
+    Tokens that come one by one are written into a buffer with room for more, so that a new token
+    does not copy those before it. Cells that continue the same cell can share its keys and values
+    as their *prefix*, which are then put together only while the layer runs.
+
+    Shapes: [cells, heads, tokens, head size].
+    """
+
+    is_sliding = False
+    is_croppable = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prefix: tuple[Tensor, Tensor, Tensor] | None = None  # keys, values, one cell each
+        self.n_own = 0
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Take the first keys and values as they are; they are replaced when more come."""
+        self.keys, self.values = key_states, value_states
+        self.n_own = key_states.shape[-2]
+        self.is_initialized = True
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        """Append new keys and values, and return all of them."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        else:
+            total = self.n_own + key_states.shape[-2]
+            if total > self.keys.shape[-2]:
+                room = max(GROWTH, total // 2)
+                self.keys = _with_room(self.keys[:, :, : self.n_own], total + room)
+                self.values = _with_room(self.values[:, :, : self.n_own], total + room)
+            self.keys[:, :, self.n_own : total] = key_states
+            self.values[:, :, self.n_own : total] = value_states
+            self.n_own = total
+        return self.whole()
+
+    def whole(self, cells: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return keys and values with the prefix, of all cells or of some."""
+        keys, values = self.keys[:, :, : self.n_own], self.values[:, :, : self.n_own]
+        if cells is not None:
+            keys, values = keys.index_select(0, cells), values.index_select(0, cells)
+        if self.prefix is None:
+            return keys, values
+        prefix_keys, prefix_values, index = self.prefix
+        index = index if cells is None else index[cells]
+        return (
+            torch.cat([prefix_keys.index_select(0, index), keys], dim=-2),
+            torch.cat([prefix_values.index_select(0, index), values], dim=-2),
+        )
+
+    def shared_by(self, cells: Tensor) -> AttentionSlot:
+        """Return a slot of new cells whose prefix are the keys and values of some cells of this."""
+        slot = AttentionSlot()
+        slot.prefix = (*self.whole(), cells)
+        return slot
+
+    def copied_to(self, cells: Tensor) -> AttentionSlot:
+        """Return a slot of new cells that start as copies of some cells of this one."""
+        slot = AttentionSlot()
+        slot.lazy_initialization(*self.whole(cells))
+        return slot
+
+    def get_seq_length(self) -> int:
+        """Return the number of tokens held."""
+        return self.n_own + (0 if self.prefix is None else self.prefix[0].shape[-2])
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Return how many keys the next query sees, and the position of the first one."""
+        return self.get_seq_length() + query_length, 0
+
+    def get_max_length(self) -> int:
+        """Return -1: there is no maximum."""
+        return -1
 
 
 class CallCache(Cache):
@@ -30,18 +113,41 @@ class CallCache(Cache):
         calls: The schedule.
 
     Attributes:
-        n_tokens: Tokens held by every slot, left padding included.
+        n_tokens: Tokens held by every slot, padding included.
     """
 
     def __init__(self, config: PreTrainedConfig, calls: Sequence[Call]) -> None:
         empty = DynamicCache(config=config).layers
         super().__init__(layers=empty)
-        self.calls = list(calls)
-        self.slots = [copy.deepcopy(empty[call.layer]) for call in calls]
+        self.config = config
+        self.calls = calls
+        self.slots = [_empty_slot(empty[call.layer]) for call in calls]
         self.windows = [
             layer.sliding_window if getattr(layer, "is_sliding", False) else None for layer in empty
         ]
         self.n_tokens = 0
+
+    def fork(self, fork: Fork, device: torch.device, *, share: bool) -> CallCache:
+        """Return the cache of rows that go on; this one stays as it is.
+
+        Args:
+            fork: The schedule of these rows and where each of its cells comes from.
+            device: Where the model is.
+            share: Whether the new cells keep what they have in common as a shared prefix, which
+                saves memory and costs time at each forward pass, or copy it.
+        """
+        cache = CallCache(self.config, ())
+        cache.calls = fork.schedule.calls
+        cache.n_tokens = self.n_tokens
+        for index, positions in zip(fork.calls, fork.cells, strict=True):
+            slot, cells = self.slots[index], torch.tensor(positions, device=device)
+            if isinstance(slot, AttentionSlot):
+                slot = slot.shared_by(cells) if share else slot.copied_to(cells)
+            else:
+                slot = copy.deepcopy(slot)
+                slot.reorder_cache(cells)
+            cache.slots.append(slot)
+        return cache
 
     def enter(self, index: int) -> None:
         """Make the slot of call `index` the one that its layer reads and writes."""
@@ -62,19 +168,6 @@ class CallCache(Cache):
                     "use stack.view(program).generate"
                 )
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Drop all rows but `rows` (ascending), and the calls that have none left."""
-        calls, slots = [], []
-        for call, slot in zip(self.calls, self.slots, strict=True):
-            kept_call, kept = keep_rows(call, rows)
-            if not kept:
-                continue
-            if len(kept) < len(call.rows):
-                slot.reorder_cache(torch.tensor(kept))
-            calls.append(kept_call)
-            slots.append(slot)
-        self.calls, self.slots = calls, slots
-
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Return the number of tokens before the current forward pass."""
         return self.n_tokens
@@ -92,3 +185,33 @@ class CallCache(Cache):
         if layer_idx is None:
             return self.n_tokens > 0
         return bool(super().has_previous_state(layer_idx, *args, **kwargs))
+
+
+def attends_fully(config: PreTrainedConfig) -> bool:
+    """Whether every layer keeps nothing but the keys and values of all tokens.
+
+    Only then may a row have padding after its first token, or drop tokens at its end: windows
+    would count the padding, and states would keep the dropped tokens.
+    """
+    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
+
+
+def token_bytes(model: PreTrainedModel) -> int:
+    """Return the most bytes that one token takes in one slot: found by running one token."""
+    cache = DynamicCache(config=model.config)
+    with torch.inference_mode():
+        token = torch.zeros(1, 1, dtype=torch.long, device=model.device)
+        model(input_ids=token, past_key_values=cache, use_cache=True)
+    held = [vars(layer).get(name) for layer in cache.layers for name in ("keys", "values")]
+    return 2 * max((states.nbytes for states in held if states is not None), default=1)
+
+
+def _empty_slot(empty: CacheLayerMixin) -> CacheLayerMixin:
+    return AttentionSlot() if type(empty) is DynamicLayer else copy.deepcopy(empty)
+
+
+def _with_room(states: Tensor, n_tokens: int) -> Tensor:
+    cells, heads, n_held, size = states.shape
+    roomy = states.new_empty(cells, heads, n_tokens, size)
+    roomy[:, :, :n_held] = states
+    return roomy

@@ -5,29 +5,30 @@ stub notes the mask and the position embeddings that its layer would have been g
 runs the schedule on the real layers. So embeddings, masks, final norm and head stay those of the
 family, and the model itself is not touched.
 
-Shapes: B rows, T new tokens, K tokens so far and new ones, N last tokens, D hidden size,
-V vocabulary.
+Shapes: S token sequences, C cells of a call, R rows, T new tokens, K tokens so far and new ones,
+N last tokens, D hidden size, V vocabulary.
 """
 
 from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Cache, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from skiploop.engine.cache import CallCache
-from skiploop.engine.schedule import Call, schedule
+from skiploop.engine.plan import Picker, gather, make_plan
+from skiploop.engine.schedule import Schedule, fork
 from skiploop.errors import UnsupportedModelError
 from skiploop.stack import LayerStack
 from skiploop.view import graft
 
+_FREED = torch.empty(0)
 _Arguments = tuple[tuple[object, ...], dict[str, object]]
 
 
@@ -36,8 +37,11 @@ class Executor:
 
     Args:
         stack: The frozen model.
-        paths: Layers in the order they run, one path a row.
+        schedule: Token sequences, rows and the order in which layers run for them.
         use_cache: Whether keys and values are kept for the next tokens.
+
+    Attributes:
+        schedule: As given.
 
     Raises:
         UnsupportedModelError: The model takes no cache, or is spread over devices.
@@ -47,13 +51,11 @@ class Executor:
         (tests/model/test_mixed_batch.py). In bfloat16 the batch may change a greedy token.
 
     Cost:
-        One layer call for each call of the schedule. Cache: one slot for each row and executed
-        layer, with all tokens of the longest row.
+        One layer call for each call of the schedule, on as many sequences as the call has cells.
+        Cache: one slot for each cell, with all tokens of the longest sequence.
     """
 
-    def __init__(
-        self, stack: LayerStack, paths: Sequence[Sequence[int]], *, use_cache: bool
-    ) -> None:
+    def __init__(self, stack: LayerStack, schedule: Schedule, *, use_cache: bool) -> None:
         self._stack = stack
         self._accepted = inspect.signature(stack.model.forward).parameters
         if use_cache and "past_key_values" not in self._accepted:
@@ -61,97 +63,118 @@ class Executor:
                 f"{type(stack.model).__name__} takes no past_key_values: "
                 "use stack.view(program).generate"
             )
-        calls = schedule(paths)
-        self._cache = CallCache(stack.model.config, calls) if use_cache else None
-        self._set_calls(calls, len(paths))
+        self._cache = CallCache(stack.model.config, schedule.calls) if use_cache else None
+        self.schedule = schedule
+        self._plan = make_plan(schedule, stack.device)
         self.returns_tuples = stack.layers_return_tuples
         self._arguments: list[_Arguments] = [((), {})] * stack.n_layers
-        self._states_BTD = torch.empty(0)
+        self._states_RTD = torch.empty(0)
+        self._ready_RND: Tensor | None = None
         stubs = [_Stub(layer, index, self) for index, layer in enumerate(stack.layers)]
         self._model: PreTrainedModel = graft(stack.model, stack.layers_path, nn.ModuleList(stubs))
 
-    def _set_calls(self, calls: Sequence[Call], n_rows: int) -> None:
-        self._n_rows = n_rows
-        self._calls = [(call, torch.tensor(call.rows, device=self._stack.device)) for call in calls]
-
-    def logits(self, tokens_BT: Tensor, mask_BK: Tensor, *, n_last: int) -> Tensor:
-        """Run the next tokens of every row and return the logits at the last ones.
+    def fork(self, rows: Sequence[int], sources: Sequence[int], *, share: bool) -> Executor:
+        """Return an executor in which rows of this one go on with further tokens.
 
         Args:
-            tokens_BT: Token ids, padded on the left.
-            mask_BK: 1 at every real token so far, 0 at the padding.
+            rows: For each new row, the row of this batch that it continues.
+            sources: The sequence of further tokens of each new row, numbered from 0.
+            share: Whether what new rows have in common is shared in memory, or copied. Sharing
+                is for many rows and few forward passes.
+        """
+        if self._cache is None:
+            raise ValueError("rows can only go on from a batch that has a cache")
+        forked = fork(self.schedule, rows, sources)
+        executor = Executor(self._stack, forked.schedule, use_cache=False)
+        executor._cache = self._cache.fork(forked, self._stack.device, share=share)
+        return executor
+
+    def logits(self, tokens_ST: Tensor, mask_SK: Tensor, *, n_last: int) -> Tensor:
+        """Run the next tokens of every sequence and return the logits at the last ones.
+
+        Args:
+            tokens_ST: Token ids.
+            mask_SK: 1 at every real token so far, 0 at padding.
             n_last: How many positions N to return.
 
         Returns:
-            logits_BNV: float32.
+            logits_RNV: float32, one entry for each row.
         """
-        wanted = {"logits_to_keep": n_last, "output_router_logits": False}
-        extra = {name: wanted[name] for name in wanted if name in self._accepted}
-        output = self._forward(self._model, tokens_BT, mask_BK, **extra)
-        logits_BNV: Tensor = output.logits[:, -n_last:].float()
-        return logits_BNV
+        output = self._forward(self._model, tokens_ST, mask_SK, **self._options(n_last))
+        logits_RNV: Tensor = output.logits[:, -n_last:].float()
+        return logits_RNV
 
-    def hidden(self, tokens_BT: Tensor, mask_BK: Tensor) -> Tensor:
-        """Run the paths and return hidden_BTD before the final norm; the head does not run."""
+    def hidden(self, tokens_ST: Tensor, mask_SK: Tensor) -> Tensor:
+        """Run the paths and return hidden_RTD before the final norm; the head does not run."""
         owner = self._stack.layers_path.rpartition(".")[0]
-        self._forward(self._model.get_submodule(owner), tokens_BT, mask_BK)
-        return self._states_BTD
+        self._forward(self._model.get_submodule(owner), tokens_ST, mask_SK)
+        return self._states_RTD
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Drop all rows but `rows` (ascending); row `rows[i]` becomes row `i`."""
-        if self._cache is None:
-            raise ValueError("rows can only leave a batch that has a cache")
-        self._cache.keep(rows)
-        self._set_calls(self._cache.calls, len(rows))
+    def head(self, states_RND: Tensor) -> Tensor:
+        """Return logits_RNV, float32, of states that `hidden` returned: final norm and head."""
+        self._ready_RND = states_RND
+        dummy_1N = torch.zeros(1, states_RND.shape[1], dtype=torch.long, device=states_RND.device)
+        output = self._model(input_ids=dummy_1N, use_cache=False, **self._options(0))
+        self._ready_RND = None
+        logits_RNV: Tensor = output.logits.float()
+        return logits_RNV
+
+    def _options(self, n_last: int) -> dict[str, object]:
+        wanted = {"logits_to_keep": n_last, "output_router_logits": False}
+        return {name: wanted[name] for name in wanted if name in self._accepted}
 
     def _forward(
-        self, model: PreTrainedModel, tokens_BT: Tensor, mask_BK: Tensor, **extra: object
+        self, model: PreTrainedModel, tokens_ST: Tensor, mask_SK: Tensor, **extra: object
     ) -> ModelOutput:
         if "position_ids" in self._accepted:
-            positions_BK = (mask_BK.cumsum(-1) - 1).clamp(min=0)
-            extra["position_ids"] = positions_BK[:, -tokens_BT.shape[1] :]
+            positions_SK = (mask_SK.cumsum(-1) - 1).clamp(min=0)
+            extra["position_ids"] = positions_SK[:, -tokens_ST.shape[1] :]
         output = model(
-            input_ids=tokens_BT,
-            attention_mask=mask_BK,
+            input_ids=tokens_ST,
+            attention_mask=mask_SK,
             past_key_values=self._cache,
             use_cache=self._cache is not None,
             **extra,
         )
         if self._cache is not None:
-            self._cache.advance(tokens_BT.shape[1])
+            self._cache.advance(tokens_ST.shape[1])
         return output
 
-    def visit(self, index: int, states_BTD: Tensor, arguments: _Arguments) -> Tensor:
+    def visit(self, index: int, states_STD: Tensor, arguments: _Arguments) -> Tensor:
         """Note what layer `index` is called with; at the last one, run the schedule.
 
         Raises:
             UnsupportedModelError: The family changes the states between its layers.
         """
-        if index and states_BTD is not self._states_BTD:
+        if index and states_STD is not self._states_RTD:
             raise UnsupportedModelError(
                 f"{type(self._stack.model).__name__} changes hidden states between its layers: "
                 "use stack.view(program)"
             )
         self._arguments[index] = arguments
+        self._states_RTD = states_STD
         if index == self._stack.n_layers - 1:
-            states_BTD = self._run_schedule(states_BTD)
-        self._states_BTD = states_BTD
-        return states_BTD
+            self._states_RTD = self._run(states_STD) if self._ready_RND is None else self._ready_RND
+        return self._states_RTD
 
-    def _run_schedule(self, states_BTD: Tensor) -> Tensor:
-        done: dict[tuple[int, tuple[int, ...]], Tensor] = {}
-        for index, (call, rows) in enumerate(self._calls):
+    def _run(self, states_STD: Tensor) -> Tensor:
+        """Run the schedule on the embeddings and return the states of every row, in order."""
+        outputs = [states_STD]
+        picker = Picker(self.schedule.n_sources)
+        for index, (call, step) in enumerate(zip(self.schedule.calls, self._plan.steps, strict=True)):
             if self._cache is not None:
                 self._cache.enter(index)
-            layer = self._stack.layers[call.layer]
             args, kwargs = self._arguments[call.layer]
-            if len(call.rows) == self._n_rows:
-                states_BTD = _tensor(layer(states_BTD, *args, **kwargs))
-            else:
-                pick = _Picker(call, rows, self._n_rows, done).pick
-                output = layer(states_BTD.index_select(0, rows), *pick(args), **pick(kwargs))
-                states_BTD = states_BTD.index_copy(0, rows, _tensor(output))
-        return states_BTD
+            if step.sources is not None:
+                args, kwargs = picker.pick(args, step.sources), picker.pick(kwargs, step.sources)
+            states_CTD = gather(outputs, step.inputs)
+            outputs.append(_tensor(self._stack.layers[call.layer](states_CTD, *args, **kwargs)))
+            for unused in step.last_uses:
+                outputs[unused] = _FREED
+        states_RTD = gather(outputs, self._plan.leaves)
+        if self._plan.order is not None:
+            states_RTD = states_RTD.index_select(0, self._plan.order)
+        return states_RTD
 
 
 class _StandIn(nn.Module):
@@ -202,58 +225,6 @@ def returns_tuples(stack: LayerStack) -> bool:
     with torch.inference_mode():
         model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=stack.device), use_cache=False)
     return probe.returns_tuple
-
-
-@dataclass(frozen=True)
-class _Picker:
-    """Takes some rows of everything that a layer is called with.
-
-    A tensor whose first of several dimensions is the batch is split; vectors, tensors with 1
-    there, plain values and the cache are shared by all rows.
-
-    Attributes:
-        call: Whose rows to take.
-        rows: The same as a tensor.
-        n_rows: Rows of the batch.
-        done: What was split in this forward pass, by identity and rows.
-    """
-
-    call: Call
-    rows: Tensor
-    n_rows: int
-    done: dict[tuple[int, tuple[int, ...]], Tensor]
-
-    def pick(self, value: object) -> Any:  # noqa: ANN401  as many types as families
-        """Return the rows of a tensor, or of the tensors in tuples, lists and dicts.
-
-        Raises:
-            UnsupportedModelError: A value has rows that cannot be told apart.
-        """
-        if isinstance(value, Tensor) and value.ndim > 1 and len(value) == self.n_rows:
-            return self._split(value)
-        if isinstance(value, Tensor) and (value.ndim < 2 or len(value) == 1):
-            return value
-        if type(value) is tuple or type(value) is list:
-            return type(value)(map(self.pick, value))
-        if type(value) is dict:
-            return {name: self.pick(item) for name, item in value.items()}
-        if value is None or isinstance(value, Cache | bool | int | float | str):
-            return value
-        if isinstance(value, Mapping) and not value:
-            return value
-        what = type(value).__name__
-        if isinstance(value, Tensor):
-            what += f" of shape {list(value.shape)}"
-        raise UnsupportedModelError(
-            f"layers are called with a {what}, which cannot be split into {self.n_rows} rows: "
-            "give all rows the same program, or load the model with attn_implementation='sdpa'"
-        )
-
-    def _split(self, tensor: Tensor) -> Tensor:
-        key = id(tensor), self.call.rows
-        if key not in self.done:
-            self.done[key] = tensor.index_select(0, self.rows)
-        return self.done[key]
 
 
 def _tensor(output: Tensor | tuple[Tensor, ...]) -> Tensor:

@@ -1,69 +1,165 @@
 """Which layer runs next, and for which rows. No torch.
 
-Rows of one batch follow different paths through the same layers. The order in which the layers
-run is found once for a batch; it is the same in every forward pass.
+Rows with the same tokens have the same states for as long as their paths are the same. So a batch
+is a trie of *cells*: a cell is one token sequence after the first layers of a path, and it is
+computed once, whatever the number of rows that go through it. The order in which the layers run
+is found once for a batch; it is the same in every forward pass.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 
 class Call(NamedTuple):
-    """One execution of one layer for some rows of a batch.
-
-    Attributes:
-        layer: Which layer.
-        rows: Rows that run it now, in ascending order, each at its own slot.
-    """
+    """One execution of one layer, for the cells `start` to `stop` (exclusive) of a batch."""
 
     layer: int
-    rows: tuple[int, ...]
+    start: int
+    stop: int
 
 
-def schedule(paths: Sequence[Sequence[int]]) -> list[Call]:
+@dataclass(frozen=True)
+class Schedule:
+    """Calls that take every row of a batch along its path.
+
+    Attributes:
+        n_sources: Token sequences. Cell `i < n_sources` is the embedding of sequence `i`; the
+            others are numbered in the order in which they are computed.
+        calls: In the order in which they run.
+        sources: The token sequence of each cell.
+        parents: The cell whose states each cell is given; its own number for embeddings.
+        leaves: The last cell of each row.
+    """
+
+    n_sources: int
+    calls: tuple[Call, ...]
+    sources: tuple[int, ...]
+    parents: tuple[int, ...]
+    leaves: tuple[int, ...]
+
+    @property
+    def n_cells(self) -> int:
+        """Layers executed on one token sequence, summed up."""
+        return len(self.sources) - self.n_sources
+
+    def chain(self, row: int) -> list[int]:
+        """Return the cells of a row in the order in which they are computed."""
+        cell, chain = self.leaves[row], []
+        while cell >= self.n_sources:
+            chain.append(cell)
+            cell = self.parents[cell]
+        return chain[::-1]
+
+
+class Fork(NamedTuple):
+    """A schedule that goes on where another one stopped.
+
+    Attributes:
+        schedule: Of the rows that go on.
+        calls: For each of its calls, the number of the call that it continues.
+        cells: For each of its calls, the cells that its own cells continue, as positions in the
+            call that it continues.
+    """
+
+    schedule: Schedule
+    calls: tuple[int, ...]
+    cells: tuple[tuple[int, ...], ...]
+
+
+def schedule(paths: Sequence[Sequence[int]], sources: Sequence[int] | None = None) -> Schedule:
     """Return calls that take every row along its path.
 
-    The rule: run the lowest layer that any row wants next, for all rows that want it. Rows that
-    loop catch up with the rows that went ahead. The least number of calls is a shortest common
-    supersequence, which is hard to find; for one path the rule gives its own length.
+    The rule: run the lowest layer that any cell waits for, for all cells that wait for it. Rows
+    that loop catch up with the rows that went ahead. The least number of calls is a shortest
+    common supersequence, which is hard to find; for one path the rule gives its own length.
 
     Args:
-        paths: Layers in the order they run, one path a row; none of them need be equal.
+        paths: Layers in the order they run, one path a row.
+        sources: The token sequence of each row, numbered from 0; each row has its own if not
+            given.
 
     Guarantees:
-        The layers of the calls that hold a row, in order, are its path
-        (tests/unit/test_schedule.py).
+        The layers of the calls that lead to the leaf of a row are, in order, its path; no two
+        cells have the same tokens and path (tests/unit/test_schedule.py).
     """
+    row_sources = range(len(paths)) if sources is None else sources
+    n_sources = max(row_sources, default=-1) + 1
+    calls: list[Call] = []
+    cell_sources = list(range(n_sources))
+    parents = list(range(n_sources))
+    leaves = list(row_sources)
+    waiting: defaultdict[int, defaultdict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     positions = [0] * len(paths)
-    waiting: defaultdict[int, list[int]] = defaultdict(list)
-    for row, path in enumerate(paths):
-        if path:
-            waiting[path[0]].append(row)
-    calls = []
+
+    def wait(row: int) -> None:
+        if positions[row] < len(paths[row]):
+            waiting[paths[row][positions[row]]][leaves[row]].append(row)
+
+    for row in range(len(paths)):
+        wait(row)
     while waiting:
         layer = min(waiting)
-        rows = sorted(waiting.pop(layer))
-        calls.append(Call(layer, tuple(rows)))
-        for row in rows:
-            positions[row] += 1
-            if positions[row] < len(paths[row]):
-                waiting[paths[row][positions[row]]].append(row)
-    return calls
+        start = len(parents)
+        for parent, rows in sorted(waiting.pop(layer).items()):
+            cell = len(parents)
+            parents.append(parent)
+            cell_sources.append(cell_sources[parent])
+            for row in rows:
+                leaves[row] = cell
+                positions[row] += 1
+        for row in [row for row, leaf in enumerate(leaves) if leaf >= start]:
+            wait(row)
+        calls.append(Call(layer, start, len(parents)))
+    return Schedule(n_sources, tuple(calls), tuple(cell_sources), tuple(parents), tuple(leaves))
 
 
-def keep_rows(call: Call, rows: Sequence[int]) -> tuple[Call, list[int]]:
-    """Return a call without the rows that left the batch.
+def fork(before: Schedule, rows: Sequence[int], sources: Sequence[int]) -> Fork:
+    """Return the schedule of rows that go on with further tokens, call by call as before.
 
     Args:
-        call: A call of the batch as it was.
-        rows: The rows that stay, ascending; row `rows[i]` becomes row `i`.
+        before: The schedule of the tokens so far.
+        rows: For each new row, the row of `before` that it continues.
+        sources: The sequence of further tokens of each new row, numbered from 0.
 
-    Returns:
-        The call, renumbered and perhaps without rows, and the positions in `call.rows` that stay.
+    Guarantees:
+        The cells of a new row continue those of the row that it continues, one by one.
     """
-    renumbered = {old: new for new, old in enumerate(rows)}
-    kept = [position for position, row in enumerate(call.rows) if row in renumbered]
-    return Call(call.layer, tuple(renumbered[call.rows[p]] for p in kept)), kept
+    call_of = [0] * len(before.parents)
+    for index, call in enumerate(before.calls):
+        call_of[call.start : call.stop] = [index] * (call.stop - call.start)
+    # (source, cell of `before`) is a cell of the fork; each maps to the one it is given.
+    wanted: defaultdict[int, dict[tuple[int, int], tuple[int, int] | None]] = defaultdict(dict)
+    chains = {row: before.chain(row) for row in set(rows)}
+    for row, source in zip(rows, sources, strict=True):
+        parent = None
+        for cell in chains[row]:
+            wanted[call_of[cell]][source, cell] = parent
+            parent = source, cell
+    n_sources = max(sources, default=-1) + 1
+    calls, kept = [], []
+    cell_sources = list(range(n_sources))
+    parents = list(range(n_sources))
+    number: dict[tuple[int, int], int] = {}
+    for index in sorted(wanted):
+        layer, first, _ = before.calls[index]
+        start = len(parents)
+        given = sorted(
+            (source if parent is None else number[parent], cell, source)
+            for (source, cell), parent in wanted[index].items()
+        )
+        for parent_number, cell, source in given:
+            number[source, cell] = len(parents)
+            parents.append(parent_number)
+            cell_sources.append(source)
+        calls.append(Call(layer, start, len(parents)))
+        kept.append(tuple(cell - first for _, cell, _ in given))
+    leaves = tuple(
+        number[source, chains[row][-1]] if chains[row] else source
+        for row, source in zip(rows, sources, strict=True)
+    )
+    forked = Schedule(n_sources, tuple(calls), tuple(cell_sources), tuple(parents), leaves)
+    return Fork(forked, tuple(sorted(wanted)), tuple(kept))

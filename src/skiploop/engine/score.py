@@ -14,6 +14,7 @@ from torch import Tensor
 from skiploop.completion import Completion
 from skiploop.engine.batch import MAX_ROWS, Row, check_lengths, check_texts, encode, pad_left, split
 from skiploop.engine.executor import Executor
+from skiploop.engine.schedule import schedule
 from skiploop.errors import BatchError
 from skiploop.program import Program
 from skiploop.stack import LayerStack
@@ -46,7 +47,7 @@ def loglikelihood(
     vocabulary = stack.model.config.get_text_config(decoder=True).vocab_size
     max_rows = MAX_LOGITS // (vocabulary * max(n_scored, default=1))
     scores: dict[int, float] = {}
-    for batch in split(rows, 0, max_rows=min(max(max_rows, 1), MAX_ROWS)):
+    for batch in split(rows, stack.memory, max_rows=min(max(max_rows, 1), MAX_ROWS)):
         scores |= _score_batch(stack, batch, n_scored)
     return [scores[index] for index in range(len(prompts))]
 
@@ -56,7 +57,7 @@ def _score_batch(
     stack: LayerStack, rows: Sequence[Row], n_scored: Sequence[int]
 ) -> dict[int, float]:
     """Return the log-probability of the last `n_scored[row.index]` tokens of every row."""
-    executor = Executor(stack, [row.program.path for row in rows], use_cache=False)
+    executor = Executor(stack, schedule([row.program.path for row in rows]), use_cache=False)
     tokens_BT, mask_BT = pad_left([row.tokens for row in rows], stack.device)
     n_last = max(n_scored[row.index] for row in rows)
     logits_BNV = executor.logits(tokens_BT[:, :-1], mask_BT[:, :-1], n_last=n_last)
@@ -114,8 +115,8 @@ def hidden_states(stack: LayerStack, prompts: Sequence[str], layer: int) -> list
     rows = [Row(i, tokens, plain) for i, tokens in enumerate(encode(stack, prompts))]
     check_lengths(stack, rows, 0)
     states: dict[int, Tensor] = {}
-    for batch in split(rows, 0):
-        executor = Executor(stack, [range(layer)] * len(batch), use_cache=False)
+    for batch in split(rows, stack.memory):
+        executor = Executor(stack, schedule([range(layer)] * len(batch)), use_cache=False)
         tokens_BT, mask_BT = pad_left([row.tokens for row in batch], stack.device)
         hidden_BTD = executor.hidden(tokens_BT, mask_BT).float().cpu()
         for row, hidden_TD in zip(batch, hidden_BTD, strict=True):

@@ -1,43 +1,67 @@
-"""Stop strings: found while tokens arrive, also across tokens, in constant time a token."""
+"""Stop strings and end tokens: found while tokens arrive, also across tokens.
+
+Rows are not decoded one by one at every step. A token can only complete a stop string if its text
+holds the last character of one, so a table over the vocabulary tells which rows deserve a look.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-_UNFINISHED = "\ufffd"  # what an incomplete character decodes to
+_UNFINISHED = "\ufffd"  # what a part of a character decodes to
+_UNKNOWN, _HARMLESS, _WATCHED = -1, 0, 1
 
 
 class StopFinder:
-    """Watches the tokens of one row.
-
-    Text is decoded piece by piece: the difference between the last few tokens with and without
-    the new one. Pieces that end inside a character are looked at, but wait for the rest of it.
+    """Watches the tokens of many rows.
 
     Args:
         tokenizer: Decodes tokens.
         stop: Strings to look for, none of them empty.
+        end_tokens: Tokens that end a row whatever the text.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, stop: Sequence[str]) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, stop: Sequence[str], end_tokens: frozenset[int]
+    ) -> None:
         self._tokenizer = tokenizer
         self._stop = stop
-        self._n_kept = max(map(len, stop), default=1) - 1
-        self._tail = ""  # decoded text in which a stop string may have begun
-        self._context = 0  # first token of the last complete piece
-        self._done = 0  # tokens whose text is complete
+        self.end_tokens = end_tokens
+        self._last = {string[-1] for string in stop}
+        if any(not character.isascii() for character in self._last):
+            self._last.add(_UNFINISHED)  # its bytes may be spread over tokens
+        size = max(len(tokenizer), *end_tokens, 0) + 1
+        self._kind_V = torch.full((size,), _UNKNOWN, dtype=torch.int8)
+        self._kind_V[list(end_tokens)] = _WATCHED
 
-    def found(self, tokens: Sequence[int]) -> bool:
-        """Whether the newest of all tokens so far completes a stop string."""
+    def watched(self, tokens_B: Tensor) -> list[int]:
+        """Return the rows whose newest token may end them.
+
+        Cost:
+            One look into a table; each token of the vocabulary is decoded once, when it is first
+            seen.
+        """
+        tokens_B = tokens_B.cpu()
+        if len(self._kind_V) <= int(tokens_B.max()):  # a head with more entries than the tokenizer
+            more = int(tokens_B.max()) + 1 - len(self._kind_V)
+            self._kind_V = torch.cat([self._kind_V, self._kind_V.new_full((more,), _UNKNOWN)])
+        for token in tokens_B[self._kind_V[tokens_B] == _UNKNOWN].tolist():
+            piece = decode(self._tokenizer, [token]) if self._last else ""
+            # A space at the start of a piece is lost when the piece is decoded alone.
+            is_watched = self._last & {*piece, " "}
+            self._kind_V[token] = _WATCHED if is_watched else _HARMLESS
+        watched: list[int] = self._kind_V[tokens_B].nonzero()[:, 0].tolist()
+        return watched
+
+    def has_stop(self, tokens: Sequence[int]) -> bool:
+        """Whether the text of all tokens of a row holds a stop string."""
         if not self._stop:
             return False
-        before = decode(self._tokenizer, tokens[self._context : self._done])
-        piece = decode(self._tokenizer, tokens[self._context :])[len(before) :]
-        text = self._tail + piece
-        if piece and not piece.endswith(_UNFINISHED):
-            self._context, self._done = self._done, len(tokens)
-            self._tail = text[len(text) - self._n_kept :] if len(text) > self._n_kept else text
+        text = decode(self._tokenizer, tokens)
         return any(string in text for string in self._stop)
 
 

@@ -19,6 +19,8 @@ _NUMBER_TEXT = re.compile(rf"({_NUMBER})(?:\s*/\s*([0-9]+))?\.?")
 _FIRST_NUMBER = re.compile(
     r"[+-]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)(?:/[0-9]+)?"
 )
+_INTEGER = re.compile(r"[+-]?[0-9]+\.?")
+_INTEGER_BEGINNING = re.compile(r"\s*([+-]?)([0-9]*)(\.?\s*)")
 _MINUS_SIGNS = str.maketrans({"\N{MINUS SIGN}": "-"})
 
 
@@ -59,6 +61,49 @@ def grade_number(text: str, gold: str) -> Grade:
     if number is None:
         return Grade(correct=False, reason="not exactly one number")
     return Grade(number == expected, text.strip())
+
+
+def grade_integer(text: str, gold: str) -> Grade:
+    """Return whether the whole text is one integer equal to the gold answer.
+
+    Accepted, with spaces around: digits with a sign before and one full stop after them.
+
+    Raises:
+        DataError: The gold answer is not an integer.
+    """
+    value = _read_integer(gold)
+    if value is None:
+        raise DataError(f"gold answer {gold[:40]!r} is not an integer: grade it as a number")
+    found = _read_integer(text)
+    if found is None:
+        return Grade(correct=False, reason="not exactly one integer")
+    return Grade(found == value, text.strip())
+
+
+def rules_out_integer(beginning: str, gold: str) -> bool:
+    """Whether `grade_integer` finds every text wrong that starts with this beginning.
+
+    Example:
+        >>> [rules_out_integer(text, "67") for text in ("6", " 067.", "7", "670", "67,")]
+        [False, False, True, True, True]
+    """
+    value = _read_integer(gold)
+    match = _INTEGER_BEGINNING.fullmatch(beginning.translate(_MINUS_SIGNS))
+    if value is None or match is None:
+        return True
+    sign, digits, rest = match.groups()
+    if not digits:
+        return bool(rest) or (sign == "-" and value > 0) or (sign == "+" and value < 0)
+    if value and (sign == "-") != (value < 0):
+        return True
+    wanted, found = str(abs(value)).lstrip("0"), digits.lstrip("0")
+    return found != wanted if rest else not wanted.startswith(found)
+
+
+def _read_integer(text: str) -> int | None:
+    text = text.strip().translate(_MINUS_SIGNS)
+    is_integer = len(text) <= MAX_NUMBER_LENGTH and _INTEGER.fullmatch(text)
+    return int(text.rstrip(".")) if is_integer else None
 
 
 def grade_first_number(text: str, gold: str) -> Grade:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, product, zip_longest
 
 from skiploop.errors import ConfigError
-from skiploop.graders.exact import grade_number
+from skiploop.graders.exact import grade_integer, rules_out_integer
 from skiploop.tasks.base import (
     SPLITS,
     Example,
@@ -40,7 +40,7 @@ _TWO = range(10, 100)
 
 
 class ArithmeticTask(ListTask):
-    """Expressions to be answered directly, graded as numbers.
+    """Expressions to be answered directly, graded as integers.
 
     Levels: 1 sums and products of two one-digit numbers; 2 sums of two numbers, one or both with
     two digits; 3 products and differences of a two-digit and a one-digit number, and sums of three
@@ -60,7 +60,7 @@ class ArithmeticTask(ListTask):
         are in none (tests/unit/test_tasks_arithmetic.py).
     """
 
-    version = "1"
+    version = "2"
     max_new_tokens = 5
 
     def __init__(self, *, level: int | str | Sequence[int] = 2) -> None:
@@ -77,9 +77,17 @@ class ArithmeticTask(ListTask):
         return f"{''.join(lines)}{example.question} = "
 
     def grade_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Grade]:
-        """Return the verdicts: the whole text must be one number equal to the gold answer."""
+        """Return the verdicts: the whole text must be one integer equal to the gold answer."""
         pairs = zip(examples, texts, strict=True)
-        return [grade_number(text, example.gold) for example, text in pairs]
+        return [grade_integer(text, example.gold) for example, text in pairs]
+
+    def draft(self, example: Example) -> str:
+        """Return the digits of the answer."""
+        return example.gold
+
+    def rules_out(self, example: Example, beginning: str) -> bool:
+        """Whether the digits so far are not those of the answer."""
+        return rules_out_integer(beginning, example.gold)
 
 
 def canonical(question: str) -> str:

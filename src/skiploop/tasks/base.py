@@ -84,6 +84,15 @@ class Task(Protocol):
     def grade_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Grade]:
         """Return the verdicts on many texts; slow graders use their own processes here."""
 
+    def draft(self, example: Example) -> str:
+        """Return a right answer as a model would write it after the prompt; empty if unknown.
+
+        It makes verdicts cheaper and changes none of them.
+        """
+
+    def rules_out(self, example: Example, beginning: str) -> bool:
+        """Whether every text that starts so is wrong; False where that is not known."""
+
 
 class ListTask(ABC):
     """What most tasks share: splits that are made once, and grading one text after the other.
@@ -119,6 +128,14 @@ class ListTask(ABC):
     @abstractmethod
     def grade_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Grade]:
         """Return the verdicts on many texts, one a text."""
+
+    def draft(self, example: Example) -> str:
+        """Return nothing: how a right answer is written is not known; see `Task`."""
+        return ""
+
+    def rules_out(self, example: Example, beginning: str) -> bool:
+        """Return False: only whole texts are judged; see `Task`."""
+        return False
 
 
 def take(examples: Sequence[Example], split: str, limit: int | None, task: str) -> list[Example]:

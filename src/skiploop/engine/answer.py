@@ -1,0 +1,163 @@
+"""What a row has written, the rules by which it ends, and the completion that it becomes.
+
+Shapes: B rows, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from skiploop.completion import Completion, StoppedBy
+from skiploop.engine.batch import Row, check_texts
+from skiploop.engine.sampling import Sampling, draw, most_likely
+from skiploop.engine.stop import StopFinder, cut, decode
+from skiploop.errors import BatchError
+from skiploop.stack import LayerStack
+
+Settled = Callable[[int, str], bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What holds for all rows of one call.
+
+    Attributes:
+        max_new_tokens: Most tokens to write.
+        stop: Strings that end an answer.
+        sampling: How tokens are drawn; None for the most likely ones.
+        seeds: One for each prompt; needed where tokens are drawn.
+        drafts: For each prompt, a text that the model may write next. Greedy answers are checked
+            against it in one pass; what they say does not depend on it.
+        settled: Told the number of a prompt and what was written to where it leaves its draft.
+            An answer for which it returns True ends there.
+
+    Raises:
+        BatchError: The limit is below 1, or a stop string is empty.
+    """
+
+    max_new_tokens: int
+    stop: Sequence[str] = ()
+    sampling: Sampling | None = None
+    seeds: Sequence[int] = ()
+    drafts: Sequence[str] | None = None
+    settled: Settled | None = None
+
+    def __post_init__(self) -> None:
+        check_texts(stop=self.stop)
+        if self.max_new_tokens < 1 or "" in self.stop:
+            raise BatchError(
+                f"max_new_tokens={self.max_new_tokens}, stop={list(self.stop)}: "
+                "allow at least one token, and give no empty stop string"
+            )
+
+    def check(self, n_prompts: int) -> None:
+        """Refuse lists that do not have one entry for each prompt.
+
+        Raises:
+            BatchError: There are too few or too many seeds or drafts.
+        """
+        if self.sampling and len(self.seeds) != n_prompts:
+            raise BatchError(f"{n_prompts} prompts but {len(self.seeds)} seeds: give one for each")
+        if self.drafts is not None and len(self.drafts) != n_prompts:
+            raise BatchError(
+                f"{n_prompts} prompts but {len(self.drafts)} drafts: give one for each"
+            )
+
+
+class Column(NamedTuple):
+    """One step of a batch.
+
+    Attributes:
+        rows: The prompts, by their numbers, that got a token.
+        tokens_B: These tokens.
+        finished: The rows that ended, by the numbers of their prompts.
+    """
+
+    rows: Sequence[int]
+    tokens_B: Tensor
+    finished: dict[int, Completion]
+
+
+@dataclass
+class Answer:
+    """What a row has written so far, and the sum of the log-probabilities of that."""
+
+    row: Row
+    tokens: list[int] = field(default_factory=list)
+    logprob: float = 0.0
+
+
+class Writer:
+    """Chooses tokens and ends answers as the options of a call say."""
+
+    def __init__(self, stack: LayerStack, options: Options) -> None:
+        self.options = options
+        self._tokenizer = stack.tokenizer
+        self._finder = StopFinder(stack.tokenizer, options.stop, _end_tokens(stack))
+
+    def choose(self, logits_BV: Tensor, answers: Sequence[Answer], n_more: int = 0) -> list[Tensor]:
+        """Return the next token of each answer and its log-probability.
+
+        Args:
+            logits_BV: Of these tokens.
+            answers: The answers.
+            n_more: Tokens that each of them has got beyond those it holds.
+        """
+        if self.options.sampling is None:
+            return list(most_likely(logits_BV))
+        seeds = [self.options.seeds[answer.row.index] for answer in answers]
+        n_written = np.array([len(answer.tokens) for answer in answers]) + n_more
+        return list(draw(logits_BV, self.options.sampling, seeds, n_written))
+
+    def may_end(self, tokens_B: Tensor, logprobs_B: Tensor) -> set[int]:
+        """Return the rows that their newest token may end, apart from the limit of tokens."""
+        return {*self._finder.watched(tokens_B), *logprobs_B.isnan().nonzero()[:, 0].tolist()}
+
+    def append(self, answer: Answer, tokens: Sequence[int], logprobs: Sequence[float]) -> None:
+        """Add tokens to an answer, none of which but the last can end it."""
+        answer.tokens.extend(tokens)
+        answer.logprob += sum(logprobs)
+        if math.isnan(answer.logprob):
+            answer.tokens.pop()
+
+    def stopped_by(self, answer: Answer) -> StoppedBy | None:
+        """Return by what the last token ended an answer, None if it goes on."""
+        if math.isnan(answer.logprob):
+            return "nan"
+        if answer.tokens[-1] in self._finder.end_tokens:
+            return "eos"
+        if self._finder.has_stop(answer.tokens):
+            return "stop"
+        return "length" if len(answer.tokens) == self.options.max_new_tokens else None
+
+    def is_settled(self, answer: Answer) -> bool:
+        """Whether the caller needs no more of an answer."""
+        settled = self.options.settled
+        return settled is not None and settled(
+            answer.row.index, decode(self._tokenizer, answer.tokens)
+        )
+
+    def completion(self, answer: Answer, stopped_by: StoppedBy) -> Completion:
+        """Return a finished answer."""
+        written = answer.tokens[:-1] if stopped_by == "eos" else answer.tokens
+        return Completion(
+            text=cut(decode(self._tokenizer, written), self.options.stop),
+            token_ids=tuple(answer.tokens),
+            logprob=answer.logprob,
+            program=answer.row.program,
+            stopped_by=stopped_by,
+        )
+
+
+def _end_tokens(stack: LayerStack) -> frozenset[int]:
+    """Return the tokens that end an answer, as the model's own `generate` knows them."""
+    ids = stack.model.generation_config.eos_token_id
+    if ids is None:
+        return frozenset()
+    return frozenset([ids] if isinstance(ids, int) else ids)

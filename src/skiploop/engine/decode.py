@@ -1,0 +1,91 @@
+"""Decoding: one token for every row in each pass, until all rows have ended.
+
+Shapes: B rows in the batch, K tokens so far, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from skiploop.engine.answer import Answer, Column, Writer
+from skiploop.engine.executor import Executor
+
+SHRINK_AT = 0.75  # share of unfinished rows at which the finished ones leave the batch
+
+
+def decode_rows(
+    executor: Executor, answers: Sequence[Answer], mask_BK: Tensor, writer: Writer
+) -> Iterator[Column]:
+    """Write all answers to their ends.
+
+    Python looks at a row only where its newest token may end it, or when rows leave the batch.
+
+    Args:
+        executor: Holds the tokens so far but the last one of each answer, one row an answer.
+        answers: Have at least one token each.
+        mask_BK: 1 at every token that the executor holds, 0 at padding.
+        writer: The rules of the call.
+    """
+    tokens_B = torch.tensor([answer.tokens[-1] for answer in answers], device=mask_BK.device)
+    held = _Columns(answers)
+    while held.open:
+        mask_BK = torch.cat([mask_BK, mask_BK.new_ones(len(mask_BK), 1)], dim=1)
+        logits_BV = executor.logits(tokens_B[:, None], mask_BK, n_last=1)[:, -1]
+        tokens_B, logprobs_B = writer.choose(logits_BV, held.answers, len(held.tokens))
+        held.tokens.append(tokens_B)
+        held.logprobs.append(logprobs_B)
+        column = Column(held.numbers, tokens_B[held.open], {})
+        may_end = writer.may_end(tokens_B, logprobs_B)
+        if held.n_longest + len(held.tokens) >= writer.options.max_new_tokens:
+            may_end.update(held.open)
+        for row in sorted(may_end.intersection(held.open)):
+            answer = held.preview(row, writer)
+            if stopped_by := writer.stopped_by(answer):
+                column.finished[answer.row.index] = writer.completion(answer, stopped_by)
+                held.close(row)
+        yield column
+        if held.open and len(held.open) <= SHRINK_AT * len(held.answers):
+            executor = executor.fork(held.open, range(len(held.open)), share=False)
+            tokens_B, mask_BK = tokens_B[held.open], mask_BK[held.open]
+            held = held.shrunk(writer)
+
+
+class _Columns:
+    """The rows of a batch and the tokens that they got since it was formed.
+
+    Attributes:
+        answers: One a row, without these tokens.
+        tokens, logprobs: One vector for each step.
+        open: The rows that have not ended.
+        numbers: Their prompts.
+        n_longest: Tokens in the longest of the answers.
+    """
+
+    def __init__(self, answers: Sequence[Answer]) -> None:
+        self.answers = answers
+        self.tokens: list[Tensor] = []
+        self.logprobs: list[Tensor] = []
+        self.open = list(range(len(answers)))
+        self.numbers = [answer.row.index for answer in answers]
+        self.n_longest = max(len(answer.tokens) for answer in answers)
+
+    def preview(self, row: int, writer: Writer) -> Answer:
+        """Return the answer of a row with all its tokens."""
+        before = self.answers[row]
+        answer = Answer(before.row, list(before.tokens), before.logprob)
+        tokens = torch.stack([column[row] for column in self.tokens])
+        logprobs = torch.stack([column[row] for column in self.logprobs])
+        writer.append(answer, tokens.tolist(), logprobs.tolist())
+        return answer
+
+    def close(self, row: int) -> None:
+        """Note that a row has ended."""
+        self.open = [other for other in self.open if other != row]
+        self.numbers = [self.answers[other].row.index for other in self.open]
+
+    def shrunk(self, writer: Writer) -> _Columns:
+        """Return the rows that have not ended, their answers with all tokens."""
+        return _Columns([self.preview(row, writer) for row in self.open])

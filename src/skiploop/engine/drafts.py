@@ -1,0 +1,108 @@
+"""Lossless checks of drafts: one pass over prompt and draft tells how far greedy decoding follows.
+
+A greedy answer is a chain of most likely tokens. The pass gives the most likely token after the
+prompt and after each token of the draft; while these are the tokens of the draft, they are also
+what decoding would have written. The first different one is known, too.
+
+Shapes: R rows, T tokens of the longest one, D hidden size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from skiploop.engine.answer import Answer, Column, Options, Writer
+from skiploop.engine.batch import check_texts, encode
+from skiploop.engine.cache import attends_fully
+from skiploop.engine.executor import Executor
+from skiploop.stack import LayerStack
+
+MAX_HEAD_ROWS = 256  # rows whose logits are in memory at once
+
+
+def draft_tokens(
+    stack: LayerStack,
+    prompts: Sequence[str],
+    encoded: Sequence[tuple[int, ...]],
+    options: Options,
+) -> list[tuple[int, ...]]:
+    """Return the tokens of each draft.
+
+    A draft is left out where it cannot be checked: answers are drawn at random, a layer cannot
+    drop tokens that turn out wrong, or the tokenizer joins the draft with the end of the prompt.
+    """
+    none: list[tuple[int, ...]] = [()] * len(prompts)
+    if options.drafts is None:
+        return none
+    check_texts(drafts=options.drafts)
+    if options.sampling or not attends_fully(stack.model.config):
+        return none
+    wholes = encode(stack, [p + d for p, d in zip(prompts, options.drafts, strict=True)])
+    return [
+        whole[len(tokens) :][: options.max_new_tokens - 1] if whole[: len(tokens)] == tokens else ()
+        for tokens, whole in zip(encoded, wholes, strict=True)
+    ]
+
+
+def check_drafts(
+    executor: Executor, states_RTD: Tensor, answers: Sequence[Answer], writer: Writer
+) -> Iterator[Column]:
+    """Write the tokens that a pass over prompts and drafts tells: at least one for each row.
+
+    Args:
+        executor: Has run this pass.
+        states_RTD: What it returned.
+        answers: One a row, still empty.
+        writer: The rules of the call.
+
+    Yields:
+        A column for each token. Rows that are in no `finished` go on after their last token.
+    """
+    running = list(range(len(answers)))
+    n_checked = 0
+    while running:
+        places = [n_checked - 1 - len(answers[row].row.draft) for row in running]
+        states_BND = states_RTD[running, places][:, None]
+        tokens_B, logprobs_B = _choose(executor, states_BND, [answers[r] for r in running], writer)
+        column = Column([answers[row].row.index for row in running], tokens_B, {})
+        matching = []
+        chosen = zip(running, tokens_B.tolist(), logprobs_B.tolist(), strict=True)
+        for row, token, logprob in chosen:
+            answer = answers[row]
+            writer.append(answer, [token], [logprob])
+            stopped_by = writer.stopped_by(answer)
+            if stopped_by is None and answer.row.draft[n_checked : n_checked + 1] == (token,):
+                matching.append(row)
+                continue
+            if stopped_by is None and writer.is_settled(answer):
+                stopped_by = "settled"
+            if stopped_by is not None:
+                column.finished[answer.row.index] = writer.completion(answer, stopped_by)
+        yield column
+        running = matching
+        n_checked += 1
+
+
+def without_wrong_tokens(mask_BK: Tensor, answers: Sequence[Answer]) -> Tensor:
+    """Return the mask of rows that go on: tokens of the draft that were not written are padding."""
+    mask_BK = mask_BK.clone()
+    for row, answer in enumerate(answers):
+        n_wrong = len(answer.row.draft) + 1 - len(answer.tokens)
+        mask_BK[row, mask_BK.shape[1] - n_wrong :] = 0
+    return mask_BK
+
+
+def _choose(
+    executor: Executor, states_BND: Tensor, answers: Sequence[Answer], writer: Writer
+) -> tuple[Tensor, Tensor]:
+    """Run the head and choose tokens, some rows at a time."""
+    parts = []
+    for start in range(0, len(answers), MAX_HEAD_ROWS):
+        stop = start + MAX_HEAD_ROWS
+        logits_BV = executor.head(states_BND[start:stop])[:, -1]
+        parts.append(writer.choose(logits_BV, answers[start:stop]))
+    tokens, logprobs = zip(*parts, strict=True)
+    return torch.cat(tokens), torch.cat(logprobs)

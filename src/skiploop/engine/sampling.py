@@ -1,0 +1,93 @@
+"""Choosing the next token of every row: the most likely one, or at random with a seed a row.
+
+Shapes: B rows, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skiploop.errors import ConfigError
+
+_UINT64 = np.uint64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How to draw tokens.
+
+    Attributes:
+        temperature: Divides the logits, above 0.
+        top_k: Draw among this many most likely tokens; None for all.
+        top_p: Draw among the most likely tokens that together have this probability.
+
+    Raises:
+        ConfigError: A number is out of range.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0 or not 0 < self.top_p <= 1 or (self.top_k or 1) < 1:
+            raise ConfigError(
+                f"temperature={self.temperature}, top_k={self.top_k}, top_p={self.top_p}: "
+                "give a temperature above 0, top_k of at least 1 and top_p in 0..1"
+            )
+
+
+def most_likely(logits_BV: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the most likely token of each row and its log-probability."""
+    best_B, tokens_B = logits_BV.max(dim=-1)
+    return tokens_B, best_B - logits_BV.logsumexp(dim=-1)
+
+
+def draw(
+    logits_BV: Tensor, sampling: Sampling, seeds: Sequence[int], steps: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Return a random token of each row and its log-probability under the model.
+
+    One uniform number a row, a function of its seed and of how many tokens it has, picks a token
+    from the cumulated probabilities, the most likely first. So a row draws the same tokens
+    whatever else is in the batch, as far as the logits are the same.
+
+    Args:
+        logits_BV: Of the next tokens.
+        sampling: How to draw.
+        seeds: One a row.
+        steps: Number of tokens that each row has written.
+    """
+    sorted_BV, order_BV = logits_BV.sort(dim=-1, descending=True, stable=True)
+    probabilities_BV = (sorted_BV / sampling.temperature).softmax(dim=-1)
+    if sampling.top_k is not None:
+        probabilities_BV[:, sampling.top_k :] = 0
+    before_BV = probabilities_BV.cumsum(dim=-1) - probabilities_BV
+    probabilities_BV[before_BV >= sampling.top_p * probabilities_BV.sum(-1, keepdim=True)] = 0
+    sums_BV = probabilities_BV.cumsum(dim=-1)
+    uniform_B1 = torch.from_numpy(uniform(seeds, steps)).to(sums_BV)[:, None]
+    ranks_B1 = torch.searchsorted(sums_BV, uniform_B1 * sums_BV[:, -1:], right=True)
+    last_B1 = (probabilities_BV > 0).sum(-1, keepdim=True) - 1
+    tokens_B1 = order_BV.gather(-1, torch.minimum(ranks_B1, last_B1))
+    logprobs_B = logits_BV.gather(-1, tokens_B1)[:, 0] - logits_BV.logsumexp(dim=-1)
+    return tokens_B1[:, 0], logprobs_B
+
+
+def uniform(seeds: Sequence[int], steps: Sequence[int]) -> np.ndarray:
+    """Return a number in 0..1 for each pair, by the SplitMix64 mixing function.
+
+    Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
+    """
+    with np.errstate(over="ignore"):
+        state = np.array([seed % 2**64 for seed in seeds], dtype=_UINT64)
+        for number in (np.zeros(len(seeds), dtype=_UINT64), np.array(steps, dtype=_UINT64)):
+            state = state + (number + _UINT64(1)) * _UINT64(0x9E3779B97F4A7C15)
+            state = (state ^ (state >> _UINT64(30))) * _UINT64(0xBF58476D1CE4E5B9)
+            state = (state ^ (state >> _UINT64(27))) * _UINT64(0x94D049BB133111EB)
+            state = state ^ (state >> _UINT64(31))
+    return (state >> _UINT64(11)).astype(np.float64) / 2**53
