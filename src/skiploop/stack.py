@@ -6,7 +6,7 @@ Source: arXiv 2606.06574, section 3.1.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from skiploop.engine.answer import Column
+    from skiploop.engine.options import Options
     from skiploop.engine.sampling import Sampling
 
 DEFAULT_MEMORY = 2**30
@@ -170,58 +171,33 @@ class LayerStack:
                 or for `memory`.
             ProgramError: A program was made for another number of layers.
         """
-        columns = self.stream(
-            prompts,
-            programs,
-            max_new_tokens=max_new_tokens,
-            stop=stop,
-            sampling=sampling,
-            seeds=seeds,
-        )
+        from skiploop.engine.options import Options
+
+        options = Options(max_new_tokens=max_new_tokens, stop=stop, sampling=sampling, seeds=seeds)
+        columns = self.stream(prompts, programs, options)
         completions = {row: c for column in columns for row, c in column.finished.items()}
         return [completions[row] for row in range(len(prompts))]
 
     def stream(
-        self,
-        prompts: Sequence[str],
-        programs: Sequence[Program] | Program,
-        *,
-        max_new_tokens: int = 16,
-        stop: Sequence[str] = (),
-        sampling: Sampling | None = None,
-        seeds: Sequence[int] = (),
-        drafts: Sequence[str] | None = None,
-        settled: Callable[[int, str], bool] | None = None,
+        self, prompts: Sequence[str], programs: Sequence[Program] | Program, options: Options
     ) -> Iterator[Column]:
         """Continue every prompt as `generate` does, and yield the tokens as they come.
 
         Args:
-            prompts, programs, max_new_tokens, stop, sampling, seeds: See `generate`.
-            drafts: For each prompt, a text that the model may write next. A greedy answer is
-                checked against it in one pass and is the same as without, in less time where the
-                draft is good.
-            settled: Told the number of a prompt and the text so far, where an answer leaves its
-                draft; if it returns True the answer ends there, with `stopped_by` as `settled`.
+            prompts: Any number of texts.
+            programs: One for each prompt, or one for all.
+            options: How answers are written, and drafts of them.
 
         Yields:
-            Columns: one new token for each of some rows, and the rows that this token ends. Rows
-            come in batches, so those of a later batch start when those before have ended.
+            Columns: a token for each of some rows, and the completions of the rows that it ends.
+            Rows come in batches: those of a later batch start when those before have ended.
 
         Raises:
             BatchError: As for `generate`, when the first column is asked for.
             ProgramError: As for `generate`.
         """
-        from skiploop.engine.answer import Options
         from skiploop.engine.generate import generate
 
-        options = Options(
-            max_new_tokens=max_new_tokens,
-            stop=stop,
-            sampling=sampling,
-            seeds=seeds,
-            drafts=drafts,
-            settled=settled,
-        )
         return generate(self, prompts, self._one_each(prompts, programs), options)
 
     def choose(

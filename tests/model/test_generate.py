@@ -9,7 +9,8 @@ import torch
 from families import FAMILIES, MIXED_FAMILIES, N_LAYERS, load, restacked, tokenizer
 
 import skiploop
-from skiploop.engine import batch, generate
+from skiploop.engine import batch
+from skiploop.engine import decode as engine_decode
 from skiploop.engine.stop import StopFinder, cut, decode
 from skiploop.errors import BatchError, ConfigError, ProgramError
 from skiploop.program import Program
@@ -58,20 +59,38 @@ def test_results_come_in_the_order_of_the_prompts_whatever_the_batches(monkeypat
     prompts, programs = PROMPTS * 5, (PROGRAMS * 6)[: len(PROMPTS) * 5]
     programs = programs[::-1]
     expected = stack.generate(prompts, programs, max_new_tokens=6)
-    monkeypatch.setattr(batch, "MAX_POSITIONS", 60)
+    monkeypatch.setattr(batch, "MAX_TOKENS", 40)
     small = stack.generate(prompts, programs, max_new_tokens=6)
     assert [c.token_ids for c in small] == [c.token_ids for c in expected]
     assert [c.program for c in small] == programs
 
 
-def test_batches_respect_both_limits_and_keep_equal_programs_together():
-    rows = [batch.Row(i, [1] * (1 + i % 20), PROGRAMS[i % 3]) for i in range(300)]
-    batches = list(batch.split(rows, 10))
+def test_batches_respect_all_limits_and_keep_equal_prompts_together():
+    rows = [batch.Row(i, (i % 20,) * (21 + i % 20), PROGRAMS[i % 3]) for i in range(300)]
+    batches = list(batch.split(rows, 2**30))
     assert sorted(row.index for rows in batches for row in rows) == list(range(300))
-    assert max(map(len, batches)) == batch.MAX_ROWS
-    assert max(len({row.program for row in rows}) for rows in batches) <= 3
-    wide = [batch.Row(i, [1] * 4000, PROGRAMS[0]) for i in range(50)]
-    assert {len(rows) * 4096 <= batch.MAX_POSITIONS for rows in batch.split(wide, 96)} == {True}
+    for rows in batches:
+        lengths = [len(row.tokens) for row in rows]
+        assert len(rows) * max(lengths) <= batch.MAX_TOKENS
+        assert min(lengths) >= (1 - batch.MAX_PADDING) * max(lengths)
+        assert lengths == sorted(lengths, reverse=True)
+    wide = [batch.Row(i, (1,) * 4000, PROGRAMS[0]) for i in range(5)]
+    assert [len(rows) for rows in batch.split(wide, 2**30)] == [1] * 5
+    heavy = [batch.Row(i, (1, 2), PROGRAMS[0], n_bytes=300) for i in range(9)]
+    assert [len(rows) for rows in batch.split(heavy, 2000)] == [3, 3, 3]
+
+
+def test_memory_splits_the_work_and_refuses_a_row_that_cannot_fit():
+    stack = load("llama")
+    expected = [c.token_ids for c in stack.generate(PROMPTS, PROGRAMS, max_new_tokens=6)]
+    one_row = 12 * (16 + 6) * stack.token_bytes
+    stack.memory = one_row
+    assert [c.token_ids for c in stack.generate(PROMPTS, PROGRAMS, max_new_tokens=6)] == expected
+    stack.memory = 1000
+    with pytest.raises(
+        BatchError, match="needs 12,288 bytes of keys and values, but memory is 1,000"
+    ):
+        stack.generate(PROMPTS[:1], PROGRAMS[1], max_new_tokens=9)
 
 
 def test_an_end_token_ends_its_row_and_no_other():
@@ -96,10 +115,9 @@ def test_rows_leave_the_batch_without_changing_the_others(monkeypatch, share):
     stack = load("lfm2")
     free = stack.generate(PROMPTS, PROGRAMS, max_new_tokens=12)
     stack.model.generation_config.eos_token_id = [c.token_ids[4] for c in free[::2]]
-    monkeypatch.setattr(generate, "SHRINK_AT", share)  # never, or as soon as a row is finished
+    monkeypatch.setattr(engine_decode, "SHRINK_AT", share)  # never, or as soon as a row is finished
     sizes = []
-    embeddings = stack.model.get_input_embeddings()
-    embeddings.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    stack.model.lm_head.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
     completions = stack.generate(PROMPTS, PROGRAMS, max_new_tokens=12)
     for before, completion in zip(free, completions, strict=True):
         assert completion.token_ids == before.token_ids[: len(completion.token_ids)]
@@ -132,8 +150,11 @@ def test_a_stop_string_ends_a_row_also_across_tokens(n_characters):
 )
 def test_stop_strings_are_found_at_the_token_that_completes_them(text, stop):
     tokens = tokenizer()(text)["input_ids"]
-    finder = StopFinder(tokenizer(), [stop])
-    found = [finder.found(tokens[:n]) for n in range(1, len(tokens) + 1)]
+    finder = StopFinder(tokenizer(), [stop], frozenset())
+    found = [
+        bool(finder.watched(torch.tensor([token]))) and finder.has_stop(tokens[: n + 1])
+        for n, token in enumerate(tokens)
+    ]
     complete = [stop in decode(tokenizer(), tokens[:n]) for n in range(1, len(tokens) + 1)]
     assert found.index(True) == complete.index(True)
     assert cut(text, [stop, "absent"]) == text[: text.find(stop)]

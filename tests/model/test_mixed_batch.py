@@ -208,7 +208,9 @@ def test_the_model_is_untouched_also_after_an_exception():
 
     handle = stack.layers[3].register_forward_pre_hook(fail)
     with pytest.raises(ArithmeticError):
-        run(Executor(stack, schedule([PROGRAMS[1].path] * 2), use_cache=True), PROMPTS[:2], NEXT[:2])
+        run(
+            Executor(stack, schedule([PROGRAMS[1].path] * 2), use_cache=True), PROMPTS[:2], NEXT[:2]
+        )
     handle.remove()
     assert list(stack.model.model.layers) == layers
     assert [layer.self_attn.layer_idx for layer in layers] == list(range(N_LAYERS))

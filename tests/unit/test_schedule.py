@@ -3,69 +3,101 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skiploop.engine.schedule import Call, keep_rows, schedule
+from skiploop.engine.schedule import Call, fork, schedule
 from skiploop.program import Program
 from skiploop.space import ProgramSpace
 
 programs = st.integers(0, 2**32).map(ProgramSpace(9, max_block=3, max_runs=3).sample)
-batches = st.lists(programs, min_size=1, max_size=6).map(lambda ps: [p.path for p in ps])
+paths = programs.map(lambda program: program.path)
+batches = st.lists(st.tuples(paths, st.integers(0, 2)), min_size=1, max_size=6)
 
 
-def paths_of(calls, n_rows):
-    paths = [[] for _ in range(n_rows)]
-    for call in calls:
-        for row in call.rows:
-            paths[row].append(call.layer)
-    return [tuple(path) for path in paths]
+def with_sources(batch):
+    """Paths, and sources numbered without gaps."""
+    numbers = {source: i for i, source in enumerate(dict.fromkeys(source for _, source in batch))}
+    return [path for path, _ in batch], [numbers[source] for _, source in batch]
+
+
+def path_of(ordered, row):
+    layer_of = {c: call.layer for call in ordered.calls for c in range(call.start, call.stop)}
+    return tuple(layer_of[cell] for cell in ordered.chain(row))
 
 
 @given(batches)
-def test_every_row_runs_its_path_in_order(paths):
-    assert paths_of(schedule(paths), len(paths)) == paths
+def test_every_row_runs_its_path_in_order(batch):
+    paths, sources = with_sources(batch)
+    ordered = schedule(paths, sources)
+    for row, path in enumerate(paths):
+        chain = ordered.chain(row)
+        assert path_of(ordered, row) == path
+        assert chain == sorted(chain)
+        assert {ordered.sources[cell] for cell in chain} == {sources[row]}
+        assert ordered.leaves[row] == chain[-1]
 
 
 @given(batches)
-def test_a_call_holds_every_row_that_waits_for_its_layer(paths):
-    calls = schedule(paths)
+def test_a_beginning_that_rows_share_is_computed_once(batch):
+    paths, sources = with_sources(batch)
+    beginnings = {
+        (source, path[:n])
+        for path, source in zip(paths, sources, strict=True)
+        for n in range(1, len(path) + 1)
+    }
+    assert schedule(paths, sources).n_cells == len(beginnings)
+
+
+@given(batches)
+def test_a_call_holds_every_cell_that_waits_for_its_layer(batch):
+    paths, sources = with_sources(batch)
+    ordered = schedule(paths, sources)
     todo = [list(path) for path in paths]
-    for call in calls:
-        assert call.rows == tuple(r for r, path in enumerate(todo) if path[:1] == [call.layer])
-        for row in call.rows:
+    for call in ordered.calls:
+        waiting = [row for row, path in enumerate(todo) if path[:1] == [call.layer]]
+        at = [len(paths[row]) - len(todo[row]) for row in waiting]
+        cells = {ordered.chain(row)[n] for row, n in zip(waiting, at, strict=True)}
+        assert cells == set(range(call.start, call.stop))
+        for row in waiting:
             todo[row].pop(0)
+
+
+@given(batches, st.data())
+def test_rows_that_go_on_continue_their_own_cells(batch, data):
+    before = schedule(*with_sources(batch))
+    some_rows = st.lists(st.sampled_from(range(len(batch))), min_size=1, max_size=8)
+    rows = data.draw(some_rows)
+    draws = data.draw(st.lists(st.integers(0, 2), min_size=len(rows), max_size=len(rows)))
+    sources = with_sources([((), source) for source in draws])[1]
+    forked = fork(before, rows, sources)
+    continued = {}
+    for call, index, cells in zip(forked.schedule.calls, forked.calls, forked.cells, strict=True):
+        assert call.layer == before.calls[index].layer
+        for cell, position in zip(range(call.start, call.stop), cells, strict=True):
+            continued[cell] = before.calls[index].start + position
+    for new, (row, source) in enumerate(zip(rows, sources, strict=True)):
+        chain = forked.schedule.chain(new)
+        assert [continued[cell] for cell in chain] == before.chain(row)
+        assert {forked.schedule.sources[cell] for cell in chain} <= {source}
+    assert forked.schedule.n_cells == len({
+        (source, cell)
+        for row, source in zip(rows, sources, strict=True)
+        for cell in before.chain(row)
+    })  # fmt: skip
 
 
 @given(programs, st.integers(1, 5))
 def test_equal_programs_take_one_call_a_slot(program, n_rows):
-    calls = schedule([program.path] * n_rows)
-    assert calls == [Call(layer, tuple(range(n_rows))) for layer in program.path]
-
-
-@given(batches)
-def test_a_batch_never_takes_more_calls_than_its_rows_alone(paths):
-    longest, total = max(map(len, paths)), sum(map(len, paths))
-    assert longest <= len(schedule(paths)) <= total
+    calls = schedule([program.path] * n_rows).calls
+    starts = range(n_rows, n_rows * (1 + program.n_slots), n_rows)
+    expected = zip(program.path, starts, strict=True)
+    assert list(calls) == [Call(layer, start, start + n_rows) for layer, start in expected]
 
 
 def test_a_looping_row_catches_up_with_the_others():
     paths = [Program.parse(text, 4).path for text in ("identity", "1:3x2", "0:2x0")]
-    assert schedule(paths) == [
-        Call(0, (0, 1)),
-        Call(1, (0, 1)),
-        Call(2, (0, 1, 2)),
-        Call(1, (1,)),
-        Call(2, (1,)),
-        Call(3, (0, 1, 2)),
-    ]
+    layers = [(call.layer, call.stop - call.start) for call in schedule(paths).calls]
+    assert layers == [(0, 2), (1, 2), (2, 3), (1, 1), (2, 1), (3, 3)]
 
 
 def test_empty_paths_take_no_call():
-    assert schedule([(), ()]) == []
-
-
-@given(batches, st.data())
-def test_rows_that_stay_keep_their_paths(paths, data):
-    stay = sorted(data.draw(st.sets(st.sampled_from(range(len(paths))), min_size=1)))
-    kept = [keep_rows(call, stay) for call in schedule(paths)]
-    assert paths_of([call for call, _ in kept], len(stay)) == [paths[row] for row in stay]
-    for (call, positions), before in zip(kept, schedule(paths), strict=True):
-        assert [before.rows[p] for p in positions] == [stay[row] for row in call.rows]
+    ordered = schedule([(), ()])
+    assert (ordered.calls, ordered.leaves) == ((), (0, 1))

@@ -6,68 +6,18 @@ Shapes: B rows, V vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
 from torch import Tensor
 
 from skiploop.completion import Completion, StoppedBy
-from skiploop.engine.batch import Row, check_texts
-from skiploop.engine.sampling import Sampling, draw, most_likely
+from skiploop.engine.batch import Row
+from skiploop.engine.options import Options
+from skiploop.engine.sampling import draw, most_likely
 from skiploop.engine.stop import StopFinder, cut, decode
-from skiploop.errors import BatchError
 from skiploop.stack import LayerStack
-
-Settled = Callable[[int, str], bool]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What holds for all rows of one call.
-
-    Attributes:
-        max_new_tokens: Most tokens to write.
-        stop: Strings that end an answer.
-        sampling: How tokens are drawn; None for the most likely ones.
-        seeds: One for each prompt; needed where tokens are drawn.
-        drafts: For each prompt, a text that the model may write next. Greedy answers are checked
-            against it in one pass; what they say does not depend on it.
-        settled: Told the number of a prompt and what was written to where it leaves its draft.
-            An answer for which it returns True ends there.
-
-    Raises:
-        BatchError: The limit is below 1, or a stop string is empty.
-    """
-
-    max_new_tokens: int
-    stop: Sequence[str] = ()
-    sampling: Sampling | None = None
-    seeds: Sequence[int] = ()
-    drafts: Sequence[str] | None = None
-    settled: Settled | None = None
-
-    def __post_init__(self) -> None:
-        check_texts(stop=self.stop)
-        if self.max_new_tokens < 1 or "" in self.stop:
-            raise BatchError(
-                f"max_new_tokens={self.max_new_tokens}, stop={list(self.stop)}: "
-                "allow at least one token, and give no empty stop string"
-            )
-
-    def check(self, n_prompts: int) -> None:
-        """Refuse lists that do not have one entry for each prompt.
-
-        Raises:
-            BatchError: There are too few or too many seeds or drafts.
-        """
-        if self.sampling and len(self.seeds) != n_prompts:
-            raise BatchError(f"{n_prompts} prompts but {len(self.seeds)} seeds: give one for each")
-        if self.drafts is not None and len(self.drafts) != n_prompts:
-            raise BatchError(
-                f"{n_prompts} prompts but {len(self.drafts)} drafts: give one for each"
-            )
 
 
 class Column(NamedTuple):
@@ -112,7 +62,7 @@ class Writer:
         if self.options.sampling is None:
             return list(most_likely(logits_BV))
         seeds = [self.options.seeds[answer.row.index] for answer in answers]
-        n_written = np.array([len(answer.tokens) for answer in answers]) + n_more
+        n_written = [len(answer.tokens) + n_more for answer in answers]
         return list(draw(logits_BV, self.options.sampling, seeds, n_written))
 
     def may_end(self, tokens_B: Tensor, logprobs_B: Tensor) -> set[int]:

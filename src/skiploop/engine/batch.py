@@ -91,9 +91,9 @@ def check_lengths(stack: LayerStack, rows: Sequence[Row], n_new: int) -> None:
             )
         if row.n_bytes > stack.memory:
             raise BatchError(
-                f"prompt {row.index} under program {row.program} needs {row.n_bytes:,} bytes of keys "
-                f"and values, the budget is {stack.memory:,}: raise it with load(..., memory=...) "
-                "or --memory, shorten the prompt, or lower max_new_tokens"
+                f"prompt {row.index} under program {row.program} needs {row.n_bytes:,} bytes of "
+                f"keys and values, but memory is {stack.memory:,}: raise it with "
+                "load(..., memory=...) or --memory, shorten the prompt, or lower max_new_tokens"
             )
 
 

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from skiploop.engine.answer import Answer, Column, Options, Writer
+from skiploop.engine.answer import Answer, Column, Writer
 from skiploop.engine.batch import check_texts, encode
-from skiploop.engine.cache import attends_fully
 from skiploop.engine.executor import Executor
+from skiploop.engine.options import Options
 from skiploop.stack import LayerStack
 
 MAX_HEAD_ROWS = 256  # rows whose logits are in memory at once
@@ -31,14 +31,14 @@ def draft_tokens(
 ) -> list[tuple[int, ...]]:
     """Return the tokens of each draft.
 
-    A draft is left out where it cannot be checked: answers are drawn at random, a layer cannot
-    drop tokens that turn out wrong, or the tokenizer joins the draft with the end of the prompt.
+    A draft is left out where it cannot be checked: answers are drawn at random, or the tokenizer
+    joins the draft with the end of the prompt.
     """
     none: list[tuple[int, ...]] = [()] * len(prompts)
     if options.drafts is None:
         return none
     check_texts(drafts=options.drafts)
-    if options.sampling or not attends_fully(stack.model.config):
+    if options.sampling:
         return none
     wholes = encode(stack, [p + d for p, d in zip(prompts, options.drafts, strict=True)])
     return [
@@ -84,15 +84,6 @@ def check_drafts(
         yield column
         running = matching
         n_checked += 1
-
-
-def without_wrong_tokens(mask_BK: Tensor, answers: Sequence[Answer]) -> Tensor:
-    """Return the mask of rows that go on: tokens of the draft that were not written are padding."""
-    mask_BK = mask_BK.clone()
-    for row, answer in enumerate(answers):
-        n_wrong = len(answer.row.draft) + 1 - len(answer.tokens)
-        mask_BK[row, mask_BK.shape[1] - n_wrong :] = 0
-    return mask_BK
 
 
 def _choose(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -42,6 +42,7 @@ class Executor:
 
     Attributes:
         schedule: As given.
+        kept: States_TD of the cells that `hidden` was asked to keep.
 
     Raises:
         UnsupportedModelError: The model takes no cache, or is spread over devices.
@@ -70,6 +71,9 @@ class Executor:
         self._arguments: list[_Arguments] = [((), {})] * stack.n_layers
         self._states_RTD = torch.empty(0)
         self._ready_RND: Tensor | None = None
+        self._starts: Mapping[int, Tensor] = {}
+        self._keep: Collection[int] = ()
+        self.kept: dict[int, Tensor] = {}
         stubs = [_Stub(layer, index, self) for index, layer in enumerate(stack.layers)]
         self._model: PreTrainedModel = graft(stack.model, stack.layers_path, nn.ModuleList(stubs))
 
@@ -104,10 +108,27 @@ class Executor:
         logits_RNV: Tensor = output.logits[:, -n_last:].float()
         return logits_RNV
 
-    def hidden(self, tokens_ST: Tensor, mask_SK: Tensor) -> Tensor:
-        """Run the paths and return hidden_RTD before the final norm; the head does not run."""
+    def hidden(
+        self,
+        tokens_ST: Tensor,
+        mask_SK: Tensor,
+        *,
+        starts: Mapping[int, Tensor] | None = None,
+        keep: Collection[int] = (),
+    ) -> Tensor:
+        """Run the paths and return hidden_RTD before the final norm; the head does not run.
+
+        Args:
+            tokens_ST: Token ids.
+            mask_SK: 1 at every real token so far, 0 at padding.
+            starts: For some sequences, the states_TD without padding that take the place of their
+                embeddings: their paths go on from there.
+            keep: Cells whose states to put into `kept`.
+        """
         owner = self._stack.layers_path.rpartition(".")[0]
+        self._starts, self._keep = starts or {}, keep
         self._forward(self._model.get_submodule(owner), tokens_ST, mask_SK)
+        self._starts, self._keep = {}, ()
         return self._states_RTD
 
     def head(self, states_RND: Tensor) -> Tensor:
@@ -159,9 +180,15 @@ class Executor:
 
     def _run(self, states_STD: Tensor) -> Tensor:
         """Run the schedule on the embeddings and return the states of every row, in order."""
+        if self._starts:
+            states_STD = states_STD.clone()
+            for source, states_TD in self._starts.items():
+                states_STD[source, -len(states_TD) :] = states_TD
         outputs = [states_STD]
         picker = Picker(self.schedule.n_sources)
-        for index, (call, step) in enumerate(zip(self.schedule.calls, self._plan.steps, strict=True)):
+        for index, (call, step) in enumerate(
+            zip(self.schedule.calls, self._plan.steps, strict=True)
+        ):
             if self._cache is not None:
                 self._cache.enter(index)
             args, kwargs = self._arguments[call.layer]
@@ -169,6 +196,9 @@ class Executor:
                 args, kwargs = picker.pick(args, step.sources), picker.pick(kwargs, step.sources)
             states_CTD = gather(outputs, step.inputs)
             outputs.append(_tensor(self._stack.layers[call.layer](states_CTD, *args, **kwargs)))
+            for cell in range(call.start, call.stop):
+                if cell in self._keep:
+                    self.kept[cell] = outputs[-1][cell - call.start].clone()
             for unused in step.last_uses:
                 outputs[unused] = _FREED
         states_RTD = gather(outputs, self._plan.leaves)

@@ -1,4 +1,4 @@
-"""What the prompts of one call have in common at their start, computed once per program and layer."""
+"""The start that all prompts of one call have in common, computed once per program and layer."""
 
 from __future__ import annotations
 

@@ -35,7 +35,8 @@ class Sampling:
     top_p: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0 or not 0 < self.top_p <= 1 or (self.top_k or 1) < 1:
+        in_range = self.temperature > 0 and 0 < self.top_p <= 1
+        if not in_range or (self.top_k is not None and self.top_k < 1):
             raise ConfigError(
                 f"temperature={self.temperature}, top_k={self.top_k}, top_p={self.top_p}: "
                 "give a temperature above 0, top_k of at least 1 and top_p in 0..1"
@@ -84,7 +85,7 @@ def uniform(seeds: Sequence[int], steps: Sequence[int]) -> np.ndarray:
     Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
     """
     with np.errstate(over="ignore"):
-        state = np.array([seed % 2**64 for seed in seeds], dtype=_UINT64)
+        state = np.array([int(seed) % 2**64 for seed in seeds], dtype=_UINT64)
         for number in (np.zeros(len(seeds), dtype=_UINT64), np.array(steps, dtype=_UINT64)):
             state = state + (number + _UINT64(1)) * _UINT64(0x9E3779B97F4A7C15)
             state = (state ^ (state >> _UINT64(30))) * _UINT64(0xBF58476D1CE4E5B9)

@@ -1,0 +1,155 @@
+"""What is computed once for many rows, checked ahead, or kept: against each row from scratch."""
+
+import pytest
+from families import FAMILIES, N_LAYERS, load
+
+from skiploop.engine.options import Options
+from skiploop.engine.saved import SavedStates
+from skiploop.errors import BatchError
+from skiploop.program import Program
+from skiploop.space import ProgramSpace
+
+SPACE = ProgramSpace(N_LAYERS)
+SINGLE_EDITS = [Program(N_LAYERS, (edit,)) for edit in SPACE.edits(Program.identity(N_LAYERS))]
+PROGRAMS = SINGLE_EDITS[::4]
+START = "one and the same start, "
+PROMPTS = [START + end for end in ("12+7=", "a", "hello there, you?")]
+PAIRS = [(prompt, program) for prompt in PROMPTS for program in PROGRAMS]
+N_NEW = 5
+every_family = pytest.mark.parametrize("family", FAMILIES)
+
+
+def alone(stack, pairs=PAIRS):
+    """The completion of every pair in a batch of its own."""
+    return [stack.generate([p], program, max_new_tokens=N_NEW)[0] for p, program in pairs]
+
+
+def together(stack, pairs=PAIRS, **settings):
+    prompts, programs = zip(*pairs, strict=True)
+    columns = stack.stream(prompts, programs, Options(max_new_tokens=N_NEW, **settings))
+    finished = {row: c for column in columns for row, c in column.finished.items()}
+    return [finished[row] for row in range(len(pairs))]
+
+
+def assert_same(completions, expected):
+    assert [c.token_ids for c in completions] == [c.token_ids for c in expected]
+    assert [c.stopped_by for c in completions] == [c.stopped_by for c in expected]
+    logprobs = [c.logprob for c in expected]
+    assert [c.logprob for c in completions] == pytest.approx(logprobs, abs=1e-3)
+
+
+def counted(stack):
+    """Return a list that fills with the layer-token products of every layer call."""
+    products = []
+    for layer in stack.layers:
+        layer.register_forward_pre_hook(lambda _, args: products.append(args[0].shape[:2].numel()))
+    return products
+
+
+@every_family
+def test_rows_that_share_prompts_and_layers_write_what_they_write_alone(family):
+    stack = load(family)
+    assert_same(together(stack), alone(stack))
+
+
+def test_what_rows_share_is_computed_once():
+    stack = load("llama")
+    prompts = [START + end for end in ("12+7=", "34+5=")]
+    pairs = [(prompt, program) for prompt in prompts for program in PROGRAMS]
+    n_own = 5
+    n_shared = len(stack.tokenizer(START)["input_ids"])
+    beginnings = {p.path[:n] for p in PROGRAMS for n in range(1, p.n_slots + 1)}
+    stack.generate(["a"], PROGRAMS[0])  # probes run once, before the count
+    products = counted(stack)
+    stack.generate(*zip(*pairs, strict=True), max_new_tokens=1)
+    assert sum(products) == len(beginnings) * (n_shared + n_own * len(prompts))
+
+
+@pytest.mark.parametrize(("family", "pays"), [("llama", True), ("mistral", False)])
+def test_a_common_start_runs_alone_only_where_padding_after_it_is_safe(family, pays):
+    stack = load(family)
+    products = counted(stack)
+    stack.generate(PROMPTS, PROGRAMS[0], max_new_tokens=1)
+    n_shared = len(stack.tokenizer(START)["input_ids"])
+    assert (products.count(n_shared) == PROGRAMS[0].n_slots) == pays
+
+
+@every_family
+@pytest.mark.parametrize("wrong_at", [0, 1, 3, None])
+def test_drafts_change_nothing_that_is_written(family, wrong_at):
+    stack = load(family)
+    expected = alone(stack)
+    drafts = []
+    for completion in expected:
+        at = len(completion.text) if wrong_at is None else wrong_at
+        drafts.append(completion.text[:at] + ("" if wrong_at is None else "zq"))
+    assert_same(together(stack, drafts=drafts), expected)
+
+
+def test_a_right_draft_saves_every_decoding_step():
+    stack = load("llama")
+    pair = (PROMPTS[0], PROGRAMS[0])
+    (expected,) = alone(stack, [pair])
+    products = counted(stack)
+    assert_same(together(stack, [pair], drafts=[expected.text]), [expected])
+    assert len(products) == PROGRAMS[0].n_slots
+
+
+def test_an_answer_is_settled_only_where_it_leaves_its_draft():
+    stack = load("llama")
+    expected = alone(stack)
+    drafts = [completion.text[:2] for completion in expected]
+    asked = {}
+
+    def settled(row, text):
+        asked[row] = text
+        return row % 2 == 0
+
+    completions = together(stack, drafts=drafts, settled=settled)
+    assert sorted(asked) == list(range(len(PAIRS)))
+    for row, (completion, full) in enumerate(zip(completions, expected, strict=True)):
+        assert full.text.startswith(asked[row])
+        if row % 2 == 0:
+            assert (completion.stopped_by, completion.text) == ("settled", asked[row])
+            assert completion.token_ids == full.token_ids[: len(completion.token_ids)]
+        else:
+            assert completion.token_ids == full.token_ids
+
+
+@every_family
+def test_what_starts_from_saved_states_is_what_starts_from_the_prompt(family):
+    stack = load(family)
+    saved = SavedStates(10**7)
+    for program in PROGRAMS:  # as a search does: one program a prompt at a time
+        pairs = [(prompt, program) for prompt in PROMPTS]
+        assert_same(together(stack, pairs, saved=saved), alone(stack, pairs))
+
+
+def test_saved_states_save_the_layers_that_were_run_before():
+    stack = load("llama")
+    programs = [Program.identity(N_LAYERS), Program.parse("4:5x0", N_LAYERS)]
+    saved = SavedStates(10**7)
+    drafts = [completion.text for completion in alone(stack, [(PROMPTS[0], p) for p in programs])]
+    products = counted(stack)
+    calls = []
+    for program in programs:
+        options = {"saved": saved, "drafts": [drafts[0][:1]], "settled": lambda *_: True}
+        together(stack, [(PROMPTS[0], program)], **options)
+        calls.append(len(products))
+        products.clear()
+    assert calls == [6, 1]  # the second skips layer 4 after four layers that are known
+
+
+def test_saved_states_stay_within_their_memory_and_drop_the_oldest():
+    stack = load("llama")
+    saved = SavedStates(10_000)
+    for program in PROGRAMS:
+        together(stack, [(PROMPTS[0], program)], saved=saved)
+        assert 0 < saved.n_bytes <= 10_000
+    tokens = tuple(stack.tokenizer(PROMPTS[0])["input_ids"])
+    assert saved.longest(tokens, PROGRAMS[-1].path)[0] > saved.longest(tokens, PROGRAMS[0].path)[0]
+
+
+def test_lists_that_do_not_fit_the_prompts_are_refused():
+    with pytest.raises(BatchError, match="9 prompts but 1 drafts"):
+        together(load("llama"), PAIRS[:9], drafts=["a"])
