@@ -14,9 +14,12 @@ from skiploop.space import ProgramSpace
 
 if TYPE_CHECKING:
     from skiploop.completion import Completion
+    from skiploop.engine.options import Options
+    from skiploop.engine.sampling import Sampling
     from skiploop.loading import load
     from skiploop.policy import FixedPolicy, IdentityPolicy, Policy
     from skiploop.predictor.policy import load_policy
+    from skiploop.search.grid import score_grid
     from skiploop.stack import LayerStack
     from skiploop.tasks import get_task
     from skiploop.tasks.base import Example, Grade
@@ -30,10 +33,13 @@ _HOMES = {
     "Grade": "skiploop.tasks.base",
     "IdentityPolicy": "skiploop.policy",
     "LayerStack": "skiploop.stack",
+    "Options": "skiploop.engine.options",
     "Policy": "skiploop.policy",
+    "Sampling": "skiploop.engine.sampling",
     "get_task": "skiploop.tasks",
     "load": "skiploop.loading",
     "load_policy": "skiploop.predictor.policy",
+    "score_grid": "skiploop.search.grid",
 }
 
 __all__ = [
@@ -43,14 +49,17 @@ __all__ = [
     "Grade",
     "IdentityPolicy",
     "LayerStack",
+    "Options",
     "Policy",
     "Program",
     "ProgramSpace",
+    "Sampling",
     "Segment",
     "SkiploopError",
     "get_task",
     "load",
     "load_policy",
+    "score_grid",
 ]
 
 

@@ -24,6 +24,8 @@ class Completion:
             `choice` (picked by log-likelihood, nothing was generated), `settled` (the text is a
             beginning that no right answer has) or `nan` (the logits were not numbers: the text is
             what was written before and must not be graded).
+        batch_shape: Rows of the batch that it ran in, and tokens of the longest one. In low
+            precision the shape can change a token.
     """
 
     text: str
@@ -31,3 +33,4 @@ class Completion:
     logprob: float
     program: Program
     stopped_by: StoppedBy
+    batch_shape: tuple[int, int]

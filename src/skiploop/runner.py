@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from skiploop.program import Program
@@ -11,13 +11,14 @@ from skiploop.tasks.base import Example, Grade, Task
 
 if TYPE_CHECKING:
     from skiploop.completion import Completion
+    from skiploop.engine.saved import SavedStates
     from skiploop.stack import LayerStack
 
 Pair = tuple[Example, Program]
 Progress = Callable[[Sequence[Trial]], None]
 
-ROWS_PER_CALL = 64
-"""Rows handed to the model at once, and the most trials that a crash can lose."""
+GRADED_TOGETHER = 64
+"""Answers that are graded and stored together, and the most finished ones that a crash can lose."""
 
 
 class TrialRunner:
@@ -27,7 +28,7 @@ class TrialRunner:
         stack: The frozen model.
         task: Gives prompts and verdicts.
         store: Remembers every trial.
-        progress: Called with the trials of each finished call.
+        progress: Called with the trials that were graded together.
 
     Guarantees:
         A pair that the store knows is not run again (tests/model/test_runner.py).
@@ -46,60 +47,131 @@ class TrialRunner:
         self._progress = progress
 
     def run(self, pairs: Sequence[Pair]) -> list[Trial]:
-        """Return the trial of each pair, in order.
+        """Return the trial of each pair, in order, with the whole text of the answer.
 
         Cost:
-            One run of the model per pair that is new, `ROWS_PER_CALL` of them at a time.
+            One run of the model for each pair that is new. What pairs have in common is run once.
         """
+        return self._trials(pairs, self._answers, needs_text=True)
+
+    def judge(self, pairs: Sequence[Pair], saved: SavedStates | None = None) -> list[Trial]:
+        """Return the trial of each pair, in order; a text may end where it can only be wrong.
+
+        Args:
+            pairs: Questions and programs.
+            saved: States of earlier calls, to start from and to add to.
+
+        Guarantees:
+            The verdicts are those of `run` (tests/model/test_runner.py).
+        """
+
+        def answers(new: Sequence[Pair]) -> Iterator[tuple[Pair, Completion]]:
+            return self._answers(new, may_settle=True, saved=saved)
+
+        return self._trials(pairs, answers, needs_text=False)
+
+    def _trials(
+        self,
+        pairs: Sequence[Pair],
+        answers: Callable[[Sequence[Pair]], Iterator[tuple[Pair, Completion]]],
+        *,
+        needs_text: bool,
+    ) -> list[Trial]:
         keyed = {(example.id, str(program)): (example, program) for example, program in pairs}
         trials = self.store.get(keyed)
+        if needs_text:
+            trials = {key: t for key, t in trials.items() if t.stopped_by != "settled"}
         if trials and self._progress:
             self._progress(list(trials.values()))
         missing = [pair for key, pair in keyed.items() if key not in trials]
-        for start in range(0, len(missing), ROWS_PER_CALL):
-            new = self._evaluate(missing[start : start + ROWS_PER_CALL])
-            self.store.add(new)
-            trials.update({(trial.example_id, trial.program): trial for trial in new})
-            if self._progress:
-                self._progress(new)
+        finished: list[tuple[Pair, Completion]] = []
+        for answer in answers(missing):
+            finished.append(answer)
+            if len(finished) == GRADED_TOGETHER:
+                trials |= self._record(finished)
+                finished = []
+        trials |= self._record(finished)
         return [trials[example.id, str(program)] for example, program in pairs]
 
-    def _evaluate(self, pairs: Sequence[Pair]) -> list[Trial]:
-        examples = [example for example, _ in pairs]
-        completions = self._complete(examples, [program for _, program in pairs])
-        grades = self._grade(examples, completions)
-        return [
+    def _answers(
+        self,
+        pairs: Sequence[Pair],
+        *,
+        may_settle: bool = False,
+        saved: SavedStates | None = None,
+    ) -> Iterator[tuple[Pair, Completion]]:
+        """Yield the answers as they are finished, in any order."""
+        from skiploop.engine.options import Options
+
+        if not pairs:
+            return
+        if pairs[0][0].choices:
+            yield from self._choices(pairs)
+            return
+        drafts = [self.task.draft(example) for example, _ in pairs]
+        options = Options(
+            max_new_tokens=self.task.max_new_tokens,
+            stop=self.task.stop,
+            drafts=drafts,
+            settled=(lambda row, text: self.task.rules_out(pairs[row][0], text))
+            if may_settle
+            else None,
+            saved=saved if all(drafts) else None,  # without a draft, most answers must go on
+        )
+        prompts = [self.task.prompt(example) for example, _ in pairs]
+        for column in self.stack.stream(prompts, [program for _, program in pairs], options):
+            for row, completion in column.finished.items():
+                yield pairs[row], completion
+
+    def _choices(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Completion]]:
+        for start in range(0, len(pairs), GRADED_TOGETHER):
+            some = pairs[start : start + GRADED_TOGETHER]
+            completions = self.stack.choose(
+                [self.task.prompt(example) for example, _ in some],
+                [[f" {choice}" for choice in example.choices] for example, _ in some],
+                [program for _, program in some],
+            )
+            yield from zip(some, completions, strict=True)
+
+    def _record(self, answers: Sequence[tuple[Pair, Completion]]) -> dict[tuple[str, str], Trial]:
+        """Grade answers, store them and tell the progress."""
+        if not answers:
+            return {}
+        examples = [example for (example, _), _ in answers]
+        grades = self._grade(examples, [completion for _, completion in answers])
+        new = [
             Trial(
                 example_id=example.id,
-                program=str(completion.program),
+                program=str(program),
                 correct=grade.correct,
                 text=completion.text,
                 answer=grade.answer,
                 reason=grade.reason,
                 n_tokens=len(completion.token_ids),
                 logprob=None if completion.stopped_by == "nan" else completion.logprob,
-                n_rows=len(pairs),
+                stopped_by=completion.stopped_by,
+                n_rows=completion.batch_shape[0],
+                n_positions=completion.batch_shape[1],
+                dtype=str(self.stack.dtype).removeprefix("torch."),
             )
-            for example, completion, grade in zip(examples, completions, grades, strict=True)
+            for ((example, program), completion), grade in zip(answers, grades, strict=True)
         ]
+        self.store.add(new)
+        if self._progress:
+            self._progress(new)
+        return {(trial.example_id, trial.program): trial for trial in new}
 
     def _grade(self, examples: Sequence[Example], completions: Sequence[Completion]) -> list[Grade]:
-        gradable = [i for i, c in enumerate(completions) if c.stopped_by != "nan"]
+        fixed = {
+            "nan": Grade(None, reason="the logits were not numbers"),
+            "settled": Grade(correct=False, reason="no right answer starts so"),
+        }
+        open_ = [i for i, c in enumerate(completions) if c.stopped_by not in fixed]
         verdicts = self.task.grade_many(
-            [examples[i] for i in gradable], [completions[i].text for i in gradable]
+            [examples[i] for i in open_], [completions[i].text for i in open_]
         )
-        grades = [Grade(None, reason="the logits were not numbers")] * len(completions)
-        for i, verdict in zip(gradable, verdicts, strict=True):
-            grades[i] = verdict
-        return grades
-
-    def _complete(
-        self, examples: Sequence[Example], programs: Sequence[Program]
-    ) -> list[Completion]:
-        prompts = [self.task.prompt(example) for example in examples]
-        if examples[0].choices:
-            choices = [[f" {choice}" for choice in example.choices] for example in examples]
-            return self.stack.choose(prompts, choices, programs)
-        return self.stack.generate(
-            prompts, programs, max_new_tokens=self.task.max_new_tokens, stop=self.task.stop
-        )
+        by_index = dict(zip(open_, verdicts, strict=True))
+        return [
+            by_index[i] if i in by_index else fixed[completion.stopped_by]
+            for i, completion in enumerate(completions)
+        ]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from skiploop.completion import Completion
+from skiploop.engine.work import Work
 from skiploop.errors import BatchError, ConfigError, ProgramError, UnsupportedModelError
 from skiploop.program import Program
 
@@ -42,6 +43,7 @@ class LayerStack:
         layers: The decoder layers.
         n_layers: How many there are.
         memory: Bytes that the keys and values of one batch may take; more rows wait.
+        work: Counts of what was computed; set it to `Work()` to start again.
 
     Raises:
         UnsupportedModelError: The layers are not found or depend on their place in the loop.
@@ -64,6 +66,7 @@ class LayerStack:
         self.layers = _module_list(model, self.layers_path)
         self.n_layers = len(self.layers)
         self.memory = memory
+        self.work = Work()
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -250,7 +253,8 @@ class LayerStack:
         """
         from skiploop.engine.score import loglikelihood
 
-        return loglikelihood(self, prompts, continuations, self._one_each(prompts, programs))
+        scored = loglikelihood(self, prompts, continuations, self._one_each(prompts, programs))
+        return [score.logprob for score in scored]
 
     def hidden_states(self, prompts: Sequence[str], layer: int) -> list[Tensor]:
         """Return what layer `layer` of the plain model is given, for every token of each prompt.

@@ -1,4 +1,4 @@
-"""A task for tiny random models: about half of all answers are right, whatever they say."""
+"""Tasks for tiny random models: about half of all answers are right, whatever they say."""
 
 import hashlib
 
@@ -25,6 +25,12 @@ class ParityTask:
     def prompt(self, example):
         return f"{example.question} "
 
+    def draft(self, example):
+        return ""
+
+    def rules_out(self, example, beginning):
+        return False
+
     def grade(self, example, text):
         self.n_graded += 1
         if self.ungradable in text:
@@ -34,3 +40,19 @@ class ParityTask:
 
     def grade_many(self, examples, texts):
         return [self.grade(e, t) for e, t in zip(examples, texts, strict=True)]
+
+
+class FirstLetterTask(ParityTask):
+    """An answer is right if it starts with one of half of all characters."""
+
+    name = "first-letter"
+
+    def draft(self, example):
+        return "the"
+
+    def rules_out(self, example, beginning):
+        return bool(beginning) and not self.grade(example, beginning).correct
+
+    def grade(self, example, text):
+        digest = hashlib.sha256(f"{example.id} {text[:1]}".encode()).digest()
+        return Grade(digest[0] % 2 == 0, answer=text[:1])

@@ -41,7 +41,7 @@ def test_the_race_keeps_the_identity_on_a_tie(tmp_path):
 
 def test_promising_programs_have_many_right_and_few_wrong_answers():
     def trial(program, correct):
-        return Trial("q", program, correct, "", "", "", 0, 0.0, 1)
+        return Trial("q", program, correct, "", "", "", 0, 0.0, "stop", 1, 9, "float32")
 
     trials = [trial("identity", True)] * 9
     trials += [trial("0:1x0", True)] * 3 + [trial("1:2x0", True)] * 3 + [trial("1:2x0", False)] * 4
@@ -66,7 +66,7 @@ def test_random_edits_are_different_single_edits_fixed_by_prompt_and_seed():
 
 def test_an_ungraded_answer_is_not_held_against_a_program():
     def trial(program, correct):
-        return Trial("q", program, correct, "", "", "", 0, 0.0, 1)
+        return Trial("q", program, correct, "", "", "", 0, 0.0, "stop", 1, 9, "float32")
 
     trials = [trial("0:1x0", None), trial("0:1x0", None), trial("1:2x0", False)]
     assert str(promising(trials, n_layers=12)[0]) == "0:1x0"

@@ -1,10 +1,11 @@
 import pytest
 import torch
 from families import load
-from parity import ParityTask
+from parity import FirstLetterTask, ParityTask
 
 from skiploop import Program
-from skiploop.runner import ROWS_PER_CALL, TrialRunner
+from skiploop.engine.saved import SavedStates
+from skiploop.runner import GRADED_TOGETHER, TrialRunner
 from skiploop.search.trials import TrialStore
 
 
@@ -30,7 +31,8 @@ def test_trials_say_what_generate_says_and_what_the_task_grades(runner):
         assert trial.n_tokens == len(alone.token_ids)
         assert trial.logprob == pytest.approx(alone.logprob, abs=1e-4)
         assert trial.correct is runner.task.grade(example, alone.text).correct
-        assert trial.n_rows == len(pairs)
+        assert trial.n_rows in (len(pairs), len(pairs) - 6)
+        assert (trial.stopped_by, trial.dtype) == (alone.stopped_by, "float32")
 
 
 def test_a_known_pair_is_not_run_again(runner):
@@ -43,7 +45,7 @@ def test_a_known_pair_is_not_run_again(runner):
 
 def test_what_was_graded_before_a_crash_stays(runner):
     pairs = pairs_of(runner, 20, ["identity", "0:1x2", "1:2x0", "3:4x0"])
-    assert len(pairs) > ROWS_PER_CALL
+    assert len(pairs) > GRADED_TOGETHER
     finished = []
 
     def crash_after_the_first_call(trials):
@@ -53,10 +55,30 @@ def test_what_was_graded_before_a_crash_stays(runner):
     crashing = TrialRunner(runner.stack, runner.task, runner.store, crash_after_the_first_call)
     with pytest.raises(KeyboardInterrupt):
         crashing.run(pairs)
-    assert len(runner.store) == len(finished) == ROWS_PER_CALL
+    assert len(runner.store) == len(finished) == GRADED_TOGETHER
     n_graded = runner.task.n_graded
     runner.run(pairs)
-    assert runner.task.n_graded - n_graded == len(pairs) - ROWS_PER_CALL
+    assert runner.task.n_graded - n_graded == len(pairs) - GRADED_TOGETHER
+
+
+@pytest.mark.parametrize("memory", [None, 10**6])
+def test_verdicts_on_beginnings_are_those_on_whole_texts(tmp_path, memory):
+    stack = load("qwen3")
+    judging, running = (
+        TrialRunner(stack, FirstLetterTask(), TrialStore(tmp_path / name)) for name in "ab"
+    )
+    pairs = pairs_of(judging, 8, ["identity", "1:3x0", "2:4x2", "2:4x2 5:6x0", "0:1x2"])
+    saved = memory and SavedStates(memory)
+    judged = [trial for i in range(0, 40, 8) for trial in judging.judge(pairs[i : i + 8], saved)]
+    whole = running.run(pairs)
+    assert [trial.correct for trial in judged] == [trial.correct for trial in whole]
+    assert {trial.correct for trial in whole} == {True, False}
+    for trial, full in zip(judged, whole, strict=True):
+        assert (trial.stopped_by == "settled") == (not trial.correct and trial.text != "")
+        assert full.text.startswith(trial.text) and full.stopped_by != "settled"
+    # Whole texts are made where they are asked for, and then take the place of beginnings.
+    assert judging.run(pairs) == judging.judge(pairs)
+    assert [t.text for t in judging.judge(pairs)] == [trial.text for trial in whole]
 
 
 def test_logits_that_are_not_numbers_leave_their_trial_ungraded_and_the_run_goes_on(runner):

@@ -8,7 +8,7 @@ from skiploop.search.trials import Trial, TrialStore
 
 
 def trial(example_id="q1", program="identity", correct=True):
-    return Trial(example_id, program, correct, " 7", "7", "", 2, -0.25, 8)
+    return Trial(example_id, program, correct, " 7", "7", "", 2, -0.25, "stop", 8, 9, "float32")
 
 
 def test_trials_come_back_as_they_were_written(tmp_path):
@@ -43,7 +43,7 @@ import os
 from pathlib import Path
 from skiploop.search.trials import Trial, TrialStore
 store = TrialStore(Path({str(tmp_path)!r}) / "trials.sqlite")
-store.add([Trial("q1", "identity", True, "", "", "", 0, 0.0, 1)])
+store.add([Trial("q1", "identity", True, "", "", "", 0, 0.0, "stop", 1, 9, "float32")])
 os._exit(9)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9

@@ -48,7 +48,7 @@ def race(
     eliminated: list[Program] = []
     for share in (4, 2, 1):
         asked = examples[: -(-len(examples) // share)]
-        right = n_right(runner.run([(e, p) for p in field for e in asked]))
+        right = n_right(runner.judge([(e, p) for p in field for e in asked]))
         field.sort(key=lambda p: (-right.get(str(p), 0), not p.is_identity, shortest_first(p)))
         n_kept = len(field) if share == 1 else -(-len(field) // 2)
         kept = [p for i, p in enumerate(field) if i < n_kept or p.is_identity]

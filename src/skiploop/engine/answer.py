@@ -39,6 +39,7 @@ class Answer:
     """What a row has written so far, and the sum of the log-probabilities of that."""
 
     row: Row
+    batch_shape: tuple[int, int]
     tokens: list[int] = field(default_factory=list)
     logprob: float = 0.0
 
@@ -102,6 +103,7 @@ class Writer:
             logprob=answer.logprob,
             program=answer.row.program,
             stopped_by=stopped_by,
+            batch_shape=answer.batch_shape,
         )
 
 

@@ -88,6 +88,12 @@ class AttentionSlot(CacheLayerMixin):
         slot.lazy_initialization(*self.whole(cells))
         return slot
 
+    @property
+    def n_bytes(self) -> int:
+        """Memory that keys and values take, a shared prefix included."""
+        held = [self.keys, self.values, *(self.prefix or ())]
+        return sum(tensor.nbytes for tensor in held if tensor is not None)
+
     def get_seq_length(self) -> int:
         """Return the number of tokens held."""
         return self.n_own + (0 if self.prefix is None else self.prefix[0].shape[-2])
@@ -148,6 +154,11 @@ class CallCache(Cache):
                 slot.reorder_cache(cells)
             cache.slots.append(slot)
         return cache
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that the keys and values of all slots take."""
+        return sum(slot.n_bytes for slot in self.slots if isinstance(slot, AttentionSlot))
 
     def enter(self, index: int) -> None:
         """Make the slot of call `index` the one that its layer reads and writes."""

@@ -75,7 +75,7 @@ class _Columns:
     def preview(self, row: int, writer: Writer) -> Answer:
         """Return the answer of a row with all its tokens."""
         before = self.answers[row]
-        answer = Answer(before.row, list(before.tokens), before.logprob)
+        answer = Answer(before.row, before.batch_shape, list(before.tokens), before.logprob)
         tokens = torch.stack([column[row] for column in self.tokens])
         logprobs = torch.stack([column[row] for column in self.logprobs])
         writer.append(answer, tokens.tolist(), logprobs.tolist())

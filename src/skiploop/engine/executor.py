@@ -91,6 +91,7 @@ class Executor:
         forked = fork(self.schedule, rows, sources)
         executor = Executor(self._stack, forked.schedule, use_cache=False)
         executor._cache = self._cache.fork(forked, self._stack.device, share=share)
+        self._stack.work.note_cache(self._cache.n_bytes + executor._cache.n_bytes)
         return executor
 
     def logits(self, tokens_ST: Tensor, mask_SK: Tensor, *, n_last: int) -> Tensor:
@@ -159,6 +160,7 @@ class Executor:
         )
         if self._cache is not None:
             self._cache.advance(tokens_ST.shape[1])
+            self._stack.work.note_cache(self._cache.n_bytes)
         return output
 
     def visit(self, index: int, states_STD: Tensor, arguments: _Arguments) -> Tensor:
@@ -195,6 +197,7 @@ class Executor:
             if step.sources is not None:
                 args, kwargs = picker.pick(args, step.sources), picker.pick(kwargs, step.sources)
             states_CTD = gather(outputs, step.inputs)
+            self._stack.work.note_call(*states_CTD.shape[:2])
             outputs.append(_tensor(self._stack.layers[call.layer](states_CTD, *args, **kwargs)))
             for cell in range(call.start, call.stop):
                 if cell in self._keep:

@@ -50,7 +50,8 @@ def _run_batch(
 ) -> Iterator[Column]:
     """Yield the tokens and completions of some rows as they come."""
     batch = first_pass(stack, rows, prefix, writer.options.saved)
-    answers = [Answer(row) for row in rows]
+    shape = len(rows), batch.mask_RK.shape[1]
+    answers = [Answer(row, shape) for row in rows]
     finished: set[int] = set()
     for column in check_drafts(batch.executor, batch.states_RTD, answers, writer):
         finished.update(column.finished)

@@ -1,18 +1,28 @@
 """Everything that runs prompts once and generates nothing: likelihoods, choices, hidden states.
 
-Shapes: B rows, T tokens of the longest row, N scored tokens, V vocabulary.
+Shapes: S token sequences, R rows, T tokens of the longest one, N scored tokens, V vocabulary.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from skiploop.completion import Completion
-from skiploop.engine.batch import MAX_ROWS, Row, check_lengths, check_texts, encode, pad_left, split
+from skiploop.engine.batch import (
+    MAX_ROWS,
+    Row,
+    check_lengths,
+    check_texts,
+    encode,
+    number_sources,
+    pad_left,
+    split,
+)
 from skiploop.engine.executor import Executor
 from skiploop.engine.schedule import schedule
 from skiploop.errors import BatchError
@@ -22,12 +32,19 @@ from skiploop.stack import LayerStack
 MAX_LOGITS = 2**27  # numbers in the logits of one batch: half a gigabyte in float32
 
 
+class Scored(NamedTuple):
+    """The log-probability of a continuation, and the shape of the batch in which it was found."""
+
+    logprob: float
+    batch_shape: tuple[int, int]
+
+
 def loglikelihood(
     stack: LayerStack,
     prompts: Sequence[str],
     continuations: Sequence[str],
     programs: Sequence[Program],
-) -> list[float]:
+) -> list[Scored]:
     """Return log-probabilities of continuations; see `LayerStack.loglikelihood`."""
     check_texts(prompts=prompts, continuations=continuations)
     if len(prompts) != len(continuations):
@@ -46,7 +63,7 @@ def loglikelihood(
     check_lengths(stack, rows, 0)
     vocabulary = stack.model.config.get_text_config(decoder=True).vocab_size
     max_rows = MAX_LOGITS // (vocabulary * max(n_scored, default=1))
-    scores: dict[int, float] = {}
+    scores: dict[int, Scored] = {}
     for batch in split(rows, stack.memory, max_rows=min(max(max_rows, 1), MAX_ROWS)):
         scores |= _score_batch(stack, batch, n_scored)
     return [scores[index] for index in range(len(prompts))]
@@ -55,18 +72,21 @@ def loglikelihood(
 @torch.inference_mode()
 def _score_batch(
     stack: LayerStack, rows: Sequence[Row], n_scored: Sequence[int]
-) -> dict[int, float]:
+) -> dict[int, Scored]:
     """Return the log-probability of the last `n_scored[row.index]` tokens of every row."""
-    executor = Executor(stack, schedule([row.program.path for row in rows]), use_cache=False)
-    tokens_BT, mask_BT = pad_left([row.tokens for row in rows], stack.device)
+    firsts, sources = number_sources(rows)
+    paths = [row.program.path for row in rows]
+    executor = Executor(stack, schedule(paths, sources), use_cache=False)
+    tokens_ST, mask_ST = pad_left([row.tokens for row in firsts], stack.device)
     n_last = max(n_scored[row.index] for row in rows)
-    logits_BNV = executor.logits(tokens_BT[:, :-1], mask_BT[:, :-1], n_last=n_last)
-    targets_BN = tokens_BT[:, -n_last:]
-    logprobs_BN = logits_BNV.gather(-1, targets_BN[..., None])[..., 0] - logits_BNV.logsumexp(-1)
-    scores = {}
-    for row, logprobs in zip(rows, logprobs_BN.tolist(), strict=True):
-        scores[row.index] = sum(logprobs[-n_scored[row.index] :])
-    return scores
+    logits_RNV = executor.logits(tokens_ST[:, :-1], mask_ST[:, :-1], n_last=n_last)
+    targets_RN = tokens_ST[sources, -n_last:]
+    logprobs_RN = logits_RNV.gather(-1, targets_RN[..., None])[..., 0] - logits_RNV.logsumexp(-1)
+    shape = len(rows), tokens_ST.shape[1]
+    return {
+        row.index: Scored(sum(logprobs[-n_scored[row.index] :]), shape)
+        for row, logprobs in zip(rows, logprobs_RN.tolist(), strict=True)
+    }
 
 
 def choose(
@@ -91,18 +111,19 @@ def choose(
         [choice for _, choice in pairs],
         [programs[index] for index, _ in pairs],
     )
-    logprobs: list[list[float]] = [[] for _ in prompts]
+    scored: list[list[Scored]] = [[] for _ in prompts]
     for (index, _), score in zip(pairs, scores, strict=True):
-        logprobs[index].append(score)
-    return [_best(*row) for row in zip(choices, logprobs, programs, strict=True)]
+        scored[index].append(score)
+    return [_best(*row) for row in zip(choices, scored, programs, strict=True)]
 
 
-def _best(choices: Sequence[str], logprobs: Sequence[float], program: Program) -> Completion:
-    if any(map(math.isnan, logprobs)):
-        return Completion("", (), math.nan, program, "nan")
-    likelihoods = [logprob / len(c) for c, logprob in zip(choices, logprobs, strict=True)]
+def _best(choices: Sequence[str], scored: Sequence[Scored], program: Program) -> Completion:
+    shape = scored[0].batch_shape
+    if any(math.isnan(score.logprob) for score in scored):
+        return Completion("", (), math.nan, program, "nan", shape)
+    likelihoods = [score.logprob / len(c) for c, score in zip(choices, scored, strict=True)]
     best = likelihoods.index(max(likelihoods))
-    return Completion(choices[best], (), logprobs[best], program, "choice")
+    return Completion(choices[best], (), scored[best].logprob, program, "choice", shape)
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from skiploop.engine.saved import SavedStates
 from skiploop.errors import ConfigError
 from skiploop.program import Program
 from skiploop.runner import TrialRunner
@@ -86,12 +87,14 @@ class Campaign:
             (tests/model/test_campaign.py).
 
         Cost:
-            `budget + 1` runs of the model per question.
+            `budget + 1` verdicts per question, each from the first layer that is new.
         """
         trees = [
             Tree(self.space, derive_seed(self.seed, "search", example.id), self.config)
             for example in self.examples
         ]
+        # Programs of one question start with the same layers, from one step to the next.
+        saved = SavedStates(self.runner.stack.memory // 2)
         for step in range(self.config.budget + 1):
             asks = [
                 (tree, example, program)
@@ -99,7 +102,8 @@ class Campaign:
                 if (program := tree.ask())
             ]
             self.runner.store.add_asks("search", [(e.id, step, str(p)) for _, e, p in asks])
-            trials = self.runner.run([(example, program) for _, example, program in asks])
+            pairs = [(example, program) for _, example, program in asks]
+            trials = self.runner.judge(pairs, saved)
             for (tree, _, program), trial in zip(asks, trials, strict=True):
                 tree.tell(program, None if trial.correct is None else float(trial.correct))
 
@@ -120,7 +124,7 @@ class Campaign:
             for step, program in enumerate(self._random_programs(example, searched[example.id]), 1)
         ]
         self.runner.store.add_asks("random", [(e.id, step, str(p)) for e, step, p in asks])
-        self.runner.run([(example, program) for example, _, program in asks])
+        self.runner.judge([(example, program) for example, _, program in asks])
 
     def _random_programs(self, example: Example, searched: Sequence[Trial]) -> list[Program]:
         n_layers = self.space.n_layers

@@ -7,11 +7,11 @@ reads it back. Who asked for which program, and in which order, is a second tabl
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from skiploop.errors import RunError
 
@@ -31,8 +31,11 @@ class Trial:
         reason: Why it was graded so, where the grader says.
         n_tokens: Tokens generated.
         logprob: Sum of their log-probabilities; None if the logits were not numbers.
-        n_rows: Rows that were handed to the model together; the engine may cut them into smaller
-            batches. In low precision the batch can change a token.
+        stopped_by: By what the text ended, as in `Completion`. After `settled` the text is only a
+            beginning; the verdict is that of the whole.
+        n_rows: Rows of the batch that it ran in.
+        n_positions: Tokens of the longest of them. In low precision the batch can change a token.
+        dtype: Number format of weights and states.
     """
 
     example_id: str
@@ -43,17 +46,23 @@ class Trial:
     reason: str
     n_tokens: int
     logprob: float | None
+    stopped_by: str
     n_rows: int
+    n_positions: int
+    dtype: str
 
 
 _COLUMNS = ", ".join(field.name for field in fields(Trial))
 _HOLES = ", ".join("?" for _ in fields(Trial))
+_NEW = ", ".join(f"excluded.{field.name}" for field in fields(Trial))
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS trials (
     example_id TEXT NOT NULL, program TEXT NOT NULL, correct INTEGER, text TEXT NOT NULL,
     answer TEXT NOT NULL, reason TEXT NOT NULL, n_tokens INTEGER NOT NULL,
-    logprob REAL, n_rows INTEGER NOT NULL, PRIMARY KEY (example_id, program)
+    logprob REAL, stopped_by TEXT NOT NULL, n_rows INTEGER NOT NULL, n_positions INTEGER NOT NULL,
+    dtype TEXT NOT NULL, PRIMARY KEY (example_id, program)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS asks (
     source TEXT NOT NULL, example_id TEXT NOT NULL, step INTEGER NOT NULL, program TEXT NOT NULL,
     PRIMARY KEY (source, example_id, step)
@@ -89,10 +98,33 @@ class TrialStore:
         return {(row[0], row[1]): _trial(row) for row in rows if row}
 
     def add(self, trials: Sequence[Trial]) -> None:
-        """Write trials in one transaction; a pair that is known already stays as it is."""
-        query = f"INSERT OR IGNORE INTO trials ({_COLUMNS}) VALUES ({_HOLES})"
+        """Write trials in one transaction.
+
+        A pair that is known already stays as it is, unless its text was only a beginning.
+        """
+        query = (
+            f"INSERT INTO trials ({_COLUMNS}) VALUES ({_HOLES}) "
+            f"ON CONFLICT DO UPDATE SET ({_COLUMNS}) = ({_NEW}) WHERE stopped_by = 'settled'"
+        )
         with self._reporting(), self._db:
             self._db.executemany(query, map(astuple, trials))
+
+    def settle(self, facts: Mapping[str, str]) -> None:
+        """Note what the trials are about, or check it against what was noted before.
+
+        Raises:
+            RunError: The file holds trials of something else; the message names the difference.
+        """
+        with self._reporting(), self._db:
+            known = dict(self._db.execute("SELECT name, value FROM facts"))
+            query = "INSERT OR IGNORE INTO facts VALUES (?, ?)"
+            self._db.executemany(query, facts.items())
+        for name, value in facts.items():
+            if known.get(name, value) != value:
+                raise RunError(
+                    f"{self.path} holds trials with {name} {known[name]}, not {value}: "
+                    "use another file"
+                )
 
     def add_asks(self, source: Source, asks: Iterable[tuple[str, int, str]]) -> None:
         """Note who asked for which program: (example id, step, program text)."""
@@ -132,6 +164,6 @@ class TrialStore:
             ) from error
 
 
-def _trial(row: tuple[str, str, int | None, str, str, str, int, float | None, int]) -> Trial:
-    correct = None if row[2] is None else bool(row[2])
-    return Trial(row[0], row[1], correct, *row[3:])
+def _trial(row: tuple[Any, ...]) -> Trial:
+    example_id, program, correct, *others = row
+    return Trial(example_id, program, None if correct is None else bool(correct), *others)

@@ -1,0 +1,64 @@
+"""A dense table: every question under every program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skiploop.program import Program
+from skiploop.runner import Progress, TrialRunner
+from skiploop.search.trials import TrialStore
+from skiploop.tasks.base import Example, Task
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
+
+
+def score_grid(
+    stack: LayerStack,
+    task: Task,
+    examples: Sequence[Example],
+    programs: Sequence[Program],
+    *,
+    path: Path | None = None,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Judge every question under every program.
+
+    Args:
+        stack: The frozen model.
+        task: Gives prompts and verdicts.
+        examples: The rows of the table.
+        programs: The columns of the table.
+        path: A file that keeps the trials. The same call with the same file goes on where it was
+            interrupted, and a larger table runs only what is new. Without it nothing is kept.
+        progress: Called with the trials that were graded together.
+
+    Returns:
+        verdicts: [n_examples, n_programs] objects: True, False, or None where an answer could not
+            be graded.
+
+    Raises:
+        RunError: The file holds trials of another model, number format or task.
+        ProgramError: A program was made for another number of layers.
+
+    Cost:
+        Linear in questions and in programs. Programs that start with the same layers, and prompts
+        that start with the same tokens, share that work.
+    """
+    store = TrialStore(path or Path(":memory:"))
+    store.settle(
+        {
+            "weights": stack.weights_id,
+            "dtype": str(stack.dtype).removeprefix("torch."),
+            "task": f"{task.name} version {task.version}",
+        }
+    )
+    runner = TrialRunner(stack, task, store, progress)
+    pairs = [(example, program) for example in examples for program in programs]
+    verdicts = np.array([trial.correct for trial in runner.judge(pairs)], dtype=object)
+    store.close()
+    return verdicts.reshape(len(examples), len(programs))
