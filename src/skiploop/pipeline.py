@@ -19,7 +19,12 @@ from skiploop.evaluation.search_table import SearchOutcome, SearchTable, search_
 from skiploop.evaluation.timing import time_policies
 from skiploop.policy import IdentityPolicy, Policy
 from skiploop.predictor.checkpoint import Metrics
-from skiploop.predictor.policy import PredictorPolicy, load_policy
+from skiploop.predictor.policy import (
+    PREDICTOR_FOLDER,
+    PredictorPolicy,
+    has_predictor,
+    load_policy,
+)
 from skiploop.predictor.recipe import train as train_predictor
 from skiploop.predictor.targets import QuestionPrograms
 from skiploop.predictor.training import TrainConfig
@@ -111,10 +116,14 @@ def train(
         progress: Told about finished epochs.
 
     Raises:
-        RunError: There is no finished search, or an unfinished training with other settings.
+        RunError: There is no finished search, or a training with other settings, finished or not.
         DataError: The search found nothing to learn from.
     """
     searched = run.finished("search", SearchConfig)
+    if not has_predictor(run.folder):
+        run.forget("train")  # of a predictor that was deleted
+    folder = run.folder / PREDICTOR_FOLDER
+    run.refuse_differences("train", config, remedy=f"delete {folder} to train anew")
     trials = run.store.asked("search")
     training: list[QuestionPrograms] = []
     validation: list[QuestionPrograms] = []
@@ -124,8 +133,8 @@ def train(
     if not training:  # very few questions: learning comes before choosing the epoch
         training, validation = validation, []
     space = searched.space(run.stack.n_layers)
-    run.record("train", config)
     policy = train_predictor(run.stack, training, validation, space, config, run.folder, progress)
+    run.record("train", config)  # not before: it is true of this predictor only
     run.note_provenance("train")
     return policy
 
@@ -205,7 +214,9 @@ def _identity(run: Run, _progress: Progress | None) -> Policy:
 
 
 def _polar(run: Run, _progress: Progress | None) -> Policy:
-    return load_policy(run.folder, run.stack)
+    policy = load_policy(run.folder, run.stack)
+    run.finished("train", TrainConfig)  # refuses what an interrupted training left
+    return policy
 
 
 def _static(run: Run, progress: Progress | None) -> Policy:

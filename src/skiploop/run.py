@@ -94,7 +94,7 @@ class Run:
         if known is not None:
             made_with = settings.from_dict(RunConfig, known)
             run.config = replace(config, weights=made_with.weights, questions=made_with.questions)
-            run._refuse_differences("run", run.config)
+            run.refuse_differences("run", run.config)
         return run
 
     @classmethod
@@ -119,22 +119,41 @@ class Run:
         Raises:
             RunError: The folder was made with other settings; the message names them.
         """
-        self._refuse_differences(section, config)
+        self.refuse_differences(section, config)
         asked = {"run": settings.to_dict(self.config), section: settings.to_dict(config)}
         self._write("config.json", {**self._sections(), **asked})
 
-    def _refuse_differences(self, section: str, config: object) -> None:
+    def refuse_differences(
+        self, section: str, config: object, *, remedy: str = "use another --out"
+    ) -> None:
+        """Check one section against the stored one, if there is one.
+
+        Args:
+            section: Name of the section.
+            config: What is asked for now.
+            remedy: What to do if other settings are wanted.
+
+        Raises:
+            RunError: A setting differs; the message names them.
+        """
         known = self._sections().get(section, {})
         differing = settings.differences(known, settings.to_dict(config)) if known else []
         if differing:
             raise RunError(
                 f"{self.folder} was made with another configuration ({section}: "
-                f"{'; '.join(differing)}): use the same settings, or another --out"
+                f"{'; '.join(differing)}): use the same settings, or {remedy}"
             )
 
     def record(self, section: str, config: object) -> None:
         """Store one section of the configuration in the place of the last one."""
         self._write("config.json", {**self._sections(), section: settings.to_dict(config)})
+
+    def forget(self, section: str) -> None:
+        """Drop one section and where it came from: what it tells of is not there any more."""
+        for name in ("config.json", "provenance.json"):
+            stored = self._read(name)
+            if stored.pop(section, None) is not None:
+                self._write(name, stored)
 
     def check(self, asked: Mapping[str, object]) -> None:
         """Refuse settings that are not those the run was made with.
