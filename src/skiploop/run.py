@@ -13,7 +13,9 @@ RUN/report.{md,json,html}
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from skiploop.stack import LayerStack
 
 Config = TypeVar("Config")
+
+_TRIALS = "trials.sqlite"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +93,8 @@ class Run:
             raise RunError(
                 f"cannot make the run folder {folder}: {error.strerror}; choose another with --out"
             ) from error
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise _not_writable(folder)
         run = cls(folder, config, device=device)
         known = run._sections().get("run")
         if known is not None:
@@ -276,7 +282,18 @@ class Run:
             raise RunError(
                 f"another process is working in {self.folder}: wait for it, or use another --out"
             ) from error
-        return TrialStore(self.folder / "trials.sqlite")
+        except OSError as error:
+            raise _not_writable(self.folder) from error
+        return TrialStore(self.folder / _TRIALS)
+
+    @property
+    def n_trials(self) -> int:
+        """Trials stored so far; looks them up without keeping the run from other processes."""
+        path = self.folder / _TRIALS
+        if not path.exists():
+            return 0
+        with closing(TrialStore(path)) as store:
+            return len(store)
 
     def _sections(self) -> dict[str, dict[str, object]]:
         return self._read("config.json")
@@ -299,3 +316,9 @@ class Run:
                 f"cannot write {self.folder / name}: {error.strerror}; check the folder's rights "
                 "and the free disk space, then run the same command again"
             ) from error
+
+
+def _not_writable(folder: Path) -> RunError:
+    return RunError(
+        f"cannot write in the run folder {folder}: check its rights, or choose another with --out"
+    )
