@@ -141,10 +141,22 @@ class Program:
         Raises:
             ProgramError: A part is not START:STOPxRUNS, or the edits are not a program.
         """
+        return cls(n_layers, cls.read_edits(text))
+
+    @staticmethod
+    def read_edits(text: str) -> tuple[Segment, ...]:
+        """Read the edits of a text form, without knowing the model they are for.
+
+        Args:
+            text: As for `parse`.
+
+        Raises:
+            ProgramError: A part is not START:STOPxRUNS.
+        """
         if not isinstance(text, str):
             raise ProgramError(f"{text!r} is no program text: write '3:5x0 6:8x2' or 'identity'")
         if text.strip() == _IDENTITY_TEXT:
-            return cls(n_layers)
+            return ()
         edits = []
         for part in text.split():
             match = _SEGMENT_TEXT.fullmatch(part)
@@ -156,7 +168,7 @@ class Program:
             edits.append(Segment(*map(int, match.groups())))
         if not edits:
             raise ProgramError("the program text is empty: write 'identity' for the plain model")
-        return cls(n_layers, tuple(edits))
+        return tuple(edits)
 
     @classmethod
     def from_path(cls, path: Sequence[int], n_layers: int) -> Program:
