@@ -159,9 +159,9 @@ class TrialProgress:
     def summary(self) -> str:
         """Return what is done, in one line."""
         n_done = max(self.n_trials, self._stored())
-        if not self.total:
-            return f"{n_done} trials ({self.facts()})"
-        return f"{min(n_done, self.total)} of {self.total} trials ({self.facts()})"
+        of = f"{min(n_done, self.total)} of {self.total}" if self.total else str(n_done)
+        known = f" ({self.facts()})" if n_done == self.n_trials else ""
+        return f"{of} trials{known}"
 
     def facts(self) -> str:
         """Return what was found so far, in one line."""
