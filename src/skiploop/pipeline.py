@@ -179,13 +179,13 @@ def evaluate(
     names = list(dict.fromkeys(_checked_name(name) for name in ("identity", *config.policies)))
     examples = _held_out_examples(run, config)
     table = read_search_table(run)
-    run.record("evaluate", config)
     policies = [_policy(name, run, progress) for name in names]
     prompts = [run.task.prompt(example) for example in examples]
     ranked = {policy.name: policy.rank(prompts, config.k) for policy in policies}
     if expect:
         expect(_n_pairs(ranked))
     records = _records(run, examples, ranked, progress)
+    run.record("evaluate", config)  # not before: it is true of these records
     write_records(run.folder / "records.jsonl", records)
     timing = None
     if run.task.max_new_tokens:  # nothing is generated for choices

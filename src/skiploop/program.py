@@ -77,8 +77,7 @@ class Program:
 
     Raises:
         ProgramError: An edit runs once, lies outside `0..n_layers`, overlaps the one before it
-            or is a skip next to a skip or no `Segment`; or nothing is left to run, or more than
-            `MAX_SLOTS`.
+            or is a skip next to a skip or no `Segment`; or no layer runs, or over `MAX_SLOTS`.
 
     Example:
         >>> program = Program.parse("3:5x0 6:8x2", n_layers=10)
@@ -357,10 +356,7 @@ def _as_edits(edits: object) -> tuple[Segment, ...]:
     found = tuple(edits) if isinstance(edits, Iterable) else (edits,)
     for edit in found:
         if not isinstance(edit, Segment):
-            raise ProgramError(
-                f"edit {edit!r} is no Segment: give such as (Segment(3, 5, 0),), or use "
-                "Program.parse('3:5x0', n_layers)"
-            )
+            raise ProgramError(f"edit {edit!r} is no Segment: give such as (Segment(3, 5, 0),)")
     return found
 
 
