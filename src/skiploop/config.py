@@ -65,8 +65,13 @@ def load_file(path: str | Path) -> dict[str, object]:
         data = json.loads(text) if path.suffix == ".json" else _parse_yaml(text)
     except FileNotFoundError:
         raise ConfigError(f"no configuration file {str(path)!r}: check the path") from None
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {one_line(error)}") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; check its rights") from error
+    except ValueError as error:
+        kind = "JSON" if path.suffix == ".json" else "YAML"
+        raise ConfigError(
+            f"{path} cannot be read: {one_line(error)}; correct the {kind} at that place"
+        ) from error
     if data is None:
         return {}
     if not isinstance(data, dict):

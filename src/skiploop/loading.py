@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from skiploop import weights
@@ -49,8 +51,8 @@ def load(
             model is in training mode.
         UnknownNameError: No such model.
         DownloadError: It could not be fetched.
-        UnsupportedModelError: It is no causal language model, or its layers cannot be found or
-            depend on each other.
+        UnsupportedModelError: It is no causal language model, its weights are damaged or not
+            complete, or its layers cannot be found or depend on each other.
     """
     if isinstance(name, PreTrainedModel):
         _check_as_asked(name, dtype, device)
@@ -61,17 +63,39 @@ def load(
     _check_available(target_device)
     folder = weights.resolve(name)
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=target_dtype, trust_remote_code=trust_remote_code
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=target_dtype,
+            use_safetensors=True,  # never a pickle that lies beside them
+            trust_remote_code=trust_remote_code,
+            ignore_mismatched_sizes=True,  # refused below, by name
+            output_loading_info=True,
         )
         tokenizer = tokenizer or AutoTokenizer.from_pretrained(
             folder, trust_remote_code=trust_remote_code
         )
+    except SafetensorError as error:
+        raise UnsupportedModelError(
+            f"the *.safetensors in {folder} are cut off or damaged ({one_line(error)}): "
+            "copy or download them again"
+        ) from error
     except (ValueError, OSError) as error:
         reason = one_line(error)
         raise UnsupportedModelError(f"{str(name)!r} cannot be loaded: {reason}") from error
+    _check_complete(folder, loading)
     model = model.to(target_device).eval()
     return LayerStack(model, tokenizer, name=str(name), layers_path=layers)
+
+
+def _check_complete(folder: Path, loading: Mapping[str, Collection[Any]]) -> None:
+    """Refuse weights that transformers would fill up with random numbers."""
+    wrong = [f"{name} has shape {list(found)}" for name, found, _ in loading["mismatched_keys"]]
+    lacking = [f"{name} is missing" for name in loading["missing_keys"]]
+    if wrong or lacking:
+        raise UnsupportedModelError(
+            f"the weights in {folder} are not those of its config.json "
+            f"({sorted(wrong + lacking)[0]}): copy or download the whole folder again"
+        )
 
 
 def _check_as_asked(model: PreTrainedModel, dtype: str | None, device: str | None) -> None:

@@ -6,9 +6,8 @@ started again.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from skiploop.baselines.random_edits import RandomEditsPolicy
 from skiploop.baselines.static import StaticPolicy, promising, race
@@ -17,9 +16,14 @@ from skiploop.evaluation.records import Record, write_records
 from skiploop.evaluation.report import Report, build_report, write_report
 from skiploop.evaluation.search_table import SearchOutcome, SearchTable, search_table
 from skiploop.evaluation.timing import time_policies
-from skiploop.policy import IdentityPolicy, Policy
+from skiploop.policy import FixedPolicy, IdentityPolicy, Policy
 from skiploop.predictor.checkpoint import Metrics
-from skiploop.predictor.policy import PredictorPolicy, load_policy
+from skiploop.predictor.policy import (
+    PREDICTOR_FOLDER,
+    PredictorPolicy,
+    has_predictor,
+    load_policy,
+)
 from skiploop.predictor.recipe import train as train_predictor
 from skiploop.predictor.targets import QuestionPrograms
 from skiploop.predictor.training import TrainConfig
@@ -29,7 +33,7 @@ from skiploop.runner import Progress
 from skiploop.search.campaign import Campaign, SearchConfig
 from skiploop.search.trials import Trial
 from skiploop.seeds import derive_seed
-from skiploop.tasks.base import Example
+from skiploop.tasks.base import Example, Task
 
 VALIDATION_SHARE = 0.2
 """Share of the searched questions by which the best epoch is chosen."""
@@ -43,7 +47,7 @@ class EvaluateConfig:
     """What one evaluation asks.
 
     Attributes:
-        policies: Names from `POLICIES`; the identity is always among them.
+        policies: Names from `POLICIES`, or `fixed:PROGRAM`; the identity is always among them.
         limit: Questions at most, the first ones of the split; None for all.
         split: Held-out part of the task.
         k: Programs a policy may rank for the oracle.
@@ -86,6 +90,23 @@ def search(run: Run, config: SearchConfig, progress: Progress | None = None) -> 
     return read_search_table(run)
 
 
+def within_reach(config: SearchConfig, task: Task) -> SearchConfig:
+    """Return the search of all questions of the split if they are fewer than the limit.
+
+    Args:
+        config: A search whose limit nobody asked for.
+        task: What would be searched.
+
+    Raises:
+        ConfigError: The split is unknown.
+    """
+    try:
+        task.examples(config.split, config.limit)
+    except ConfigError:
+        return replace(config, limit=max(1, len(task.examples(config.split))))
+    return config
+
+
 def read_search_table(run: Run) -> SearchTable:
     """Return the table of a search from the trials that it recorded."""
     n_layers = run.stack.n_layers
@@ -111,10 +132,14 @@ def train(
         progress: Told about finished epochs.
 
     Raises:
-        RunError: There is no finished search, or an unfinished training with other settings.
+        RunError: There is no finished search, or a training with other settings, finished or not.
         DataError: The search found nothing to learn from.
     """
     searched = run.finished("search", SearchConfig)
+    if not has_predictor(run.folder):
+        run.forget("train")  # of a predictor that was deleted
+    folder = run.folder / PREDICTOR_FOLDER
+    run.refuse_differences("train", config, remedy=f"delete {folder} to train anew")
     trials = run.store.asked("search")
     training: list[QuestionPrograms] = []
     validation: list[QuestionPrograms] = []
@@ -124,42 +149,47 @@ def train(
     if not training:  # very few questions: learning comes before choosing the epoch
         training, validation = validation, []
     space = searched.space(run.stack.n_layers)
-    run.record("train", config)
     policy = train_predictor(run.stack, training, validation, space, config, run.folder, progress)
+    run.record("train", config)  # not before: it is true of this predictor only
     run.note_provenance("train")
     return policy
 
 
-def evaluate(run: Run, config: EvaluateConfig, progress: Progress | None = None) -> Report:
+def evaluate(
+    run: Run,
+    config: EvaluateConfig,
+    progress: Progress | None = None,
+    expect: Callable[[int], None] | None = None,
+) -> Report:
     """Judge policies on held-out questions and write the report into the run folder.
 
     Args:
         run: A run folder with a finished search, for `polar` also a trained predictor.
         config: What to ask.
         progress: Told about finished trials.
+        expect: Told how many trials will come, once the policies have chosen.
 
     Raises:
         UnknownNameError: A policy is not known.
+        ProgramError: The program of a `fixed` policy is none.
         RunError: The search is not finished, or a policy needs something that the run does not
             hold.
         ConfigError: The questions are those that were searched.
     """
-    names = list(dict.fromkeys(("identity", *config.policies)))
-    for name in names:
-        if name not in POLICIES:
-            raise unknown_name("policy", name, POLICIES)
+    names = list(dict.fromkeys(_checked_name(name) for name in ("identity", *config.policies)))
     examples = _held_out_examples(run, config)
     table = read_search_table(run)
-    run.record("evaluate", config)
-    policies = [POLICIES[name](run, progress) for name in names]
+    policies = [_policy(name, run, progress) for name in names]
     prompts = [run.task.prompt(example) for example in examples]
-    ranked, choosing_s = _rank(policies, prompts, config.k)
+    ranked = {policy.name: policy.rank(prompts, config.k) for policy in policies}
+    if expect:
+        expect(_n_pairs(ranked))
     records = _records(run, examples, ranked, progress)
+    run.record("evaluate", config)  # not before: it is true of these records
     write_records(run.folder / "records.jsonl", records)
     timing = None
     if run.task.max_new_tokens:  # nothing is generated for choices
-        chosen = {name: [best[0] for best in ranked[name][:N_TIMED]] for name in ranked}
-        timing = time_policies(run.stack, prompts[:N_TIMED], chosen, choosing_s)
+        timing = time_policies(run.stack, prompts[:N_TIMED], policies, config.k)
     report = build_report(
         records,
         title=f"{run.task.name}, {config.split}, {run.config.model}",
@@ -187,17 +217,28 @@ def _held_out_examples(run: Run, config: EvaluateConfig) -> list[Example]:
     return examples
 
 
-def _rank(
-    policies: Sequence[Policy], prompts: Sequence[str], k: int
-) -> tuple[dict[str, list[list[Program]]], dict[str, float]]:
-    """Return the programs of each policy, and the seconds that choosing took a prompt."""
-    ranked: dict[str, list[list[Program]]] = {}
-    choosing_s: dict[str, float] = {}
-    for policy in policies:
-        started = time.perf_counter()
-        ranked[policy.name] = policy.rank(prompts, k)
-        choosing_s[policy.name] = (time.perf_counter() - started) / len(prompts)
-    return ranked, choosing_s
+def _n_pairs(ranked: Mapping[str, Sequence[Sequence[Program]]]) -> int:
+    """Return how many different pairs of a question and a program some policies chose."""
+    by_example = zip(*ranked.values(), strict=True)
+    return sum(len(set().union(*programs)) for programs in by_example)
+
+
+def _checked_name(name: str) -> str:
+    """Return the name of a policy in its one spelling, before a model is loaded for it."""
+    if name.startswith(_FIXED):
+        text = " ".join(name.removeprefix(_FIXED).split())
+        Program.read_edits(text)
+        return f"{_FIXED}{text}"
+    if name not in POLICIES:
+        raise unknown_name("policy", name, [*POLICIES, f"{_FIXED}PROGRAM"])
+    return name
+
+
+def _policy(name: str, run: Run, progress: Progress | None) -> Policy:
+    if name.startswith(_FIXED):
+        program = Program.parse(name.removeprefix(_FIXED), run.stack.n_layers)
+        return FixedPolicy([program], name)
+    return POLICIES[name](run, progress)
 
 
 def _identity(run: Run, _progress: Progress | None) -> Policy:
@@ -205,7 +246,9 @@ def _identity(run: Run, _progress: Progress | None) -> Policy:
 
 
 def _polar(run: Run, _progress: Progress | None) -> Policy:
-    return load_policy(run.folder, run.stack)
+    policy = load_policy(run.folder, run.stack)
+    run.finished("train", TrainConfig)  # refuses what an interrupted training left
+    return policy
 
 
 def _static(run: Run, progress: Progress | None) -> Policy:
@@ -228,6 +271,9 @@ POLICIES: dict[str, Callable[[Run, Progress | None], Policy]] = {
     "random": _random,
 }
 """Policies by the name under which a run makes them."""
+
+_FIXED = "fixed:"
+"""Before the text of a program: the policy that gives it to every prompt."""
 
 
 def _searched_examples(run: Run) -> list[Example]:

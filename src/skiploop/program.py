@@ -8,11 +8,12 @@ Source: arXiv 2606.06574, section 3.1.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, cast
+from typing import Literal, SupportsIndex, cast
 
 from skiploop.errors import ProgramError
 
@@ -35,7 +36,7 @@ class Segment:
         runs: Passes over the block: 0 skips it, 1 keeps it, 2 runs it twice.
 
     Raises:
-        ProgramError: The block is empty or a number is negative.
+        ProgramError: The block is empty, or a number is negative or no int.
     """
 
     start: int
@@ -43,6 +44,9 @@ class Segment:
     runs: int
 
     def __post_init__(self) -> None:
+        numbers = (self.start, self.stop, self.runs)
+        if any(type(number) is not int for number in numbers):
+            raise ProgramError(f"segment {numbers} is not made of ints: write such as (3, 5, 0)")
         if self.start < 0 or self.runs < 0 or self.stop <= self.start:
             raise ProgramError(
                 f"segment {self} is empty or negative: "
@@ -73,7 +77,7 @@ class Program:
 
     Raises:
         ProgramError: An edit runs once, lies outside `0..n_layers`, overlaps the one before it
-            or is a skip next to a skip; or nothing is left to run, or more than `MAX_SLOTS`.
+            or is a skip next to a skip or no `Segment`; or no layer runs, or over `MAX_SLOTS`.
 
     Example:
         >>> program = Program.parse("3:5x0 6:8x2", n_layers=10)
@@ -90,6 +94,7 @@ class Program:
         if type(self.n_layers) is not int or self.n_layers < 1:
             raise ProgramError(f"n_layers is {self.n_layers!r}: give a whole number, at least 1")
         before: Segment | None = None
+        object.__setattr__(self, "edits", _as_edits(self.edits))
         for edit in self.edits:
             self._check_edit(edit, before)
             before = edit
@@ -141,10 +146,22 @@ class Program:
         Raises:
             ProgramError: A part is not START:STOPxRUNS, or the edits are not a program.
         """
+        return cls(n_layers, cls.read_edits(text))
+
+    @staticmethod
+    def read_edits(text: str) -> tuple[Segment, ...]:
+        """Read the edits of a text form, without knowing the model they are for.
+
+        Args:
+            text: As for `parse`.
+
+        Raises:
+            ProgramError: A part is not START:STOPxRUNS.
+        """
         if not isinstance(text, str):
             raise ProgramError(f"{text!r} is no program text: write '3:5x0 6:8x2' or 'identity'")
         if text.strip() == _IDENTITY_TEXT:
-            return cls(n_layers)
+            return ()
         edits = []
         for part in text.split():
             match = _SEGMENT_TEXT.fullmatch(part)
@@ -156,7 +173,7 @@ class Program:
             edits.append(Segment(*map(int, match.groups())))
         if not edits:
             raise ProgramError("the program text is empty: write 'identity' for the plain model")
-        return cls(n_layers, tuple(edits))
+        return tuple(edits)
 
     @classmethod
     def from_path(cls, path: Sequence[int], n_layers: int) -> Program:
@@ -166,18 +183,19 @@ class Program:
         each executed 0, 1, 2, ... times before the next one starts.
 
         Args:
-            path: Layer indices.
+            path: Layer indices, also as an array.
             n_layers: Layers of the model.
 
         Raises:
             ProgramError: The path is no program; the message names the position.
         """
-        if not path:
+        if len(path) == 0:
             raise ProgramError("the path is empty: at least one layer must run")
+        path = [_as_layer(entry, position) for position, entry in enumerate(path)]
         for position, entry in enumerate(path):
-            if type(entry) is not int or not 0 <= entry < n_layers:
+            if not 0 <= entry < n_layers:
                 raise ProgramError(
-                    f"path position {position} holds layer {entry!r}, outside 0..{n_layers - 1}"
+                    f"path position {position} holds layer {entry}, outside 0..{n_layers - 1}"
                 )
         segments = []
         layer = position = 0
@@ -331,6 +349,25 @@ def shortest_first(program: Program) -> tuple[int, int, tuple[int, ...]]:
     Least executed layers, then fewest changes, then the smaller path.
     """
     return program.n_slots, program.n_changes, program.path
+
+
+def _as_edits(edits: object) -> tuple[Segment, ...]:
+    """Return edits as a tuple, so that a program that was given a list is hashable too."""
+    found = tuple(edits) if isinstance(edits, Iterable) else (edits,)
+    for edit in found:
+        if not isinstance(edit, Segment):
+            raise ProgramError(f"edit {edit!r} is no Segment: give such as (Segment(3, 5, 0),)")
+    return found
+
+
+def _as_layer(entry: object, position: int) -> int:
+    """Return an entry of a path as an int; an array holds integers of other types."""
+    try:
+        if not isinstance(entry, bool):
+            return operator.index(cast("SupportsIndex", entry))
+    except TypeError:
+        pass
+    raise ProgramError(f"path position {position} holds {entry!r}, which is no whole number")
 
 
 def _append_edit(edits: list[Segment], edit: Segment) -> None:

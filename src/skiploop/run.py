@@ -13,7 +13,9 @@ RUN/report.{md,json,html}
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from skiploop.stack import LayerStack
 
 Config = TypeVar("Config")
+
+_TRIALS = "trials.sqlite"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +93,14 @@ class Run:
             raise RunError(
                 f"cannot make the run folder {folder}: {error.strerror}; choose another with --out"
             ) from error
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise _not_writable(folder)
         run = cls(folder, config, device=device)
         known = run._sections().get("run")
         if known is not None:
             made_with = settings.from_dict(RunConfig, known)
             run.config = replace(config, weights=made_with.weights, questions=made_with.questions)
-            run._refuse_differences("run", run.config)
+            run.refuse_differences("run", run.config)
         return run
 
     @classmethod
@@ -119,22 +125,41 @@ class Run:
         Raises:
             RunError: The folder was made with other settings; the message names them.
         """
-        self._refuse_differences(section, config)
+        self.refuse_differences(section, config)
         asked = {"run": settings.to_dict(self.config), section: settings.to_dict(config)}
         self._write("config.json", {**self._sections(), **asked})
 
-    def _refuse_differences(self, section: str, config: object) -> None:
+    def refuse_differences(
+        self, section: str, config: object, *, remedy: str = "use another --out"
+    ) -> None:
+        """Check one section against the stored one, if there is one.
+
+        Args:
+            section: Name of the section.
+            config: What is asked for now.
+            remedy: What to do if other settings are wanted.
+
+        Raises:
+            RunError: A setting differs; the message names them.
+        """
         known = self._sections().get(section, {})
         differing = settings.differences(known, settings.to_dict(config)) if known else []
         if differing:
             raise RunError(
                 f"{self.folder} was made with another configuration ({section}: "
-                f"{'; '.join(differing)}): use the same settings, or another --out"
+                f"{'; '.join(differing)}): use the same settings, or {remedy}"
             )
 
     def record(self, section: str, config: object) -> None:
         """Store one section of the configuration in the place of the last one."""
         self._write("config.json", {**self._sections(), section: settings.to_dict(config)})
+
+    def forget(self, section: str) -> None:
+        """Drop one section and where it came from: what it tells of is not there any more."""
+        for name in ("config.json", "provenance.json"):
+            stored = self._read(name)
+            if stored.pop(section, None) is not None:
+                self._write(name, stored)
 
     def check(self, asked: Mapping[str, object]) -> None:
         """Refuse settings that are not those the run was made with.
@@ -257,7 +282,18 @@ class Run:
             raise RunError(
                 f"another process is working in {self.folder}: wait for it, or use another --out"
             ) from error
-        return TrialStore(self.folder / "trials.sqlite")
+        except OSError as error:
+            raise _not_writable(self.folder) from error
+        return TrialStore(self.folder / _TRIALS)
+
+    @property
+    def n_trials(self) -> int:
+        """Trials stored so far; looks them up without keeping the run from other processes."""
+        path = self.folder / _TRIALS
+        if not path.exists():
+            return 0
+        with closing(TrialStore(path)) as store:
+            return len(store)
 
     def _sections(self) -> dict[str, dict[str, object]]:
         return self._read("config.json")
@@ -280,3 +316,9 @@ class Run:
                 f"cannot write {self.folder / name}: {error.strerror}; check the folder's rights "
                 "and the free disk space, then run the same command again"
             ) from error
+
+
+def _not_writable(folder: Path) -> RunError:
+    return RunError(
+        f"cannot write in the run folder {folder}: check its rights, or choose another with --out"
+    )

@@ -59,8 +59,9 @@ class ProgramSpace:
     max_runs: int = 2
 
     def __post_init__(self) -> None:
-        if self.n_layers < 1 or self.max_block < 1 or self.max_runs < 1:
-            raise ProgramError(f"{self}: all three numbers must be at least 1")
+        numbers = (self.n_layers, self.max_block, self.max_runs)
+        if any(type(number) is not int or number < 1 for number in numbers):
+            raise ProgramError(f"{self}: all three must be ints, at least 1")
 
     def __contains__(self, program: object) -> bool:
         return (

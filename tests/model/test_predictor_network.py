@@ -1,6 +1,8 @@
 """The network: its published size, its padding, its files and its loss."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -97,3 +99,21 @@ def test_loss_is_the_mean_over_inner_layers_plus_the_mean_over_starts():
     starts = {0: 1, 1: 0, 3: 1}  # keep 0, skip 1 and 2, keep 3 to 5
     ops = [-runs_logits[0, i].log_softmax(0)[runs].item() for i, runs in starts.items()]
     assert found.item() == pytest.approx(sum(inner) / 5 + sum(ops) / 3, rel=1e-5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on the size of a file")
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+    code = (
+        "import resource, signal, sys, torch\n"
+        "from pathlib import Path\n"
+        "from skiploop.predictor.network import write_tensors\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "write_tensors(Path(sys.argv[1]), {'weights': torch.zeros(10_000)})\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "model.safetensors")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("skiploop.errors.RunError: cannot write"), done.stderr
+    assert "model.safetensors" in last and "free disk space" in last
+    assert not list(tmp_path.iterdir())

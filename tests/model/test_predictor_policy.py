@@ -1,6 +1,7 @@
 """Encoders and the policy, from questions with graded programs to ranked programs."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -234,6 +235,15 @@ def test_text_encoder_is_loaded_on_first_use(tmp_path):
     encoder = TextEncoder(str(tmp_path))
     with pytest.raises(ConfigError, match="cannot load the text encoder"):
         encoder.encode(["1+1="])
+
+
+def test_text_encoder_does_not_read_a_pickle(bert_folder, tmp_path):
+    folder = tmp_path / "bert"
+    shutil.copytree(bert_folder, folder)
+    torch.save(BertModel.from_pretrained(folder).state_dict(), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").rename(folder / "other.safetensors")
+    with pytest.raises(ConfigError, match=r"with safetensors .*no file named model\.safetensors"):
+        TextEncoder(str(folder)).encode(["1+1="])
 
 
 def test_policy_with_a_text_encoder_never_asks_the_model(stack, bert_folder, tmp_path):

@@ -10,7 +10,7 @@ from families import build, tokenizer
 
 import skiploop
 from skiploop import pipeline
-from skiploop.errors import ConfigError, RunError
+from skiploop.errors import ConfigError, ProgramError, RunError
 from skiploop.predictor.training import TrainConfig
 from skiploop.run import Run, RunConfig
 from skiploop.search.campaign import SearchConfig
@@ -151,6 +151,52 @@ def test_two_processes_do_not_work_in_one_run(config, tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path / "run")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "another process is working in" in done.stderr.splitlines()[-1]
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_model_is_loaded(
+    config, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(RunError, match="cannot write in the run folder"):
+        Run.create(tmp_path / "run", config)
+
+
+def test_a_lock_that_cannot_be_taken_is_one_clear_error(tmp_path):
+    (tmp_path / "config.json").write_text('{"run": {}}')
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(RunError, match="cannot write in the run folder"):
+        _ = Run.open(tmp_path).store
+
+
+def test_stored_trials_can_be_counted_while_the_run_is_open(config, tmp_path):
+    run = Run.create(tmp_path / "run", config)
+    assert run.n_trials == 0
+    pipeline.search(run, CONFIG)
+    assert Run.open(run.folder).n_trials == run.n_trials == len(run.store)
+
+
+def test_a_limit_that_nobody_asked_for_is_at_most_what_there_is(config, tmp_path):
+    task = Run.create(tmp_path / "run", config).task
+    n_questions = len(task.examples("train"))
+    assert pipeline.within_reach(SearchConfig(limit=1000), task).limit == n_questions < 60
+    assert pipeline.within_reach(CONFIG, task) == CONFIG
+    with pytest.raises(ConfigError, match="unknown split"):
+        pipeline.within_reach(SearchConfig(split="trian"), task)
+
+
+def test_a_fixed_program_is_judged_next_to_the_identity(config, tmp_path):
+    run = Run.create(tmp_path / "run", config)
+    pipeline.search(run, CONFIG)
+    expected, finished = [], []
+    policies = ("fixed:2:3x0", "fixed: 2:3x0", "random")
+    settings = pipeline.EvaluateConfig(policies=policies, limit=5, k=2)
+    report = pipeline.evaluate(run, settings, finished.extend, expected.append)
+    assert [row.policy for row in report.policies] == ["identity", "fixed:2:3x0", "random"]
+    assert report.policies[1].mean_slots == run.stack.n_layers - 1
+    assert expected == [len(finished)]
+    for program, message in (("2:3", "is not START:STOPxRUNS"), ("7:9x2", "the last of 6")):
+        with pytest.raises(ProgramError, match=message):
+            pipeline.evaluate(run, pipeline.EvaluateConfig(policies=(f"fixed:{program}",)))
 
 
 def test_a_misspelt_setting_in_a_run_names_the_file(tmp_path):

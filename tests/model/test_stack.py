@@ -3,6 +3,7 @@
 import pytest
 import torch
 from families import ALL_FAMILIES, EOS, N_LAYERS, build, load, redraw, tokenizer
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 import skiploop
@@ -51,6 +52,36 @@ def test_a_name_is_resolved_to_a_folder(folder, monkeypatch):
 def test_damaged_weights_are_named(folder):
     (folder / "config.json").write_text('{"model_type": "qwen3"')
     with pytest.raises(UnsupportedModelError, match="cannot be loaded"):
+        skiploop.load(folder)
+
+
+def test_a_pickle_beside_unrelated_safetensors_is_not_read(folder):
+    (folder / "model.safetensors").rename(folder / "other.safetensors")
+    torch.save(build("qwen3").state_dict(), folder / "pytorch_model.bin")
+    with pytest.raises(UnsupportedModelError, match=r"no file named model\.safetensors"):
+        skiploop.load(folder)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 100, 20_000])
+def test_weights_that_are_cut_off_name_the_folder_and_what_to_do(folder, n_bytes):
+    weights_file = folder / "model.safetensors"
+    weights_file.write_bytes(weights_file.read_bytes()[:n_bytes])
+    with pytest.raises(
+        UnsupportedModelError, match=rf"{folder} are cut off .* download them again"
+    ):
+        skiploop.load(folder)
+
+
+def test_weights_of_another_shape_or_not_all_there_are_refused_by_name(folder):
+    weights_file = folder / "model.safetensors"
+    tensors = load_file(weights_file)
+    name = "model.layers.0.mlp.up_proj.weight"
+    del tensors[name]
+    save_file(tensors, weights_file, {"format": "pt"})
+    with pytest.raises(UnsupportedModelError, match=rf"{name} is missing"):
+        skiploop.load(folder)
+    save_file({**tensors, name: torch.zeros(3, 3)}, weights_file, {"format": "pt"})
+    with pytest.raises(UnsupportedModelError, match=rf"{name} has shape \[3, 3\]"):
         skiploop.load(folder)
 
 

@@ -1,11 +1,13 @@
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from skiploop.cli.console import TrialProgress
 from skiploop.cli.main import app, main
 
 COMMANDS = ["demo", "search", "train", "evaluate", "generate", "show", "tasks", "models"]
@@ -205,3 +207,74 @@ def test_one_configuration_file_serves_every_command(capsys, tmp_path):
         assert "skiploop search" in line  # the file was read; there is no run yet
     line = error_line(capsys, "train", "--set", "search.budget=5", "--run", str(tmp_path))
     assert "unknown section of settings 'search'" in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "identity"],
+        ["tasks"],
+        ["tasks", "arithmetic", "--level", "1"],
+        ["models"],
+    ],
+)
+def test_json_without_a_run_says_where_it_comes_from_and_its_time_apart(capsys, arguments):
+    _, out, _ = run(capsys, *arguments, "--json")
+    figures = json.loads(out.splitlines()[-1])
+    assert figures["provenance"]["skiploop"] and figures["provenance"]["torch"]
+    assert "time" not in figures["provenance"]
+    assert set(figures["timing"]) == {"made_at"}
+
+
+def test_a_wrong_program_is_told_before_the_model_is_looked_for(capsys):
+    line = error_line(capsys, "generate", "2 + 3 =", "--program", "3:5", "--model", "no-such-model")
+    assert "is not START:STOPxRUNS" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [
+        ([], "runs/demo"),
+        (["--quick"], "runs/demo/quick"),
+        (["--quick", "--out", "mine"], "mine"),
+        (["--out", "mine"], "mine"),
+    ],
+)
+def test_the_demo_writes_where_it_is_told(capsys, monkeypatch, tmp_path, arguments, folder):
+    monkeypatch.chdir(tmp_path)
+    Path(folder).mkdir(parents=True)
+    Path(folder, "config.json").write_text('{"run": {"task": "gsm8k"}}')
+    assert f"{folder} was made with another" in error_line(capsys, "demo", *arguments)
+
+
+def test_a_terminal_that_knows_no_dash_gets_a_question_mark(tmp_path):
+    lines = [{"question": f"caf\u00e9 {i}?", "answer": "yes"} for i in range(60)]
+    questions = tmp_path / "q.jsonl"
+    questions.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code = "from skiploop.cli.main import run; run()"
+    command = [sys.executable, "-c", code, "tasks", f"jsonl:{questions}"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert "caf? " in done.stdout
+
+
+def test_the_client_of_the_hub_is_quiet_in_every_command():
+    code = (
+        "import logging\nfrom skiploop.cli.main import main\n"
+        "main(['tasks', 'arithmetic'])\nimport huggingface_hub\n"
+        "assert not logging.getLogger('huggingface_hub.utils').isEnabledFor(logging.WARNING)\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_VERBOSITY"}
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=environment)
+
+
+def test_what_was_stored_before_counts_as_done():
+    progress = TrialProgress(None, "search", total=10, stored=lambda: 7)
+    assert progress.summary() == "7 of 10 trials"
+
+
+def test_a_total_that_is_known_late_counts_what_was_done_before():
+    progress = TrialProgress(None, "evaluate")
+    progress.n_trials = 5
+    progress.expect(20)
+    assert progress.total == 25

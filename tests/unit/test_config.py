@@ -96,8 +96,8 @@ def test_an_empty_file_holds_no_settings(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.yaml", "a: [1\nb: 2", "a.yaml cannot be read"),
-        ("a.json", "{", "a.json cannot be read"),
+        ("a.yaml", "a: [1\nb: 2", "a.yaml cannot be read.*correct the YAML at that place"),
+        ("a.json", "{", "a.json cannot be read.*correct the JSON at that place"),
         ("a.yaml", "- 1\n- 2", r"a.yaml holds \[1, 2\]: expected settings"),
         ("a.yaml", None, "no configuration file"),
     ],

@@ -3,6 +3,7 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,6 +81,44 @@ def test_from_path_accepts_exactly_the_paths_of_programs():
                 assert path not in wanted
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.int32])
+def test_a_path_may_be_an_array_or_hold_integers_of_other_types(kind):
+    program = Program.parse("1:3x0 4:5x2", n_layers=6)
+    for path in (np.array(program.path, kind), [kind(layer) for layer in program.path]):
+        found = Program.from_path(path, n_layers=6)
+        assert found == program and hash(found) == hash(program)
+        assert all(type(layer) is int for layer in found.path)
+    with pytest.raises(ProgramError, match="the path is empty"):
+        Program.from_path(np.array([], kind), n_layers=6)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Segment(0, 1, 1.5),
+        lambda: Segment(0, 2.0, 0),
+        lambda: Segment("0", 1, 0),
+        lambda: Segment(False, 1, 0),
+        lambda: ProgramSpace(3.5),
+        lambda: ProgramSpace("3"),
+        lambda: ProgramSpace(3, max_runs=True),
+        lambda: Program(3, [(0, 1, 0)]),
+        lambda: Program(3, "0:1x0"),
+        lambda: Program(3, None),
+        lambda: Program(3, 5),
+    ],
+)
+def test_what_is_not_made_of_the_right_types_is_refused(make):
+    with pytest.raises(ProgramError, match=r"ints|is no Segment"):
+        make()
+
+
+def test_a_program_made_of_a_list_is_the_same_value_as_one_made_of_a_tuple():
+    edit = Segment(0, 1, 0)
+    assert Program(3, [edit]) == Program(3, (edit,))
+    assert hash(Program(3, [edit])) == hash(Program(3, (edit,)))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -107,12 +146,13 @@ def test_a_wrong_program_text_is_refused_with_what_to_do(text, message):
     [
         ([], "the path is empty"),
         ([0, 1, 9], "position 2 holds layer 9, outside 0..3"),
+        ([0, 1, None], "position 2 holds None, which is no whole number"),
         ([-1, 0], "position 0 holds layer -1"),
         ([0, 2, 1, 3], "position 2 goes back to layer 1 after layer 2"),
         ([0, 1, 2, 3, 0], "position 4 goes back to layer 0 after layer 3"),
-        ([0, True, 2], "position 1 holds layer True"),
-        ([0, 1.5], "position 1 holds layer 1.5"),
-        ("012", "position 0 holds layer '0'"),
+        ([0, True, 2], "position 1 holds True, which is no whole number"),
+        ([0, 1.5], "position 1 holds 1.5, which is no whole number"),
+        ("012", "position 0 holds '0', which is no whole number"),
     ],
 )
 def test_a_path_that_is_no_program_is_refused_at_its_position(path, message):

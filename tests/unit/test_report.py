@@ -191,6 +191,18 @@ def test_time_ratios_are_medians_over_the_identity():
         Timing(16, {"polar": []})
 
 
+def test_choosing_counts_for_every_prompt_and_only_against_the_policy():
+    walls = {"identity": [2.0], "polar": [1.0], "other": [4.0]}
+    timing = Timing(16, walls, {"identity": 0.001, "polar": 0.5}, n_prompts=4)
+    assert timing.ratio("polar") == 0.5
+    assert timing.ratio_with_choosing("polar") == (1.0 + 4 * 0.5) / 2.0
+    assert timing.ratio_with_choosing("other") is None  # nothing is known of its choosing
+    table = policies_table(small_report(timing=timing).policies, timing).transposed()
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert rows["wall time, identity = 1"] == ("1.00", "0.50")
+    assert rows["wall time with choosing"] == ("1.00", "1.50")
+
+
 def test_times_stand_nowhere_but_under_timing(tmp_path):
     slow = Timing(16, {"identity": [10.0], "polar": [70.0]})
     fast, slow = small_report().to_dict(), small_report(timing=slow).to_dict()

@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 import pytest
+import reasoning_gym
 
 from skiploop.errors import ConfigError, UnknownNameError
 from skiploop.tasks import SPLITS, get_task
@@ -18,6 +21,42 @@ def test_a_scorer_that_raises_leaves_the_answer_ungraded():
     grade = task.grade(example, " it is prime")
     assert (grade.correct, grade.answer) == (None, "it is prime")
     assert grade.reason.startswith("ValueError: ")
+
+
+def test_the_question_that_was_asked_is_graded_whatever_another_process_makes_of_its_index():
+    task = get_task("reasoning-gym:chain_sum")
+    asked, other = task.examples("test", 2)
+    swapped = replace(asked, meta={**asked.meta, "index": other.meta["index"]})
+    assert task.grade(swapped, asked.gold).correct is True
+
+
+@pytest.mark.parametrize("dataset", ["knights_knaves", "rearc"])
+def test_metadata_that_json_cannot_hold_reaches_the_scorer(dataset):
+    task = get_task(f"reasoning-gym:{dataset}", shots=1)
+    example = task.examples("test", 1)[0]
+    assert task.grade(example, example.gold).correct is True
+
+
+def test_data_sets_that_differ_between_processes_are_refused_with_the_reason():
+    with pytest.raises(ConfigError, match=r"word_ladder .* makes other questions in every process"):
+        get_task("reasoning-gym:word_ladder")
+
+
+def test_other_questions_make_another_version(monkeypatch):
+    version = get_task("reasoning-gym:chain_sum").version
+    assert get_task("reasoning-gym:chain_sum").version == version
+    monkeypatch.setattr("skiploop.tasks.reasoning_gym._source", lambda *_: _Renumbered())
+    assert get_task("reasoning-gym:chain_sum").version != version
+
+
+class _Renumbered:
+    """The questions of chain_sum, each under the index of the one after it."""
+
+    def __init__(self):
+        self._source = reasoning_gym.create_dataset("chain_sum", seed=42, size=5000)
+
+    def __getitem__(self, index):
+        return self._source[index + 1]
 
 
 def test_answers_of_several_lines_are_graded_as_a_whole():

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from skiploop.provenance import collect
 from skiploop.search.trials import Trial
 
 if TYPE_CHECKING:
@@ -38,12 +40,16 @@ def prepare(n_threads: int) -> None:
     torch.set_num_threads(n_threads)
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     show_log()
 
 
 def show_log() -> None:
-    """Send what the library says about its work to stderr."""
+    """Send what the library says about its work to stderr, and nothing from the hub's client.
+
+    That one logs every failed attempt; the error that follows says it once.
+    """
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # read when it is imported
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # if it was imported before
     logger = logging.getLogger("skiploop")
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)
@@ -55,6 +61,17 @@ def show_log() -> None:
 def print_json(figures: Mapping[str, object]) -> None:
     """Print one JSON object as the last line on stdout."""
     print(json.dumps(figures), flush=True)
+
+
+def made_by(**extra: str | float | bool | None) -> dict[str, object]:
+    """Return the `provenance` of a command without a run, and its time under `timing`.
+
+    Args:
+        **extra: What only the command knows, such as `model=...`.
+    """
+    facts = collect(**extra)
+    made_at = facts.pop("time")
+    return {"provenance": facts, "timing": {"made_at": made_at}}
 
 
 def say(text: str) -> None:
@@ -103,11 +120,20 @@ class TrialProgress:
         bar: Shows the counts; None shows nothing.
         name: What is being done.
         total: Trials expected, if known.
+        stored: Tells how many trials of it were stored before, which pass by only when they are
+            asked for again.
     """
 
-    def __init__(self, bar: Progress | None, name: str, total: int | None = None) -> None:
+    def __init__(
+        self,
+        bar: Progress | None,
+        name: str,
+        total: int | None = None,
+        stored: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.n_trials = 0
         self.total = total
+        self._stored = stored
         self._base: dict[str, bool | None] = {}
         self._right: set[str] = set()
         self._bar = bar
@@ -124,10 +150,18 @@ class TrialProgress:
         if self._bar and self._task is not None:
             self._bar.update(self._task, completed=self.n_trials, facts=self.facts())
 
+    def expect(self, n_trials: int) -> None:
+        """Note that so many further trials will come."""
+        self.total = self.n_trials + n_trials
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, total=self.total)
+
     def summary(self) -> str:
         """Return what is done, in one line."""
-        of = f" of {self.total}" if self.total else ""
-        return f"{self.n_trials}{of} trials ({self.facts()})"
+        n_done = max(self.n_trials, self._stored())
+        of = f"{min(n_done, self.total)} of {self.total}" if self.total else str(n_done)
+        known = f" ({self.facts()})" if n_done == self.n_trials else ""
+        return f"{of} trials{known}"
 
     def facts(self) -> str:
         """Return what was found so far, in one line."""

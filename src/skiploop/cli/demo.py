@@ -12,7 +12,6 @@ import typer
 from skiploop.cli.options import (
     SECTIONS,
     ConfigFile,
-    Folder,
     Json,
     Overrides,
     Seed,
@@ -45,7 +44,14 @@ LEVELS = "2,3"
 
 def demo(
     quick: Annotated[bool, typer.Option("--quick", help="At most two minutes.")] = False,
-    out: Folder = Path("runs/demo"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "--run",
+            help="Run folder; the same one resumes. [runs/demo, with --quick runs/demo/quick]",
+        ),
+    ] = None,
     threads: Threads = 1,
     seed: Seed = None,
     config: ConfigFile = None,
@@ -84,9 +90,12 @@ def demo(
     search_config = from_dict(SearchConfig, sections["search"], "search")
     train_config = from_dict(TrainConfig, sections["train"], "train")
     evaluate_config = from_dict(pipeline.EvaluateConfig, sections["evaluate"], "evaluate")
-    run = Run.create(out / "quick" if quick else out, from_dict(RunConfig, sections["run"], "run"))
+    folder = out or Path("runs/demo/quick" if quick else "runs/demo")
+    run = Run.create(folder, from_dict(RunConfig, sections["run"], "run"))
     with console.progress_bar() as bar:
-        search_progress = console.TrialProgress(bar, "search", search_config.n_trials)
+        search_progress = console.TrialProgress(
+            bar, "search", search_config.n_trials, stored=lambda: run.n_trials
+        )
         train_progress = console.EpochProgress(bar, train_config.epochs)
         evaluate_progress = console.TrialProgress(bar, "evaluate")
         with console.resumable((search_progress, train_progress, evaluate_progress), run.folder):
@@ -95,7 +104,9 @@ def demo(
             console.say("2/3 training the predictor on the programs found")
             pipeline.train(run, train_config, train_progress)
             console.say(f"3/3 judging policies on {evaluate_config.limit} held-out questions")
-            report = pipeline.evaluate(run, evaluate_config, evaluate_progress)
+            report = pipeline.evaluate(
+                run, evaluate_config, evaluate_progress, evaluate_progress.expect
+            )
     console.print_table(search_words(table))
     console.print_report(report, run.folder)
     if as_json:

@@ -22,7 +22,10 @@ def evaluate(
     out: Folder,
     policy: Annotated[
         list[str] | None,
-        typer.Option(help="identity, polar, static, random; several with commas. [all]"),
+        typer.Option(
+            help="identity, polar, static, random, fixed:PROGRAM; several with commas. "
+            "[all but fixed]"
+        ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(help="Held-out questions at most. [200]", min=1)
@@ -59,7 +62,7 @@ def evaluate(
     with console.progress_bar() as bar:
         progress = console.TrialProgress(bar, "evaluate")
         with console.resumable([progress], out):
-            report = pipeline.evaluate(run, evaluate_config, progress)
+            report = pipeline.evaluate(run, evaluate_config, progress, progress.expect)
     console.print_report(report, out)
     if as_json:
         console.print_json({"run": str(out), **report.to_dict()})

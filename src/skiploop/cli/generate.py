@@ -28,12 +28,16 @@ def generate(
 
     Example: skiploop generate "2 + 3 =" --program identity --program "14:15x2"
     """
-    from skiploop.cli.console import prepare, print_json
+    texts = program or ["identity"]
+    for text in texts:
+        Program.read_edits(text)  # a typing error is told before the model is loaded
+
+    from skiploop.cli.console import made_by, prepare, print_json
     from skiploop.loading import load
 
     prepare(threads)
     stack = load(model or DEFAULT_MODEL, dtype=dtype or "float32", device=device)
-    programs = [Program.parse(text, stack.n_layers) for text in program or ["identity"]]
+    programs = [Program.parse(text, stack.n_layers) for text in texts]
     completions = stack.generate(
         [prompt] * len(programs), programs, max_new_tokens=max_new_tokens, stop=stop or ()
     )
@@ -51,4 +55,10 @@ def generate(
             }
             for c in completions
         ]
-        print_json({"model": stack.name, "completions": rows})
+        facts = made_by(
+            weights=stack.weights_id,
+            dtype=dtype or "float32",
+            device=device,
+            n_threads=threads,
+        )
+        print_json({"model": stack.name, "completions": rows, **facts})

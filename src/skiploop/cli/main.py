@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 a bug, 2 the user's input or machine, 130 interrupted.
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 
@@ -35,6 +36,9 @@ app.add_typer(models.app, name="models")
 
 def run() -> None:
     """Run the command line of this process and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may know no dash
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     sys.exit(main(arguments, debug="--debug" in sys.argv[1:]))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skiploop.cli.console import print_json, show_log
+from skiploop.cli.console import made_by, print_json, show_log
 from skiploop.cli.options import Json
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def models(ctx: typer.Context, as_json: Json = False) -> None:
 
     found = cached_models()
     if as_json:
-        print_json({"cache": str(cache_dir()), "models": [_plain(model) for model in found]})
+        listed = [_plain(model) for model in found]
+        print_json({"cache": str(cache_dir()), "models": listed, **made_by()})
     else:
         _print_table(found)
 
@@ -48,7 +49,7 @@ def pull(
     show_log()
     folder = resolve(name)
     if as_json:
-        print_json({"name": name, "folder": str(folder)})
+        print_json({"name": name, "folder": str(folder), **made_by()})
     else:
         print(folder)
 

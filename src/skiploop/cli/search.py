@@ -71,9 +71,13 @@ def search(
     console.prepare(threads)
     search_config = from_dict(SearchConfig, sections["search"], "search")
     run = Run.create(out, from_dict(RunConfig, sections["run"], "run"), device=device)
+    if "limit" not in sections["search"]:
+        search_config = pipeline.within_reach(search_config, run.task)
     started = time.perf_counter()
     with console.progress_bar() as bar:
-        progress = console.TrialProgress(bar, "search", search_config.n_trials)
+        progress = console.TrialProgress(
+            bar, "search", search_config.n_trials, stored=lambda: run.n_trials
+        )
         with console.resumable([progress], out):
             table = pipeline.search(run, search_config, progress)
     console.print_table(search_words(table))

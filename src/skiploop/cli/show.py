@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from skiploop.cli.console import print_json
+from skiploop.cli.console import made_by, print_json
 from skiploop.cli.options import Json
 from skiploop.program import Program
 
@@ -24,7 +24,7 @@ def show(
     print(draw(parsed))
     if as_json:
         facts = {"n_slots": parsed.n_slots, "kind": parsed.kind, "path": parsed.path}
-        print_json({**parsed.to_json(), **facts})
+        print_json({**parsed.to_json(), **facts, **made_by()})
 
 
 def draw(program: Program) -> str:

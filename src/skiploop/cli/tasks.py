@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from skiploop.cli.console import print_json
+from skiploop.cli.console import made_by, print_json, show_log
 from skiploop.cli.options import Json, Level, TaskOptions, task_options
 from skiploop.config import apply_overrides
 from skiploop.tasks import get_task, task_names
@@ -28,8 +28,9 @@ def tasks(
         names = task_names()
         print("\n".join(names))
         if as_json:
-            print_json({"tasks": list(names)})
+            print_json({"tasks": list(names), **made_by()})
         return
+    show_log()
     task = get_task(name, **apply_overrides({}, task_options(level, option) or ()))
     shown = [
         {"id": e.id, "prompt": task.prompt(e), "choices": list(e.choices), "gold": e.gold}
@@ -38,4 +39,5 @@ def tasks(
     for example in shown:
         print(f"--- {example['id']}\n{example['prompt']}[{example['gold']}]")
     if as_json:
-        print_json({"task": task.name, "version": task.version, "examples": shown})
+        figures = {"task": task.name, "version": task.version, "examples": shown}
+        print_json({**figures, **made_by()})

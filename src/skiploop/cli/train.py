@@ -50,17 +50,19 @@ def train(
             "seed": seed,
         }
     }
-    sections = read_settings(("train",), config, overrides, flags)
+    sections = read_settings(("train", "run"), config, overrides, flags)
 
     from skiploop import pipeline
     from skiploop.cli import console
     from skiploop.config import from_dict, to_dict
-    from skiploop.predictor.training import TrainConfig
+    from skiploop.predictor.policy import PREDICTOR_FOLDER
+    from skiploop.predictor.training import TrainConfig, best_epoch, read_metrics
     from skiploop.run import Run
 
     console.prepare(threads)
     train_config = from_dict(TrainConfig, sections["train"], "train")
     run = Run.open(out, device=device)
+    run.check(sections["run"])
     started = time.perf_counter()
     with console.progress_bar() as bar:
         progress = console.EpochProgress(bar, train_config.epochs)
@@ -68,11 +70,15 @@ def train(
             policy = pipeline.train(run, train_config, progress)
     print(f"trained on {policy.origin.training.n_targets} programs: {out}/predictor")
     if as_json:
+        metrics = read_metrics(out / PREDICTOR_FOLDER)
+        epoch_s = [line.pop("time_s") for line in metrics]
         console.print_json(
             {
                 "run": str(out),
                 "train": to_dict(policy.origin),
+                "metrics": metrics,
+                "best_epoch": best_epoch(metrics),
                 "provenance": run.provenance("train"),
-                "timing": {"seconds": time.perf_counter() - started},
+                "timing": {"seconds": time.perf_counter() - started, "epoch_s": epoch_s},
             }
         )

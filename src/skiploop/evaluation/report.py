@@ -28,6 +28,7 @@ class Timing:
         n_tokens: New tokens, all prompts together, in every repetition of every policy.
         wall_s: By policy, the seconds of every repetition; the time of choosing is not in it.
         choosing_s: By policy, the seconds that choosing took, for each prompt.
+        n_prompts: Prompts of every repetition.
 
     Raises:
         DataError: A policy has no repetition, or one that took no time.
@@ -36,6 +37,7 @@ class Timing:
     n_tokens: int
     wall_s: Mapping[str, Sequence[float]]
     choosing_s: Mapping[str, float] = field(default_factory=dict)
+    n_prompts: int = 1
 
     def __post_init__(self) -> None:
         for policy, seconds in self.wall_s.items():
@@ -50,6 +52,17 @@ class Timing:
             return None
         return median(self.wall_s[policy]) / median(self.wall_s[REFERENCE])
 
+    def ratio_with_choosing(self, policy: str) -> float | None:
+        """Return the ratio with the time of choosing a program for each prompt in it.
+
+        The identity, by which it is divided, has nothing to choose.
+        """
+        ratio = self.ratio(policy)
+        if ratio is None or policy not in self.choosing_s:
+            return None
+        choosing_s = self.choosing_s[policy] * self.n_prompts
+        return ratio + choosing_s / median(self.wall_s[REFERENCE])
+
     def to_dict(self) -> dict[str, object]:
         """Return measurements, medians and ratios as plain data."""
         return {
@@ -58,6 +71,10 @@ class Timing:
             "median_s": {policy: median(seconds) for policy, seconds in self.wall_s.items()},
             "ratio_to_identity": {policy: self.ratio(policy) for policy in self.wall_s},
             "choosing_s": dict(self.choosing_s),
+            "n_prompts": self.n_prompts,
+            "ratio_with_choosing": {
+                policy: self.ratio_with_choosing(policy) for policy in self.wall_s
+            },
         }
 
 

@@ -68,7 +68,7 @@ def policies_table(rows: Sequence[PolicyRow], timing: Timing | None = None) -> T
         "identity chosen, %",
         "mean executed layers",
         "mean new tokens",
-        *(["wall time, identity = 1"] if timing else []),
+        *(["wall time, identity = 1", "wall time with choosing"] if timing else []),
     )
     cells = (
         (
@@ -83,7 +83,7 @@ def policies_table(rows: Sequence[PolicyRow], timing: Timing | None = None) -> T
             percent(row.identity_share.value),
             f"{row.mean_slots:.2f}",
             f"{row.mean_new_tokens:.1f}",
-            *([ratio_words(timing.ratio(row.policy))] if timing else []),
+            *(_wall_words(timing, row.policy) if timing else []),
         )
         for row in rows
     )
@@ -92,7 +92,10 @@ def policies_table(rows: Sequence[PolicyRow], timing: Timing | None = None) -> T
         "that only the policy / only the identity answers right."
     )
     if timing:
-        note += " Wall time: at equal numbers of generated tokens, measured apart."
+        note += (
+            " Wall time: at equal numbers of generated tokens, measured apart; with choosing: and "
+            "with what choosing the program takes."
+        )
     return Table("Policies", header, tuple(cells), note)
 
 
@@ -141,8 +144,11 @@ def search_words(table: SearchTable) -> Table:
     ]
     if table.chance:
         shares += [
-            ("Chance: any random program, oracle", table.chance.random_oracle),
-            ("Chance: Base or any random program, oracle", table.chance.base_or_random_oracle),
+            ("Chance: any random program of as many edits, oracle", table.chance.random_oracle),
+            (
+                "Chance: Base or any random program of as many edits, oracle",
+                table.chance.base_or_random_oracle,
+            ),
         ]
     shares += [
         ("Base right: a shorter program too, oracle", table.base_right_shorter_oracle),
@@ -181,7 +187,7 @@ def timing_table(timing: Timing) -> Table:
             f"{min(s):.3f}",
             f"{max(s):.3f}",
             str(len(s)),
-            ratio_words(timing.ratio(policy)),
+            *_wall_words(timing, policy),
             f"{1000 * timing.choosing_s[policy]:.1f}" if policy in timing.choosing_s else NOTHING,
         )
         for policy, s in timing.wall_s.items()
@@ -192,6 +198,7 @@ def timing_table(timing: Timing) -> Table:
         "slowest, s",
         "repetitions",
         "median, identity = 1",
+        "with choosing",
         "choosing, ms a prompt",
     )
     note = f"{timing.n_tokens} new tokens in every repetition, for every policy."
@@ -234,6 +241,11 @@ def p_words(p: float | None) -> str:
 def ratio_words(ratio: float | None) -> str:
     """Return a ratio with two decimals."""
     return NOTHING if ratio is None else f"{ratio:.2f}"
+
+
+def _wall_words(timing: Timing, policy: str) -> tuple[str, str]:
+    """Return the wall time of a policy next to the identity, without and with choosing."""
+    return ratio_words(timing.ratio(policy)), ratio_words(timing.ratio_with_choosing(policy))
 
 
 def _oracle_words(row: PolicyRow, k: int) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from statistics import median
 from typing import TYPE_CHECKING
 
 from skiploop.evaluation.report import Timing
+from skiploop.policy import Policy
 from skiploop.program import Program
 
 if TYPE_CHECKING:
@@ -21,36 +23,47 @@ N_REPETITIONS = 3
 def time_policies(
     stack: LayerStack,
     prompts: Sequence[str],
-    chosen: Mapping[str, Sequence[Program]],
-    choosing_s: Mapping[str, float],
+    policies: Sequence[Policy],
+    k: int,
 ) -> Timing:
     """Measure the wall time of some policies, prompt by prompt, in turns.
 
     Each prompt is answered alone with exactly `N_NEW_TOKENS` new tokens, so neither the length
     of an answer nor batching plays a part. Policies that choose the same program for a prompt
-    share its measurement. The time of choosing a program is not in it.
+    share its measurement. Choosing a program is measured apart, also for each prompt alone.
 
     Args:
         stack: The model.
         prompts: At least one.
-        chosen: By policy, one program a prompt.
-        choosing_s: By policy, the seconds that choosing took, for each prompt.
+        policies: Choose the programs.
+        k: Programs that each one ranks; the first one is run.
 
     Cost:
-        `N_REPETITIONS` generations for each prompt and different program.
+        `N_REPETITIONS` choices for each prompt and policy, and as many generations for each
+        prompt and different program.
     """
-    _seconds(stack, prompts[0], Program.identity(stack.n_layers))  # the first call is not typical
-    wall_s: dict[str, list[float]] = {policy: [0.0] * N_REPETITIONS for policy in chosen}
+    _generation_s(stack, prompts[0], Program.identity(stack.n_layers))  # the first is not typical
+    wall_s: dict[str, list[float]] = {policy.name: [0.0] * N_REPETITIONS for policy in policies}
+    choosing_s: dict[str, list[float]] = {policy.name: [] for policy in policies}
     for repetition in range(N_REPETITIONS):
-        for i, prompt in enumerate(prompts):
-            programs = dict.fromkeys(ranked[i] for ranked in chosen.values())
-            seconds = {program: _seconds(stack, prompt, program) for program in programs}
-            for policy, ranked in chosen.items():
-                wall_s[policy][repetition] += seconds[ranked[i]]
-    return Timing(n_tokens=N_NEW_TOKENS * len(prompts), wall_s=wall_s, choosing_s=choosing_s)
+        for prompt in prompts:
+            chosen = {}
+            for policy in policies:
+                started = time.perf_counter()
+                chosen[policy.name] = policy.rank([prompt], k)[0][0]
+                choosing_s[policy.name].append(time.perf_counter() - started)
+            seconds = {p: _generation_s(stack, prompt, p) for p in dict.fromkeys(chosen.values())}
+            for name, program in chosen.items():
+                wall_s[name][repetition] += seconds[program]
+    return Timing(
+        n_tokens=N_NEW_TOKENS * len(prompts),
+        wall_s=wall_s,
+        choosing_s={name: median(found) for name, found in choosing_s.items()},
+        n_prompts=len(prompts),
+    )
 
 
-def _seconds(stack: LayerStack, prompt: str, program: Program) -> float:
+def _generation_s(stack: LayerStack, prompt: str, program: Program) -> float:
     model = stack.view(program)
     inputs = stack.tokenizer(prompt, return_tensors="pt").to(stack.device)
     started = time.perf_counter()

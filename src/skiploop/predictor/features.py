@@ -16,9 +16,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
-from skiploop.errors import ConfigError
+from skiploop.errors import ConfigError, one_line
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
@@ -109,11 +110,15 @@ class TextEncoder:
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.name, truncation_side="left")
-            model = AutoModel.from_pretrained(self.name, dtype=torch.float32)
-        except (OSError, ValueError) as error:
+            model = AutoModel.from_pretrained(
+                self.name,
+                dtype=torch.float32,
+                use_safetensors=True,  # never a pickle
+            )
+        except (OSError, ValueError, SafetensorError) as error:
             raise ConfigError(
                 f"cannot load the text encoder {self.name!r}: give the folder or hub id of a "
-                f"Hugging Face encoder with its tokenizer ({error})"
+                f"Hugging Face encoder with safetensors and a tokenizer ({one_line(error)})"
             ) from error
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token

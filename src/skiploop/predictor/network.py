@@ -22,7 +22,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from skiploop.config import from_dict, to_dict
 from skiploop.config import load_file as load_json
-from skiploop.errors import ConfigError, RunError
+from skiploop.errors import ConfigError, RunError, one_line
 from skiploop.files import replacing, write_atomic
 
 CONFIG_FILE = "config.json"
@@ -186,9 +186,18 @@ def write_tensors(
         path: Replaced if it exists; its folder must exist.
         tensors: By name; none may share memory with another.
         metadata: Text to store with them.
+
+    Raises:
+        RunError: The file cannot be written, such as on a full disk.
     """
-    with replacing(path) as beside:
-        save_file(dict(tensors), beside, dict(metadata) if metadata else None)
+    try:
+        with replacing(path) as beside:
+            save_file(dict(tensors), beside, dict(metadata) if metadata else None)
+    except (SafetensorError, OSError) as error:
+        raise RunError(
+            f"cannot write {path}: {one_line(error)}; check the folder's rights and the free disk "
+            "space, then run the same command again"
+        ) from error
 
 
 def pad(encodings: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:

@@ -131,6 +131,11 @@ class PredictorPolicy:
         write_atomic(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
 
 
+def has_predictor(run: str | Path) -> bool:
+    """Return whether a run folder holds a trained predictor."""
+    return (Path(run) / PREDICTOR_FOLDER / CONFIG_FILE).exists()
+
+
 def load_policy(run: str | Path, stack: LayerStack | None = None) -> PredictorPolicy:
     """Load the predictor that was trained in a run folder.
 
@@ -145,7 +150,7 @@ def load_policy(run: str | Path, stack: LayerStack | None = None) -> PredictorPo
     """
     folder = Path(run) / PREDICTOR_FOLDER
     again = f"run 'skiploop train --run {run}'"
-    if not (folder / CONFIG_FILE).exists():
+    if not has_predictor(run):
         raise RunError(f"{run} holds no trained predictor: {again} first")
     encoder_spec, origin, space = _read_config(folder, again)
     if stack is None:

@@ -102,7 +102,8 @@ def fit(
 
     Raises:
         DataError: There is nothing to train on.
-        RunError: The folder holds an unfinished training with other settings or data.
+        RunError: The folder holds an unfinished training with other settings or data, or cannot
+            be written.
 
     Guarantees:
         On the CPU the same arguments give the same weights, interrupted or not
@@ -139,6 +140,23 @@ def fit(
     state.network.save_pretrained(out)
     checkpoint.unlink()
     return state.network.eval()
+
+
+def read_metrics(folder: Path) -> list[Metrics]:
+    """Return the metrics of every epoch of a training.
+
+    Args:
+        folder: What `fit` was given as `out`.
+    """
+    lines = (folder / METRICS_FILE).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def best_epoch(metrics: Sequence[Metrics]) -> int:
+    """Return the epoch, counted from 1, whose weights `fit` keeps."""
+    losses = [line["validation_loss"] for line in metrics]
+    known = [loss for loss in losses if loss is not None]
+    return losses.index(min(known)) + 1 if known else len(losses)
 
 
 def target_losses(scores: Scores, boundaries_BD: Tensor, runs_BD: Tensor) -> Tensor:

@@ -1,12 +1,14 @@
 """Any data set of the reasoning-gym package: procedural, graded by the set's own scorer.
 
-An example is kept as (data set, configuration, seed, index); its metadata is made again where it is
-graded, in a grading process, because scorers can raise or hang on free text.
+An answer is graded in a grading process, because scorers can raise or hang on free text. The entry
+itself goes there, not its index: another process may make another question from the same index.
 """
 
 from __future__ import annotations
 
+import base64
 import json
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
@@ -27,6 +29,7 @@ from skiploop.tasks.base import (
     check_option,
     check_shares,
     check_split,
+    digest_of,
     split_by_text,
     take,
 )
@@ -37,6 +40,18 @@ _SCORE = "skiploop.tasks.reasoning_gym:score"
 _SEED, _SIZE, _SHOTS, _VALIDATION_SHARE, _TEST_SHARE = 42, 5000, 2, 0.1, 0.3
 _N_PROBES = 20
 """Questions from which the length and the form of the answers are read."""
+_OTHER_IN_EVERY_PROCESS = frozenset(
+    {
+        "codeio",
+        "intermediate_integration",
+        "isomorphic_strings",
+        "knight_swap",
+        "polynomial_multiplication",
+        "ransom_note",
+        "word_ladder",
+    }
+)
+"""Data sets that draw from sets of texts, whose order Python changes from process to process."""
 _ROOM_TOKENS = 16
 _MAX_NEW_TOKENS = 512
 
@@ -62,7 +77,8 @@ class ReasoningGymTask:
 
     Raises:
         UnknownNameError: There is no such data set.
-        ConfigError: A setting is unknown or refused by the data set.
+        ConfigError: A setting is unknown or refused by the data set, or the data set makes other
+            questions in every process.
     """
 
     def __init__(
@@ -78,6 +94,11 @@ class ReasoningGymTask:
     ) -> None:
         if dataset not in DATASETS:
             raise unknown_name("reasoning-gym data set", dataset, DATASETS)
+        if dataset in _OTHER_IN_EVERY_PROCESS:
+            raise ConfigError(
+                f"{dataset} of reasoning-gym makes other questions in every process, so no run "
+                "could go on: use another data set, or write its questions to a jsonl file once"
+            )
         check_shares(validation, test)
         for option, value in (("seed", seed), ("size", size), ("shots", shots)):
             if type(value) is not int or value < 0:
@@ -94,9 +115,11 @@ class ReasoningGymTask:
             | {"validation": (validation, _VALIDATION_SHARE), "test": (test, _TEST_SHARE)}
             | {option: (value, None) for option, value in config.items()}
         )
-        self.version = f"1+reasoning-gym{version('reasoning-gym')}"
         self._shots = self._take_shots(shots)
-        golds = [one.gold for split in SPLITS for one in self._splits[split] if one.gold]
+        probes = [example for split in SPLITS for example in self._splits[split]]
+        digest = digest_of([*self._shots, *probes])
+        self.version = f"2+reasoning-gym{version('reasoning-gym')}+{digest}"
+        golds = [example.gold for example in probes if example.gold]
         self._has_lines = not golds or any("\n" in gold for gold in golds)
         self.stop: tuple[str, ...] = ("\n\n",) if self._has_lines else ("\n",)
         longest = max((len(gold.encode()) for gold in golds), default=_MAX_NEW_TOKENS)
@@ -122,7 +145,7 @@ class ReasoningGymTask:
         """Return the verdicts; None where the scorer fails on the answer."""
         answers = [self._extract(text) for text in texts]
         jobs = [
-            Job(_SCORE, (*self._origin, example.meta["index"], answer))
+            Job(_SCORE, (*self._origin, example.meta["entry"], answer))
             for example, answer in zip(examples, answers, strict=True)
             if answer
         ]
@@ -157,7 +180,13 @@ class ReasoningGymTask:
                 id=f"{dataset}/{seed}/{index}",
                 question=question,
                 gold=str(entry["answer"] or "").strip(),
-                meta={"dataset": dataset, "config": config, "seed": seed, "index": index},
+                meta={
+                    "dataset": dataset,
+                    "config": config,
+                    "seed": seed,
+                    "index": index,
+                    "entry": _packed(entry),
+                },
             )
         )
 
@@ -171,7 +200,7 @@ class ReasoningGymTask:
         return shots
 
 
-def score(dataset: str, config: str, seed: int, size: int, index: int, answer: str) -> Grade:
+def score(dataset: str, config: str, seed: int, size: int, entry: str, answer: str) -> Grade:
     """Return whether the data set's own scorer gives an answer full marks.
 
     Called in a grading process. Partial marks are given for an answer that merely contains the
@@ -182,11 +211,20 @@ def score(dataset: str, config: str, seed: int, size: int, index: int, answer: s
         config: Settings as JSON.
         seed: Seed of the data set.
         size: Size of the data set.
-        index: Which question.
+        entry: The question with its metadata, from `_packed`.
         answer: Extracted answer.
     """
     source = _source(dataset, config, seed, size)
-    return Grade(bool(source.score_answer(answer, source[index]) == 1.0))
+    question = pickle.loads(base64.b64decode(entry))  # from our own process, see `_packed`
+    return Grade(bool(source.score_answer(answer, question) == 1.0))
+
+
+def _packed(entry: Mapping[str, Any]) -> str:
+    """Return an entry as text for a grading process.
+
+    JSON would turn tuples into lists, and some scorers tell them apart.
+    """
+    return base64.b64encode(pickle.dumps(entry)).decode()
 
 
 @lru_cache(maxsize=4)
