@@ -72,7 +72,7 @@ def test_batches_respect_all_limits_and_keep_equal_prompts_together():
     for rows in batches:
         lengths = [len(row.tokens) for row in rows]
         assert len(rows) * max(lengths) <= batch.MAX_TOKENS
-        assert min(lengths) >= (1 - batch.MAX_PADDING) * max(lengths)
+        assert sum(max(lengths) - length for length in lengths) <= batch.PASS_TOKENS
         assert lengths == sorted(lengths, reverse=True)
     wide = [batch.Row(i, (1,) * 4000, PROGRAMS[0]) for i in range(5)]
     assert [len(rows) for rows in batch.split(wide, 2**30)] == [1] * 5
@@ -115,7 +115,7 @@ def test_rows_leave_the_batch_without_changing_the_others(monkeypatch, share):
     stack = load("lfm2")
     free = stack.generate(PROMPTS, PROGRAMS, max_new_tokens=12)
     stack.model.generation_config.eos_token_id = [c.token_ids[4] for c in free[::2]]
-    monkeypatch.setattr(batch, "MAX_PADDING", 1)  # all in one batch
+    monkeypatch.setattr(batch, "PASS_TOKENS", 1000)  # all in one batch
     monkeypatch.setattr(engine_decode, "SHRINK_AT", share)  # never, or as soon as a row is finished
     sizes = []
     stack.model.lm_head.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))

@@ -18,8 +18,7 @@ from skiploop.stack import LayerStack
 
 MAX_ROWS = 256
 MAX_TOKENS = 4096  # of one batch, padding included: more do not make matrix products faster
-MIN_PADDING = 4  # tokens of padding that are always allowed
-MAX_PADDING = 0.25  # share of the longest row at which a shorter one starts a new batch
+PASS_TOKENS = 24  # what a layer call costs apart from its tokens, in tokens
 
 
 @dataclass(frozen=True)
@@ -98,36 +97,44 @@ def check_lengths(stack: LayerStack, rows: Sequence[Row], n_new: int) -> None:
 
 
 def split(
-    rows: Sequence[Row], memory: int, *, n_shared: int = 0, max_rows: int = MAX_ROWS
+    rows: Sequence[Row],
+    memory: int,
+    *,
+    n_passes: int = 1,
+    n_shared: int = 0,
+    max_rows: int = MAX_ROWS,
 ) -> Iterator[list[Row]]:
     """Yield batches, the longest rows first, so that too little memory shows at once.
 
     Rows with the same tokens follow each other in the order of their paths, so that batches share
-    as many cells as can be.
+    as many cells as can be. A shorter row starts a new batch where padding all rows would cost more
+    than the passes of one more batch.
 
     Args:
         rows: Any number.
         memory: Bytes that the keys and values of a batch may take. A batch gets half of it, as
             rows are copied when they leave what they share.
+        n_passes: Forward passes that a batch may take.
         n_shared: Tokens at the start of every row that are computed elsewhere.
         max_rows: Most rows in a batch.
     """
     batch: list[Row] = []
-    n_bytes = longest = 0
+    n_bytes = longest = padding = 0
     for row in sorted(rows, key=_batch_order, reverse=True):
         n_own = len(row.tokens) + len(row.draft) - n_shared
         is_full = (
             len(batch) == max_rows
             or (len(batch) + 1) * longest > MAX_TOKENS
             or n_bytes + row.n_bytes > memory // 2
-            or longest - n_own > max(MIN_PADDING, MAX_PADDING * longest)
+            or padding + longest - n_own > PASS_TOKENS * n_passes
         )
         if batch and is_full:
             yield batch
-            batch, n_bytes, longest = [], 0, 0
+            batch, n_bytes, padding = [], 0, 0
+        longest = longest if batch else n_own
         batch.append(row)
         n_bytes += row.n_bytes
-        longest = max(longest, n_own)
+        padding += longest - n_own
     if batch:
         yield batch
 

@@ -40,7 +40,8 @@ def generate(
     writer = Writer(stack, options)
     prefix = None if options.saved else run_prefix(stack, rows)
     n_shared = prefix.n_tokens if prefix else 0
-    for batch in split(rows, stack.memory, n_shared=n_shared):
+    n_passes = 1 if options.drafts and options.settled else 1 + options.max_new_tokens
+    for batch in split(rows, stack.memory, n_passes=n_passes, n_shared=n_shared):
         yield from _run_batch(stack, batch, prefix, writer)
 
 

@@ -1,0 +1,95 @@
+"""What all benchmarks here share: repeats with spread, the matrix-product peak, the result line.
+
+Every side of a comparison runs in one process, in turns, with the same number format and threads.
+"""
+
+import argparse
+import json
+import resource
+import shlex
+import statistics
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+import skiploop
+from skiploop import provenance
+
+
+def arguments(description, **defaults):
+    """Parse the options that every benchmark has, and `--name VALUE` for every default given."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, help="also write the result to this file")
+    for name, value in defaults.items():
+        parser.add_argument(f"--{name}", type=type(value), default=value)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    return options
+
+
+def in_turns(sides, repeats):
+    """Run every side `repeats` times, taking turns; return their seconds by name."""
+    seconds = {name: [] for name in sides}
+    for _ in range(repeats):
+        for name, run in sides.items():
+            started = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def ratio(slow, fast):
+    """Return median, smallest and largest of the ratios of two lists of seconds, turn by turn."""
+    ratios = [one / other for one, other in zip(slow, fast, strict=True)]
+    return {
+        "median": round(statistics.median(ratios), 3),
+        "min": round(min(ratios), 3),
+        "max": round(max(ratios), 3),
+    }
+
+
+def peak_gflops(dtype, seconds=1.0):
+    """Return what a large matrix product reaches here, in GFLOP/s."""
+    left, right = torch.randn(2048, 2048, dtype=dtype), torch.randn(2048, 2048, dtype=dtype)
+    best = float("inf")
+    started = time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        at = time.perf_counter()
+        left @ right
+        best = min(best, time.perf_counter() - at)
+    return 2 * 2048**3 / best / 1e9
+
+
+def layer_flops(stack):
+    """Return the floating-point operations of one token in one layer, attention left out."""
+    weights = sum(weight.numel() for weight in stack.layers[0].parameters() if weight.ndim > 1)
+    return 2 * weights
+
+
+def peak_memory_gb():
+    """Return the most memory that this process has held, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def report(options, lines, figures):
+    """Print a table, and as the last line everything as JSON."""
+    for line in lines:
+        print(line)
+    facts = provenance.collect(threads=options.threads, dtype=options.dtype)
+    facts["command"] = shlex.join(["python", *sys.argv])
+    result = {"date": datetime.now(UTC).date().isoformat(), **figures, "provenance": facts}
+    line = json.dumps(result)
+    if options.out:
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
+    print(line)
+
+
+def load(options):
+    """Load the packaged model in the number format asked for."""
+    return skiploop.load("smollm2-135m", dtype=options.dtype)
