@@ -12,7 +12,7 @@ def stop_tokens(stack, stop):
 
 
 def answers(view, stack, prompts, *, max_new_tokens, ends, batch=64, stop="\n"):
-    """Return the texts that one view writes greedily, some prompts at a time, padded on the left."""
+    """Return the texts that one view writes greedily, some prompts at a time."""
     tokenizer = stack.tokenizer
     tokenizer.padding_side = "left"
     texts = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -16,7 +17,10 @@ from skiploop.engine.prefix import PromptPrefix, run_prefix
 from skiploop.program import Program
 from skiploop.stack import LayerStack
 
+FEW = 0.25  # share of a batch below which the rows that are not done wait for those of others
 
+
+@torch.inference_mode()
 def generate(
     stack: LayerStack, prompts: Sequence[str], programs: Sequence[Program], options: Options
 ) -> Iterator[Column]:
@@ -41,28 +45,54 @@ def generate(
     prefix = None if options.saved else run_prefix(stack, rows)
     n_shared = prefix.n_tokens if prefix else 0
     n_passes = 1 if options.drafts and options.settled else 1 + options.max_new_tokens
+    later: list[Answer] = []
     for batch in split(rows, stack.memory, n_passes=n_passes, n_shared=n_shared):
-        yield from _run_batch(stack, batch, prefix, writer)
+        yield from _run_batch(stack, batch, prefix, writer, later)
+    # Few rows of many batches go on better together, even if they run again what they have.
+    for answer in later:
+        tokens = *answer.row.tokens, *answer.tokens[:-1]
+        answer.row = replace(answer.row, tokens=tokens, draft=())
+    held = {answer.row.index: answer for answer in later}
+    again = [answer.row for answer in later]
+    n_passes = 1 + options.max_new_tokens
+    for batch in split(again, stack.memory, n_passes=n_passes, n_shared=n_shared):
+        answers = [held[row.index] for row in batch]
+        first = first_pass(stack, batch, prefix, saved=None)
+        executor, mask_BK = first.continued(range(len(batch)), answers)
+        del first  # frees what rows shared
+        yield from decode_rows(executor, answers, mask_BK, writer)
 
 
-@torch.inference_mode()
 def _run_batch(
-    stack: LayerStack, rows: Sequence[Row], prefix: PromptPrefix | None, writer: Writer
+    stack: LayerStack,
+    rows: Sequence[Row],
+    prefix: PromptPrefix | None,
+    writer: Writer,
+    later: list[Answer],
 ) -> Iterator[Column]:
-    """Yield the tokens and completions of some rows as they come."""
-    batch = first_pass(stack, rows, prefix, writer.options.saved)
-    shape = len(rows), batch.mask_RK.shape[1]
-    answers = [Answer(row, shape) for row in rows]
+    """Yield the tokens and completions of some rows as they come.
+
+    Args:
+        stack: The model.
+        rows: The batch.
+        prefix: What all prompts start with, if that has run.
+        writer: The rules of the call.
+        later: Gets the answers that neither end here nor can go on from here at little cost.
+    """
+    first = first_pass(stack, rows, prefix, writer.options.saved)
+    answers = [Answer(row, first.shape) for row in rows]
     finished: set[int] = set()
-    for column in check_drafts(batch.executor, batch.states_RTD, answers, writer):
+    for column in check_drafts(first.executor, first.states_RTD, answers, writer):
         finished.update(column.finished)
         yield column
     going_on = [i for i, row in enumerate(rows) if row.index not in finished]
-    if going_on:
-        answers = [answers[i] for i in going_on]
-        executor, mask_BK = batch.continued(going_on, answers)
-        del batch
-        yield from decode_rows(executor, answers, mask_BK, writer)
+    open_answers = [answers[i] for i in going_on]
+    if first.can_go_on(open_answers) and len(going_on) > FEW * len(rows):
+        executor, mask_BK = first.continued(going_on, open_answers)
+        del first
+        yield from decode_rows(executor, open_answers, mask_BK, writer)
+    else:
+        later += open_answers
 
 
 def _n_bytes(stack: LayerStack, tokens: Sequence[int], program: Program, options: Options) -> int:

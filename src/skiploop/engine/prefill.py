@@ -42,36 +42,35 @@ class FirstPass:
     mask_RK: Tensor
     is_complete: bool
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows, and tokens of the longest one with what comes before it."""
+        return len(self.rows), self.mask_RK.shape[1]
+
+    def can_go_on(self, answers: Sequence[Answer]) -> bool:
+        """Whether the executor can write more of some answers.
+
+        Not where it lacks slots, or where drafts were wrong and their tokens cannot be masked.
+        """
+        all_right = not any(map(_n_wrong, answers))
+        return self.is_complete and (all_right or attends_fully(self.stack.model.config))
+
     def continued(
         self, going_on: Sequence[int], answers: Sequence[Answer]
     ) -> tuple[Executor, Tensor]:
         """Return an executor that holds some rows and what they have written, and its mask_BK.
 
         The last token of each answer has not run yet. Tokens of a draft that were not written are
-        masked like padding; where that is not possible or slots are missing, prompt and answer run
-        again.
+        masked like padding.
 
         Args:
             going_on: The rows.
             answers: Of these rows.
         """
-        wrong = [len(answer.row.draft) + 1 - len(answer.tokens) for answer in answers]
-        can_mask = not any(wrong) or attends_fully(self.stack.model.config)
-        if not (self.is_complete and can_mask):
-            return self._recomputed(answers)
         mask_BK = self.mask_RK[list(going_on)]
-        for row, n_wrong in enumerate(wrong):
-            mask_BK[row, mask_BK.shape[1] - n_wrong :] = 0
+        for row, answer in enumerate(answers):
+            mask_BK[row, mask_BK.shape[1] - _n_wrong(answer) :] = 0
         return self.executor.fork(going_on, range(len(going_on)), share=False), mask_BK
-
-    def _recomputed(self, answers: Sequence[Answer]) -> tuple[Executor, Tensor]:
-        paths = [answer.row.program.path for answer in answers]
-        executor = Executor(self.stack, schedule(paths), use_cache=True)
-        tokens_BT, mask_BT = pad_left(
-            [(*answer.row.tokens, *answer.tokens[:-1]) for answer in answers], self.stack.device
-        )
-        executor.hidden(tokens_BT, mask_BT)
-        return executor, mask_BT
 
 
 def first_pass(
@@ -137,3 +136,8 @@ def _from_saved(stack: LayerStack, rows: Sequence[Row], saved: SavedStates) -> F
         saved.add(tokens, row.program.path[:n_passes], states_TD)
     executor.kept.clear()
     return FirstPass(stack, rows, executor, states_RTD, mask_ST[sources], is_complete=False)
+
+
+def _n_wrong(answer: Answer) -> int:
+    """Return how many tokens of its draft an answer did not take over."""
+    return max(len(answer.row.draft) + 1 - len(answer.tokens), 0)
