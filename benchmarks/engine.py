@@ -12,6 +12,7 @@ from measure import arguments, in_turns, load, ratio, report
 
 from skiploop import Program, ProgramSpace
 
+N_ALONE = 8  # rows that are also run one by one, which is slow
 TEXT = "The following story is about a small house at the edge of a forest. Once upon a time"
 
 
@@ -46,10 +47,13 @@ def main():
             )
         return [tuple(row) for row in output[:, inputs["input_ids"].shape[1] :].tolist()]
 
-    views = [stack.view(program) for program in programs]
+    views = [stack.view(program) for program in programs[:N_ALONE]]
+
+    def one_by_one():
+        return [hugging_face(v, [p])[0] for v, p in zip(views, prompts[:N_ALONE], strict=True)]
+
     mixed = ids(prompts, programs)
-    alone = [hugging_face(view, [p])[0] for view, p in zip(views, prompts, strict=True)]
-    differing = sum(one != other for one, other in zip(mixed, alone, strict=True))
+    differing = sum(one != other for one, other in zip(mixed[:N_ALONE], one_by_one(), strict=True))
     identity_differing = sum(
         one != other
         for one, other in zip(ids(prompts, plain), hugging_face(stack.model, prompts), strict=True)
@@ -60,7 +64,7 @@ def main():
     longer = Program.parse("10:14x2 20:24x2", n_layers)
     sides = {
         "mixed": lambda: ids(prompts, programs),
-        "one by one": lambda: [hugging_face(v, [p]) for v, p in zip(views, prompts, strict=True)],
+        "one by one": one_by_one,
         "one program": lambda: ids(prompts, alike),
         "identity 1": lambda: ids(prompts[:1], plain),
         "generate 1": lambda: hugging_face(stack.model, prompts[:1]),
@@ -74,10 +78,13 @@ def main():
     figures = {
         "benchmark": "engine",
         "rows": len(programs),
+        "rows_run_one_by_one": N_ALONE,
         "rows_differing": differing,
         "mean_layer_passes": round(passes / len(programs), 2),
         "seconds": {name: [round(s, 3) for s in times] for name, times in seconds.items()},
-        "mixed_over_one_by_one": ratio(seconds["one by one"], seconds["mixed"]),
+        "mixed_over_one_by_one": ratio(
+            [s * len(programs) / N_ALONE for s in seconds["one by one"]], seconds["mixed"]
+        ),
         "mixed_over_one_program": ratio(
             [s * per_pass for s in seconds["one program"]], seconds["mixed"]
         ),

@@ -19,6 +19,7 @@ from measure import (
     peak_memory_gb,
     ratio,
     report,
+    spread,
 )
 from reference import answers, stop_tokens
 
@@ -31,7 +32,7 @@ SINGLE_PAIRS = 24
 
 def main():
     options = arguments(__doc__, questions=64, programs=64, level="1,2,3", linear=1)
-    peak = peak_gflops(getattr(__import__("torch"), options.dtype))
+    peak = peak_gflops(options.dtype)
     stack = load(options)
     task = skiploop.get_task("arithmetic", level=options.level)
     examples = task.examples("train", 2 * options.questions)
@@ -44,6 +45,7 @@ def main():
     prompts = [task.prompt(example) for example in few]
 
     tables = {}
+    column_seconds = []
     seconds_of = {}
 
     def engine():
@@ -55,10 +57,12 @@ def main():
     def by_program():
         columns = []
         for program in some:
+            started = time.perf_counter()
             texts = answers(
                 stack.view(program), stack, prompts, max_new_tokens=task.max_new_tokens, ends=ends
             )
             columns.append([g.correct for g in task.grade_many(few, texts)])
+            column_seconds.append(time.perf_counter() - started)
         tables["by program"] = [list(row) for row in zip(*columns, strict=True)]
 
     skiploop.score_grid(stack, task, few[:4], some[:4])  # warm up
@@ -74,6 +78,11 @@ def main():
     if options.dtype == "float32" and differing:
         raise SystemExit(f"{differing} of {n_pairs} verdicts differ from the reference")
 
+    tokens = {example.id: stack.tokenizer(task.prompt(example))["input_ids"] for example in few}
+    drafts = {
+        example.id: stack.tokenizer(task.prompt(example) + task.draft(example))["input_ids"]
+        for example in few
+    }
     rng = random.Random(1)
     pairs = [(rng.choice(prompts), rng.choice(some)) for _ in range(SINGLE_PAIRS)]
     started = time.perf_counter()
@@ -83,9 +92,9 @@ def main():
 
     engine_s = sorted(seconds["engine"])[len(seconds["engine"]) // 2]
     reference_s = sorted(seconds["by program"])[len(seconds["by program"]) // 2]
-    tokens = {example.id: stack.tokenizer(task.prompt(example))["input_ids"] for example in few}
-    necessary = n_necessary(
-        [(tokens[example.id], program.path) for example in few for program in some]
+    necessary, with_drafts = (
+        n_necessary([(ids[example.id], program.path) for example in few for program in some])
+        for ids in (tokens, drafts)
     )
     work = stack.work
     gflops = work.n_layer_tokens * layer_flops(stack) / engine_s / 1e9
@@ -96,11 +105,14 @@ def main():
         "engine_pairs_per_s": round(n_pairs / engine_s, 1),
         "by_program_pairs_per_s": round(n_pairs / reference_s, 1),
         "one_by_one_pairs_per_s": round(1 / single, 2),
+        "by_program_seconds_per_program": spread(column_seconds),
         "ratio_by_program": ratio(seconds["by program"], seconds["engine"]),
         "ratio_one_by_one": round(single * n_pairs / engine_s, 1),
         "executed": work.n_layer_tokens,
         "necessary_prompts": necessary,
+        "necessary_with_drafts": with_drafts,
         "executed_over_necessary": round(work.n_layer_tokens / necessary, 3),
+        "executed_over_necessary_with_drafts": round(work.n_layer_tokens / with_drafts, 3),
         "gflops_layers": round(gflops, 1),
         "gflops_peak": round(peak, 1),
         "share_of_peak": round(gflops / peak, 3),

@@ -44,18 +44,23 @@ def in_turns(sides, repeats):
     return seconds
 
 
+def spread(values):
+    """Return median, smallest and largest of some values."""
+    return {
+        "median": round(statistics.median(values), 3),
+        "min": round(min(values), 3),
+        "max": round(max(values), 3),
+    }
+
+
 def ratio(slow, fast):
     """Return median, smallest and largest of the ratios of two lists of seconds, turn by turn."""
-    ratios = [one / other for one, other in zip(slow, fast, strict=True)]
-    return {
-        "median": round(statistics.median(ratios), 3),
-        "min": round(min(ratios), 3),
-        "max": round(max(ratios), 3),
-    }
+    return spread([one / other for one, other in zip(slow, fast, strict=True)])
 
 
 def peak_gflops(dtype, seconds=1.0):
     """Return what a large matrix product reaches here, in GFLOP/s."""
+    dtype = getattr(torch, dtype)
     left, right = torch.randn(2048, 2048, dtype=dtype), torch.randn(2048, 2048, dtype=dtype)
     best = float("inf")
     started = time.perf_counter()

@@ -98,6 +98,13 @@ def test_a_looping_row_catches_up_with_the_others():
     assert layers == [(0, 2), (1, 2), (2, 3), (1, 1), (2, 1), (3, 3)]
 
 
+def test_many_rows_that_loop_wait_for_a_second_sweep():
+    identity = Program.identity(30)
+    edits = ProgramSpace(30).edits(identity)
+    ordered = schedule([identity.with_edit(edit).path for edit in edits])
+    assert [call.layer for call in ordered.calls] == [*range(30), *range(30)]
+
+
 def test_empty_paths_take_no_call():
     ordered = schedule([(), ()])
     assert (ordered.calls, ordered.leaves) == ((), (0, 1))

@@ -20,7 +20,7 @@ from skiploop.engine.executor import Executor
 from skiploop.engine.options import Options
 from skiploop.stack import LayerStack
 
-MAX_HEAD_ROWS = 256  # rows whose logits are in memory at once
+MAX_HEAD_ROWS = 64  # rows whose logits are in memory at once
 
 
 def draft_tokens(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from skiploop.errors import ConfigError
 
@@ -45,8 +46,9 @@ class Sampling:
 
 def most_likely(logits_BV: Tensor) -> tuple[Tensor, Tensor]:
     """Return the most likely token of each row and its log-probability."""
-    best_B, tokens_B = logits_BV.max(dim=-1)
-    return tokens_B, best_B - logits_BV.logsumexp(dim=-1)
+    tokens_B = logits_BV.argmax(dim=-1)
+    # One pass over the vocabulary, where max minus logsumexp takes four.
+    return tokens_B, -cross_entropy(logits_BV, tokens_B, reduction="none")
 
 
 def draw(

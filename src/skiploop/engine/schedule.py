@@ -9,7 +9,7 @@ is found once for a batch; it is the same in every forward pass.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -73,9 +73,11 @@ class Fork(NamedTuple):
 def schedule(paths: Sequence[Sequence[int]], sources: Sequence[int] | None = None) -> Schedule:
     """Return calls that take every row along its path.
 
-    The rule: run the lowest layer that any cell waits for, for all cells that wait for it. Rows
-    that loop catch up with the rows that went ahead. The least number of calls is a shortest
-    common supersequence, which is hard to find; for one path the rule gives its own length.
+    A call runs a layer for all cells that wait for it. Of two orders the one with fewer calls is
+    taken: always the lowest layer that a cell waits for, where rows that loop catch up with those
+    that went ahead; or sweeps through the layers from below, where they wait for the next sweep.
+    The least number of calls is a shortest common supersequence, which is hard to find; for one
+    path both orders give its own length.
 
     Args:
         paths: Layers in the order they run, one path a row.
@@ -87,6 +89,23 @@ def schedule(paths: Sequence[Sequence[int]], sources: Sequence[int] | None = Non
         cells have the same tokens and path (tests/unit/test_schedule.py).
     """
     row_sources = range(len(paths)) if sources is None else sources
+    orders = (_ordered(paths, row_sources, rule) for rule in (_lowest, _next_in_sweep))
+    return min(orders, key=lambda ordered: len(ordered.calls))
+
+
+def _lowest(layers: Iterable[int], _last: int) -> int:
+    return min(layers)
+
+
+def _next_in_sweep(layers: Iterable[int], last: int) -> int:
+    return min(layers, key=lambda layer: (layer <= last, layer))
+
+
+def _ordered(
+    paths: Sequence[Sequence[int]],
+    row_sources: Sequence[int],
+    rule: Callable[[Iterable[int], int], int],
+) -> Schedule:
     n_sources = max(row_sources, default=-1) + 1
     calls: list[Call] = []
     cell_sources = list(range(n_sources))
@@ -102,7 +121,7 @@ def schedule(paths: Sequence[Sequence[int]], sources: Sequence[int] | None = Non
     for row in range(len(paths)):
         wait(row)
     while waiting:
-        layer = min(waiting)
+        layer = rule(waiting, calls[-1].layer if calls else -1)
         start = len(parents)
         for parent, rows in sorted(waiting.pop(layer).items()):
             cell = len(parents)
