@@ -91,6 +91,7 @@ def report(options, lines, figures):
     result = {"date": datetime.now(UTC).date().isoformat(), **figures, "provenance": facts}
     line = json.dumps(result)
     if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(result, indent=1) + "\n")
     print(line)
 

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from skiploop import weights
+from skiploop.engine.work import DEFAULT_MEMORY
 from skiploop.errors import ConfigError, UnsupportedModelError, one_line
 from skiploop.stack import LayerStack
 
@@ -32,6 +33,8 @@ def load(
     device: str | None = None,
     tokenizer: PreTrainedTokenizerBase | None = None,
     layers: str | None = None,
+    memory: int = DEFAULT_MEMORY,
+    exact: bool = False,
     trust_remote_code: bool = False,
 ) -> LayerStack:
     """Load a causal language model and find its layers.
@@ -44,6 +47,8 @@ def load(
         device: Such as `cpu` or `cuda:1`. By default the CPU, or where a given model is.
         tokenizer: Used instead of the one that comes with the weights. A given model has none.
         layers: Dotted path of the list of layers, such as `model.layers`, if it is not found.
+        memory: Bytes that the keys and values of one batch may take; see `LayerStack`.
+        exact: Whether every row runs alone; see `LayerStack`. Needs float32 or float64.
         trust_remote_code: Whether code that comes with the weights may run.
 
     Raises:
@@ -57,7 +62,10 @@ def load(
     if isinstance(name, PreTrainedModel):
         _check_as_asked(name, dtype, device)
         label = name.config.name_or_path or type(name).__name__
-        return LayerStack(name, tokenizer, name=label, layers_path=layers)
+        stack = LayerStack(
+            name, tokenizer, name=label, layers_path=layers, memory=memory, exact=exact
+        )
+        return _checked(stack)
 
     target_dtype, target_device = _dtype(dtype or "float32"), _device(device or "cpu")
     _check_available(target_device)
@@ -84,7 +92,10 @@ def load(
         raise UnsupportedModelError(f"{str(name)!r} cannot be loaded: {reason}") from error
     _check_complete(folder, loading)
     model = model.to(target_device).eval()
-    return LayerStack(model, tokenizer, name=str(name), layers_path=layers)
+    stack = LayerStack(
+        model, tokenizer, name=str(name), layers_path=layers, memory=memory, exact=exact
+    )
+    return _checked(stack)
 
 
 def _check_complete(folder: Path, loading: Mapping[str, Collection[Any]]) -> None:
@@ -96,6 +107,17 @@ def _check_complete(folder: Path, loading: Mapping[str, Collection[Any]]) -> Non
             f"the weights in {folder} are not those of its config.json "
             f"({sorted(wrong + lacking)[0]}): copy or download the whole folder again"
         )
+
+
+def _checked(stack: LayerStack) -> LayerStack:
+    """Return the stack; refuse what cannot be exact, and a memory that holds nothing."""
+    if stack.exact and stack.dtype not in (torch.float32, torch.float64):
+        raise ConfigError(
+            f"exact was asked for with {stack.dtype}, which rounds too much: use dtype float32"
+        )
+    if stack.memory < 1:
+        raise ConfigError(f"memory is {stack.memory} bytes: give at least 1")
+    return stack
 
 
 def _check_as_asked(model: PreTrainedModel, dtype: str | None, device: str | None) -> None:

@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 
 from skiploop import config as settings
 from skiploop import provenance
+from skiploop.engine.work import DEFAULT_MEMORY
 from skiploop.errors import ConfigError, RunError, one_line
 from skiploop.files import write_atomic
 from skiploop.packaged import DEFAULT_MODEL
@@ -48,6 +49,7 @@ class RunConfig:
     Attributes:
         model: Anything that `skiploop.load` takes by name.
         dtype: Number format of weights and computation.
+        exact: Whether every row runs alone, so that a trial does not depend on its batch.
         task: A name that `skiploop.get_task` takes.
         options: Options of the task, as `key=value`.
         seed: Seed of the searches and controls; the training has its own.
@@ -58,6 +60,7 @@ class RunConfig:
 
     model: str = DEFAULT_MODEL
     dtype: str = "float32"
+    exact: bool = False
     task: str = "arithmetic"
     options: tuple[str, ...] = ()
     seed: int = 0
@@ -72,16 +75,32 @@ class Run:
         folder: An existing folder with a `config.json`.
         config: What that file says.
         device: Where the model runs.
+        memory: Bytes that the keys and values of one batch may take.
     """
 
-    def __init__(self, folder: Path, config: RunConfig, *, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: RunConfig,
+        *,
+        device: str = "cpu",
+        memory: int = DEFAULT_MEMORY,
+    ) -> None:
         self.folder = folder
         self.config = config
         self.device = device
+        self.memory = memory
         self._lock = FileLock(folder / ".lock", timeout=0, is_singleton=True)
 
     @classmethod
-    def create(cls, folder: Path, config: RunConfig, *, device: str = "cpu") -> Run:
+    def create(
+        cls,
+        folder: Path,
+        config: RunConfig,
+        *,
+        device: str = "cpu",
+        memory: int = DEFAULT_MEMORY,
+    ) -> Run:
         """Make a run folder, or open the one that was made with the same configuration.
 
         Raises:
@@ -95,7 +114,7 @@ class Run:
             ) from error
         if not os.access(folder, os.W_OK | os.X_OK):
             raise _not_writable(folder)
-        run = cls(folder, config, device=device)
+        run = cls(folder, config, device=device, memory=memory)
         known = run._sections().get("run")
         if known is not None:
             made_with = settings.from_dict(RunConfig, known)
@@ -104,7 +123,7 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, folder: Path, *, device: str = "cpu") -> Run:
+    def open(cls, folder: Path, *, device: str = "cpu", memory: int = DEFAULT_MEMORY) -> Run:
         """Open a run folder.
 
         Raises:
@@ -112,7 +131,7 @@ class Run:
         """
         if not folder.is_dir():
             raise RunError(f"there is no folder {folder}: make a run with 'skiploop search' first")
-        run = cls(folder, RunConfig(), device=device)
+        run = cls(folder, RunConfig(), device=device, memory=memory)
         run.config = run.section("run", RunConfig)
         return run
 
@@ -237,7 +256,13 @@ class Run:
         """
         from skiploop.loading import load
 
-        stack = load(self.config.model, dtype=self.config.dtype, device=self.device)
+        stack = load(
+            self.config.model,
+            dtype=self.config.dtype,
+            device=self.device,
+            memory=self.memory,
+            exact=self.config.exact,
+        )
         if self.config.weights is None:
             self.config = replace(self.config, weights=stack.weights_id)
         elif self.config.weights != stack.weights_id:

@@ -137,8 +137,7 @@ class TrialRunner:
         """Grade answers, store them and tell the progress."""
         if not answers:
             return {}
-        examples = [example for (example, _), _ in answers]
-        grades = self._grade(examples, [completion for _, completion in answers])
+        grades = self._grade(answers)
         new = [
             Trial(
                 example_id=example.id,
@@ -161,17 +160,29 @@ class TrialRunner:
             self._progress(new)
         return {(trial.example_id, trial.program): trial for trial in new}
 
-    def _grade(self, examples: Sequence[Example], completions: Sequence[Completion]) -> list[Grade]:
-        fixed = {
-            "nan": Grade(None, reason="the logits were not numbers"),
-            "settled": Grade(correct=False, reason="no right answer starts so"),
-        }
-        open_ = [i for i, c in enumerate(completions) if c.stopped_by not in fixed]
+    def _grade(self, answers: Sequence[tuple[Pair, Completion]]) -> list[Grade]:
+        open_ = [i for i, (_, c) in enumerate(answers) if c.stopped_by not in ("nan", "settled")]
         verdicts = self.task.grade_many(
-            [examples[i] for i in open_], [completions[i].text for i in open_]
+            [answers[i][0][0] for i in open_], [answers[i][1].text for i in open_]
         )
         by_index = dict(zip(open_, verdicts, strict=True))
         return [
-            by_index[i] if i in by_index else fixed[completion.stopped_by]
-            for i, completion in enumerate(completions)
+            by_index[i] if i in by_index else self._ungraded(example, completion)
+            for i, ((example, _), completion) in enumerate(answers)
         ]
+
+    def _ungraded(self, example: Example, completion: Completion) -> Grade:
+        """Return the verdict on an answer whose text says nothing."""
+        if completion.stopped_by == "settled":
+            return Grade(correct=False, reason="no right answer starts so")
+        reason = "the logits were not numbers"
+        if not example.choices:
+            from skiploop.engine.diagnosis import first_bad_slot
+
+            program = completion.program
+            slot = first_bad_slot(
+                self.stack, self.task.prompt(example), program, completion.token_ids
+            )
+            where = "the head" if slot is None else f"layer {program.path[slot]}, slot {slot}"
+            reason += f", first after {where}"
+        return Grade(None, reason=reason)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from skiploop.completion import Completion
-from skiploop.engine.work import Work
+from skiploop.engine.work import DEFAULT_MEMORY, Work
 from skiploop.errors import BatchError, ConfigError, ProgramError, UnsupportedModelError
 from skiploop.program import Program
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from skiploop.engine.options import Options
     from skiploop.engine.sampling import Sampling
 
-DEFAULT_MEMORY = 2**30
 _N_SAMPLES = 16  # numbers of each parameter that go into `weights_id`
 
 
@@ -43,6 +42,8 @@ class LayerStack:
         layers: The decoder layers.
         n_layers: How many there are.
         memory: Bytes that the keys and values of one batch may take; more rows wait.
+        exact: Whether every row runs alone and from its first token, so that its numbers do not
+            depend on what else is asked for, to the last bit. Many times slower.
         work: Counts of what was computed; set it to `Work()` to start again.
 
     Raises:
@@ -57,6 +58,7 @@ class LayerStack:
         name: str,
         layers_path: str | None = None,
         memory: int = DEFAULT_MEMORY,
+        exact: bool = False,
     ) -> None:
         _check_supported(model)
         self.model = model
@@ -66,6 +68,7 @@ class LayerStack:
         self.layers = _module_list(model, self.layers_path)
         self.n_layers = len(self.layers)
         self.memory = memory
+        self.exact = exact
         self.work = Work()
 
     @property
@@ -193,7 +196,8 @@ class LayerStack:
 
         Yields:
             Columns: a token for each of some rows, and the completions of the rows that it ends.
-            Rows come in batches: those of a later batch start when those before have ended.
+            Rows come in batches, one after the other; rows that need much longer than most of
+            their batch may be the last ones.
 
         Raises:
             BatchError: As for `generate`, when the first column is asked for.

@@ -107,6 +107,15 @@ def test_the_gold_answer_is_right_and_no_answer_is_wrong(index):
 
 
 @every_task
+def test_a_draft_is_right_and_no_beginning_of_it_is_ruled_out(index):
+    task = made(index)
+    for example in some(task):
+        draft = task.draft(example)
+        assert not draft or task.grade(example, draft).correct
+        assert not any(task.rules_out(example, draft[:n]) for n in range(len(draft) + 1))
+
+
+@every_task
 def test_one_text_is_graded_as_in_a_batch(index):
     task = made(index)
     example = task.examples("test", 1)[0]

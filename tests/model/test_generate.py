@@ -7,10 +7,12 @@ import families
 import pytest
 import torch
 from families import FAMILIES, MIXED_FAMILIES, N_LAYERS, load, restacked, tokenizer
+from transformers import AutoConfig, AutoModelForCausalLM
 
 import skiploop
 from skiploop.engine import batch
 from skiploop.engine import decode as engine_decode
+from skiploop.engine.cache import GROWTH, attends_fully
 from skiploop.engine.stop import StopFinder, cut, decode
 from skiploop.errors import BatchError, ConfigError, ProgramError
 from skiploop.program import Program
@@ -67,7 +69,7 @@ def test_results_come_in_the_order_of_the_prompts_whatever_the_batches(monkeypat
 
 def test_batches_respect_all_limits_and_keep_equal_prompts_together():
     rows = [batch.Row(i, (i % 20,) * (21 + i % 20), PROGRAMS[i % 3]) for i in range(300)]
-    batches = list(batch.split(rows, 2**30))
+    batches = list(batch.split(load("llama"), rows))
     assert sorted(row.index for rows in batches for row in rows) == list(range(300))
     for rows in batches:
         lengths = [len(row.tokens) for row in rows]
@@ -75,22 +77,32 @@ def test_batches_respect_all_limits_and_keep_equal_prompts_together():
         assert sum(max(lengths) - length for length in lengths) <= batch.PASS_TOKENS
         assert lengths == sorted(lengths, reverse=True)
     wide = [batch.Row(i, (1,) * 4000, PROGRAMS[0]) for i in range(5)]
-    assert [len(rows) for rows in batch.split(wide, 2**30)] == [1] * 5
+    assert [len(rows) for rows in batch.split(load("llama"), wide)] == [1] * 5
     heavy = [batch.Row(i, (1, 2), PROGRAMS[0], n_bytes=300) for i in range(9)]
-    assert [len(rows) for rows in batch.split(heavy, 2000)] == [3, 3, 3]
+    stack = load("llama")
+    stack.memory = 2000
+    assert [len(rows) for rows in batch.split(stack, heavy)] == [3, 3, 3]
 
 
 def test_memory_splits_the_work_and_refuses_a_row_that_cannot_fit():
     stack = load("llama")
     expected = [c.token_ids for c in stack.generate(PROMPTS, PROGRAMS, max_new_tokens=6)]
-    one_row = 12 * (16 + 6) * stack.token_bytes
-    stack.memory = one_row
+    stack.memory = 2 * 12 * (17 + 6 + GROWTH) * stack.token_bytes  # one row of 12 slots
     assert [c.token_ids for c in stack.generate(PROMPTS, PROGRAMS, max_new_tokens=6)] == expected
     stack.memory = 1000
     with pytest.raises(
-        BatchError, match="needs 12,288 bytes of keys and values, but memory is 1,000"
+        BatchError, match=r"needs \d+,\d+ bytes of keys and values, but one batch has 500"
     ):
         stack.generate(PROMPTS[:1], PROGRAMS[1], max_new_tokens=9)
+
+
+def test_an_exact_row_is_the_same_to_the_last_bit_whatever_else_is_asked_for():
+    stack = skiploop.load(families.build("llama"), tokenizer=tokenizer(), exact=True)
+    many = stack.generate(PROMPTS * 2, PROGRAMS * 2, max_new_tokens=6)
+    for prompt, program, completion in zip(PROMPTS, PROGRAMS, many[: len(PROMPTS)], strict=True):
+        assert stack.generate([prompt], program, max_new_tokens=6) == [completion]
+    with pytest.raises(ConfigError, match="use dtype float32"):
+        skiploop.load(families.build("llama", torch.bfloat16), exact=True)
 
 
 def test_an_end_token_ends_its_row_and_no_other():
@@ -225,6 +237,27 @@ def test_logits_that_are_not_numbers_end_their_own_row_only():
     assert sound.token_ids == stack.generate(["a"], programs[:1])[0].token_ids
 
 
+def test_a_row_without_numbers_does_not_disturb_others_that_are_drawn():
+    stack = load("llama")
+    with torch.no_grad():
+        stack.layers[2].mlp.down_proj.weight.fill_(math.inf)
+    programs = [Program.parse("2:3x0", N_LAYERS), PROGRAMS[1]]
+    settings = {"sampling": skiploop.Sampling(), "max_new_tokens": 5}
+    sound, broken = stack.generate(["a", "b"], programs, seeds=[1, 2], **settings)
+    assert broken.stopped_by == "nan"
+    (alone,) = stack.generate(["a"], programs[:1], seeds=[1], **settings)
+    assert sound.token_ids == alone.token_ids
+
+
+def test_windows_and_distances_that_count_keys_do_not_attend_fully():
+    assert attends_fully(families.build("llama"))
+    for family in ("mistral", "qwen2_sliding", "lfm2"):
+        assert not attends_fully(families.build(family))
+    config = AutoConfig.for_model("gpt_neo", num_layers=2, attention_types=[[["local"], 2]])
+    config.hidden_size, config.num_heads, config.vocab_size = 32, 4, 72
+    assert not attends_fully(AutoModelForCausalLM.from_config(config))
+
+
 def test_a_stack_without_tokenizer_takes_no_text():
     with pytest.raises(ConfigError, match="without a tokenizer"):
         skiploop.load(families.build("llama")).generate(["a"], PROGRAMS[0])
@@ -254,6 +287,6 @@ def test_candidates_of_several_prompts_never_exceed_the_rows_of_a_batch(conforma
     (case,) = (c for c in conformance["search_rules"] if c["id"] == "passk_chunk")
     n_prompts, k = 20, case["k"]
     rows = [batch.Row(i, [1, 2, 3], PROGRAMS[i % k % len(PROGRAMS)]) for i in range(n_prompts * k)]
-    batches = list(batch.split(rows, 4, max_rows=case["batch_size"]))
+    batches = list(batch.split(load("llama"), rows, max_rows=case["batch_size"]))
     assert max(map(len, batches)) <= case["batch_size"]
     assert max(map(len, batches)) // k == case["max_prompts_per_call"]

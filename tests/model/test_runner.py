@@ -86,7 +86,7 @@ def test_logits_that_are_not_numbers_leave_their_trial_ungraded_and_the_run_goes
         runner.stack.layers[2].mlp.down_proj.weight.fill_(float("nan"))
     trials = runner.run(pairs_of(runner, 2, ["identity", "2:3x0"]))
     assert [trial.correct is None for trial in trials] == [True, False] * 2
-    assert trials[0].reason == "the logits were not numbers"
+    assert trials[0].reason == "the logits were not numbers, first after layer 2, slot 2"
     assert runner.run(pairs_of(runner, 2, ["identity", "2:3x0"])) == trials
 
 

@@ -110,7 +110,8 @@ def test_an_answer_is_settled_only_where_it_leaves_its_draft():
     for row, (completion, full) in enumerate(zip(completions, expected, strict=True)):
         assert full.text.startswith(asked[row])
         if row % 2 == 0:
-            assert (completion.stopped_by, completion.text) == ("settled", asked[row])
+            assert completion.stopped_by == "settled"
+            assert completion.text.rstrip("\ufffd") == asked[row]
             assert completion.token_ids == full.token_ids[: len(completion.token_ids)]
         else:
             assert completion.token_ids == full.token_ids
@@ -148,6 +149,53 @@ def test_saved_states_stay_within_their_memory_and_drop_the_oldest():
         assert 0 < saved.n_bytes <= 10_000
     tokens = tuple(stack.tokenizer(PROMPTS[0])["input_ids"])
     assert saved.longest(tokens, PROGRAMS[-1].path)[0] > saved.longest(tokens, PROGRAMS[0].path)[0]
+
+
+@pytest.mark.parametrize("stop", [["q"], ["th", "zq"]])
+def test_ends_inside_a_draft_are_found(stop):
+    stack = load("gpt_neox")
+    plain = together(stack, stop=stop)
+    eos = plain[0].token_ids[-1]
+    for drafts in ([c.text + stop[0] + "more" for c in plain], ["", "a", *stop] * len(PAIRS)):
+        assert_same(together(stack, stop=stop, drafts=drafts[: len(PAIRS)]), plain)
+    free = together(stack)
+    stack.model.generation_config.eos_token_id = eos
+    assert_same(together(stack, drafts=[c.text for c in free]), together(stack))
+
+
+def test_one_new_token_takes_no_draft_and_no_step():
+    stack = load("llama")
+    prompts, programs = zip(*PAIRS, strict=True)
+    options = Options(max_new_tokens=1, drafts=["ab"] * len(PAIRS))
+    columns = list(stack.stream(prompts, programs, options))
+    assert sum(len(column.rows) for column in columns) == len(PAIRS)
+    assert sum(len(column.finished) for column in columns) == len(PAIRS)
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral"])
+def test_columns_hold_the_tokens_of_the_completions_in_order(family):
+    stack = load(family)
+    drafts = [c.text[: i % 4] + "a" * (i % 3) for i, c in enumerate(alone(stack))]
+    prompts, programs = zip(*PAIRS, strict=True)
+    written, finished = {row: [] for row in range(len(PAIRS))}, {}
+    options = Options(max_new_tokens=N_NEW, drafts=drafts)
+    for column in stack.stream(prompts, programs, options):
+        assert not finished.keys() & set(column.rows)
+        for row, token in zip(column.rows, column.tokens_B.tolist(), strict=True):
+            written[row].append(token)
+        finished |= column.finished
+    assert {row: tuple(tokens) for row, tokens in written.items()} == {
+        row: completion.token_ids for row, completion in finished.items()
+    }
+
+
+def test_what_is_judged_has_no_part_of_a_character_or_of_a_stop_string():
+    from skiploop.engine.stop import without_part_of
+
+    assert without_part_of([" END", "\n"], "67 E") == "67"
+    assert without_part_of([" END", "\n"], "67 EX") == "67 EX"
+    assert without_part_of(["\n"], "67") == "67"
+    assert without_part_of([], "67") == "67"
 
 
 def test_lists_that_do_not_fit_the_prompts_are_refused():

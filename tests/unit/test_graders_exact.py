@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from skiploop.errors import DataError
 from skiploop.graders import grade_choice, grade_first_number, grade_number, grade_text
-from skiploop.graders.exact import parse_number
+from skiploop.graders.exact import grade_integer, parse_number, rules_out_integer
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,45 @@ def test_a_choice_must_be_one_of_the_choices():
 @pytest.mark.parametrize("text", [".5", "it is .5 of it", "1/2"])
 def test_a_decimal_may_start_with_its_point(text):
     assert grade_first_number(text, "0.5").correct is True
+
+
+@pytest.mark.parametrize(
+    ("text", "correct"),
+    [("67", True), (" +067.\n", True), ("-67", False), ("134/2", False), ("67.0", False)],
+)
+def test_an_integer_is_digits_a_sign_and_a_full_stop(text, correct):
+    assert grade_integer(text, "67").correct is correct
+
+
+def test_a_gold_answer_that_is_no_integer_is_refused():
+    with pytest.raises(DataError, match="not an integer"):
+        grade_integer("1", "1/2")
+
+
+integers = st.integers(-200, 200)
+beginnings = st.text("0123456789+-. \n/,x", max_size=5)
+
+
+@given(
+    integers, st.sampled_from(["", " ", "\n "]), st.integers(0, 2), st.sampled_from(["", ".", ". "])
+)
+def test_no_beginning_of_a_right_answer_is_ruled_out(number, space, n_zeros, end):
+    sign = "-" if number < 0 else ""
+    text = f"{space}{sign}{'0' * n_zeros}{abs(number)}{end}"
+    assert grade_integer(text, str(number)).correct
+    assert not any(rules_out_integer(text[:n], str(number)) for n in range(len(text) + 1))
+
+
+@given(beginnings, beginnings, integers)
+def test_no_text_with_a_beginning_that_is_ruled_out_is_right(beginning, rest, number):
+    if rules_out_integer(beginning, str(number)):
+        assert not grade_integer(beginning + rest, str(number)).correct
+
+
+@given(beginnings, integers)
+def test_a_beginning_is_ruled_out_unless_something_right_follows(beginning, number):
+    digits = str(abs(number))
+    signs = ("", "-") if number <= 0 else ("", "+")
+    endings = [sign + digits[n:] + stop for sign in signs for n in range(4) for stop in ("", ".")]
+    if not any(grade_integer(beginning + ending, str(number)).correct for ending in endings):
+        assert rules_out_integer(beginning, str(number))

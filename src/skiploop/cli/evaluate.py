@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from skiploop.cli.options import (
+    GIGABYTE,
     ConfigFile,
     Device,
     Folder,
     Json,
+    Memory,
     Overrides,
     Seed,
     Threads,
@@ -33,6 +35,7 @@ def evaluate(
     split: Annotated[str | None, typer.Option(help="Part of the task. [test]")] = None,
     k: Annotated[int | None, typer.Option(help="Programs for the oracle. [5]", min=1)] = None,
     device: Device = "cpu",
+    memory: Memory = 1.0,
     threads: Threads = 1,
     seed: Seed = None,
     config: ConfigFile = None,
@@ -57,7 +60,7 @@ def evaluate(
 
     console.prepare(threads)
     evaluate_config = from_dict(pipeline.EvaluateConfig, sections["evaluate"], "evaluate")
-    run = Run.open(out, device=device)
+    run = Run.open(out, device=device, memory=int(memory * GIGABYTE))
     run.check(sections["run"])
     with console.progress_bar() as bar:
         progress = console.TrialProgress(bar, "evaluate")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from skiploop.cli.options import Device, Dtype, Json, Model, Threads
+from skiploop.cli.options import GIGABYTE, Device, Dtype, Json, Memory, Model, Threads
 from skiploop.packaged import DEFAULT_MODEL
 from skiploop.program import Program
 
@@ -20,11 +20,18 @@ def generate(
     stop: Annotated[list[str] | None, typer.Option(help="Text that ends the answer.")] = None,
     model: Model = None,
     dtype: Dtype = None,
+    temperature: Annotated[
+        float, typer.Option(help="Draw tokens at random; 0 takes the most likely.", min=0)
+    ] = 0.0,
+    top_k: Annotated[int | None, typer.Option(help="Draw among so many tokens.", min=1)] = None,
+    top_p: Annotated[float, typer.Option(help="Draw among tokens of this probability.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the draws; the same for every program.")] = 0,
     device: Device = "cpu",
+    memory: Memory = 1.0,
     threads: Threads = 1,
     as_json: Json = False,
 ) -> None:
-    """Continue a prompt greedily under one or several programs, in one batch.
+    """Continue a prompt under one or several programs, in one batch.
 
     Example: skiploop generate "2 + 3 =" --program identity --program "14:15x2"
     """
@@ -33,13 +40,25 @@ def generate(
         Program.read_edits(text)  # a typing error is told before the model is loaded
 
     from skiploop.cli.console import made_by, prepare, print_json
+    from skiploop.engine.sampling import Sampling
     from skiploop.loading import load
 
+    sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p) if temperature else None
     prepare(threads)
-    stack = load(model or DEFAULT_MODEL, dtype=dtype or "float32", device=device)
+    stack = load(
+        model or DEFAULT_MODEL,
+        dtype=dtype or "float32",
+        device=device,
+        memory=int(memory * GIGABYTE),
+    )
     programs = [Program.parse(text, stack.n_layers) for text in texts]
     completions = stack.generate(
-        [prompt] * len(programs), programs, max_new_tokens=max_new_tokens, stop=stop or ()
+        [prompt] * len(programs),
+        programs,
+        max_new_tokens=max_new_tokens,
+        stop=stop or (),
+        sampling=sampling,
+        seeds=[seed] * len(programs),
     )
     for completion in completions:
         label = f"[{completion.program}] " if len(programs) > 1 else ""

@@ -35,7 +35,16 @@ Device = Annotated[str, typer.Option(help="Where the model runs: cpu, cuda, cuda
 Threads = Annotated[
     int, typer.Option(help="Processor threads; more than one only on an idle machine.", min=1)
 ]
+Memory = Annotated[
+    float, typer.Option(help="Gigabytes for the keys and values of one batch.", min=0.000001)
+]
+Exact = Annotated[
+    bool | None,
+    typer.Option("--exact", help="Run every row alone: float32 results to the last bit, slowly."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Last line on stdout: one JSON object.")]
+
+GIGABYTE = 10**9
 
 Sections = dict[str, dict[str, object]]
 

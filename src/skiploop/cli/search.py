@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 
 from skiploop.cli.options import (
+    GIGABYTE,
     ConfigFile,
     Device,
     Dtype,
+    Exact,
     Folder,
     Json,
     Level,
+    Memory,
     Model,
     Overrides,
     Seed,
@@ -35,7 +38,9 @@ def search(
     split: Annotated[str | None, typer.Option(help="Part of the task. [train]")] = None,
     model: Model = None,
     dtype: Dtype = None,
+    exact: Exact = None,
     device: Device = "cpu",
+    memory: Memory = 1.0,
     threads: Threads = 1,
     seed: Seed = None,
     config: ConfigFile = None,
@@ -53,6 +58,7 @@ def search(
         "run": {
             "model": model,
             "dtype": dtype,
+            "exact": exact,
             "task": task,
             "options": task_options(level, option),
             "seed": seed,
@@ -70,7 +76,12 @@ def search(
 
     console.prepare(threads)
     search_config = from_dict(SearchConfig, sections["search"], "search")
-    run = Run.create(out, from_dict(RunConfig, sections["run"], "run"), device=device)
+    run = Run.create(
+        out,
+        from_dict(RunConfig, sections["run"], "run"),
+        device=device,
+        memory=int(memory * GIGABYTE),
+    )
     if "limit" not in sections["search"]:
         search_config = pipeline.within_reach(search_config, run.task)
     started = time.perf_counter()
@@ -90,6 +101,7 @@ def search(
                 "provenance": run.provenance("search"),
                 "timing": {
                     "seconds": seconds,
+                    "work": run.stack.work.to_json(),
                     "peak_memory_bytes": console.peak_memory_bytes(),
                 },
             }

@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from skiploop.cli.options import (
+    GIGABYTE,
     ConfigFile,
     Device,
     Folder,
     Json,
+    Memory,
     Overrides,
     Seed,
     Threads,
@@ -30,6 +32,7 @@ def train(
     ] = None,
     layer: Annotated[int | None, typer.Option(help="How many first layers. [a quarter]")] = None,
     device: Device = "cpu",
+    memory: Memory = 1.0,
     threads: Threads = 1,
     seed: Seed = None,
     config: ConfigFile = None,
@@ -61,7 +64,7 @@ def train(
 
     console.prepare(threads)
     train_config = from_dict(TrainConfig, sections["train"], "train")
-    run = Run.open(out, device=device)
+    run = Run.open(out, device=device, memory=int(memory * GIGABYTE))
     run.check(sections["run"])
     started = time.perf_counter()
     with console.progress_bar() as bar:

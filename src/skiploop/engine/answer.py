@@ -16,7 +16,7 @@ from skiploop.completion import Completion, StoppedBy
 from skiploop.engine.batch import Row
 from skiploop.engine.options import Options
 from skiploop.engine.sampling import draw, most_likely
-from skiploop.engine.stop import StopFinder, cut, decode
+from skiploop.engine.stop import UNFINISHED, StopFinder, cut, decode, without_part_of
 from skiploop.stack import LayerStack
 
 
@@ -88,11 +88,15 @@ class Writer:
         return "length" if len(answer.tokens) == self.options.max_new_tokens else None
 
     def is_settled(self, answer: Answer) -> bool:
-        """Whether the caller needs no more of an answer."""
+        """Whether the caller needs no more of an answer.
+
+        It is told only what is sure to stay: no part of a character, nor of a stop string.
+        """
         settled = self.options.settled
-        return settled is not None and settled(
-            answer.row.index, decode(self._tokenizer, answer.tokens)
-        )
+        if settled is None:
+            return False
+        text = decode(self._tokenizer, answer.tokens).rstrip(UNFINISHED)
+        return settled(answer.row.index, without_part_of(self.options.stop, text))
 
     def completion(self, answer: Answer, stopped_by: StoppedBy) -> Completion:
         """Return a finished answer."""

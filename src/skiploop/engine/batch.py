@@ -88,17 +88,17 @@ def check_lengths(stack: LayerStack, rows: Sequence[Row], n_new: int) -> None:
                 f"prompt {row.index} has {len(row.tokens)} tokens and may get {n_new} more, but "
                 f"{stack.name} takes {limit} in all: shorten it or lower max_new_tokens"
             )
-        if row.n_bytes > stack.memory:
+        if row.n_bytes > stack.memory // 2:
             raise BatchError(
                 f"prompt {row.index} under program {row.program} needs {row.n_bytes:,} bytes of "
-                f"keys and values, but memory is {stack.memory:,}: raise it with "
+                f"keys and values, but one batch has {stack.memory // 2:,}: raise it with "
                 "load(..., memory=...) or --memory, shorten the prompt, or lower max_new_tokens"
             )
 
 
 def split(
+    stack: LayerStack,
     rows: Sequence[Row],
-    memory: int,
     *,
     n_passes: int = 1,
     n_shared: int = 0,
@@ -111,13 +111,16 @@ def split(
     than the passes of one more batch.
 
     Args:
+        stack: Says how much memory the keys and values of a batch may take, and whether every row
+            must be alone. A batch gets half of the memory, as rows are copied when they leave what
+            they share.
         rows: Any number.
-        memory: Bytes that the keys and values of a batch may take. A batch gets half of it, as
-            rows are copied when they leave what they share.
         n_passes: Forward passes that a batch may take.
         n_shared: Tokens at the start of every row that are computed elsewhere.
         max_rows: Most rows in a batch.
     """
+    if stack.exact:
+        max_rows = 1
     batch: list[Row] = []
     n_bytes = longest = padding = 0
     for row in sorted(rows, key=_batch_order, reverse=True):
@@ -125,7 +128,7 @@ def split(
         is_full = (
             len(batch) == max_rows
             or (len(batch) + 1) * longest > MAX_TOKENS
-            or n_bytes + row.n_bytes > memory // 2
+            or n_bytes + row.n_bytes > stack.memory // 2
             or padding + longest - n_own > PASS_TOKENS * n_passes
         )
         if batch and is_full:

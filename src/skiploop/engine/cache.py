@@ -8,6 +8,7 @@ or scattered while tokens are written, and any type of cache layer works.
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Sequence
 
 import torch
@@ -18,7 +19,7 @@ from transformers.cache_utils import CacheLayerMixin, DynamicLayer
 from skiploop.engine.schedule import Call, Fork
 from skiploop.errors import UnsupportedModelError
 
-GROWTH = 32  # tokens by which a full buffer of keys and values grows at least
+GROWTH = 32  # tokens for which a full buffer of keys and values gets room
 
 
 class AttentionSlot(CacheLayerMixin):
@@ -54,9 +55,8 @@ class AttentionSlot(CacheLayerMixin):
         else:
             total = self.n_own + key_states.shape[-2]
             if total > self.keys.shape[-2]:
-                room = max(GROWTH, total // 2)
-                self.keys = _with_room(self.keys[:, :, : self.n_own], total + room)
-                self.values = _with_room(self.values[:, :, : self.n_own], total + room)
+                self.keys = _with_room(self.keys[:, :, : self.n_own], total + GROWTH)
+                self.values = _with_room(self.values[:, :, : self.n_own], total + GROWTH)
             self.keys[:, :, self.n_own : total] = key_states
             self.values[:, :, self.n_own : total] = value_states
             self.n_own = total
@@ -87,12 +87,6 @@ class AttentionSlot(CacheLayerMixin):
         slot = AttentionSlot()
         slot.lazy_initialization(*self.whole(cells))
         return slot
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory that keys and values take, a shared prefix included."""
-        held = [self.keys, self.values, *(self.prefix or ())]
-        return sum(tensor.nbytes for tensor in held if tensor is not None)
 
     def get_seq_length(self) -> int:
         """Return the number of tokens held."""
@@ -157,8 +151,8 @@ class CallCache(Cache):
 
     @property
     def n_bytes(self) -> int:
-        """Memory that the keys and values of all slots take."""
-        return sum(slot.n_bytes for slot in self.slots if isinstance(slot, AttentionSlot))
+        """Memory that the keys and values, or states, of all slots take."""
+        return sum(map(_held_bytes, self.slots))
 
     def enter(self, index: int) -> None:
         """Make the slot of call `index` the one that its layer reads and writes."""
@@ -198,13 +192,17 @@ class CallCache(Cache):
         return bool(super().has_previous_state(layer_idx, *args, **kwargs))
 
 
-def attends_fully(config: PreTrainedConfig) -> bool:
-    """Whether every layer keeps nothing but the keys and values of all tokens.
+def attends_fully(model: PreTrainedModel) -> bool:
+    """Whether every layer attends to the keys and values of all tokens, by their positions.
 
-    Only then may a row have padding after its first token, or drop tokens at its end: windows
-    would count the padding, and states would keep the dropped tokens.
+    Only then may a row have padding after its first token, or drop tokens at its end. Sliding
+    windows and distances that are counted in keys would count the padding, and states would keep
+    the dropped tokens. GPT-Neo's windows are in its config alone; ALiBi models take no positions.
     """
-    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
+    layers = DynamicCache(config=model.config).layers
+    by_position = "position_ids" in inspect.signature(model.forward).parameters
+    windows = getattr(model.config.get_text_config(decoder=True), "attention_layers", None)
+    return by_position and not windows and all(type(layer) is DynamicLayer for layer in layers)
 
 
 def token_bytes(model: PreTrainedModel) -> int:
@@ -219,6 +217,14 @@ def token_bytes(model: PreTrainedModel) -> int:
 
 def _empty_slot(empty: CacheLayerMixin) -> CacheLayerMixin:
     return AttentionSlot() if type(empty) is DynamicLayer else copy.deepcopy(empty)
+
+
+def _held_bytes(slot: CacheLayerMixin) -> int:
+    """Return the memory of all tensors of a slot."""
+    values = list(vars(slot).values())
+    nested = [v for value in values if isinstance(value, dict) for v in value.values()]
+    nested += [v for value in values if isinstance(value, list | tuple) for v in value]
+    return sum(value.nbytes for value in values + nested if isinstance(value, Tensor))
 
 
 def _with_room(states: Tensor, n_tokens: int) -> Tensor:

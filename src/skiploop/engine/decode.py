@@ -17,7 +17,7 @@ SHRINK_AT = 0.75  # share of unfinished rows at which the finished ones leave th
 
 
 def decode_rows(
-    executor: Executor, answers: Sequence[Answer], mask_BK: Tensor, writer: Writer
+    executor: Executor, mask_BK: Tensor, answers: Sequence[Answer], writer: Writer
 ) -> Iterator[Column]:
     """Write all answers to their ends.
 
@@ -25,8 +25,8 @@ def decode_rows(
 
     Args:
         executor: Holds the tokens so far but the last one of each answer, one row an answer.
-        answers: Have at least one token each.
         mask_BK: 1 at every token that the executor holds, 0 at padding.
+        answers: Have at least one token each.
         writer: The rules of the call.
     """
     tokens_B = torch.tensor([answer.tokens[-1] for answer in answers], device=mask_BK.device)
@@ -61,7 +61,7 @@ class _Columns:
         tokens, logprobs: One vector for each step.
         open: The rows that have not ended.
         numbers: Their prompts.
-        n_longest: Tokens in the longest of the answers.
+        n_longest: Tokens in the longest of the answers that have not ended.
     """
 
     def __init__(self, answers: Sequence[Answer]) -> None:
@@ -70,7 +70,7 @@ class _Columns:
         self.logprobs: list[Tensor] = []
         self.open = list(range(len(answers)))
         self.numbers = [answer.row.index for answer in answers]
-        self.n_longest = max(len(answer.tokens) for answer in answers)
+        self.n_longest = max(len(answer.tokens) for answer in answers)  # of the open ones
 
     def preview(self, row: int, writer: Writer) -> Answer:
         """Return the answer of a row with all its tokens."""
@@ -85,6 +85,7 @@ class _Columns:
         """Note that a row has ended."""
         self.open = [other for other in self.open if other != row]
         self.numbers = [self.answers[other].row.index for other in self.open]
+        self.n_longest = max((len(self.answers[other].tokens) for other in self.open), default=0)
 
     def shrunk(self, writer: Writer) -> _Columns:
         """Return the rows that have not ended, their answers with all tokens."""

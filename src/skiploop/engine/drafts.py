@@ -69,11 +69,13 @@ def check_drafts(
         tokens_B, logprobs_B = _choose(executor, states_BND, [answers[r] for r in running], writer)
         column = Column([answers[row].row.index for row in running], tokens_B, {})
         matching = []
+        may_end = writer.may_end(tokens_B, logprobs_B)
         chosen = zip(running, tokens_B.tolist(), logprobs_B.tolist(), strict=True)
-        for row, token, logprob in chosen:
+        for at, (row, token, logprob) in enumerate(chosen):
             answer = answers[row]
             writer.append(answer, [token], [logprob])
-            stopped_by = writer.stopped_by(answer)
+            is_full = len(answer.tokens) == writer.options.max_new_tokens
+            stopped_by = writer.stopped_by(answer) if at in may_end or is_full else None
             if stopped_by is None and answer.row.draft[n_checked : n_checked + 1] == (token,):
                 matching.append(row)
                 continue

@@ -72,7 +72,7 @@ class Executor:
         self._states_RTD = torch.empty(0)
         self._ready_RND: Tensor | None = None
         self._starts: Mapping[int, Tensor] = {}
-        self._keep: Collection[int] = ()
+        self._keep: frozenset[int] = frozenset()
         self.kept: dict[int, Tensor] = {}
         stubs = [_Stub(layer, index, self) for index, layer in enumerate(stack.layers)]
         self._model: PreTrainedModel = graft(stack.model, stack.layers_path, nn.ModuleList(stubs))
@@ -127,9 +127,9 @@ class Executor:
             keep: Cells whose states to put into `kept`.
         """
         owner = self._stack.layers_path.rpartition(".")[0]
-        self._starts, self._keep = starts or {}, keep
+        self._starts, self._keep = starts or {}, frozenset(keep)
         self._forward(self._model.get_submodule(owner), tokens_ST, mask_SK)
-        self._starts, self._keep = {}, ()
+        self._starts, self._keep = {}, frozenset()
         return self._states_RTD
 
     def head(self, states_RND: Tensor) -> Tensor:
@@ -199,8 +199,8 @@ class Executor:
             states_CTD = gather(outputs, step.inputs)
             self._stack.work.note_call(*states_CTD.shape[:2])
             outputs.append(_tensor(self._stack.layers[call.layer](states_CTD, *args, **kwargs)))
-            for cell in range(call.start, call.stop):
-                if cell in self._keep:
+            if self._keep:
+                for cell in self._keep.intersection(range(call.start, call.stop)):
                     self.kept[cell] = outputs[-1][cell - call.start].clone()
             for unused in step.last_uses:
                 outputs[unused] = _FREED

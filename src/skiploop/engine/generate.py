@@ -9,6 +9,7 @@ import torch
 
 from skiploop.engine.answer import Answer, Column, Writer
 from skiploop.engine.batch import Row, check_lengths, check_texts, encode, split
+from skiploop.engine.cache import GROWTH
 from skiploop.engine.decode import decode_rows
 from skiploop.engine.drafts import check_drafts, draft_tokens
 from skiploop.engine.options import Options
@@ -28,10 +29,12 @@ def generate(
 
     Guarantees:
         In float32 the greedy tokens of a row are those of `stack.view(program).generate` on it
-        alone, with and without drafts (tests/model/test_generate.py).
+        alone, with and without drafts (tests/model/test_generate.py and test_shared_work.py).
     """
     check_texts(prompts=prompts)
     options.check(len(prompts))
+    if stack.exact:
+        options = replace(options, drafts=None, saved=None)
     encoded = encode(stack, prompts)
     drafts = draft_tokens(stack, prompts, encoded, options)
     rows = [
@@ -42,12 +45,15 @@ def generate(
     if not rows:
         return
     writer = Writer(stack, options)
-    prefix = None if options.saved else run_prefix(stack, rows)
+    from_start = options.saved is not None or stack.exact
+    prefix = None if from_start else run_prefix(stack, rows)
     n_shared = prefix.n_tokens if prefix else 0
-    n_passes = 1 if options.drafts and options.settled else 1 + options.max_new_tokens
+    n_passes = 1 if options.settled and all(drafts) else 1 + options.max_new_tokens
+    batches = list(split(stack, rows, n_passes=n_passes, n_shared=n_shared))
+    few = FEW if len(batches) > 1 else 0
     later: list[Answer] = []
-    for batch in split(rows, stack.memory, n_passes=n_passes, n_shared=n_shared):
-        yield from _run_batch(stack, batch, prefix, writer, later)
+    for batch in batches:
+        yield from _run_batch(stack, batch, prefix, writer, later, few)
     # Few rows of many batches go on better together, even if they run again what they have.
     for answer in later:
         tokens = *answer.row.tokens, *answer.tokens[:-1]
@@ -55,12 +61,14 @@ def generate(
     held = {answer.row.index: answer for answer in later}
     again = [answer.row for answer in later]
     n_passes = 1 + options.max_new_tokens
-    for batch in split(again, stack.memory, n_passes=n_passes, n_shared=n_shared):
+    for batch in split(stack, again, n_passes=n_passes, n_shared=n_shared):
         answers = [held[row.index] for row in batch]
         first = first_pass(stack, batch, prefix, saved=None)
-        executor, mask_BK = first.continued(range(len(batch)), answers)
+        for answer in answers:
+            answer.batch_shape = first.shape
+        rest = decode_rows(*first.continued(range(len(batch)), answers), answers, writer)
         del first  # frees what rows shared
-        yield from decode_rows(executor, answers, mask_BK, writer)
+        yield from rest
 
 
 def _run_batch(
@@ -69,6 +77,7 @@ def _run_batch(
     prefix: PromptPrefix | None,
     writer: Writer,
     later: list[Answer],
+    few: float,
 ) -> Iterator[Column]:
     """Yield the tokens and completions of some rows as they come.
 
@@ -78,6 +87,7 @@ def _run_batch(
         prefix: What all prompts start with, if that has run.
         writer: The rules of the call.
         later: Gets the answers that neither end here nor can go on from here at little cost.
+        few: Share of the batch below which answers that go on are put there.
     """
     first = first_pass(stack, rows, prefix, writer.options.saved)
     answers = [Answer(row, first.shape) for row in rows]
@@ -87,14 +97,15 @@ def _run_batch(
         yield column
     going_on = [i for i, row in enumerate(rows) if row.index not in finished]
     open_answers = [answers[i] for i in going_on]
-    if first.can_go_on(open_answers) and len(going_on) > FEW * len(rows):
-        executor, mask_BK = first.continued(going_on, open_answers)
+    if first.can_go_on(open_answers) and len(going_on) > few * len(rows):
+        rest = decode_rows(*first.continued(going_on, open_answers), open_answers, writer)
         del first
-        yield from decode_rows(executor, open_answers, mask_BK, writer)
+        yield from rest
     else:
         later += open_answers
 
 
 def _n_bytes(stack: LayerStack, tokens: Sequence[int], program: Program, options: Options) -> int:
     """Return the most memory that the keys and values of one row take."""
-    return program.n_slots * (len(tokens) + options.max_new_tokens) * stack.token_bytes
+    n_tokens = len(tokens) + options.max_new_tokens + GROWTH
+    return program.n_slots * n_tokens * stack.token_bytes

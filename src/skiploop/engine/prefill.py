@@ -53,7 +53,7 @@ class FirstPass:
         Not where it lacks slots, or where drafts were wrong and their tokens cannot be masked.
         """
         all_right = not any(map(_n_wrong, answers))
-        return self.is_complete and (all_right or attends_fully(self.stack.model.config))
+        return self.is_complete and (all_right or attends_fully(self.stack.model))
 
     def continued(
         self, going_on: Sequence[int], answers: Sequence[Answer]
@@ -132,9 +132,8 @@ def _from_saved(stack: LayerStack, rows: Sequence[Row], saved: SavedStates) -> F
     states_RTD = executor.hidden(tokens_ST, mask_ST, starts=starts, keep=to_save)
     for cell, (row, n_passes) in to_save.items():
         tokens = row.tokens + row.draft
-        states_TD = executor.kept[cell][-len(tokens) :]
+        states_TD = executor.kept.pop(cell)[-len(tokens) :].clone()  # without the padding
         saved.add(tokens, row.program.path[:n_passes], states_TD)
-    executor.kept.clear()
     return FirstPass(stack, rows, executor, states_RTD, mask_ST[sources], is_complete=False)
 
 

@@ -60,7 +60,7 @@ def run_prefix(stack: LayerStack, rows: Sequence[Row]) -> PromptPrefix | None:
     n_bytes = n_cells * n_tokens * stack.token_bytes
     if saved < WORTHWHILE * in_all or n_bytes > MAX_MEMORY * stack.memory:
         return None
-    if not attends_fully(stack.model.config):
+    if not attends_fully(stack.model):
         return None
     executor = Executor(stack, schedule(paths, [0] * len(paths)), use_cache=True)
     tokens_ST = torch.tensor([rows[0].tokens[:n_tokens]], device=stack.device)

@@ -75,7 +75,7 @@ def draw(
     sums_BV = probabilities_BV.cumsum(dim=-1)
     uniform_B1 = torch.from_numpy(uniform(seeds, steps)).to(sums_BV)[:, None]
     ranks_B1 = torch.searchsorted(sums_BV, uniform_B1 * sums_BV[:, -1:], right=True)
-    last_B1 = (probabilities_BV > 0).sum(-1, keepdim=True) - 1
+    last_B1 = ((probabilities_BV > 0).sum(-1, keepdim=True) - 1).clamp(min=0)
     tokens_B1 = order_BV.gather(-1, torch.minimum(ranks_B1, last_B1))
     logprobs_B = logits_BV.gather(-1, tokens_B1)[:, 0] - logits_BV.logsumexp(dim=-1)
     return tokens_B1[:, 0], logprobs_B

@@ -28,7 +28,7 @@ class SavedStates:
 
     Guarantees:
         In float32, what starts from saved states equals what starts from the prompt, within the
-        rounding that the shape of a batch makes (tests/model/test_saved_states.py).
+        rounding that the shape of a batch makes (tests/model/test_shared_work.py).
     """
 
     def __init__(self, max_bytes: int) -> None:

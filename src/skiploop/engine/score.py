@@ -64,7 +64,7 @@ def loglikelihood(
     vocabulary = stack.model.config.get_text_config(decoder=True).vocab_size
     max_rows = MAX_LOGITS // (vocabulary * max(n_scored, default=1))
     scores: dict[int, Scored] = {}
-    for batch in split(rows, stack.memory, max_rows=min(max(max_rows, 1), MAX_ROWS)):
+    for batch in split(stack, rows, max_rows=min(max(max_rows, 1), MAX_ROWS)):
         scores |= _score_batch(stack, batch, n_scored)
     return [scores[index] for index in range(len(prompts))]
 
@@ -136,7 +136,7 @@ def hidden_states(stack: LayerStack, prompts: Sequence[str], layer: int) -> list
     rows = [Row(i, tokens, plain) for i, tokens in enumerate(encode(stack, prompts))]
     check_lengths(stack, rows, 0)
     states: dict[int, Tensor] = {}
-    for batch in split(rows, stack.memory):
+    for batch in split(stack, rows):
         executor = Executor(stack, schedule([range(layer)] * len(batch)), use_cache=False)
         tokens_BT, mask_BT = pad_left([row.tokens for row in batch], stack.device)
         hidden_BTD = executor.hidden(tokens_BT, mask_BT).float().cpu()

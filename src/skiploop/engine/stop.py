@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-_UNFINISHED = "\ufffd"  # what a part of a character decodes to
+UNFINISHED = "\ufffd"  # what a part of a character decodes to
 _UNKNOWN, _HARMLESS, _WATCHED = -1, 0, 1
 
 
@@ -33,7 +33,7 @@ class StopFinder:
         self.end_tokens = end_tokens
         self._last = {string[-1] for string in stop}
         if any(not character.isascii() for character in self._last):
-            self._last.add(_UNFINISHED)  # its bytes may be spread over tokens
+            self._last.add(UNFINISHED)  # its bytes may be spread over tokens
         size = max(len(tokenizer), *end_tokens, 0) + 1
         self._kind_V = torch.full((size,), _UNKNOWN, dtype=torch.int8)
         self._kind_V[list(end_tokens)] = _WATCHED
@@ -68,6 +68,12 @@ class StopFinder:
 def cut(text: str, stop: Sequence[str]) -> str:
     """Return the text before the first stop string in it."""
     return text[: min((text.find(string) for string in stop if string in text), default=None)]
+
+
+def without_part_of(stop: Sequence[str], text: str) -> str:
+    """Return the text without an end that may turn out to be the start of a stop string."""
+    lengths = [n for string in stop for n in range(1, len(string)) if text.endswith(string[:n])]
+    return text[: len(text) - max(lengths, default=0)]
 
 
 def decode(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> str:

@@ -89,7 +89,9 @@ def rules_out_integer(beginning: str, gold: str) -> bool:
     """
     value = _read_integer(gold)
     match = _INTEGER_BEGINNING.fullmatch(beginning.translate(_MINUS_SIGNS))
-    if value is None or match is None:
+    if value is None:
+        raise DataError(f"gold answer {gold[:40]!r} is not an integer: grade it as a number")
+    if match is None:
         return True
     sign, digits, rest = match.groups()
     if not digits:

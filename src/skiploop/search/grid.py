@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,16 +50,15 @@ def score_grid(
         Linear in questions and in programs. Programs that start with the same layers, and prompts
         that start with the same tokens, share that work.
     """
-    store = TrialStore(path or Path(":memory:"))
-    store.settle(
-        {
-            "weights": stack.weights_id,
-            "dtype": str(stack.dtype).removeprefix("torch."),
-            "task": f"{task.name} version {task.version}",
-        }
-    )
-    runner = TrialRunner(stack, task, store, progress)
     pairs = [(example, program) for example in examples for program in programs]
-    verdicts = np.array([trial.correct for trial in runner.judge(pairs)], dtype=object)
-    store.close()
+    with closing(TrialStore(path or Path(":memory:"))) as store:
+        store.settle(
+            {
+                "weights": stack.weights_id,
+                "dtype": str(stack.dtype).removeprefix("torch."),
+                "task": f"{task.name} version {task.version}",
+            }
+        )
+        trials = TrialRunner(stack, task, store, progress).judge(pairs)
+    verdicts = np.array([trial.correct for trial in trials], dtype=object)
     return verdicts.reshape(len(examples), len(programs))

@@ -1,7 +1,8 @@
 """The durable record of every evaluated (example, program): one SQLite file.
 
-A trial is written once, when it was graded, and never again; whatever asks for the same pair later
-reads it back. Who asked for which program, and in which order, is a second table.
+A trial is written when it was graded; whatever asks for the same pair later reads it back. Only a
+trial whose text is a beginning gives way, to the whole text once that is asked for. Who asked for
+which program, and in which order, is a second table.
 """
 
 from __future__ import annotations

@@ -157,6 +157,14 @@ class ReasoningGymTask:
             for answer in answers
         ]
 
+    def draft(self, example: Example) -> str:
+        """Return nothing: how a right answer is written is not known; see `Task`."""
+        return ""
+
+    def rules_out(self, example: Example, beginning: str) -> bool:
+        """Return False: only whole texts are judged; see `Task`."""
+        return False
+
     def _extract(self, text: str) -> str:
         tagged = extract_tagged(text)
         if tagged is not None:
