@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 
 import families
 import pytest
@@ -84,11 +85,13 @@ def test_batches_respect_all_limits_and_keep_equal_prompts_together():
     assert [len(rows) for rows in batch.split(stack, heavy)] == [3, 3, 3]
 
 
-def test_memory_splits_the_work_and_refuses_a_row_that_cannot_fit():
+def test_memory_splits_the_work_says_so_and_refuses_a_row_that_cannot_fit(caplog):
+    caplog.set_level("INFO", "skiploop")
     stack = load("llama")
     expected = [c.token_ids for c in stack.generate(PROMPTS, PROGRAMS, max_new_tokens=6)]
     stack.memory = 2 * 12 * (17 + 6 + GROWTH) * stack.token_bytes  # one row of 12 slots
     assert [c.token_ids for c in stack.generate(PROMPTS, PROGRAMS, max_new_tokens=6)] == expected
+    assert re.search(r"6 rows may need .* GB of keys and values, .* batches", caplog.text)
     stack.memory = 1000
     with pytest.raises(
         BatchError, match=r"needs \d+,\d+ bytes of keys and values, but one batch has 500"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -17,6 +18,8 @@ from skiploop.engine.prefill import first_pass
 from skiploop.engine.prefix import PromptPrefix, run_prefix
 from skiploop.program import Program
 from skiploop.stack import LayerStack
+
+_log = logging.getLogger("skiploop")
 
 FEW = 0.25  # share of a batch below which the rows that are not done wait for those of others
 
@@ -50,6 +53,15 @@ def generate(
     n_shared = prefix.n_tokens if prefix else 0
     n_passes = 1 if options.settled and all(drafts) else 1 + options.max_new_tokens
     batches = list(split(stack, rows, n_passes=n_passes, n_shared=n_shared))
+    n_bytes = sum(row.n_bytes for row in rows)
+    if n_bytes > stack.memory // 2:
+        _log.info(
+            "%d rows may need %.1f GB of keys and values, a batch has %.1f GB: %d batches",
+            len(rows),
+            n_bytes / 1e9,
+            stack.memory / 2e9,
+            len(batches),
+        )
     few = FEW if len(batches) > 1 else 0
     later: list[Answer] = []
     for batch in batches:
