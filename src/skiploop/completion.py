@@ -26,6 +26,8 @@ class Completion:
             what was written before and must not be graded).
         batch_shape: Rows of the batch that it ran in, and tokens of the longest one. In low
             precision the shape can change a token.
+        draft_logprob: Log-probability of the draft that the row was given and the first token of a
+            stop string after it; None where it was not asked for or the draft was not used.
     """
 
     text: str
@@ -34,3 +36,4 @@ class Completion:
     program: Program
     stopped_by: StoppedBy
     batch_shape: tuple[int, int]
+    draft_logprob: float | None = None

@@ -52,35 +52,45 @@ class TrialRunner:
         Cost:
             One run of the model for each pair that is new. What pairs have in common is run once.
         """
-        return self._trials(pairs, self._answers, needs_text=True)
+        return self._trials(pairs, self._answers, lambda _, trial: trial.stopped_by != "settled")
 
-    def judge(self, pairs: Sequence[Pair], saved: SavedStates | None = None) -> list[Trial]:
+    def judge(
+        self,
+        pairs: Sequence[Pair],
+        saved: SavedStates | None = None,
+        *,
+        score_gold: bool = False,
+    ) -> list[Trial]:
         """Return the trial of each pair, in order; a text may end where it can only be wrong.
 
         Args:
             pairs: Questions and programs.
             saved: States of earlier calls, to start from and to add to.
+            score_gold: Whether trials need the log-probability of the right answer, where the task
+                knows how that is written.
 
         Guarantees:
             The verdicts are those of `run` (tests/model/test_runner.py).
         """
 
         def answers(new: Sequence[Pair]) -> Iterator[tuple[Pair, Completion]]:
-            return self._answers(new, may_settle=True, saved=saved)
+            return self._answers(new, may_settle=True, saved=saved, score_gold=score_gold)
 
-        return self._trials(pairs, answers, needs_text=False)
+        def is_enough(example: Example, trial: Trial) -> bool:
+            unscored = trial.gold_logprob is None and bool(self.task.draft(example))
+            return not (score_gold and unscored)
+
+        return self._trials(pairs, answers, is_enough)
 
     def _trials(
         self,
         pairs: Sequence[Pair],
         answers: Callable[[Sequence[Pair]], Iterator[tuple[Pair, Completion]]],
-        *,
-        needs_text: bool,
+        is_enough: Callable[[Example, Trial], bool],
     ) -> list[Trial]:
         keyed = {(example.id, str(program)): (example, program) for example, program in pairs}
-        trials = self.store.get(keyed)
-        if needs_text:
-            trials = {key: t for key, t in trials.items() if t.stopped_by != "settled"}
+        known = self.store.get(keyed)
+        trials = {key: trial for key, trial in known.items() if is_enough(keyed[key][0], trial)}
         if trials and self._progress:
             self._progress(list(trials.values()))
         missing = [pair for key, pair in keyed.items() if key not in trials]
@@ -88,9 +98,10 @@ class TrialRunner:
         for answer in answers(missing):
             finished.append(answer)
             if len(finished) == GRADED_TOGETHER:
-                trials |= self._record(finished)
+                self._record(finished)
                 finished = []
-        trials |= self._record(finished)
+        self._record(finished)
+        trials |= self.store.get((example.id, str(program)) for example, program in missing)
         return [trials[example.id, str(program)] for example, program in pairs]
 
     def _answers(
@@ -99,6 +110,7 @@ class TrialRunner:
         *,
         may_settle: bool = False,
         saved: SavedStates | None = None,
+        score_gold: bool = False,
     ) -> Iterator[tuple[Pair, Completion]]:
         """Yield the answers as they are finished, in any order."""
         from skiploop.engine.options import Options
@@ -113,6 +125,7 @@ class TrialRunner:
             max_new_tokens=self.task.max_new_tokens,
             stop=self.task.stop,
             drafts=drafts,
+            score_drafts=score_gold,
             settled=(lambda row, text: self.task.rules_out(pairs[row][0], text))
             if may_settle
             else None,
@@ -133,10 +146,10 @@ class TrialRunner:
             )
             yield from zip(some, completions, strict=True)
 
-    def _record(self, answers: Sequence[tuple[Pair, Completion]]) -> dict[tuple[str, str], Trial]:
+    def _record(self, answers: Sequence[tuple[Pair, Completion]]) -> None:
         """Grade answers, store them and tell the progress."""
         if not answers:
-            return {}
+            return
         grades = self._grade(answers)
         new = [
             Trial(
@@ -152,13 +165,13 @@ class TrialRunner:
                 n_rows=completion.batch_shape[0],
                 n_positions=completion.batch_shape[1],
                 dtype=str(self.stack.dtype).removeprefix("torch."),
+                gold_logprob=completion.draft_logprob,
             )
             for ((example, program), completion), grade in zip(answers, grades, strict=True)
         ]
         self.store.add(new)
         if self._progress:
             self._progress(new)
-        return {(trial.example_id, trial.program): trial for trial in new}
 
     def _grade(self, answers: Sequence[tuple[Pair, Completion]]) -> list[Grade]:
         open_ = [i for i, (_, c) in enumerate(answers) if c.stopped_by not in ("nan", "settled")]

@@ -95,3 +95,17 @@ def test_an_ungraded_answer_is_recorded_as_such(runner):
     (trial,) = runner.run(pairs_of(runner, 1, ["identity"]))
     assert trial.correct is None
     assert trial.reason == "ungradable"
+
+
+def test_the_right_answer_is_scored_where_it_is_asked_for(tmp_path):
+    runner = TrialRunner(load("qwen3"), FirstLetterTask(), TrialStore(tmp_path / "trials.sqlite"))
+    pairs = pairs_of(runner, 3, ["identity", "2:4x2"])
+    assert {trial.gold_logprob for trial in runner.judge(pairs)} == {None}
+    judged = runner.judge(pairs, score_gold=True)
+    prompts = [runner.task.prompt(example) for example, _ in pairs]
+    programs = [program for _, program in pairs]
+    with_space = runner.stack.loglikelihood(prompts, ["the\n"] * 6, programs)
+    space = runner.stack.loglikelihood([p.rstrip() for p in prompts], [" "] * 6, programs)
+    expected = [both - first for both, first in zip(with_space, space, strict=True)]
+    assert [trial.gold_logprob for trial in judged] == pytest.approx(expected, abs=1e-3)
+    assert runner.judge(pairs) == runner.judge(pairs, score_gold=True) == judged

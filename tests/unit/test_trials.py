@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -26,6 +27,16 @@ def test_a_recorded_trial_is_never_overwritten(tmp_path):
     store.add([trial(correct=True)])
     store.add([trial(correct=False)])
     assert store.get([("q1", "identity")])["q1", "identity"].correct is True
+
+
+def test_a_score_of_the_right_answer_is_added_to_a_known_trial_and_kept(tmp_path):
+    store = TrialStore(tmp_path / "trials.sqlite")
+    begun = replace(trial(correct=False), stopped_by="settled")
+    store.add([begun])
+    store.add([replace(trial(correct=True), stopped_by="stop", gold_logprob=-1.5)])
+    store.add([trial(correct=False)])
+    expected = replace(trial(correct=True), gold_logprob=-1.5)
+    assert store.get([("q1", "identity")]) == {("q1", "identity"): expected}
 
 
 def test_asks_keep_their_order_and_leave_out_what_was_not_evaluated(tmp_path):

@@ -36,12 +36,13 @@ class Column(NamedTuple):
 
 @dataclass
 class Answer:
-    """What a row has written so far, and the sum of the log-probabilities of that."""
+    """What a row has written so far, and log-probabilities: of that, and of its draft."""
 
     row: Row
     batch_shape: tuple[int, int]
     tokens: list[int] = field(default_factory=list)
     logprob: float = 0.0
+    draft_logprob: float | None = None
 
 
 class Writer:
@@ -108,6 +109,7 @@ class Writer:
             program=answer.row.program,
             stopped_by=stopped_by,
             batch_shape=answer.batch_shape,
+            draft_logprob=answer.draft_logprob,
         )
 
 

@@ -30,6 +30,8 @@ class Row:
         tokens: Token ids, at least one.
         program: What it runs.
         draft: Tokens that the model may write next; they are checked, not believed.
+        scored: Tokens whose log-probability after the prompt is wanted: none, or the draft and
+            one that ends it.
         n_bytes: Most memory that its keys and values take; 0 where none are kept.
     """
 
@@ -37,6 +39,7 @@ class Row:
     tokens: tuple[int, ...]
     program: Program
     draft: tuple[int, ...] = ()
+    scored: tuple[int, ...] = ()
     n_bytes: int = 0
 
 

@@ -6,6 +6,7 @@ Shapes: B rows in the batch, K tokens so far, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -75,7 +76,7 @@ class _Columns:
     def preview(self, row: int, writer: Writer) -> Answer:
         """Return the answer of a row with all its tokens."""
         before = self.answers[row]
-        answer = Answer(before.row, before.batch_shape, list(before.tokens), before.logprob)
+        answer = replace(before, tokens=list(before.tokens))
         tokens = torch.stack([column[row] for column in self.tokens])
         logprobs = torch.stack([column[row] for column in self.logprobs])
         writer.append(answer, tokens.tolist(), logprobs.tolist())

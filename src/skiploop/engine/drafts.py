@@ -47,6 +47,56 @@ def draft_tokens(
     ]
 
 
+def scored_tokens(
+    stack: LayerStack,
+    prompts: Sequence[str],
+    encoded: Sequence[tuple[int, ...]],
+    drafts: Sequence[tuple[int, ...]],
+    options: Options,
+) -> list[tuple[int, ...]]:
+    """Return the tokens of each draft and the first one of a stop string, where they are wanted.
+
+    None are returned without a draft, or where the tokenizer joins its end with the stop string.
+    """
+    if options.drafts is None or not options.score_drafts:
+        return [()] * len(prompts)
+    end = "".join(options.stop[:1])
+    wholes = encode(stack, [p + d + end for p, d in zip(prompts, options.drafts, strict=True)])
+    starts = [tokens + draft for tokens, draft in zip(encoded, drafts, strict=True)]
+    return [
+        whole[len(tokens) : len(start) + 1] if draft and whole[: len(start)] == start else ()
+        for tokens, draft, start, whole in zip(encoded, drafts, starts, wholes, strict=True)
+    ]
+
+
+def score_drafts(executor: Executor, states_RTD: Tensor, answers: Sequence[Answer]) -> None:
+    """Note in each answer the log-probability of the tokens that its row wants scored.
+
+    Args:
+        executor: Has run prompts and drafts.
+        states_RTD: What it returned.
+        answers: One a row.
+    """
+    wanted = [row for row, answer in enumerate(answers) if answer.row.scored]
+    places: list[tuple[int, int]] = []
+    targets: list[int] = []
+    for row in wanted:
+        n_draft, scored = len(answers[row].row.draft), answers[row].row.scored
+        places += [(row, at - 1 - n_draft) for at in range(len(scored))]
+        targets += scored
+    logprobs: list[float] = []
+    for start in range(0, len(places), MAX_HEAD_ROWS):
+        rows, columns = zip(*places[start : start + MAX_HEAD_ROWS], strict=True)
+        logits_NV = executor.head(states_RTD[list(rows), list(columns)][:, None])[:, -1]
+        targets_N1 = torch.tensor(targets[start : start + MAX_HEAD_ROWS], device=logits_NV.device)
+        chosen_N = logits_NV.gather(1, targets_N1[:, None])[:, 0]
+        logprobs += (chosen_N - logits_NV.logsumexp(1)).tolist()
+    for row in wanted:
+        n_scored = len(answers[row].row.scored)
+        answers[row].draft_logprob = sum(logprobs[:n_scored])
+        logprobs = logprobs[n_scored:]
+
+
 def check_drafts(
     executor: Executor, states_RTD: Tensor, answers: Sequence[Answer], writer: Writer
 ) -> Iterator[Column]:

@@ -12,7 +12,7 @@ from skiploop.engine.answer import Answer, Column, Writer
 from skiploop.engine.batch import Row, check_lengths, check_texts, encode, split
 from skiploop.engine.cache import GROWTH
 from skiploop.engine.decode import decode_rows
-from skiploop.engine.drafts import check_drafts, draft_tokens
+from skiploop.engine.drafts import check_drafts, draft_tokens, score_drafts, scored_tokens
 from skiploop.engine.options import Options
 from skiploop.engine.prefill import first_pass
 from skiploop.engine.prefix import PromptPrefix, run_prefix
@@ -40,9 +40,12 @@ def generate(
         options = replace(options, drafts=None, saved=None)
     encoded = encode(stack, prompts)
     drafts = draft_tokens(stack, prompts, encoded, options)
+    scored = scored_tokens(stack, prompts, encoded, drafts, options)
     rows = [
-        Row(i, tokens, program, draft, _n_bytes(stack, tokens, program, options))
-        for i, (tokens, program, draft) in enumerate(zip(encoded, programs, drafts, strict=True))
+        Row(i, tokens, program, draft, ends, _n_bytes(stack, tokens, program, options))
+        for i, (tokens, program, draft, ends) in enumerate(
+            zip(encoded, programs, drafts, scored, strict=True)
+        )
     ]
     check_lengths(stack, rows, options.max_new_tokens)
     if not rows:
@@ -103,6 +106,7 @@ def _run_batch(
     """
     first = first_pass(stack, rows, prefix, writer.options.saved)
     answers = [Answer(row, first.shape) for row in rows]
+    score_drafts(first.executor, first.states_RTD, answers)
     finished: set[int] = set()
     for column in check_drafts(first.executor, first.states_RTD, answers, writer):
         finished.update(column.finished)

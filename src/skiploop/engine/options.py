@@ -24,6 +24,8 @@ class Options:
         seeds: One for each prompt; needed where tokens are drawn.
         drafts: For each prompt, a text that the model may write next. Greedy answers are checked
             against it in one pass; what they say does not depend on it.
+        score_drafts: Whether completions get the log-probability of their draft, with the first
+            stop string after it.
         settled: Told the number of a prompt and what was written to where it leaves its draft.
             An answer for which it returns True ends there.
         saved: States to start from, and to add to; for calls that run programs on prompts that
@@ -38,6 +40,7 @@ class Options:
     sampling: Sampling | None = None
     seeds: Sequence[int] = ()
     drafts: Sequence[str] | None = None
+    score_drafts: bool = False
     settled: Settled | None = None
     saved: SavedStates | None = None
 

@@ -37,6 +37,8 @@ class Trial:
         n_rows: Rows of the batch that it ran in.
         n_positions: Tokens of the longest of them. In low precision the batch can change a token.
         dtype: Number format of weights and states.
+        gold_logprob: Log-probability of the right answer and its end; None where nobody asked for
+            it or it is not known how it is written.
     """
 
     example_id: str
@@ -51,17 +53,19 @@ class Trial:
     n_rows: int
     n_positions: int
     dtype: str
+    gold_logprob: float | None = None
 
 
 _COLUMNS = ", ".join(field.name for field in fields(Trial))
 _HOLES = ", ".join("?" for _ in fields(Trial))
-_NEW = ", ".join(f"excluded.{field.name}" for field in fields(Trial))
+_OLD = ", ".join(field.name for field in fields(Trial)[:-1])  # all but gold_logprob
+_NEW = ", ".join(f"excluded.{field.name}" for field in fields(Trial)[:-1])
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS trials (
     example_id TEXT NOT NULL, program TEXT NOT NULL, correct INTEGER, text TEXT NOT NULL,
     answer TEXT NOT NULL, reason TEXT NOT NULL, n_tokens INTEGER NOT NULL,
     logprob REAL, stopped_by TEXT NOT NULL, n_rows INTEGER NOT NULL, n_positions INTEGER NOT NULL,
-    dtype TEXT NOT NULL, PRIMARY KEY (example_id, program)
+    dtype TEXT NOT NULL, gold_logprob REAL, PRIMARY KEY (example_id, program)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS asks (
@@ -101,14 +105,18 @@ class TrialStore:
     def add(self, trials: Sequence[Trial]) -> None:
         """Write trials in one transaction.
 
-        A pair that is known already stays as it is, unless its text was only a beginning.
+        A pair that is known already stays as it is, unless its text was only a beginning. A
+        log-probability of the right answer is never lost.
         """
         query = (
             f"INSERT INTO trials ({_COLUMNS}) VALUES ({_HOLES}) "
-            f"ON CONFLICT DO UPDATE SET ({_COLUMNS}) = ({_NEW}) WHERE stopped_by = 'settled'"
+            f"ON CONFLICT DO UPDATE SET ({_OLD}) = ({_NEW}) WHERE stopped_by = 'settled'"
         )
+        gold_query = "UPDATE trials SET gold_logprob = ? WHERE example_id = ? AND program = ?"
+        golds = [(t.gold_logprob, t.example_id, t.program) for t in trials]
         with self._reporting(), self._db:
             self._db.executemany(query, map(astuple, trials))
+            self._db.executemany(gold_query, [gold for gold in golds if gold[0] is not None])
 
     def settle(self, facts: Mapping[str, str]) -> None:
         """Note what the trials are about, or check it against what was noted before.
