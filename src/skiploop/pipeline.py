@@ -9,28 +9,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from skiploop.baselines.random_edits import RandomEditsPolicy
-from skiploop.baselines.static import StaticPolicy, promising, race
-from skiploop.errors import ConfigError, unknown_name
+from skiploop.errors import ConfigError
 from skiploop.evaluation.records import Record, write_records
 from skiploop.evaluation.report import Report, build_report, write_report
 from skiploop.evaluation.search_table import SearchOutcome, SearchTable, search_table
 from skiploop.evaluation.timing import time_policies
-from skiploop.policy import FixedPolicy, IdentityPolicy, Policy
+from skiploop.policies import available, checked_name, make_policy, searched_examples
 from skiploop.predictor.checkpoint import Metrics
-from skiploop.predictor.policy import (
-    PREDICTOR_FOLDER,
-    PredictorPolicy,
-    has_predictor,
-    load_policy,
-)
+from skiploop.predictor.policy import PREDICTOR_FOLDER, PredictorPolicy, has_predictor
 from skiploop.predictor.recipe import train as train_predictor
+from skiploop.predictor.selector import (
+    SelectorConfig,
+    SelectorPolicy,
+    check_model,
+    train_selector,
+)
 from skiploop.predictor.targets import QuestionPrograms
 from skiploop.predictor.training import TrainConfig
 from skiploop.program import Program
 from skiploop.run import Run
 from skiploop.runner import Progress
 from skiploop.search.campaign import Campaign, SearchConfig
+from skiploop.search.evidence import collect
+from skiploop.search.menu import Menu, MenuConfig, build_menu, coverage
 from skiploop.search.trials import Trial
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import Example, Task
@@ -47,7 +48,8 @@ class EvaluateConfig:
     """What one evaluation asks.
 
     Attributes:
-        policies: Names from `POLICIES`, or `fixed:PROGRAM`; the identity is always among them.
+        policies: Names that `policies.make_policy` takes; the identity is always among them. None
+            for all that the run has something for.
         limit: Questions at most, the first ones of the split; None for all.
         split: Held-out part of the task.
         k: Programs a policy may rank for the oracle.
@@ -56,7 +58,7 @@ class EvaluateConfig:
         ConfigError: A number is less than 1.
     """
 
-    policies: tuple[str, ...] = ("identity", "polar", "static", "random")
+    policies: tuple[str, ...] | None = None
     limit: int | None = 200
     split: str = "test"
     k: int = 5
@@ -143,7 +145,7 @@ def train(
     trials = run.store.asked("search")
     training: list[QuestionPrograms] = []
     validation: list[QuestionPrograms] = []
-    for example in _searched_examples(run):
+    for example in searched_examples(run):
         part = validation if _is_validation(example.id) else training
         part.append(_question(run, example, trials.get(example.id, ())))
     if not training:  # very few questions: learning comes before choosing the epoch
@@ -152,6 +154,60 @@ def train(
     policy = train_predictor(run.stack, training, validation, space, config, run.folder, progress)
     run.record("train", config)  # not before: it is true of this predictor only
     run.note_provenance("train")
+    return policy
+
+
+def menu(run: Run, config: MenuConfig, progress: Progress | None = None) -> Menu:
+    """Make a menu, and judge every question under every program on it.
+
+    Args:
+        run: The run folder.
+        config: How the menu is made.
+        progress: Told about finished trials.
+
+    Raises:
+        RunError: The folder holds a menu with other settings.
+    """
+    examples = run.task.examples(config.split, config.limit)
+    runner = run.runner(progress)
+    run.stack.weights_id  # noqa: B018  a wrong model must not occupy the folder
+    run.settle("menu", config)
+    found = build_menu(runner, examples[: config.raced], config)
+    collect(runner, examples, found.programs)
+    found.save(run.folder)
+    run.note_provenance("menu")
+    return found
+
+
+def menu_curve(run: Run) -> list[float]:
+    """Return, for each length of the menu, the questions that some program on it answers right.
+
+    Only the questions that did not choose the menu count. An oracle: it looks at the gold answer.
+    """
+    config = run.finished("menu", MenuConfig)
+    examples = run.task.examples(config.split, config.limit)[config.raced :]
+    if not examples:
+        return []
+    return coverage(collect(run.runner(), examples, Menu.load(run.folder).programs).right_QP)
+
+
+def train_on_menu(run: Run, config: SelectorConfig) -> SelectorPolicy:
+    """Train the selector on the table of the run's menu.
+
+    Raises:
+        RunError: There is no finished menu, or it is of another model.
+        DataError: The table holds too little to learn from.
+    """
+    asked = run.finished("menu", MenuConfig)
+    found = Menu.load(run.folder)
+    check_model(found, run.stack, f"the menu in {run.folder}")
+    examples = run.task.examples(asked.split, asked.limit)
+    evidence = collect(run.runner(), examples, found.programs)
+    prompts = [run.task.prompt(example) for example in examples]
+    policy = train_selector(run.stack, found, prompts, evidence, config)
+    policy.save(run.folder)
+    run.record("selector", config)
+    run.note_provenance("selector")
     return policy
 
 
@@ -176,10 +232,11 @@ def evaluate(
             hold.
         ConfigError: The questions are those that were searched.
     """
-    names = list(dict.fromkeys(_checked_name(name) for name in ("identity", *config.policies)))
+    asked = config.policies or available(run)
+    names = list(dict.fromkeys(checked_name(name) for name in ("identity", *asked)))
     examples = _held_out_examples(run, config)
-    table = read_search_table(run)
-    policies = [_policy(name, run, progress) for name in names]
+    table = read_search_table(run) if run.has("search") else None
+    policies = [make_policy(name, run, progress) for name in names]
     prompts = [run.task.prompt(example) for example in examples]
     ranked = {policy.name: policy.rank(prompts, config.k) for policy in policies}
     if expect:
@@ -204,9 +261,14 @@ def evaluate(
 
 def _held_out_examples(run: Run, config: EvaluateConfig) -> list[Example]:
     """Return the questions of an evaluation, none of which anything was learned from."""
-    if config.split == run.finished("search", SearchConfig).split:
+    learned_from: list[str] = []
+    if run.has("menu"):
+        learned_from.append(run.finished("menu", MenuConfig).split)
+    if run.has("search") or not learned_from:
+        learned_from.append(run.finished("search", SearchConfig).split)
+    if config.split in learned_from:
         raise ConfigError(
-            f"the {config.split!r} questions were searched in {run.folder}: judge policies on "
+            f"{run.folder} learned from the {config.split!r} questions: judge policies on "
             "questions that nothing was learned from, such as --split test"
         )
     examples = run.task.examples(config.split)[: config.limit]
@@ -221,64 +283,6 @@ def _n_pairs(ranked: Mapping[str, Sequence[Sequence[Program]]]) -> int:
     """Return how many different pairs of a question and a program some policies chose."""
     by_example = zip(*ranked.values(), strict=True)
     return sum(len(set().union(*programs)) for programs in by_example)
-
-
-def _checked_name(name: str) -> str:
-    """Return the name of a policy in its one spelling, before a model is loaded for it."""
-    if name.startswith(_FIXED):
-        text = " ".join(name.removeprefix(_FIXED).split())
-        Program.read_edits(text)
-        return f"{_FIXED}{text}"
-    if name not in POLICIES:
-        raise unknown_name("policy", name, [*POLICIES, f"{_FIXED}PROGRAM"])
-    return name
-
-
-def _policy(name: str, run: Run, progress: Progress | None) -> Policy:
-    if name.startswith(_FIXED):
-        program = Program.parse(name.removeprefix(_FIXED), run.stack.n_layers)
-        return FixedPolicy([program], name)
-    return POLICIES[name](run, progress)
-
-
-def _identity(run: Run, _progress: Progress | None) -> Policy:
-    return IdentityPolicy(run.stack.n_layers)
-
-
-def _polar(run: Run, _progress: Progress | None) -> Policy:
-    policy = load_policy(run.folder, run.stack)
-    run.finished("train", TrainConfig)  # refuses what an interrupted training left
-    return policy
-
-
-def _static(run: Run, progress: Progress | None) -> Policy:
-    """Race the programs that the search liked best on the questions that it searched."""
-    n_layers = run.stack.n_layers
-    trials = [trial for found in run.store.asked("search").values() for trial in found]
-    candidates = promising(trials, n_layers)
-    return StaticPolicy(race(run.runner(progress), _searched_examples(run), candidates))
-
-
-def _random(run: Run, _progress: Progress | None) -> Policy:
-    space = run.section("search", SearchConfig).space(run.stack.n_layers)
-    return RandomEditsPolicy(space, run.config.seed)
-
-
-POLICIES: dict[str, Callable[[Run, Progress | None], Policy]] = {
-    "identity": _identity,
-    "polar": _polar,
-    "static": _static,
-    "random": _random,
-}
-"""Policies by the name under which a run makes them."""
-
-_FIXED = "fixed:"
-"""Before the text of a program: the policy that gives it to every prompt."""
-
-
-def _searched_examples(run: Run) -> list[Example]:
-    searched = run.section("search", SearchConfig)
-    return run.task.examples(searched.split, searched.limit)
 
 
 def _records(

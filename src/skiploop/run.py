@@ -5,6 +5,8 @@ RUN/config.json        what was asked for: the run, and one section a command
 RUN/provenance.json    versions, machine and command of each section
 RUN/trials.sqlite      every graded (example, program)
 RUN/predictor/         the trained predictor
+RUN/menu.json          a menu of programs
+RUN/selector/          the trained choice from it
 RUN/records.jsonl      what the last evaluation judged
 RUN/report.{md,json,html}
 ```
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 Config = TypeVar("Config")
 
 _TRIALS = "trials.sqlite"
+_COMMANDS = {"run": "search", "menu": "menu build", "selector": "train --method selector"}
+"""What writes a section, where that is not the command of the same name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +197,10 @@ class Run:
             "run", settings.from_dict(RunConfig, {**settings.to_dict(self.config), **asked})
         )
 
+    def has(self, section: str) -> bool:
+        """Whether a stage was started."""
+        return section in self._sections()
+
     def finished(self, section: str, cls: type[Config]) -> Config:
         """Return the configuration of a stage that ran to its end.
 
@@ -203,7 +211,8 @@ class Run:
         if not self.provenance(section):
             raise RunError(
                 f"the {section} in {self.folder} is not finished: run the same "
-                f"'skiploop {section}' command again, it goes on where it stopped"
+                f"'skiploop {_COMMANDS.get(section, section)}' command again, it goes on where it "
+                "stopped"
             )
         return config
 
@@ -215,9 +224,9 @@ class Run:
         """
         known = self._sections().get(section)
         if known is None:
-            command = "search" if section == "run" else section
+            command = _COMMANDS.get(section, section)
             raise RunError(
-                f"{self.folder} holds no {command}: run 'skiploop {command}' with it first"
+                f"{self.folder} holds no {section}: run 'skiploop {command}' with it first"
             )
         try:
             return settings.from_dict(cls, known, section)

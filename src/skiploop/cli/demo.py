@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from skiploop.cli.options import (
-    SECTIONS,
     ConfigFile,
     Json,
     Overrides,
@@ -74,8 +73,8 @@ def demo(
         "evaluate": {"limit": size.n_test, "k": size.k},
     }
     flags = {"run": {"seed": seed}, "train": {"seed": seed}}
-    given = read_settings(SECTIONS, config, overrides, flags)
-    sections = {name: {**defaults[name], **given[name]} for name in SECTIONS}
+    given = read_settings(tuple(defaults), config, overrides, flags)
+    sections = {name: {**defaults[name], **given[name]} for name in defaults}
 
     from skiploop import pipeline
     from skiploop.cli import console

@@ -25,8 +25,8 @@ def evaluate(
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            help="identity, polar, static, random, fixed:PROGRAM; several with commas. "
-            "[all but fixed]"
+            help="identity, polar, selector, selector:LAYERS, static, random, shuffled, "
+            "fixed:PROGRAM; several with commas. [those that the run has something for]"
         ),
     ] = None,
     limit: Annotated[
@@ -44,7 +44,7 @@ def evaluate(
 ) -> None:
     """Compare policies with the plain model on held-out questions, and write the report.
 
-    Example: skiploop evaluate --run RUN --policy polar,static --limit 200
+    Example: skiploop evaluate --run RUN --policy selector,static --limit 200
     """
     names = [name.strip() for given in policy or () for name in given.split(",") if name.strip()]
     flags: dict[str, dict[str, object]] = {

@@ -11,7 +11,7 @@ import traceback
 
 import typer
 
-from skiploop.cli import demo, evaluate, generate, models, search, show, tasks, train
+from skiploop.cli import demo, evaluate, generate, menu, models, search, show, tasks, train
 from skiploop.errors import SkiploopError, one_line
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("search")(search.search)
+app.add_typer(menu.app, name="menu")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("generate")(generate.generate)

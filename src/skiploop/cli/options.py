@@ -48,7 +48,7 @@ GIGABYTE = 10**9
 
 Sections = dict[str, dict[str, object]]
 
-SECTIONS = ("run", "search", "train", "evaluate")
+SECTIONS = ("run", "search", "train", "menu", "selector", "evaluate")
 """All sections of a configuration file: one file can serve every command."""
 
 

@@ -1,9 +1,10 @@
-"""`skiploop train`: fit the predictor to the programs that a search found."""
+"""`skiploop train`: learn to choose, from a search or from a menu."""
 
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,10 +20,28 @@ from skiploop.cli.options import (
     Threads,
     read_settings,
 )
+from skiploop.errors import ConfigError
+
+if TYPE_CHECKING:
+    from skiploop.predictor.selector import SelectorConfig
+    from skiploop.run import Run
+
+
+class Method(StrEnum):
+    """What is trained."""
+
+    polar = "polar"
+    selector = "selector"
 
 
 def train(
     out: Folder,
+    method: Annotated[
+        Method,
+        typer.Option(
+            help="polar: the published network, from a search. selector: a choice from a menu."
+        ),
+    ] = Method.polar,
     epochs: Annotated[int | None, typer.Option(help="Passes over all targets. [10]")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest rate. [5e-4]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Targets a step. [128]")] = None,
@@ -39,33 +58,41 @@ def train(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Train the predictor of a run, the network that chooses a program for a prompt.
+    """Train what chooses a program for a prompt.
 
-    Example: skiploop train --run RUN
+    The selector takes only --layer and --seed of the options of the recipe.
+
+    Example: skiploop train --run RUN --method selector
     """
-    flags: dict[str, dict[str, object]] = {
-        "train": {
-            "epochs": epochs,
-            "learning_rate": learning_rate,
-            "batch_size": batch_size,
-            "text_encoder": text_encoder,
-            "layer": layer,
-            "seed": seed,
-        }
+    recipe: dict[str, object] = {
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "text_encoder": text_encoder,
     }
-    sections = read_settings(("train", "run"), config, overrides, flags)
+    given = [f"--{name.replace('_', '-')}" for name, value in recipe.items() if value is not None]
+    if method is Method.selector and given:
+        raise ConfigError(f"{', '.join(given)}: the selector has no such option, only polar has")
+    section = "train" if method is Method.polar else "selector"
+    flags = {section: {**recipe, "layer": layer, "seed": seed}}
+    sections = read_settings((section, "run"), config, overrides, flags)
 
     from skiploop import pipeline
     from skiploop.cli import console
     from skiploop.config import from_dict, to_dict
     from skiploop.predictor.policy import PREDICTOR_FOLDER
+    from skiploop.predictor.selector import SelectorConfig
     from skiploop.predictor.training import TrainConfig, best_epoch, read_metrics
     from skiploop.run import Run
 
     console.prepare(threads)
-    train_config = from_dict(TrainConfig, sections["train"], "train")
     run = Run.open(out, device=device, memory=int(memory * GIGABYTE))
     run.check(sections["run"])
+    if method is Method.selector:
+        selector_config = from_dict(SelectorConfig, sections["selector"], "selector")
+        _train_selector(run, selector_config, as_json=as_json)
+        return
+    train_config = from_dict(TrainConfig, sections["train"], "train")
     started = time.perf_counter()
     with console.progress_bar() as bar:
         progress = console.EpochProgress(bar, train_config.epochs)
@@ -83,5 +110,36 @@ def train(
                 "best_epoch": best_epoch(metrics),
                 "provenance": run.provenance("train"),
                 "timing": {"seconds": time.perf_counter() - started, "epoch_s": epoch_s},
+            }
+        )
+
+
+def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
+    """Learn to choose from the menu of a run, and say what the gate expects."""
+    from skiploop import pipeline
+    from skiploop.cli import console
+    from skiploop.config import to_dict
+
+    started = time.perf_counter()
+    policy = pipeline.train_on_menu(run, config)
+    lessons = policy.lessons
+    figures = {
+        "n_questions": len(lessons.score_QP),
+        "ridge": lessons.ridge,
+        "layer": policy.encoder.spec["layer"],
+        "margin": policy.gate.margin,
+        "price": policy.gate.price,
+    }
+    print(
+        f"learned from {figures['n_questions']} questions under {len(policy.menu.programs)} "
+        f"programs: {run.folder}/selector"
+    )
+    if as_json:
+        console.print_json(
+            {
+                "run": str(run.folder),
+                "selector": {**to_dict(config), **figures},
+                "provenance": run.provenance("selector"),
+                "timing": {"seconds": time.perf_counter() - started},
             }
         )

@@ -1,0 +1,164 @@
+"""`skiploop menu`: a short list of programs, and what all of them answer."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from skiploop.cli.options import (
+    GIGABYTE,
+    ConfigFile,
+    Device,
+    Dtype,
+    Exact,
+    Folder,
+    Json,
+    Level,
+    Memory,
+    Model,
+    Overrides,
+    Seed,
+    TaskName,
+    TaskOptions,
+    Threads,
+    read_settings,
+    task_options,
+)
+
+if TYPE_CHECKING:
+    from skiploop.evaluation.tables import Table
+    from skiploop.search.menu import Menu
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Make or show a menu: a short list of programs that complement each other.\n\n"
+    "Example: skiploop menu build --task arithmetic --level 2,3 --out RUN",
+)
+
+
+@app.command()
+def build(
+    out: Folder,
+    task: TaskName = None,
+    level: Level = None,
+    option: TaskOptions = None,
+    size: Annotated[int | None, typer.Option(help="Programs on it. [24]")] = None,
+    raced: Annotated[int | None, typer.Option(help="Questions that choose them. [120]")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Questions that all of them answer. [1500]")
+    ] = None,
+    max_edits: Annotated[int | None, typer.Option(help="Edits of a program at most. [2]")] = None,
+    first_layer: Annotated[
+        int | None, typer.Option(help="Layers that every program starts with. [4]")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Part of the task. [train]")] = None,
+    model: Model = None,
+    dtype: Dtype = None,
+    exact: Exact = None,
+    device: Device = "cpu",
+    memory: Memory = 1.0,
+    threads: Threads = 1,
+    seed: Seed = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Choose programs that complement each other, and run all of them on many questions.
+
+    What they answered is what 'skiploop train --method selector' learns from. Started again on
+    the same folder, it goes on where it stopped.
+
+    Example: skiploop menu build --task arithmetic --level 2,3 --out RUN
+    """
+    flags: dict[str, dict[str, object]] = {
+        "run": {
+            "model": model,
+            "dtype": dtype,
+            "exact": exact,
+            "task": task,
+            "options": task_options(level, option),
+            "seed": seed,
+        },
+        "menu": {
+            "size": size,
+            "raced": raced,
+            "limit": limit,
+            "max_edits": max_edits,
+            "first_layer": first_layer,
+            "split": split,
+        },
+    }
+    sections = read_settings(("run", "menu"), config, overrides, flags)
+
+    from skiploop import pipeline
+    from skiploop.cli import console
+    from skiploop.config import from_dict
+    from skiploop.run import Run, RunConfig
+    from skiploop.search.menu import MenuConfig
+
+    console.prepare(threads)
+    menu_config = from_dict(MenuConfig, sections["menu"], "menu")
+    run_config = from_dict(RunConfig, sections["run"], "run")
+    run = Run.create(out, run_config, device=device, memory=int(memory * GIGABYTE))
+    started = time.perf_counter()
+    with console.progress_bar() as bar:
+        progress = console.TrialProgress(bar, "menu", stored=lambda: run.n_trials)
+        with console.resumable([progress], out):
+            menu = pipeline.menu(run, menu_config, progress)
+    curve = pipeline.menu_curve(run)
+    console.print_table(_table(menu, curve))
+    if as_json:
+        figures = {"run": str(out), **_figures(menu, curve), "provenance": run.provenance("menu")}
+        console.print_json({**figures, "timing": {"seconds": time.perf_counter() - started}})
+
+
+@app.command()
+def show(out: Folder, as_json: Json = False) -> None:
+    """Show the programs of a menu, and what each of them adds.
+
+    Example: skiploop menu show --run RUN
+    """
+    from skiploop import pipeline
+    from skiploop.cli import console
+    from skiploop.run import Run
+    from skiploop.search.menu import Menu
+
+    console.prepare(1)
+    run = Run.open(out)
+    curve = pipeline.menu_curve(run)
+    menu = Menu.load(out)
+    console.print_table(_table(menu, curve))
+    if as_json:
+        console.print_json({"run": str(out), **_figures(menu, curve), **console.made_by()})
+
+
+def _figures(menu: Menu, curve: list[float]) -> dict[str, object]:
+    return {
+        "programs": [str(program) for program in menu.programs],
+        "gains": list(menu.gains),
+        "oracle_coverage": curve,
+    }
+
+
+def _table(menu: Menu, curve: list[float]) -> Table:
+    from skiploop.evaluation.tables import NOTHING, Table
+
+    return Table(
+        title="Menu",
+        header=("program", "layer passes", "best score so far", "oracle coverage, %"),
+        rows=tuple(
+            (
+                str(program),
+                str(program.n_slots),
+                f"{gain:.3f}",
+                f"{100 * curve[place]:.1f}" if curve else NOTHING,
+            )
+            for place, (program, gain) in enumerate(zip(menu.programs, menu.gains, strict=True))
+        ),
+        note="best score so far: mean over the questions of the race, which chose the programs, of "
+        "the highest probability of the right answer among this program and those above it. "
+        "oracle coverage: other questions that one of these programs answers right, judged with "
+        "the gold answer.",
+    )

@@ -1,0 +1,153 @@
+"""Policies by name, made from what a run folder holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from skiploop.baselines.random_edits import RandomEditsPolicy
+from skiploop.baselines.static import StaticPolicy, promising, race
+from skiploop.errors import ConfigError, unknown_name
+from skiploop.policy import FixedPolicy, IdentityPolicy, Policy
+from skiploop.predictor.policy import load_policy
+from skiploop.predictor.selector import SelectorConfig, SelectorPolicy, learn, load_selector
+from skiploop.predictor.training import TrainConfig
+from skiploop.program import Program
+from skiploop.run import Run
+from skiploop.runner import Progress
+from skiploop.search.campaign import SearchConfig
+from skiploop.search.evidence import collect
+from skiploop.search.menu import Menu, MenuConfig
+from skiploop.seeds import derive_seed
+from skiploop.tasks.base import Example
+
+_FIXED = "fixed:"
+"""Before the text of a program: the policy that gives it to every prompt."""
+
+_SELECTOR = "selector:"
+"""Before a number: the selector with at most so many layer passes on average."""
+
+
+def checked_name(name: str) -> str:
+    """Return the name of a policy in its one spelling, before a model is loaded for it.
+
+    Raises:
+        UnknownNameError: There is no such policy.
+        ProgramError: The program of a `fixed` policy is none.
+        ConfigError: The number of a `selector` is none.
+    """
+    if name.startswith(_FIXED):
+        text = " ".join(name.removeprefix(_FIXED).split())
+        Program.read_edits(text)
+        return f"{_FIXED}{text}"
+    if name.startswith(_SELECTOR):
+        return f"{_SELECTOR}{_max_slots(name):g}"
+    if name not in POLICIES:
+        raise unknown_name("policy", name, [*POLICIES, f"{_FIXED}PROGRAM", f"{_SELECTOR}LAYERS"])
+    return name
+
+
+def make_policy(name: str, run: Run, progress: Progress | None) -> Policy:
+    """Return the policy of a checked name.
+
+    Args:
+        name: From `checked_name`.
+        run: Holds what it needs.
+        progress: Told about trials that it needs.
+
+    Raises:
+        RunError: The run does not hold what it needs.
+    """
+    if name.startswith(_FIXED):
+        program = Program.parse(name.removeprefix(_FIXED), run.stack.n_layers)
+        return FixedPolicy([program], name)
+    if name.startswith(_SELECTOR):
+        run.finished("selector", SelectorConfig)
+        return load_selector(run.folder, run.stack, max_slots=_max_slots(name), name=name)
+    return POLICIES[name](run, progress)
+
+
+def available(run: Run) -> list[str]:
+    """Return the policies that the stages of a run lead to, trained or not."""
+    names = {"search": ["polar", "static", "random"], "menu": ["selector", "static", "random"]}
+    found = [name for stage, policies in names.items() if run.has(stage) for name in policies]
+    return ["identity", *dict.fromkeys(found)]
+
+
+def searched_examples(run: Run) -> list[Example]:
+    """Return the questions of the search of a run."""
+    searched = run.section("search", SearchConfig)
+    return run.task.examples(searched.split, searched.limit)
+
+
+def _max_slots(name: str) -> float:
+    text = name.removeprefix(_SELECTOR)
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"{name!r}: after 'selector:' comes how many layer passes are allowed on average, "
+            "such as selector:29"
+        ) from error
+
+
+def _identity(run: Run, _progress: Progress | None) -> Policy:
+    return IdentityPolicy(run.stack.n_layers)
+
+
+def _polar(run: Run, _progress: Progress | None) -> Policy:
+    policy = load_policy(run.folder, run.stack)
+    run.finished("train", TrainConfig)  # refuses what an interrupted training left
+    return policy
+
+
+def _selector(run: Run, _progress: Progress | None) -> Policy:
+    policy = load_selector(run.folder, run.stack)
+    run.finished("selector", SelectorConfig)
+    return policy
+
+
+def _shuffled(run: Run, progress: Progress | None) -> Policy:
+    """Learn as the selector does, but from answers that belong to other questions."""
+    policy = load_selector(run.folder, run.stack)
+    config = run.finished("selector", SelectorConfig)
+    asked = run.finished("menu", MenuConfig)
+    examples = run.task.examples(asked.split, asked.limit)
+    evidence = collect(run.runner(progress), examples, policy.menu.programs)
+    rng = np.random.default_rng(derive_seed(config.seed, "shuffled"))
+    order = rng.permutation(len(examples))
+    wrong = replace(evidence, right_QP=evidence.right_QP[order], score_QP=evidence.score_QP[order])
+    lessons = learn(policy.lessons.features_QF, wrong, config)
+    return SelectorPolicy(policy.menu, policy.encoder, lessons, name="shuffled")
+
+
+def _static(run: Run, progress: Progress | None) -> Policy:
+    """Race the most promising programs of the run on the questions that chose them."""
+    runner = run.runner(progress)
+    if run.has("menu"):
+        asked = run.finished("menu", MenuConfig)
+        examples = run.task.examples(asked.split, asked.limit)
+        return StaticPolicy(race(runner, examples, Menu.load(run.folder).programs))
+    trials = [trial for found in run.store.asked("search").values() for trial in found]
+    candidates = promising(trials, run.stack.n_layers)
+    return StaticPolicy(race(runner, searched_examples(run), candidates))
+
+
+def _random(run: Run, _progress: Progress | None) -> Policy:
+    asked = (
+        run.section("menu", MenuConfig) if run.has("menu") else run.section("search", SearchConfig)
+    )
+    return RandomEditsPolicy(asked.space(run.stack.n_layers), run.config.seed)
+
+
+POLICIES: dict[str, Callable[[Run, Progress | None], Policy]] = {
+    "identity": _identity,
+    "polar": _polar,
+    "selector": _selector,
+    "static": _static,
+    "random": _random,
+    "shuffled": _shuffled,
+}
+"""Policies by the name under which a run makes them."""

@@ -1,0 +1,69 @@
+"""From expected scores to a program: what a layer pass costs, and when the identity stays.
+
+Shapes: Q questions, P programs, of which the first is the identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from torch import Tensor
+
+MARGINS = (0.0, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
+PRICES = (0.0, *(0.0005 * 2**step for step in range(12)))
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Chooses the program of the highest expected score, less the price of its layer passes.
+
+    Attributes:
+        margin: The identity stays unless another program is better by more than this.
+        price: Score that one layer pass must bring.
+    """
+
+    margin: float
+    price: float
+
+    def worth(self, score_QP: Tensor, slots_P: Tensor) -> Tensor:
+        """Return worth_QP, by which programs are ranked."""
+        worth_QP = score_QP - self.price * slots_P
+        worth_QP[:, 0] += self.margin
+        return worth_QP
+
+    def choose(self, score_QP: Tensor, slots_P: Tensor) -> Tensor:
+        """Return the column of the chosen program of each question."""
+        return self.worth(score_QP, slots_P).argmax(1)
+
+
+def tune(
+    predicted_QP: Tensor, right_QP: Tensor, slots_P: Tensor, max_slots: float | None = None
+) -> Gate:
+    """Return the gate under which most questions are answered right.
+
+    Args:
+        predicted_QP: Expected scores, from models that have not seen the question: a gate that is
+            tuned on scores of seen questions trusts them too much.
+        right_QP: 1 where an answer is right, NaN where it could not be graded.
+        slots_P: Layer passes of each program.
+        max_slots: Most layer passes on average; no limit if not given.
+
+    Returns:
+        The best gate, of equals the more cautious one. The identity alone where no other gate
+        keeps to `max_slots`.
+    """
+
+    def candidates() -> Iterator[tuple[float, float, float, Gate]]:
+        for price, margin in product(PRICES, MARGINS):
+            gate = Gate(margin, price)
+            chosen_Q = gate.choose(predicted_QP, slots_P)
+            if max_slots is not None and slots_P[chosen_Q].mean() > max_slots:
+                continue
+            right = right_QP[torch.arange(len(chosen_Q)), chosen_Q].nansum()
+            yield float(right), margin, -price, gate
+
+    never = (-1.0, 0.0, 0.0, Gate(float("inf"), 0.0))
+    return max(candidates(), key=lambda found: found[:3], default=never)[-1]

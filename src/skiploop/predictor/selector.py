@@ -1,0 +1,258 @@
+"""Chooses from a menu the program with the highest expected score, or keeps the identity.
+
+What is learned from are right and wrong answers alike: every question of a table under every
+program of a menu. `RUN/selector/` holds `config.json` and `model.safetensors`.
+
+Shapes: Q questions, F features, P programs, the first one the identity.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from skiploop import config as settings
+from skiploop.errors import ConfigError, DataError, ProgramError, RunError, one_line
+from skiploop.files import write_atomic
+from skiploop.predictor.features import LayerStates, PromptEncoder, build_encoder
+from skiploop.predictor.gate import Gate, tune
+from skiploop.predictor.kernel import KernelRidge, out_of_fold
+from skiploop.predictor.network import write_tensors
+from skiploop.program import Program
+from skiploop.search.evidence import Evidence
+from skiploop.search.menu import Menu
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
+
+SELECTOR_FOLDER = "selector"
+MIN_QUESTIONS = 50
+"""Fewer questions cannot tell a gate from chance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectorConfig:
+    """How a selector is trained.
+
+    Attributes:
+        layer: How many first layers of the language model a prompt runs through to be told from
+            others; None for those that no program of the menu changes.
+        ridges: Strengths of shrinking, of which the one with the smallest error on questions that
+            were not learned from is taken.
+        n_folds: Parts of the questions; what is said of one is learned from the others.
+        seed: Decides the parts.
+
+    Raises:
+        ConfigError: A number is out of range.
+    """
+
+    layer: int | None = None
+    ridges: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0)
+    n_folds: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n_folds < 2 or not self.ridges or min(self.ridges) <= 0:
+            raise ConfigError(f"{self}: give at least 2 folds, and ridges above 0")
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a selector was made from.
+
+    Attributes:
+        features_QF: Of the questions.
+        score_QP: What each program did on each.
+        right_QP: 1 for a right answer, 0 for a wrong one, NaN for one that could not be graded.
+        predicted_QP: Score that was expected from other questions.
+        ridge: Strength of shrinking.
+    """
+
+    features_QF: Tensor
+    score_QP: Tensor
+    right_QP: Tensor
+    predicted_QP: Tensor
+    ridge: float
+
+    def save(self, path: Path) -> None:
+        """Write all of it into a safetensors file."""
+        tensors = {name: t.contiguous() for name, t in vars(self).items() if name != "ridge"}
+        write_tensors(path, {**tensors, "ridge": torch.tensor(self.ridge, dtype=torch.float64)})
+
+    @classmethod
+    def load(cls, path: Path) -> Lessons:
+        """Read what `save` wrote."""
+        tensors = load_file(path)
+        return cls(ridge=float(tensors.pop("ridge")), **tensors)
+
+
+class SelectorPolicy:
+    """Chooses programs from a menu by what they did on similar questions.
+
+    Args:
+        menu: The programs, the identity first.
+        encoder: Turns prompts into token states.
+        lessons: What to learn from.
+        max_slots: Most layer passes on average over questions like those learned from.
+        name: Name in tables.
+
+    Attributes:
+        gate: When a program takes the place of the identity.
+    """
+
+    def __init__(
+        self,
+        menu: Menu,
+        encoder: PromptEncoder,
+        lessons: Lessons,
+        *,
+        max_slots: float | None = None,
+        name: str = "selector",
+    ) -> None:
+        self.menu = menu
+        self.encoder = encoder
+        self.lessons = lessons
+        self.name = name
+        self._slots_P = torch.tensor([float(program.n_slots) for program in menu.programs])
+        self.gate: Gate = tune(lessons.predicted_QP, lessons.right_QP, self._slots_P, max_slots)
+        self._model = KernelRidge.fit(lessons.features_QF, lessons.score_QP, lessons.ridge)
+
+    def expect(self, prompts: Sequence[str]) -> Tensor:
+        """Return score_QP, the expected score of every program of the menu for some prompts."""
+        return self._model.predict(pooled(self.encoder, prompts))
+
+    def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
+        """Return the best `k` programs of the menu for each prompt, the best first.
+
+        Args:
+            prompts: Texts of the same kind as in training.
+            k: At least 1.
+
+        Cost:
+            The first layers of the model for each prompt, and `Q * F` multiplications.
+        """
+        if not prompts:
+            return []
+        worth_QP = self.gate.worth(self.expect(prompts), self._slots_P)
+        best_QK = worth_QP.argsort(dim=1, descending=True, stable=True)[:, :k]
+        return [[self.menu.programs[column] for column in row] for row in best_QK.tolist()]
+
+    def save(self, run: Path) -> None:
+        """Write the policy into the folder `selector` of a run; `load_selector` reads it."""
+        folder = run / SELECTOR_FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        self.menu.save(folder)
+        self.lessons.save(folder / "model.safetensors")
+        config = {"encoder": self.encoder.spec, "n_questions": len(self.lessons.score_QP)}
+        write_atomic(folder / "config.json", json.dumps(config, indent=2) + "\n")
+
+
+def train_selector(
+    stack: LayerStack,
+    menu: Menu,
+    prompts: Sequence[str],
+    evidence: Evidence,
+    config: SelectorConfig,
+) -> SelectorPolicy:
+    """Learn which program of a menu suits which prompt.
+
+    Args:
+        stack: The model that the menu is for.
+        menu: The programs.
+        prompts: Of the questions of the table.
+        evidence: The table, with the programs of the menu as columns.
+        config: How to learn.
+
+    Raises:
+        DataError: There are too few questions, or all programs did equally well on all.
+
+    Cost:
+        The first layers of the model for each prompt; `n_folds + 1` fits of a few seconds for each
+        ridge, at thousands of questions.
+    """
+    if len(prompts) < MIN_QUESTIONS:
+        raise DataError(
+            f"{len(prompts)} questions are too few to learn a choice from: "
+            f"make the menu with --limit {MIN_QUESTIONS} or more"
+        )
+    score_QP = torch.from_numpy(evidence.score_QP).float()
+    if not score_QP.std(1, correction=0).any():
+        raise DataError("all programs of the menu did equally well: there is nothing to choose")
+    layer = first_change(menu) if config.layer is None else config.layer
+    encoder = LayerStates(stack, layer=layer)
+    lessons = learn(pooled(encoder, prompts), evidence, config)
+    return SelectorPolicy(menu, encoder, lessons)
+
+
+def learn(features_QF: Tensor, evidence: Evidence, config: SelectorConfig) -> Lessons:
+    """Choose the ridge by the error on questions that were not learned from."""
+    score_QP = torch.from_numpy(evidence.score_QP).float()
+    order = torch.randperm(len(score_QP), generator=torch.Generator().manual_seed(config.seed))
+    fold_Q = torch.empty_like(order)
+    fold_Q[order] = torch.arange(len(order)) % config.n_folds
+    predicted = {r: out_of_fold(features_QF, score_QP, r, fold_Q) for r in config.ridges}
+    errors = {r: float((found - score_QP).square().mean()) for r, found in predicted.items()}
+    ridge = min(errors, key=lambda r: errors[r])
+    right_QP = torch.from_numpy(evidence.right_QP).float()
+    return Lessons(features_QF, score_QP, right_QP, predicted[ridge], ridge)
+
+
+def pooled(encoder: PromptEncoder, prompts: Sequence[str]) -> Tensor:
+    """Return features_QF: the state of the last token of each prompt, and the mean of all."""
+    encodings = encoder.encode(prompts)
+    return torch.stack([torch.cat([states[-1], states.mean(0)]) for states in encodings])
+
+
+def first_change(menu: Menu) -> int:
+    """Return how many first layers all programs of a menu run once."""
+    return min(program.edits[0].start for program in menu.programs if program.edits)
+
+
+def load_selector(
+    run: Path, stack: LayerStack, *, max_slots: float | None = None, name: str = "selector"
+) -> SelectorPolicy:
+    """Return the selector of a run.
+
+    Args:
+        run: The run folder.
+        stack: The model that it chooses programs for.
+        max_slots: Most layer passes on average.
+        name: Name in tables.
+
+    Raises:
+        RunError: The run has none, or one for another model.
+    """
+    folder = run / SELECTOR_FOLDER
+    again = f"run 'skiploop train --method selector --run {run}'"
+    if not (folder / "config.json").exists():
+        raise RunError(f"{run} holds no trained selector: {again} first")
+    try:
+        spec = settings.load_file(folder / "config.json")["encoder"]
+        menu = Menu.load(folder)
+        lessons = Lessons.load(folder / "model.safetensors")
+        encoder = build_encoder(spec, stack)  # type: ignore[arg-type]
+    except (OSError, KeyError, TypeError, ConfigError, ProgramError, SafetensorError) as error:
+        raise RunError(f"{folder} is not complete ({one_line(error)}): {again}") from error
+    check_model(menu, stack, f"the selector in {run}")
+    return SelectorPolicy(menu, encoder, lessons, max_slots=max_slots, name=name)
+
+
+def check_model(menu: Menu, stack: LayerStack, what: str) -> None:
+    """Refuse a menu that was made for another model.
+
+    Raises:
+        RunError: The weights differ.
+    """
+    if menu.weights_id != stack.weights_id:
+        raise RunError(
+            f"{what} was made for weights {menu.weights_id}, not for {stack.name} with weights "
+            f"{stack.weights_id}: load the former, or make a menu for the latter"
+        )

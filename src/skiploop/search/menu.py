@@ -1,0 +1,211 @@
+"""A menu: a short list of programs that together answer more than the plain model does.
+
+Shapes: Q questions, P programs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from skiploop.errors import ConfigError, ProgramError, RunError, one_line
+from skiploop.files import write_atomic
+from skiploop.program import Program
+from skiploop.runner import TrialRunner
+from skiploop.search.evidence import Evidence, collect
+from skiploop.space import ProgramSpace
+from skiploop.tasks.base import Example
+
+MENU_FILE = "menu.json"
+ROUNDS = (4, 2, 1)
+"""A race asks one of so many of its questions, round by round, and halves the field after each."""
+
+PARENTS = 8
+"""Programs from which those with one more edit are made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MenuConfig:
+    """How a menu is made, and how much is found out about it.
+
+    Attributes:
+        size: Programs on it, the identity among them.
+        raced: Questions on which programs compete for a place.
+        limit: Questions that all programs on the menu answer, for a selector to learn from; the
+            first ones of the split, those of the race among them.
+        split: Part of the task.
+        max_edits: Most edits of a program.
+        first_layer: Layers before this one run once in every program.
+        max_block: Longest block that one edit skips or repeats.
+        max_runs: Most passes over one block.
+
+    Raises:
+        ConfigError: A number is out of range.
+    """
+
+    size: int = 24
+    raced: int = 120
+    limit: int = 1500
+    split: str = "train"
+    max_edits: int = 2
+    first_layer: int = 4
+    max_block: int = 4
+    max_runs: int = 2
+
+    def __post_init__(self) -> None:
+        numbers = (self.raced, self.limit, self.max_edits, self.max_block, self.max_runs)
+        if min(numbers) < 1 or self.size < 2 or self.first_layer < 0 or self.raced > self.limit:
+            raise ConfigError(
+                f"{self}: size is at least 2, first_layer at least 0, all other numbers at least "
+                "1, and raced at most limit"
+            )
+
+    def space(self, n_layers: int) -> ProgramSpace:
+        """Return the space that the programs come from."""
+        return ProgramSpace(n_layers, max_block=self.max_block, max_runs=self.max_runs)
+
+
+@dataclass(frozen=True)
+class Menu:
+    """Programs for one model, the identity first, then by what each added to those before it.
+
+    Attributes:
+        programs: At least two.
+        weights_id: `LayerStack.weights_id` of the model.
+        gains: Mean best score on the questions of the race, with each program and those before it.
+    """
+
+    programs: tuple[Program, ...]
+    weights_id: str
+    gains: tuple[float, ...]
+
+    def save(self, folder: Path) -> None:
+        """Write `menu.json`."""
+        data = {
+            "n_layers": self.programs[0].n_layers,
+            "weights_id": self.weights_id,
+            "programs": [str(program) for program in self.programs],
+            "gains": [round(gain, 6) for gain in self.gains],
+        }
+        write_atomic(folder / MENU_FILE, json.dumps(data, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Menu:
+        """Read what `save` wrote.
+
+        Raises:
+            RunError: There is no menu, or it cannot be read.
+        """
+        path = folder / MENU_FILE
+        if not path.exists():
+            raise RunError(f"{folder} holds no menu: run 'skiploop menu' with it first")
+        try:
+            data = json.loads(path.read_text())
+            programs = [Program.parse(text, data["n_layers"]) for text in data["programs"]]
+            return cls(tuple(programs), data["weights_id"], tuple(data["gains"]))
+        except (OSError, ValueError, KeyError, TypeError, ProgramError) as error:
+            raise RunError(f"cannot read {path}: {one_line(error)}") from error
+
+
+def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuConfig) -> Menu:
+    """Choose programs that complement each other, on some questions.
+
+    All programs of one edit race; those that complement each other best get further edits, and
+    the menu is a greedy cover of what was seen: each program is the one that raises the mean best
+    score most, given those before it.
+
+    Args:
+        runner: Evaluates and remembers.
+        examples: The questions of the race.
+        config: What to try.
+
+    Raises:
+        ConfigError: No program may have an edit.
+
+    Cost:
+        For the packaged model, 200 to 230 programs of one edit on a quarter of the questions, half
+        of them on half, a quarter on all; then up to `PARENTS` x `PARENTS` programs for each
+        further edit, raced in the same way.
+
+    Source:
+        Successive halving: Jamieson and Talwalkar 2016; greedy cover: Nemhauser, Wolsey, Fisher
+        1978.
+    """
+    identity = Program.identity(runner.stack.n_layers)
+    space = config.space(identity.n_layers)
+    edits = [edit for edit in space.edits(identity) if edit.start >= config.first_layer]
+    if not edits:
+        raise ConfigError(
+            f"no layer may be edited: the model has {identity.n_layers} layers, but the first "
+            f"{config.first_layer} are kept; lower first_layer"
+        )
+    seen = race(runner, examples, [identity, *(identity.with_edit(edit) for edit in edits)])
+    for _ in range(1, config.max_edits):
+        best = [seen.programs[column] for column, _ in _cover(seen.score_QP, PARENTS + 1)]
+        children = _children(best, space)
+        if new := [program for program in children if program not in seen.programs]:
+            seen = seen.beside(race(runner, examples, [identity, *new]))
+    covered = list(_cover(seen.score_QP, config.size))
+    return Menu(
+        programs=tuple(seen.programs[column] for column, _ in covered),
+        weights_id=runner.stack.weights_id,
+        gains=tuple(gain for _, gain in covered),
+    )
+
+
+def race(runner: TrialRunner, examples: Sequence[Example], programs: Sequence[Program]) -> Evidence:
+    """Return what the best programs answered, by successive halving.
+
+    A program is as good as the mean of what it adds to the score of the first one, question by
+    question: one that helps a few questions much stays.
+
+    Args:
+        runner: Evaluates and remembers.
+        examples: Questions.
+        programs: The first one always stays.
+    """
+    field = list(programs)
+    for round_, share in enumerate(ROUNDS):
+        seen = collect(runner, examples[: -(-len(examples) // share)], field)
+        if round_ < len(ROUNDS) - 1:
+            added_P = np.maximum(seen.score_QP - seen.score_QP[:, :1], 0).mean(0)
+            best = np.argsort(-added_P, kind="stable")[: -(-len(field) // 2)]
+            field = [p for i, p in enumerate(field) if i == 0 or i in best]
+    return seen
+
+
+def _children(parents: Sequence[Program], space: ProgramSpace) -> list[Program]:
+    """Return the programs that have the edits of two parents."""
+    children: dict[Program, None] = {}
+    for parent in parents:
+        legal = set(space.edits(parent))
+        for other in parents:
+            if len(other.edits) == 1 and other.edits[0] in legal and not parent.is_identity:
+                children[parent.with_edit(other.edits[0])] = None
+    return list(children)
+
+
+def _cover(score_QP: np.ndarray, size: int) -> Iterator[tuple[int, float]]:
+    """Yield columns, the first one first, and the mean best score with each and those before."""
+    best_Q = score_QP[:, 0]
+    yield 0, float(best_Q.mean())
+    chosen = {0}
+    while len(chosen) < min(size, score_QP.shape[1]):
+        means_P = np.maximum(score_QP, best_Q[:, None]).mean(0)
+        means_P[list(chosen)] = -1
+        column = int(means_P.argmax())
+        chosen.add(column)
+        best_Q = np.maximum(best_Q, score_QP[:, column])
+        yield column, float(best_Q.mean())
+
+
+def coverage(right_QP: np.ndarray) -> list[float]:
+    """Return the share of questions that the first program, the first two, ... answer right.
+
+    It looks at the gold answer: an oracle, the most that any choice from the menu can reach.
+    """
+    return [float(share) for share in (np.maximum.accumulate(right_QP == 1, axis=1)).mean(0)]
