@@ -25,7 +25,8 @@ def help_of(*command: str) -> str:
 def reference() -> str:
     """Return the whole page."""
     names = [str(command.name) for command in app.registered_commands]
-    commands = [(), *((name,) for name in names), ("models",), ("models", "pull")]
+    groups = [("menu",), ("menu", "build"), ("menu", "show"), ("models",), ("models", "pull")]
+    commands = [(), *((name,) for name in names), *groups]
     parts = ["# The command line", "Made by `python docs/make_cli_reference.py`."]
     for command in commands:
         parts.append(f"## skiploop {' '.join(command)}".rstrip())

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from skiploop.errors import ConfigError
-from skiploop.evaluation.records import Record, write_records
+from skiploop.evaluation.answering import answer
+from skiploop.evaluation.records import write_records
 from skiploop.evaluation.report import Report, build_report, write_report
 from skiploop.evaluation.search_table import SearchOutcome, SearchTable, search_table
 from skiploop.evaluation.timing import time_policies
@@ -26,6 +27,7 @@ from skiploop.predictor.selector import (
 )
 from skiploop.predictor.targets import QuestionPrograms
 from skiploop.predictor.training import TrainConfig
+from skiploop.predictor.vote import VotePolicy
 from skiploop.program import Program
 from skiploop.run import Run
 from skiploop.runner import Progress
@@ -241,12 +243,13 @@ def evaluate(
     ranked = {policy.name: policy.rank(prompts, config.k) for policy in policies}
     if expect:
         expect(_n_pairs(ranked))
-    records = _records(run, examples, ranked, progress)
+    records = answer(run.runner(progress), examples, policies, ranked)
     run.record("evaluate", config)  # not before: it is true of these records
     write_records(run.folder / "records.jsonl", records)
     timing = None
     if run.task.max_new_tokens:  # nothing is generated for choices
-        timing = time_policies(run.stack, prompts[:N_TIMED], policies, config.k)
+        alone = [policy for policy in policies if not isinstance(policy, VotePolicy)]
+        timing = time_policies(run.stack, prompts[:N_TIMED], alone, config.k)
     report = build_report(
         records,
         title=f"{run.task.name}, {config.split}, {run.config.model}",
@@ -283,33 +286,6 @@ def _n_pairs(ranked: Mapping[str, Sequence[Sequence[Program]]]) -> int:
     """Return how many different pairs of a question and a program some policies chose."""
     by_example = zip(*ranked.values(), strict=True)
     return sum(len(set().union(*programs)) for programs in by_example)
-
-
-def _records(
-    run: Run,
-    examples: Sequence[Example],
-    ranked: dict[str, list[list[Program]]],
-    progress: Progress | None,
-) -> list[Record]:
-    asked = [
-        (policy, example, rank, program)
-        for policy, by_example in ranked.items()
-        for example, programs in zip(examples, by_example, strict=True)
-        for rank, program in enumerate(programs)
-    ]
-    trials = run.runner(progress).run([(example, program) for _, example, _, program in asked])
-    return [
-        Record(
-            policy=policy,
-            example_id=example.id,
-            rank=rank,
-            program=program,
-            correct=trial.correct,
-            n_tokens=trial.n_tokens,
-            text=trial.text,
-        )
-        for (policy, example, rank, program), trial in zip(asked, trials, strict=True)
-    ]
 
 
 def _question(run: Run, example: Example, trials: Sequence[Trial]) -> QuestionPrograms:

@@ -14,6 +14,7 @@ from skiploop.policy import FixedPolicy, IdentityPolicy, Policy
 from skiploop.predictor.policy import load_policy
 from skiploop.predictor.selector import SelectorConfig, SelectorPolicy, learn, load_selector
 from skiploop.predictor.training import TrainConfig
+from skiploop.predictor.vote import VotePolicy
 from skiploop.program import Program
 from skiploop.run import Run
 from skiploop.runner import Progress
@@ -29,6 +30,9 @@ _FIXED = "fixed:"
 _SELECTOR = "selector:"
 """Before a number: the selector with at most so many layer passes on average."""
 
+_VOTES = {"vote": True, "majority": False}
+"""Before a number: so many programs vote, each answer with its probability or all alike."""
+
 
 def checked_name(name: str) -> str:
     """Return the name of a policy in its one spelling, before a model is loaded for it.
@@ -36,7 +40,7 @@ def checked_name(name: str) -> str:
     Raises:
         UnknownNameError: There is no such policy.
         ProgramError: The program of a `fixed` policy is none.
-        ConfigError: The number of a `selector` is none.
+        ConfigError: The number after `selector:` or of a vote is none.
     """
     if name.startswith(_FIXED):
         text = " ".join(name.removeprefix(_FIXED).split())
@@ -44,8 +48,12 @@ def checked_name(name: str) -> str:
         return f"{_FIXED}{text}"
     if name.startswith(_SELECTOR):
         return f"{_SELECTOR}{_max_slots(name):g}"
+    kind, _, number = name.partition(":")
+    if kind in _VOTES and number:
+        return f"{kind}:{_n_programs(name)}"
     if name not in POLICIES:
-        raise unknown_name("policy", name, [*POLICIES, f"{_FIXED}PROGRAM", f"{_SELECTOR}LAYERS"])
+        patterns = [f"{_FIXED}PROGRAM", f"{_SELECTOR}LAYERS", *(f"{vote}:K" for vote in _VOTES)]
+        raise unknown_name("policy", name, [*POLICIES, *patterns])
     return name
 
 
@@ -66,6 +74,10 @@ def make_policy(name: str, run: Run, progress: Progress | None) -> Policy:
     if name.startswith(_SELECTOR):
         run.finished("selector", SelectorConfig)
         return load_selector(run.folder, run.stack, max_slots=_max_slots(name), name=name)
+    kind = name.partition(":")[0]
+    if kind in _VOTES:
+        chooser = _selector(run, progress)
+        return VotePolicy(chooser, _n_programs(name), is_weighted=_VOTES[kind], name=name)
     return POLICIES[name](run, progress)
 
 
@@ -91,6 +103,15 @@ def _max_slots(name: str) -> float:
             f"{name!r}: after 'selector:' comes how many layer passes are allowed on average, "
             "such as selector:29"
         ) from error
+
+
+def _n_programs(name: str) -> int:
+    kind, _, text = name.partition(":")
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(
+            f"{name!r}: after '{kind}:' comes how many programs vote, such as {kind}:5"
+        )
+    return int(text)
 
 
 def _identity(run: Run, _progress: Progress | None) -> Policy:

@@ -107,7 +107,7 @@ def test_nothing_is_trained_or_judged_before_the_search_is_finished(config, tmp_
 def test_policies_are_not_judged_on_the_questions_that_were_searched(config, tmp_path):
     run = Run.create(tmp_path / "run", config)
     pipeline.search(run, CONFIG)
-    with pytest.raises(ConfigError, match="'train' questions were searched"):
+    with pytest.raises(ConfigError, match="learned from the 'train' questions"):
         pipeline.evaluate(run, pipeline.EvaluateConfig(split="train", limit=4))
 
 

@@ -10,8 +10,9 @@ import pytest
 from skiploop.cli.console import TrialProgress
 from skiploop.cli.main import app, main
 
-COMMANDS = ["demo", "search", "train", "evaluate", "generate", "show", "tasks", "models"]
-RUN_COMMANDS = ["demo", "search", "train", "evaluate"]
+COMMANDS = ["demo", "search", "menu", "train", "evaluate"]
+COMMANDS += ["generate", "show", "tasks", "models"]
+RUN_COMMANDS = [("demo",), ("search",), ("menu", "build"), ("train",), ("evaluate",)]
 
 
 def run(capsys, *arguments):
@@ -43,7 +44,7 @@ def test_help_gives_an_example(capsys, command):
 
 @pytest.mark.parametrize("command", RUN_COMMANDS)
 def test_commands_on_a_run_take_the_same_options(capsys, command):
-    _, out, _ = run(capsys, command, "--help")
+    _, out, _ = run(capsys, *command, "--help")
     for option in ("--seed", "--out", "--config", "--set", "--json", "--threads"):
         assert option in out
 
@@ -106,6 +107,13 @@ def test_unknown_names_say_what_was_probably_meant(capsys, tmp_path):
     assert "did you mean 'search'" in error_line(
         capsys, "search", "--set", "serach.budget=3", "--out", out
     )
+
+
+def test_the_selector_takes_no_option_of_the_published_recipe(capsys, tmp_path):
+    line = error_line(
+        capsys, "train", "--method", "selector", "--epochs", "3", "--run", str(tmp_path)
+    )
+    assert "--epochs: the selector has no such option" in line
 
 
 def test_a_folder_that_is_no_run_says_how_to_make_one(capsys, tmp_path):
@@ -202,7 +210,7 @@ def test_the_bare_command_prints_the_help(capsys):
 def test_one_configuration_file_serves_every_command(capsys, tmp_path):
     path = tmp_path / "all.yaml"
     path.write_text("run: {seed: 1}\nsearch: {budget: 5}\ntrain: {epochs: 2}\nevaluate: {k: 2}\n")
-    for command in RUN_COMMANDS[2:]:
+    for command in ("train", "evaluate"):
         line = error_line(capsys, command, "--config", str(path), "--run", str(tmp_path))
         assert "skiploop search" in line  # the file was read; there is no run yet
     line = error_line(capsys, "train", "--set", "search.budget=5", "--run", str(tmp_path))

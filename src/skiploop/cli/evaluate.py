@@ -25,8 +25,9 @@ def evaluate(
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            help="identity, polar, selector, selector:LAYERS, static, random, shuffled, "
-            "fixed:PROGRAM; several with commas. [those that the run has something for]"
+            help="identity, polar, selector, selector:LAYERS, vote:K, majority:K, "
+            "static, random, shuffled, fixed:PROGRAM; several with commas. "
+            "[those that the run has something for]"
         ),
     ] = None,
     limit: Annotated[

@@ -24,6 +24,7 @@ from skiploop.errors import ConfigError
 
 if TYPE_CHECKING:
     from skiploop.predictor.selector import SelectorConfig
+    from skiploop.predictor.training import TrainConfig
     from skiploop.run import Run
 
 
@@ -77,34 +78,46 @@ def train(
     flags = {section: {**recipe, "layer": layer, "seed": seed}}
     sections = read_settings((section, "run"), config, overrides, flags)
 
-    from skiploop import pipeline
     from skiploop.cli import console
-    from skiploop.config import from_dict, to_dict
-    from skiploop.predictor.policy import PREDICTOR_FOLDER
+    from skiploop.config import from_dict
     from skiploop.predictor.selector import SelectorConfig
-    from skiploop.predictor.training import TrainConfig, best_epoch, read_metrics
+    from skiploop.predictor.training import TrainConfig
     from skiploop.run import Run
 
     console.prepare(threads)
+    settings: TrainConfig | SelectorConfig
+    if method is Method.polar:
+        settings = from_dict(TrainConfig, sections[section], section)
+    else:
+        settings = from_dict(SelectorConfig, sections[section], section)
     run = Run.open(out, device=device, memory=int(memory * GIGABYTE))
     run.check(sections["run"])
-    if method is Method.selector:
-        selector_config = from_dict(SelectorConfig, sections["selector"], "selector")
-        _train_selector(run, selector_config, as_json=as_json)
-        return
-    train_config = from_dict(TrainConfig, sections["train"], "train")
+    if isinstance(settings, SelectorConfig):
+        _train_selector(run, settings, as_json=as_json)
+    else:
+        _train_polar(run, settings, as_json=as_json)
+
+
+def _train_polar(run: Run, config: TrainConfig, *, as_json: bool) -> None:
+    """Fit the published network to the programs that a search found."""
+    from skiploop import pipeline
+    from skiploop.cli import console
+    from skiploop.config import to_dict
+    from skiploop.predictor.policy import PREDICTOR_FOLDER
+    from skiploop.predictor.training import best_epoch, read_metrics
+
     started = time.perf_counter()
     with console.progress_bar() as bar:
-        progress = console.EpochProgress(bar, train_config.epochs)
-        with console.resumable([progress], out):
-            policy = pipeline.train(run, train_config, progress)
-    print(f"trained on {policy.origin.training.n_targets} programs: {out}/predictor")
+        progress = console.EpochProgress(bar, config.epochs)
+        with console.resumable([progress], run.folder):
+            policy = pipeline.train(run, config, progress)
+    print(f"trained on {policy.origin.training.n_targets} programs: {run.folder}/predictor")
     if as_json:
-        metrics = read_metrics(out / PREDICTOR_FOLDER)
+        metrics = read_metrics(run.folder / PREDICTOR_FOLDER)
         epoch_s = [line.pop("time_s") for line in metrics]
         console.print_json(
             {
-                "run": str(out),
+                "run": str(run.folder),
                 "train": to_dict(policy.origin),
                 "metrics": metrics,
                 "best_epoch": best_epoch(metrics),

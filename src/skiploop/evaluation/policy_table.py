@@ -58,7 +58,8 @@ class PolicyRow:
             best k programs answers right, judged with the gold answer. A program without a
             verdict counts as not tried.
         identity_share: Top-1 programs that are the identity.
-        mean_slots: Executed layer passes of the top-1 program, mean over questions.
+        mean_slots: Executed layer passes of the top-1 program, of a vote those of all programs
+            asked, mean over questions.
         mean_new_tokens: Length of the top-1 answer, mean over questions.
         n_skipped: By layer, top-1 programs that skip it.
         n_repeated: By layer, top-1 programs that run it more than once.
@@ -155,7 +156,7 @@ def _row(
             for k in range(2, longest + 1)
         },
         identity_share=Share.of(r.program.is_identity for r in top),
-        mean_slots=sum(r.n_slots for r in top) / len(top),
+        mean_slots=sum(r.n_slots + r.extra_passes for r in top) / len(top),
         mean_new_tokens=sum(r.n_tokens for r in top) / len(top),
         n_skipped=tuple(sum(layer not in r.program.path for r in top) for layer in layers),
         n_repeated=tuple(sum(r.program.path.count(layer) > 1 for r in top) for layer in layers),

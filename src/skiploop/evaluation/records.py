@@ -21,6 +21,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "correct": (bool, type(None)),
     "n_tokens": (int,),
     "text": (str,),
+    "extra_passes": (int,),
 }
 
 
@@ -36,6 +37,8 @@ class Record:
         correct: The verdict; None if the answer could not be graded.
         n_tokens: New tokens; 0 where a choice was picked by likelihood.
         text: What the model wrote.
+        extra_passes: Layer passes of a prompt token beyond those of the program: of the other
+            programs of a vote, what several start with counted once.
     """
 
     policy: str
@@ -45,6 +48,7 @@ class Record:
     correct: bool | None
     n_tokens: int
     text: str
+    extra_passes: int = 0
 
     @property
     def n_slots(self) -> int:
@@ -63,6 +67,7 @@ class Record:
             "correct": self.correct,
             "n_tokens": self.n_tokens,
             "text": self.text,
+            "extra_passes": self.extra_passes,
         }
 
     @classmethod

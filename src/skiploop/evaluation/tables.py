@@ -245,6 +245,8 @@ def ratio_words(ratio: float | None) -> str:
 
 def _wall_words(timing: Timing, policy: str) -> tuple[str, str]:
     """Return the wall time of a policy next to the identity, without and with choosing."""
+    if policy not in timing.wall_s:
+        return NOTHING, NOTHING
     return ratio_words(timing.ratio(policy)), ratio_words(timing.ratio_with_choosing(policy))
 
 

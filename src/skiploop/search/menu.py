@@ -102,7 +102,7 @@ class Menu:
         """
         path = folder / MENU_FILE
         if not path.exists():
-            raise RunError(f"{folder} holds no menu: run 'skiploop menu' with it first")
+            raise RunError(f"{folder} holds no menu: run 'skiploop menu build' with it first")
         try:
             data = json.loads(path.read_text())
             programs = [Program.parse(text, data["n_layers"]) for text in data["programs"]]
@@ -173,8 +173,9 @@ def race(runner: TrialRunner, examples: Sequence[Example], programs: Sequence[Pr
         seen = collect(runner, examples[: -(-len(examples) // share)], field)
         if round_ < len(ROUNDS) - 1:
             added_P = np.maximum(seen.score_QP - seen.score_QP[:, :1], 0).mean(0)
+            added_P[0] = np.inf
             best = np.argsort(-added_P, kind="stable")[: -(-len(field) // 2)]
-            field = [p for i, p in enumerate(field) if i == 0 or i in best]
+            field = [field[i] for i in sorted(best)]
     return seen
 
 

@@ -1,0 +1,88 @@
+"""From ranked programs to records: run them, and let those vote that should."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from skiploop.evaluation.records import Record
+from skiploop.policy import Policy
+from skiploop.predictor.vote import Ballot, VotePolicy, count
+from skiploop.program import Program
+from skiploop.runner import TrialRunner
+from skiploop.search.trials import Trial
+from skiploop.tasks.base import Example
+
+
+def answer(
+    runner: TrialRunner,
+    examples: Sequence[Example],
+    policies: Sequence[Policy],
+    ranked: Mapping[str, Sequence[Sequence[Program]]],
+) -> list[Record]:
+    """Run what policies chose, each pair once.
+
+    Args:
+        runner: Evaluates and remembers.
+        examples: Questions.
+        policies: Who chose.
+        ranked: Programs of each question, by the name of the policy.
+
+    Returns:
+        For each policy and question one record for each program in its rank, or the one record of
+        the answer that won the vote.
+    """
+    pairs = {
+        (example, program): None
+        for by_example in ranked.values()
+        for example, programs in zip(examples, by_example, strict=True)
+        for program in programs
+    }
+    trials = dict(zip(pairs, runner.run(list(pairs)), strict=True))
+    records = []
+    for policy in policies:
+        for example, programs in zip(examples, ranked[policy.name], strict=True):
+            answers = [(program, trials[example, program]) for program in programs]
+            if isinstance(policy, VotePolicy):
+                records.append(_vote(policy, example, answers))
+            else:
+                records += [
+                    _record(policy.name, example, rank, *one) for rank, one in enumerate(answers)
+                ]
+    return records
+
+
+def _record(
+    policy: str,
+    example: Example,
+    rank: int,
+    program: Program,
+    trial: Trial,
+    extra_passes: int = 0,
+) -> Record:
+    return Record(
+        policy=policy,
+        example_id=example.id,
+        rank=rank,
+        program=program,
+        correct=trial.correct,
+        n_tokens=trial.n_tokens,
+        text=trial.text,
+        extra_passes=extra_passes,
+    )
+
+
+def _vote(policy: VotePolicy, example: Example, answers: Sequence[tuple[Program, Trial]]) -> Record:
+    """Return the answer that wins, with the layer passes of all programs that were asked."""
+    from skiploop.engine.batch import count_cells  # loads torch
+
+    outcome = count([_ballot(trial, is_weighted=policy.is_weighted) for _, trial in answers])
+    program, trial = answers[outcome.winner]
+    n_passes = count_cells([asked.path for asked, _ in answers[: outcome.n_asked]])
+    return _record(policy.name, example, 0, program, trial, n_passes - program.n_slots)
+
+
+def _ballot(trial: Trial, *, is_weighted: bool) -> Ballot:
+    if trial.logprob is None or math.isnan(trial.logprob):
+        return Ballot(trial.text, 0.0)
+    return Ballot(trial.answer or trial.text, math.exp(trial.logprob) if is_weighted else 1.0)

@@ -1,0 +1,80 @@
+"""Votes: the answers of several programs become one, without the gold answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from skiploop.policy import Policy
+from skiploop.program import Program
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """The answer of one program.
+
+    Attributes:
+        answer: What counts as the same answer has the same text.
+        weight: From 0 to 1.
+    """
+
+    answer: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a vote.
+
+    Attributes:
+        winner: The ballot with the greatest weight among those for the answer that won.
+        n_asked: Ballots after which no later one could change that answer.
+    """
+
+    winner: int
+    n_asked: int
+
+
+def count(ballots: Sequence[Ballot]) -> Outcome:
+    """Return which answer gets most weight; of equals, the one that was given first.
+
+    Ballots are asked for one after the other, and no more of them than decide the vote: one more
+    than `winner.weight` ahead of the next cannot be caught up with, as none weighs more than 1.
+
+    Guarantees:
+        The answer that wins is that of all ballots (tests/unit/test_vote.py).
+    """
+    totals: dict[str, float] = {}
+    best_of: dict[str, int] = {}
+    for index, ballot in enumerate(ballots):
+        totals[ballot.answer] = totals.get(ballot.answer, 0.0) + ballot.weight
+        best = best_of.setdefault(ballot.answer, index)
+        if ballot.weight > ballots[best].weight:
+            best_of[ballot.answer] = index
+        leader = max(totals, key=lambda answer: totals[answer])
+        others = [total for answer, total in totals.items() if answer != leader]
+        n_left = len(ballots) - index - 1
+        if totals[leader] - max(others, default=0.0) > n_left:
+            break
+    return Outcome(best_of[leader], index + 1)
+
+
+class VotePolicy:
+    """Asks the best programs of another policy and combines their answers.
+
+    Args:
+        policy: Ranks the programs.
+        n_programs: How many of them have a vote.
+        is_weighted: Whether an answer counts with its own probability, or every answer alike.
+        name: Name in tables.
+    """
+
+    def __init__(self, policy: Policy, n_programs: int, *, is_weighted: bool, name: str) -> None:
+        self.policy = policy
+        self.n_programs = n_programs
+        self.is_weighted = is_weighted
+        self.name = name
+
+    def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
+        """Return the programs that have a vote, whatever `k` is."""
+        return self.policy.rank(prompts, self.n_programs)

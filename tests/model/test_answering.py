@@ -1,0 +1,59 @@
+"""What policies chose, run once and put on record; votes become one record."""
+
+import math
+
+import pytest
+from families import N_LAYERS, load
+from parity import ParityTask
+
+from skiploop import Program
+from skiploop.evaluation.answering import answer
+from skiploop.policy import FixedPolicy
+from skiploop.predictor.vote import Ballot, VotePolicy, count
+from skiploop.runner import TrialRunner
+from skiploop.search.trials import TrialStore
+
+PROGRAMS = [Program.parse(text, N_LAYERS) for text in ("identity", "3:4x2", "3:4x0", "2:4x2")]
+FIXED = FixedPolicy(PROGRAMS, "fixed")
+
+
+@pytest.fixture
+def runner(tmp_path):
+    return TrialRunner(load("llama"), ParityTask(), TrialStore(tmp_path / "trials.sqlite"))
+
+
+def records_of(runner, policies, n_examples=8):
+    examples = runner.task.examples("test", n_examples)
+    prompts = [runner.task.prompt(example) for example in examples]
+    ranked = {policy.name: policy.rank(prompts, 4) for policy in policies}
+    return examples, answer(runner, examples, policies, ranked)
+
+
+def test_every_ranked_program_gets_a_record_and_every_pair_runs_once(runner):
+    copy = FixedPolicy(PROGRAMS[:2], "copy")
+    examples, records = records_of(runner, [FIXED, copy])
+    assert [(r.policy, r.rank) for r in records[:4]] == [("fixed", rank) for rank in range(4)]
+    assert [r.program for r in records[-2:]] == PROGRAMS[:2]
+    assert runner.task.n_graded == len(examples) * 4
+    assert {r.extra_passes for r in records} == {0}
+
+
+@pytest.mark.parametrize("is_weighted", [True, False])
+def test_a_vote_is_one_record_with_the_cost_of_all_that_were_asked(runner, is_weighted):
+    policy = VotePolicy(FIXED, 4, is_weighted=is_weighted, name="vote:4")
+    examples, records = records_of(runner, [policy])
+    assert [r.example_id for r in records] == [e.id for e in examples]
+    for example, record in zip(examples, records, strict=True):
+        trials = runner.run([(example, program) for program in PROGRAMS])
+        ballots = [Ballot(t.answer, math.exp(t.logprob) if is_weighted else 1.0) for t in trials]
+        outcome = count(ballots)
+        assert record.text == trials[outcome.winner].text
+        assert record.correct is trials[outcome.winner].correct
+        asked = [program.path for program in PROGRAMS[: outcome.n_asked]]
+        beginnings = {path[:n] for path in asked for n in range(1, len(path) + 1)}
+        assert record.n_slots + record.extra_passes == len(beginnings)
+
+
+def test_as_many_programs_vote_as_the_name_says():
+    vote = VotePolicy(FIXED, 3, is_weighted=True, name="vote:3")
+    assert vote.rank(["a", "b"], 9) == [PROGRAMS[:3]] * 2

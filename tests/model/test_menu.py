@@ -1,0 +1,95 @@
+"""Menus and selectors on tiny models: from candidates to a policy that a run folder keeps."""
+
+import numpy as np
+import pytest
+from families import N_LAYERS, load
+from parity import FirstLetterTask, ParityTask
+
+from skiploop import Program
+from skiploop.errors import ConfigError, RunError
+from skiploop.predictor.selector import SelectorConfig, load_selector, train_selector
+from skiploop.runner import TrialRunner
+from skiploop.search.evidence import Evidence, collect
+from skiploop.search.menu import Menu, MenuConfig, build_menu, coverage, race
+from skiploop.search.trials import TrialStore
+
+CONFIG = MenuConfig(size=5, raced=12, limit=12, first_layer=1, max_block=2)
+IDENTITY = Program.identity(N_LAYERS)
+
+
+@pytest.fixture
+def runner(tmp_path):
+    return TrialRunner(load("llama"), FirstLetterTask(), TrialStore(tmp_path / "trials.sqlite"))
+
+
+def test_evidence_holds_verdicts_and_probabilities_of_the_right_answer(runner):
+    examples = runner.task.examples("train", 6)
+    programs = [IDENTITY, Program.parse("1:2x0", N_LAYERS)]
+    table = collect(runner, examples, programs)
+    trials = runner.judge([(e, p) for e in examples for p in programs], score_gold=True)
+    assert table.right_QP.ravel().tolist() == [float(t.correct) for t in trials]
+    assert np.log(table.score_QP).ravel() == pytest.approx([t.gold_logprob for t in trials])
+
+
+def test_where_no_right_answer_can_be_written_the_verdict_is_the_score(tmp_path):
+    runner = TrialRunner(load("llama"), ParityTask(""), TrialStore(tmp_path / "trials.sqlite"))
+    table = collect(runner, runner.task.examples("train", 20), [IDENTITY])
+    assert np.isnan(table.right_QP).all()
+    assert not table.score_QP.any()
+    task = ParityTask()
+    runner = TrialRunner(load("llama"), task, TrialStore(tmp_path / "graded.sqlite"))
+    table = collect(runner, task.examples("train", 20), [IDENTITY])
+    assert (table.score_QP == table.right_QP).all() and 0 < table.score_QP.mean() < 1
+
+
+def test_a_menu_starts_with_the_identity_and_every_program_adds_something(runner):
+    menu = build_menu(runner, runner.task.examples("train", 12), CONFIG)
+    assert menu.programs[0] == IDENTITY and len(set(menu.programs)) == 5
+    assert list(menu.gains) == sorted(menu.gains) and menu.gains[-1] > menu.gains[0]
+    assert all(edit.start >= 1 for program in menu.programs for edit in program.edits)
+    again = build_menu(runner, runner.task.examples("train", 12), CONFIG)
+    assert again == menu
+
+
+def test_a_race_keeps_the_first_program_and_a_quarter_of_the_field(runner):
+    space = CONFIG.space(N_LAYERS)
+    programs = [IDENTITY, *(IDENTITY.with_edit(edit) for edit in space.edits(IDENTITY))]
+    seen = race(runner, runner.task.examples("train", 12), programs)
+    assert seen.programs[0] == IDENTITY
+    assert len(seen.programs) == -(-len(programs) // 4)
+    assert seen.score_QP.shape == (12, len(seen.programs))
+
+
+def test_coverage_grows_with_the_menu():
+    right = np.array([[1, 0, 0], [0, 0, 1], [np.nan, 1, 0], [0, 0, 0]])
+    assert coverage(right) == [0.25, 0.5, 0.75]
+
+
+@pytest.mark.parametrize("wrong", [{"size": 1}, {"raced": 0}, {"raced": 99}, {"first_layer": -1}])
+def test_impossible_menus_are_refused(wrong):
+    with pytest.raises(ConfigError, match="at least"):
+        MenuConfig(**{"limit": 20, "raced": 10, **wrong})
+
+
+def test_a_menu_that_may_change_no_layer_is_refused(runner):
+    config = MenuConfig(raced=2, limit=2, first_layer=N_LAYERS)
+    with pytest.raises(ConfigError, match="lower first_layer"):
+        build_menu(runner, runner.task.examples("train", 2), config)
+
+
+def test_a_selector_is_kept_and_chooses_the_same_when_it_is_loaded(tmp_path):
+    stack = load("llama")
+    programs = (IDENTITY, Program.parse("2:3x2", N_LAYERS), Program.parse("1:2x0", N_LAYERS))
+    menu = Menu(programs, stack.weights_id, (0.1, 0.2, 0.3))
+    prompts = [f"{i} is {'odd' if i % 2 else 'even'}" for i in range(60)]
+    rng = np.random.default_rng(0)
+    score = rng.random((60, 3))
+    table = Evidence(tuple(prompts), programs, (score > 0.5).astype(float), score)
+    policy = train_selector(stack, menu, prompts, table, SelectorConfig())
+    assert policy.encoder.spec["layer"] == 1  # no program changes the layer before
+    policy.save(tmp_path)
+    loaded = load_selector(tmp_path, stack)
+    assert loaded.rank(prompts, 3) == policy.rank(prompts, 3)
+    assert loaded.gate == policy.gate
+    with pytest.raises(RunError, match="made for weights"):
+        load_selector(tmp_path, load("qwen3"))

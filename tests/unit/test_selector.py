@@ -1,0 +1,158 @@
+"""What a selector learns from planted scores, and that nothing leaks into its judgement."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from skiploop import Program
+from skiploop.errors import DataError, RunError
+from skiploop.predictor.gate import Gate, tune
+from skiploop.predictor.kernel import KernelRidge, out_of_fold
+from skiploop.predictor.selector import (
+    SelectorConfig,
+    SelectorPolicy,
+    first_change,
+    learn,
+    load_selector,
+    train_selector,
+)
+from skiploop.search.evidence import Evidence
+from skiploop.search.menu import Menu
+
+TEXTS = ("identity", "2:3x2", "4:6x0")
+MENU = Menu(tuple(Program.parse(text, 8) for text in TEXTS), "weights", (0.1, 0.2, 0.3))
+N = 120
+
+
+class TwoKinds:
+    """An encoder for which prompts that start with the same letter look alike."""
+
+    def __init__(self):
+        self.spec = {"kind": "none"}
+        self.width = 2
+
+    def encode(self, prompts):
+        return [torch.tensor([[float(p[0] == "a"), len(p) / 50]]) for p in prompts]
+
+
+PROMPTS = [f"{'ab'[i % 2]}{'x' * (i % 7)}" for i in range(N)]
+
+
+def evidence(score_QP, right_QP=None):
+    right_QP = score_QP > 0.5 if right_QP is None else right_QP
+    ids = tuple(map(str, range(len(score_QP))))
+    return Evidence(ids, MENU.programs, np.array(right_QP, float), np.array(score_QP, float))
+
+
+def planted():
+    """For one kind of question the second program is right, for the other one the identity."""
+    is_a = np.array([prompt[0] == "a" for prompt in PROMPTS])
+    score = np.zeros((N, 3))
+    score[~is_a, 0], score[is_a, 1], score[:, 2] = 0.9, 0.8, 0.1
+    return evidence(score)
+
+
+def policy_of(table, **settings):
+    features = torch.stack([s[-1] for s in TwoKinds().encode(PROMPTS)]).repeat(1, 2)
+    lessons = learn(features, table, SelectorConfig())
+    return SelectorPolicy(MENU, TwoKinds(), lessons, **settings)
+
+
+def test_kernel_ridge_gives_back_what_it_learned_and_the_mean_far_away():
+    features, scores = torch.randn(30, 4), torch.rand(30, 3)
+    model = KernelRidge.fit(features, scores, ridge=1e-4)
+    assert torch.allclose(model.predict(features), scores, atol=1e-2)
+    far = model.predict(torch.full((1, 4), 1e3))
+    assert torch.allclose(far, scores.mean(0)[None], atol=1e-4)
+
+
+def test_what_is_said_of_a_fold_does_not_depend_on_its_own_scores():
+    torch.manual_seed(0)
+    features, scores, fold = torch.randn(40, 3), torch.rand(40, 2), torch.arange(40) % 4
+    before = out_of_fold(features, scores, 1.0, fold)
+    leaked = scores.clone()
+    leaked[fold == 2] = 7.0
+    after = out_of_fold(features, leaked, 1.0, fold)
+    assert torch.equal(before[fold == 2], after[fold == 2])
+    assert not torch.equal(before[fold == 1], after[fold == 1])
+    # The same comparison catches a model that has seen the fold.
+    seen = [
+        KernelRidge.fit(features, s, 1.0).predict(features)[fold == 2] for s in (scores, leaked)
+    ]
+    assert not torch.equal(*seen)
+
+
+def test_the_selector_learns_which_program_suits_which_kind():
+    policy = policy_of(planted())
+    assert [ranked[0] for ranked in policy.rank(["axx", "bxx"], 2)] == [
+        MENU.programs[1],
+        MENU.programs[0],
+    ]
+    assert [len(set(ranked)) for ranked in policy.rank(["axx", "bxx"], 3)] == [3, 3]
+    assert policy.rank([], 3) == []
+
+
+def test_answers_of_other_questions_teach_nothing():
+    table = planted()
+    rng = np.random.default_rng(0)
+    order = rng.permutation(N)
+    policy = policy_of(evidence(table.score_QP[order]))
+    chosen = [ranked[0] for ranked in policy.rank(PROMPTS, 1)]
+    right = np.mean([table.right_QP[i, MENU.programs.index(p)] for i, p in enumerate(chosen)])
+    assert right < 0.7  # 1.0 with their own answers
+
+
+def test_the_gate_keeps_the_identity_unless_the_margin_is_passed():
+    scores = torch.tensor([[0.5, 0.53, 0.1], [0.5, 0.58, 0.1]])
+    slots = torch.tensor([8.0, 9.0, 6.0])
+    assert Gate(0.0, 0.0).choose(scores, slots).tolist() == [1, 1]
+    assert Gate(0.05, 0.0).choose(scores, slots).tolist() == [0, 1]
+    assert Gate(0.0, 0.05).choose(scores, slots).tolist() == [0, 1]
+    assert Gate(math.inf, 0.0).choose(scores, slots).tolist() == [0, 0]
+    assert scores[0, 0] == 0.5
+
+
+def test_a_tuned_gate_answers_most_right_within_the_layers_allowed():
+    predicted = torch.tensor([[0.5, 0.52, 0.3]] * 10)
+    right = torch.tensor([[1.0, 0.0, 1.0]] * 5 + [[1.0, float("nan"), 0.0]] * 5)
+    slots = torch.tensor([8.0, 9.0, 6.0])
+    assert tune(predicted, right, slots).choose(predicted, slots).tolist() == [0] * 10
+    short = tune(predicted, right, slots, max_slots=7.0)
+    assert short.choose(predicted, slots).tolist() == [2] * 10
+    assert tune(predicted, right, slots, max_slots=3.0).margin == math.inf
+
+
+def test_a_selector_with_fewer_layers_takes_the_shorter_program():
+    assert {p.n_slots for (p,) in policy_of(planted(), max_slots=6.5).rank(PROMPTS, 1)} == {6}
+
+
+class NoModel:
+    weights_id, name = "other", "tiny"
+
+
+def test_too_few_questions_or_nothing_to_choose_is_said():
+    table = planted()
+    with pytest.raises(DataError, match=r"3 questions are too few .* --limit 50"):
+        train_selector(NoModel(), MENU, PROMPTS[:3], table, SelectorConfig())
+    same = evidence(np.full((N, 3), 0.3))
+    with pytest.raises(DataError, match="nothing to choose"):
+        train_selector(NoModel(), MENU, PROMPTS, same, SelectorConfig())
+
+
+def test_a_missing_or_foreign_selector_or_menu_is_refused(tmp_path):
+    with pytest.raises(RunError, match="holds no trained selector: run 'skiploop train --method"):
+        load_selector(tmp_path, NoModel())
+    with pytest.raises(RunError, match="holds no menu: run 'skiploop menu build"):
+        Menu.load(tmp_path)
+    Path(tmp_path / "menu.json").write_text('{"n_layers": 8, "programs": ["9:10x0"]}')
+    with pytest.raises(RunError, match="cannot read"):
+        Menu.load(tmp_path)
+
+
+def test_menus_come_back_as_they_were_saved(tmp_path):
+    MENU.save(tmp_path)
+    assert Menu.load(tmp_path) == MENU
+    assert first_change(MENU) == 2
