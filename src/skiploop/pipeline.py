@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.errors import ConfigError
 from skiploop.evaluation.answering import answer
 from skiploop.evaluation.records import write_records
@@ -248,7 +249,7 @@ def evaluate(
     write_records(run.folder / "records.jsonl", records)
     timing = None
     if run.task.max_new_tokens:  # nothing is generated for choices
-        alone = [policy for policy in policies if not isinstance(policy, VotePolicy)]
+        alone = [p for p in policies if not isinstance(p, VotePolicy | SelfConsistency)]
         timing = time_policies(run.stack, prompts[:N_TIMED], alone, config.k)
     report = build_report(
         records,

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from skiploop.baselines.random_edits import RandomEditsPolicy
+from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.baselines.static import StaticPolicy, promising, race
 from skiploop.errors import ConfigError, unknown_name
 from skiploop.policy import FixedPolicy, IdentityPolicy, Policy
@@ -33,6 +34,9 @@ _SELECTOR = "selector:"
 _VOTES = {"vote": True, "majority": False}
 """Before a number: so many programs vote, each answer with its probability or all alike."""
 
+_SAMPLE = "sample"
+"""Before a number: so many random answers of the plain model vote."""
+
 
 def checked_name(name: str) -> str:
     """Return the name of a policy in its one spelling, before a model is loaded for it.
@@ -49,10 +53,14 @@ def checked_name(name: str) -> str:
     if name.startswith(_SELECTOR):
         return f"{_SELECTOR}{_max_slots(name):g}"
     kind, _, number = name.partition(":")
-    if kind in _VOTES and number:
-        return f"{kind}:{_n_programs(name)}"
+    if kind in (*_VOTES, _SAMPLE) and number:
+        return f"{kind}:{_n_votes(name)}"
     if name not in POLICIES:
-        patterns = [f"{_FIXED}PROGRAM", f"{_SELECTOR}LAYERS", *(f"{vote}:K" for vote in _VOTES)]
+        patterns = [
+            f"{_FIXED}PROGRAM",
+            f"{_SELECTOR}LAYERS",
+            *(f"{vote}:K" for vote in (*_VOTES, _SAMPLE)),
+        ]
         raise unknown_name("policy", name, [*POLICIES, *patterns])
     return name
 
@@ -77,7 +85,10 @@ def make_policy(name: str, run: Run, progress: Progress | None) -> Policy:
     kind = name.partition(":")[0]
     if kind in _VOTES:
         chooser = _selector(run, progress)
-        return VotePolicy(chooser, _n_programs(name), is_weighted=_VOTES[kind], name=name)
+        return VotePolicy(chooser, _n_votes(name), is_weighted=_VOTES[kind], name=name)
+    if kind == _SAMPLE:
+        seed = run.config.seed
+        return SelfConsistency(run.stack.n_layers, _n_votes(name), seed=seed, name=name)
     return POLICIES[name](run, progress)
 
 
@@ -105,11 +116,11 @@ def _max_slots(name: str) -> float:
         ) from error
 
 
-def _n_programs(name: str) -> int:
+def _n_votes(name: str) -> int:
     kind, _, text = name.partition(":")
     if not text.isdecimal() or int(text) < 1:
         raise ConfigError(
-            f"{name!r}: after '{kind}:' comes how many programs vote, such as {kind}:5"
+            f"{name!r}: after '{kind}:' comes how many answers vote, such as {kind}:5"
         )
     return int(text)
 

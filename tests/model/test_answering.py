@@ -7,6 +7,7 @@ from families import N_LAYERS, load
 from parity import ParityTask
 
 from skiploop import Program
+from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.evaluation.answering import answer
 from skiploop.policy import FixedPolicy
 from skiploop.predictor.vote import Ballot, VotePolicy, count
@@ -57,3 +58,16 @@ def test_a_vote_is_one_record_with_the_cost_of_all_that_were_asked(runner, is_we
 def test_as_many_programs_vote_as_the_name_says():
     vote = VotePolicy(FIXED, 3, is_weighted=True, name="vote:3")
     assert vote.rank(["a", "b"], 9) == [PROGRAMS[:3]] * 2
+
+
+def test_self_consistency_draws_the_same_answers_again_and_takes_the_most_frequent(runner):
+    policy = SelfConsistency(N_LAYERS, 5, seed=1, name="sample:5")
+    examples, records = records_of(runner, [policy])
+    samples = policy.sample(runner, examples)
+    assert any(len({text for text, _, _ in answers}) > 1 for answers in samples)
+    for record, answers in zip(records, samples, strict=True):
+        texts = [text for text, _, _ in answers]
+        assert texts.count(record.text) == max(map(texts.count, texts))
+        assert (record.program.is_identity, record.extra_passes) == (True, 0)
+    alone = policy.sample(runner, examples[3:4])
+    assert alone == samples[3:4]

@@ -26,7 +26,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="identity, polar, selector, selector:LAYERS, vote:K, majority:K, "
-            "static, random, shuffled, fixed:PROGRAM; several with commas. "
+            "sample:K, static, random, shuffled, fixed:PROGRAM; several with commas. "
             "[those that the run has something for]"
         ),
     ] = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.evaluation.records import Record
 from skiploop.policy import Policy
 from skiploop.predictor.vote import Ballot, VotePolicy, count
@@ -41,6 +42,9 @@ def answer(
     trials = dict(zip(pairs, runner.run(list(pairs)), strict=True))
     records = []
     for policy in policies:
+        if isinstance(policy, SelfConsistency):
+            records += _sampled(policy, runner, examples)
+            continue
         for example, programs in zip(examples, ranked[policy.name], strict=True):
             answers = [(program, trials[example, program]) for program in programs]
             if isinstance(policy, VotePolicy):
@@ -80,6 +84,28 @@ def _vote(policy: VotePolicy, example: Example, answers: Sequence[tuple[Program,
     program, trial = answers[outcome.winner]
     n_passes = count_cells([asked.path for asked, _ in answers[: outcome.n_asked]])
     return _record(policy.name, example, 0, program, trial, n_passes - program.n_slots)
+
+
+def _sampled(
+    policy: SelfConsistency, runner: TrialRunner, examples: Sequence[Example]
+) -> list[Record]:
+    """Return the answers that most samples agree on; the prompt runs once for all of them."""
+    records = []
+    for example, samples in zip(examples, policy.sample(runner, examples), strict=True):
+        outcome = count([Ballot(grade.answer or text, 1.0) for text, _, grade in samples])
+        text, n_tokens, grade = samples[outcome.winner]
+        records.append(
+            Record(
+                policy=policy.name,
+                example_id=example.id,
+                rank=0,
+                program=policy.programs[0],
+                correct=grade.correct,
+                n_tokens=n_tokens,
+                text=text,
+            )
+        )
+    return records
 
 
 def _ballot(trial: Trial, *, is_weighted: bool) -> Ballot:
