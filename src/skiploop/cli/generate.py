@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from skiploop.cli.options import GIGABYTE, Device, Dtype, Json, Memory, Model, Threads
+from skiploop.errors import ConfigError
 from skiploop.packaged import DEFAULT_MODEL
 from skiploop.program import Program
+
+if TYPE_CHECKING:
+    from skiploop.completion import Completion
 
 
 def generate(
     prompt: Annotated[str, typer.Argument(help="Text to continue.")],
     program: Annotated[
         list[str] | None, typer.Option(help="Text form of a program; may be given often.")
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="Run folder whose selector or predictor chooses.")
+    ] = None,
+    vote: Annotated[
+        int | None, typer.Option(help="So many programs of the policy answer and vote.", min=1)
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Tokens to add at most.", min=1)] = 32,
     stop: Annotated[list[str] | None, typer.Option(help="Text that ends the answer.")] = None,
@@ -35,6 +47,10 @@ def generate(
 
     Example: skiploop generate "2 + 3 =" --program identity --program "14:15x2"
     """
+    if vote and policy is None:
+        raise ConfigError("--vote needs a run folder whose programs vote: give --policy RUN")
+    if policy and program:
+        raise ConfigError("--policy chooses the programs: give it or --program, not both")
     texts = program or ["identity"]
     for text in texts:
         Program.read_edits(text)  # a typing error is told before the model is loaded
@@ -42,6 +58,7 @@ def generate(
     from skiploop.cli.console import made_by, prepare, print_json
     from skiploop.engine.sampling import Sampling
     from skiploop.loading import load
+    from skiploop.predictor.selector import load_any
 
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p) if temperature else None
     prepare(threads)
@@ -51,7 +68,10 @@ def generate(
         device=device,
         memory=int(memory * GIGABYTE),
     )
-    programs = [Program.parse(text, stack.n_layers) for text in texts]
+    if policy:
+        programs = load_any(policy, stack).rank([prompt], vote or 1)[0]
+    else:
+        programs = [Program.parse(text, stack.n_layers) for text in texts]
     completions = stack.generate(
         [prompt] * len(programs),
         programs,
@@ -60,6 +80,8 @@ def generate(
         sampling=sampling,
         seeds=[seed] * len(programs),
     )
+    if vote:
+        completions = _elected(completions)
     for completion in completions:
         label = f"[{completion.program}] " if len(programs) > 1 else ""
         print(f"{label}{completion.text}")
@@ -81,3 +103,11 @@ def generate(
             n_threads=threads,
         )
         print_json({"model": stack.name, "completions": rows, **facts})
+
+
+def _elected(completions: Sequence[Completion]) -> list[Completion]:
+    """Return the answer that wins when each counts with its probability, as a list of one."""
+    from skiploop.predictor.vote import Ballot, count, probability
+
+    ballots = [Ballot(c.text.strip(), probability(c.logprob)) for c in completions]
+    return [completions[count(ballots).winner]]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.evaluation.records import Record
 from skiploop.policy import Policy
-from skiploop.predictor.vote import Ballot, VotePolicy, count
+from skiploop.predictor.vote import Ballot, VotePolicy, count, probability
 from skiploop.program import Program
 from skiploop.runner import TrialRunner
 from skiploop.search.trials import Trial
@@ -109,6 +108,5 @@ def _sampled(
 
 
 def _ballot(trial: Trial, *, is_weighted: bool) -> Ballot:
-    if trial.logprob is None or math.isnan(trial.logprob):
-        return Ballot(trial.text, 0.0)
-    return Ballot(trial.answer or trial.text, math.exp(trial.logprob) if is_weighted else 1.0)
+    weight = probability(trial.logprob)
+    return Ballot(trial.answer or trial.text, weight if is_weighted else float(weight > 0))

@@ -22,10 +22,12 @@ from torch import Tensor
 from skiploop import config as settings
 from skiploop.errors import ConfigError, DataError, ProgramError, RunError, one_line
 from skiploop.files import write_atomic
+from skiploop.policy import Policy
 from skiploop.predictor.features import LayerStates, PromptEncoder, build_encoder
 from skiploop.predictor.gate import Gate, tune
 from skiploop.predictor.kernel import KernelRidge, out_of_fold
 from skiploop.predictor.network import write_tensors
+from skiploop.predictor.policy import load_policy
 from skiploop.program import Program
 from skiploop.search.evidence import Evidence
 from skiploop.search.menu import Menu
@@ -243,6 +245,17 @@ def load_selector(
         raise RunError(f"{folder} is not complete ({one_line(error)}): {again}") from error
     check_model(menu, stack, f"the selector in {run}")
     return SelectorPolicy(menu, encoder, lessons, max_slots=max_slots, name=name)
+
+
+def load_any(run: Path, stack: LayerStack) -> Policy:
+    """Return the selector of a run, or its predictor if it has no selector.
+
+    Raises:
+        RunError: The run has neither, or one for another model.
+    """
+    if (run / SELECTOR_FOLDER).exists():
+        return load_selector(run, stack)
+    return load_policy(run, stack)
 
 
 def check_model(menu: Menu, stack: LayerStack, what: str) -> None:

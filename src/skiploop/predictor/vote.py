@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,6 +58,11 @@ def count(ballots: Sequence[Ballot]) -> Outcome:
         if totals[leader] - max(others, default=0.0) > n_left:
             break
     return Outcome(best_of[leader], index + 1)
+
+
+def probability(logprob: float | None) -> float:
+    """Return the weight of an answer: its probability, 0 where the logits were not numbers."""
+    return 0.0 if logprob is None or math.isnan(logprob) else math.exp(logprob)
 
 
 class VotePolicy:
