@@ -33,7 +33,7 @@ class MenuConfig:
     """How a menu is made, and how much is found out about it.
 
     Attributes:
-        size: Programs on it, the identity among them.
+        size: Programs on it at most, the identity among them; fewer where fewer end the race.
         raced: Questions on which programs compete for a place.
         limit: Questions that all programs on the menu answer, for a selector to learn from; the
             first ones of the split, those of the race among them.

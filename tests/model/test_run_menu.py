@@ -1,0 +1,79 @@
+"""A run folder from a menu to a judged selector."""
+
+import pytest
+from families import build, tokenizer
+
+from skiploop import pipeline
+from skiploop.errors import ConfigError, DataError, RunError, UnknownNameError
+from skiploop.predictor.selector import SelectorConfig
+from skiploop.run import Run, RunConfig
+from skiploop.search.menu import Menu, MenuConfig
+
+CONFIG = MenuConfig(size=4, raced=8, limit=50, first_layer=1, max_block=2)
+NAMES = ("selector", "selector:5.5", "vote:3", "majority:3", "sample:2", "static", "shuffled")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run on a tiny model with a finished menu and a trained selector."""
+    folder = tmp_path_factory.mktemp("menu")
+    build("llama").save_pretrained(folder / "model")
+    tokenizer().save_pretrained(folder / "model")
+    config = RunConfig(model=str(folder / "model"), options=("level=2",))
+    run = Run.create(folder / "run", config)
+    pipeline.menu(run, CONFIG)
+    pipeline.train_on_menu(run, SelectorConfig())
+    return folder / "run"
+
+
+def test_a_menu_and_what_is_learned_from_it_are_judged_on_held_out_questions(folder):
+    run = Run.open(folder)
+    menu = Menu.load(folder)
+    curve = pipeline.menu_curve(run)
+    assert len(menu.programs) == len(curve) == 4 and sorted(curve) == curve
+    report = pipeline.evaluate(run, pipeline.EvaluateConfig(policies=NAMES, limit=6, k=2))
+    assert [row.policy for row in report.policies] == ["identity", *NAMES]
+    assert {row.n_examples for row in report.policies} == {6}
+    assert report.search is None
+    assert set(report.timing.wall_s) == {"identity", *NAMES} - {"vote:3", "majority:3", "sample:2"}
+
+
+def test_without_names_the_policies_of_the_menu_are_judged(folder):
+    report = pipeline.evaluate(Run.open(folder), pipeline.EvaluateConfig(limit=2, k=1))
+    assert [row.policy for row in report.policies] == ["identity", "selector", "static", "random"]
+
+
+def test_nothing_is_run_again_for_a_menu_that_is_finished(folder):
+    run = Run.open(folder)
+    new = []
+    n_known = run.n_trials
+    pipeline.menu(run, CONFIG, new.extend)
+    assert run.n_trials == n_known and new
+
+
+def test_other_settings_known_questions_and_wrong_names_are_refused(folder):
+    run = Run.open(folder)
+    with pytest.raises(RunError, match="size"):
+        pipeline.menu(run, MenuConfig(size=5, raced=8, limit=50))
+    with pytest.raises(ConfigError, match="learned from the 'train' questions"):
+        pipeline.evaluate(run, pipeline.EvaluateConfig(split="train"))
+    for name, error in {
+        "selector:few": ConfigError,
+        "vote:0": ConfigError,
+        "sample:x": ConfigError,
+        "selektor": UnknownNameError,
+    }.items():
+        with pytest.raises(error):
+            pipeline.evaluate(run, pipeline.EvaluateConfig(policies=(name,)))
+
+
+def test_a_selector_needs_a_finished_menu_and_enough_questions(folder, tmp_path):
+    config = Run.open(folder).config
+    run = Run.create(tmp_path / "run", RunConfig(model=config.model, options=config.options))
+    with pytest.raises(RunError, match="holds no menu: run 'skiploop menu build'"):
+        pipeline.train_on_menu(run, SelectorConfig())
+    pipeline.menu(run, MenuConfig(size=3, raced=4, limit=6, first_layer=1, max_block=1))
+    with pytest.raises(DataError, match="6 questions are too few"):
+        pipeline.train_on_menu(run, SelectorConfig())
+    with pytest.raises(RunError, match="holds no selector: run 'skiploop train --method selector'"):
+        pipeline.evaluate(run, pipeline.EvaluateConfig(policies=("selector:5",)))
