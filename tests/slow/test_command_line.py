@@ -66,6 +66,25 @@ def test_search_train_evaluate_makes_a_report_and_repeats_itself(capsys, tmp_pat
     assert "did you mean 'polar'" in capsys.readouterr().err
 
 
+def test_a_menu_teaches_a_selector_that_is_judged_and_used(capsys, tmp_path):
+    out = str(tmp_path / "run")
+    build = ["menu", "build", "--level", "2", "--size", "4", "--raced", "8", "--limit", "50"]
+    made = run(capsys, *build, "--max-edits", "1", "--out", out)
+    assert made["programs"][0] == "identity" and len(made["programs"]) == 4
+    assert made["oracle_coverage"] == sorted(made["oracle_coverage"])
+    assert run(capsys, "menu", "show", "--run", out)["programs"] == made["programs"]
+    learned = run(capsys, "train", "--method", "selector", "--run", out)
+    assert learned["selector"]["n_questions"] == 50 and learned["selector"]["layer"] >= 4
+    names = ["selector", "selector:29", "vote:3", "sample:3", "shuffled"]
+    judged = run(
+        capsys, "evaluate", "--run", out, "--limit", "8", "--k", "1", "--policy", ",".join(names)
+    )
+    assert [row["policy"] for row in judged["policies"]] == ["identity", *names]
+    written = run(capsys, "generate", "2 + 3 = ", "--policy", out, "--vote", "3")
+    assert len(written["completions"]) == 1
+    assert written["completions"][0]["program"] in made["programs"]
+
+
 def test_ctrl_c_says_what_was_done_and_how_to_go_on_and_loses_nothing(capsys, tmp_path):
     command = [*SKIPLOOP, *SEARCH, "--budget", "40", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
