@@ -13,7 +13,7 @@ from skiploop.baselines.static import StaticPolicy, promising, race
 from skiploop.errors import ConfigError, unknown_name
 from skiploop.policy import FixedPolicy, IdentityPolicy, Policy
 from skiploop.predictor.policy import load_policy
-from skiploop.predictor.selector import SelectorConfig, SelectorPolicy, learn, load_selector
+from skiploop.predictor.selector import SelectorConfig, SelectorPolicy, learn
 from skiploop.predictor.training import TrainConfig
 from skiploop.predictor.vote import VotePolicy
 from skiploop.program import Program
@@ -80,12 +80,10 @@ def make_policy(name: str, run: Run, progress: Progress | None) -> Policy:
         program = Program.parse(name.removeprefix(_FIXED), run.stack.n_layers)
         return FixedPolicy([program], name)
     if name.startswith(_SELECTOR):
-        run.finished("selector", SelectorConfig)
-        return load_selector(run.folder, run.stack, max_slots=_max_slots(name), name=name)
+        return run.selector.within(_max_slots(name), name)
     kind = name.partition(":")[0]
     if kind in _VOTES:
-        chooser = _selector(run, progress)
-        return VotePolicy(chooser, _n_votes(name), is_weighted=_VOTES[kind], name=name)
+        return VotePolicy(run.selector, _n_votes(name), is_weighted=_VOTES[kind], name=name)
     if kind == _SAMPLE:
         seed = run.config.seed
         return SelfConsistency(run.stack.n_layers, _n_votes(name), seed=seed, name=name)
@@ -136,14 +134,12 @@ def _polar(run: Run, _progress: Progress | None) -> Policy:
 
 
 def _selector(run: Run, _progress: Progress | None) -> Policy:
-    policy = load_selector(run.folder, run.stack)
-    run.finished("selector", SelectorConfig)
-    return policy
+    return run.selector
 
 
 def _shuffled(run: Run, progress: Progress | None) -> Policy:
     """Learn as the selector does, but from answers that belong to other questions."""
-    policy = load_selector(run.folder, run.stack)
+    policy = run.selector
     config = run.finished("selector", SelectorConfig)
     asked = run.finished("menu", MenuConfig)
     examples = run.task.examples(asked.split, asked.limit)
@@ -152,7 +148,7 @@ def _shuffled(run: Run, progress: Progress | None) -> Policy:
     order = rng.permutation(len(examples))
     wrong = replace(evidence, right_QP=evidence.right_QP[order], score_QP=evidence.score_QP[order])
     lessons = learn(policy.lessons.features_QF, wrong, config)
-    return SelectorPolicy(policy.menu, policy.encoder, lessons, name="shuffled")
+    return SelectorPolicy(policy.menu, policy.features, lessons, "shuffled")
 
 
 def _static(run: Run, progress: Progress | None) -> Policy:

@@ -37,6 +37,7 @@ from skiploop.tasks import get_task
 from skiploop.tasks.base import Task
 
 if TYPE_CHECKING:
+    from skiploop.predictor.selector import SelectorPolicy
     from skiploop.stack import LayerStack
 
 Config = TypeVar("Config")
@@ -298,6 +299,18 @@ class Run:
                 f"{self.config.task} is now {questions}: use another --out"
             )
         return task
+
+    @cached_property
+    def selector(self) -> SelectorPolicy:
+        """The trained selector, loaded on first use.
+
+        Raises:
+            RunError: There is none, it is not finished, or it is for another model.
+        """
+        from skiploop.predictor.selector import SelectorConfig, load_selector
+
+        self.finished("selector", SelectorConfig)
+        return load_selector(self.folder, self.stack)
 
     def runner(self, progress: Progress | None = None) -> TrialRunner:
         """Return what evaluates and remembers pairs in this run."""

@@ -86,7 +86,7 @@ def test_a_selector_is_kept_and_chooses_the_same_when_it_is_loaded(tmp_path):
     score = rng.random((60, 3))
     table = Evidence(tuple(prompts), programs, (score > 0.5).astype(float), score)
     policy = train_selector(stack, menu, prompts, table, SelectorConfig())
-    assert policy.encoder.spec["layer"] == 1  # no program changes the layer before
+    assert policy.features.encoder.spec["layer"] == 1  # no program changes the layer before
     policy.save(tmp_path)
     loaded = load_selector(tmp_path, stack)
     assert loaded.rank(prompts, 3) == policy.rank(prompts, 3)

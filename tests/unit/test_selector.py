@@ -12,6 +12,7 @@ from skiploop.errors import DataError, RunError
 from skiploop.predictor.gate import Gate, tune
 from skiploop.predictor.kernel import KernelRidge, out_of_fold
 from skiploop.predictor.selector import (
+    PromptFeatures,
     SelectorConfig,
     SelectorPolicy,
     first_change,
@@ -55,18 +56,19 @@ def planted():
     return evidence(score)
 
 
-def policy_of(table, **settings):
-    features = torch.stack([s[-1] for s in TwoKinds().encode(PROMPTS)]).repeat(1, 2)
-    lessons = learn(features, table, SelectorConfig())
-    return SelectorPolicy(MENU, TwoKinds(), lessons, **settings)
+def policy_of(table):
+    features = PromptFeatures(TwoKinds())
+    return SelectorPolicy(MENU, features, learn(features.of(PROMPTS), table, SelectorConfig()))
 
 
 def test_kernel_ridge_gives_back_what_it_learned_and_the_mean_far_away():
-    features, scores = torch.randn(30, 4), torch.rand(30, 3)
-    model = KernelRidge.fit(features, scores, ridge=1e-4)
-    assert torch.allclose(model.predict(features), scores, atol=1e-2)
-    far = model.predict(torch.full((1, 4), 1e3))
-    assert torch.allclose(far, scores.mean(0)[None], atol=1e-4)
+    torch.manual_seed(0)
+    features = torch.randn(30, 4, dtype=torch.float64)
+    scores = torch.rand(30, 3, dtype=torch.float64)
+    model = KernelRidge.fit(features, scores, ridge=1e-8)
+    assert torch.allclose(model.predict(features), scores, atol=1e-3)
+    far = model.predict(torch.full((1, 4), 1e3, dtype=torch.float64))
+    assert torch.allclose(far, scores.mean(0)[None], atol=1e-6)
 
 
 def test_what_is_said_of_a_fold_does_not_depend_on_its_own_scores():
@@ -126,7 +128,11 @@ def test_a_tuned_gate_answers_most_right_within_the_layers_allowed():
 
 
 def test_a_selector_with_fewer_layers_takes_the_shorter_program():
-    assert {p.n_slots for (p,) in policy_of(planted(), max_slots=6.5).rank(PROMPTS, 1)} == {6}
+    policy = policy_of(planted())
+    short = policy.within(6.5, "short")
+    assert {p.n_slots for (p,) in short.rank(PROMPTS, 1)} == {6}
+    assert (short.name, policy.name) == ("short", "selector")
+    assert {p.n_slots for (p,) in policy.rank(PROMPTS, 1)} == {8, 9}
 
 
 class NoModel:

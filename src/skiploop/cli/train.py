@@ -139,7 +139,7 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
     figures = {
         "n_questions": len(lessons.score_QP),
         "ridge": lessons.ridge,
-        "layer": policy.encoder.spec["layer"],
+        "layer": policy.features.encoder.spec["layer"],
         "margin": policy.gate.margin,
         "price": policy.gate.price,
     }

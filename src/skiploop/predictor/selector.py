@@ -8,6 +8,7 @@ Shapes: Q questions, F features, P programs, the first one the identity.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,14 +97,32 @@ class Lessons:
         return cls(ridge=float(tensors.pop("ridge")), **tensors)
 
 
+class PromptFeatures:
+    """What a selector sees of a prompt; each text is encoded once.
+
+    Args:
+        encoder: Turns prompts into token states.
+    """
+
+    def __init__(self, encoder: PromptEncoder) -> None:
+        self.encoder = encoder
+        self._known: dict[str, Tensor] = {}
+
+    def of(self, prompts: Sequence[str]) -> Tensor:
+        """Return features_QF: the state of the last token of each prompt, and the mean of all."""
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._known]
+        for prompt, states_TE in zip(new, self.encoder.encode(new), strict=True):
+            self._known[prompt] = torch.cat([states_TE[-1], states_TE.mean(0)])
+        return torch.stack([self._known[prompt] for prompt in prompts])
+
+
 class SelectorPolicy:
     """Chooses programs from a menu by what they did on similar questions.
 
     Args:
         menu: The programs, the identity first.
-        encoder: Turns prompts into token states.
+        features: Of prompts.
         lessons: What to learn from.
-        max_slots: Most layer passes on average over questions like those learned from.
         name: Name in tables.
 
     Attributes:
@@ -113,23 +132,29 @@ class SelectorPolicy:
     def __init__(
         self,
         menu: Menu,
-        encoder: PromptEncoder,
+        features: PromptFeatures,
         lessons: Lessons,
-        *,
-        max_slots: float | None = None,
         name: str = "selector",
     ) -> None:
         self.menu = menu
-        self.encoder = encoder
+        self.features = features
         self.lessons = lessons
         self.name = name
         self._slots_P = torch.tensor([float(program.n_slots) for program in menu.programs])
-        self.gate: Gate = tune(lessons.predicted_QP, lessons.right_QP, self._slots_P, max_slots)
+        self.gate: Gate = tune(lessons.predicted_QP, lessons.right_QP, self._slots_P)
         self._model = KernelRidge.fit(lessons.features_QF, lessons.score_QP, lessons.ridge)
+
+    def within(self, max_slots: float, name: str) -> SelectorPolicy:
+        """Return the selector that keeps to so many layer passes, on average over the lessons."""
+        policy = copy.copy(self)
+        lessons = self.lessons
+        policy.gate = tune(lessons.predicted_QP, lessons.right_QP, self._slots_P, max_slots)
+        policy.name = name
+        return policy
 
     def expect(self, prompts: Sequence[str]) -> Tensor:
         """Return score_QP, the expected score of every program of the menu for some prompts."""
-        return self._model.predict(pooled(self.encoder, prompts))
+        return self._model.predict(self.features.of(prompts))
 
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
         """Return the best `k` programs of the menu for each prompt, the best first.
@@ -153,7 +178,7 @@ class SelectorPolicy:
         folder.mkdir(parents=True, exist_ok=True)
         self.menu.save(folder)
         self.lessons.save(folder / "model.safetensors")
-        config = {"encoder": self.encoder.spec, "n_questions": len(self.lessons.score_QP)}
+        config = {"encoder": self.features.encoder.spec, "n_questions": len(self.lessons.score_QP)}
         write_atomic(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
 
@@ -189,9 +214,8 @@ def train_selector(
     if not score_QP.std(1, correction=0).any():
         raise DataError("all programs of the menu did equally well: there is nothing to choose")
     layer = first_change(menu) if config.layer is None else config.layer
-    encoder = LayerStates(stack, layer=layer)
-    lessons = learn(pooled(encoder, prompts), evidence, config)
-    return SelectorPolicy(menu, encoder, lessons)
+    features = PromptFeatures(LayerStates(stack, layer=layer))
+    return SelectorPolicy(menu, features, learn(features.of(prompts), evidence, config))
 
 
 def learn(features_QF: Tensor, evidence: Evidence, config: SelectorConfig) -> Lessons:
@@ -207,27 +231,17 @@ def learn(features_QF: Tensor, evidence: Evidence, config: SelectorConfig) -> Le
     return Lessons(features_QF, score_QP, right_QP, predicted[ridge], ridge)
 
 
-def pooled(encoder: PromptEncoder, prompts: Sequence[str]) -> Tensor:
-    """Return features_QF: the state of the last token of each prompt, and the mean of all."""
-    encodings = encoder.encode(prompts)
-    return torch.stack([torch.cat([states[-1], states.mean(0)]) for states in encodings])
-
-
 def first_change(menu: Menu) -> int:
     """Return how many first layers all programs of a menu run once."""
     return min(program.edits[0].start for program in menu.programs if program.edits)
 
 
-def load_selector(
-    run: Path, stack: LayerStack, *, max_slots: float | None = None, name: str = "selector"
-) -> SelectorPolicy:
+def load_selector(run: Path, stack: LayerStack) -> SelectorPolicy:
     """Return the selector of a run.
 
     Args:
         run: The run folder.
         stack: The model that it chooses programs for.
-        max_slots: Most layer passes on average.
-        name: Name in tables.
 
     Raises:
         RunError: The run has none, or one for another model.
@@ -244,7 +258,7 @@ def load_selector(
     except (OSError, KeyError, TypeError, ConfigError, ProgramError, SafetensorError) as error:
         raise RunError(f"{folder} is not complete ({one_line(error)}): {again}") from error
     check_model(menu, stack, f"the selector in {run}")
-    return SelectorPolicy(menu, encoder, lessons, max_slots=max_slots, name=name)
+    return SelectorPolicy(menu, PromptFeatures(encoder), lessons)
 
 
 def load_any(run: Path, stack: LayerStack) -> Policy:
