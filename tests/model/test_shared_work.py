@@ -138,7 +138,9 @@ def test_saved_states_save_the_layers_that_were_run_before():
         together(stack, [(PROMPTS[0], program)], **options)
         calls.append(len(products))
         products.clear()
-    assert calls == [6, 1]  # the second skips layer 4 after four layers that are known
+    # The start of the prompt and what follows it; the second program skips layer 4 after four
+    # layers that are known.
+    assert calls == [2 * 6, 2 * 1]
 
 
 def test_saved_states_stay_within_their_memory_and_drop_the_oldest():
