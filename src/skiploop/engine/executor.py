@@ -148,11 +148,11 @@ class Executor:
         return logits_RNV
 
     def keys_values(self) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
-        """Yield each cell with a copy of its keys and values, where all layers are attention."""
+        """Yield each cell with its keys and values, where all layers are attention."""
         slots = self._cache.slots if self._cache else []
         for call, slot in zip(self.schedule.calls, slots, strict=True):
             for cell, keys, values in zip(range(call.start, call.stop), *slot.whole(), strict=True):
-                yield cell, (keys.clone(), values.clone())
+                yield cell, (keys, values)
 
     def _options(self, n_last: int) -> dict[str, object]:
         wanted = {"logits_to_keep": n_last, "output_router_logits": False}

@@ -116,7 +116,7 @@ def first_pass(
     if saved is not None:
         for cell, (tokens, passes) in to_save.items():
             states_TD = executor.kept.pop(cell)[start.n_tokens - len(tokens) :]  # no padding
-            saved.add(tokens, passes, states_TD.clone())
+            saved.add(tokens, passes, states_TD)
     is_complete = use_cache and not any(n_known)
     return FirstPass(stack, rows, executor, states_RTD, mask_SK[sources], is_complete)
 

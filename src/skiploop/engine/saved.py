@@ -8,11 +8,11 @@ the same layers.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from skiploop.engine.batch import common_length
+from skiploop.engine.segmented import SegmentedLRU
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,15 +23,16 @@ Passes = tuple[int, ...]  # the layers at the beginning of a path
 STRIDE = 2
 """States are kept after every second layer pass: half the memory, one layer more to run."""
 
+_START = "keys and values of the start"
+
 
 class SavedStates:
-    """States of prompts, and keys and values of what they all start with; the oldest are dropped.
+    """States of prompts, and keys and values of what they all start with, within a budget.
 
     Args:
         max_bytes: What all of them together may take.
 
     Attributes:
-        n_bytes: What they take now.
         start: The tokens that all prompts so far start with; None before the first one. States of
             prompts are those of the tokens after it.
 
@@ -42,16 +43,20 @@ class SavedStates:
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        self.n_bytes = 0
         self.start: Tokens | None = None
-        self._held: OrderedDict[tuple[Tokens | None, Passes], tuple[Tensor, ...]] = OrderedDict()
+        self._held = SegmentedLRU(max_bytes)
+
+    @property
+    def n_bytes(self) -> int:
+        """What they take now."""
+        return self._held.n_bytes
 
     def narrow(self, start: Tokens) -> None:
         """Let the common start end where some more prompts differ; then all else is forgotten."""
         if self.start is not None:
             start = start[: common_length(self.start, start)]
         if start != self.start:
-            self.start, self.n_bytes = start, 0
+            self.start = start
             self._held.clear()
 
     def longest(self, tokens: Tokens, path: Passes) -> tuple[int, Tensor | None]:
@@ -61,13 +66,13 @@ class SavedStates:
             The number of passes, and states_TD after them; 0 and None if none are known.
         """
         for n_passes in range(len(path) - len(path) % STRIDE, 0, -STRIDE):
-            if held := self._get((tokens, path[:n_passes])):
+            if held := self._held.get((tokens, path[:n_passes])):
                 return n_passes, held[0]
         return 0, None
 
     def add(self, tokens: Tokens, passes: Passes, states_TD: Tensor) -> None:
         """Keep the states of some tokens after some layer passes."""
-        self._put((tokens, passes), (states_TD,))
+        self._held.put((tokens, passes), (states_TD,))
 
     def keys_values(self, passes: Passes) -> tuple[Tensor, ...] | None:
         """Return what the last of some layer passes has computed for the start, if that is known.
@@ -75,24 +80,11 @@ class SavedStates:
         Returns:
             Keys and values, [heads, tokens, head size] each.
         """
-        return self._get((None, passes))
+        return self._held.get((_START, passes))
 
     def add_keys_values(self, passes: Passes, keys_values: tuple[Tensor, Tensor]) -> None:
         """Keep the keys and values of the start at the last of some layer passes."""
-        self._put((None, passes), keys_values)
-
-    def _get(self, key: tuple[Tokens | None, Passes]) -> tuple[Tensor, ...] | None:
-        if key not in self._held:
-            return None
-        self._held.move_to_end(key)
-        return self._held[key]
-
-    def _put(self, key: tuple[Tokens | None, Passes], tensors: tuple[Tensor, ...]) -> None:
-        self.n_bytes -= _n_bytes(self._held.pop(key, ()))
-        self.n_bytes += _n_bytes(tensors)
-        self._held[key] = tensors
-        while self.n_bytes > self.max_bytes:
-            self.n_bytes -= _n_bytes(self._held.popitem(last=False)[1])
+        self._held.put((_START, passes), keys_values)
 
     def __len__(self) -> int:
         return len(self._held)
@@ -101,7 +93,3 @@ class SavedStates:
 def worth_saving(passes: Sequence[int]) -> bool:
     """Whether states after some layer passes are kept."""
     return len(passes) % STRIDE == 0
-
-
-def _n_bytes(tensors: Sequence[Tensor]) -> int:
-    return sum(tensor.nbytes for tensor in tensors)
