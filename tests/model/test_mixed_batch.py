@@ -104,7 +104,7 @@ def test_rows_that_leave_do_not_change_the_others(family):
     executor.logits(tokens, mask, n_last=1)
     for step, stay in enumerate([[0, 2, 3, 5], [1, 3]]):
         rows = stay if step == 0 else [[0, 2, 3, 5][i] for i in stay]
-        executor = executor.fork(stay, range(len(stay)), share=False)
+        executor = executor.fork(stay, range(len(stay)))
         tokens = torch.tensor([[NEXT[row][step]] for row in rows])
         mask = torch.cat([mask[stay], torch.ones_like(tokens)], dim=1)
         logits = executor.logits(tokens, mask, n_last=1)[:, -1]

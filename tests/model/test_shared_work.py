@@ -138,7 +138,9 @@ def test_saved_states_save_the_layers_that_were_run_before():
         together(stack, [(PROMPTS[0], program)], **options)
         calls.append(len(products))
         products.clear()
-    assert calls == [6, 1]  # the second skips layer 4 after four layers that are known
+    # The start of the prompt and what follows it; the second program skips layer 4 after four
+    # layers that are known.
+    assert calls == [2 * 6, 2 * 1]
 
 
 def test_saved_states_stay_within_their_memory_and_drop_the_oldest():
@@ -201,3 +203,59 @@ def test_what_is_judged_has_no_part_of_a_character_or_of_a_stop_string():
 def test_lists_that_do_not_fit_the_prompts_are_refused():
     with pytest.raises(BatchError, match="9 prompts but 1 drafts"):
         together(load("llama"), PAIRS[:9], drafts=["a"])
+
+
+def as_a_search(stack, saved, pairs_of_steps, **settings):
+    """Run steps of pairs one after the other, and compare with every pair alone."""
+    for pairs in pairs_of_steps:
+        assert_same(together(stack, pairs, saved=saved, **settings), alone(stack, pairs))
+        assert saved.n_bytes <= saved.max_bytes
+
+
+@every_family
+@pytest.mark.parametrize("max_bytes", [0, 5_000, 40_000, 10**7])
+def test_a_search_that_forgets_writes_what_one_that_remembers_writes(family, max_bytes):
+    stack = load(family)
+    n_steps = 8
+    steps = [  # each prompt goes through the programs from another place on
+        [(prompt, PROGRAMS[(step + 3 * i) % len(PROGRAMS)]) for i, prompt in enumerate(PROMPTS)]
+        for step in range(n_steps)
+    ]
+    as_a_search(stack, SavedStates(max_bytes), steps)
+
+
+@pytest.mark.parametrize("wrong_at", [0, 1])
+def test_a_search_goes_on_after_drafts_that_are_wrong(wrong_at):
+    stack = load("llama")
+    saved = SavedStates(10**7)
+    for program in PROGRAMS[:4] * 2:
+        pairs = [(prompt, program) for prompt in PROMPTS]
+        expected = alone(stack, pairs)
+        drafts = [completion.text[:wrong_at] + "zq" for completion in expected]
+        assert_same(together(stack, pairs, saved=saved, drafts=drafts), expected)
+
+
+def test_the_start_of_a_search_is_what_all_its_prompts_start_with():
+    stack = load("llama")
+    saved = SavedStates(10**7)
+    lengths = []
+    for prompts in (PROMPTS[:1], PROMPTS[1:], PROMPTS, [START[:4] + "other"], PROMPTS, ["x"]):
+        as_a_search(stack, saved, [[(prompt, PROGRAMS[0]) for prompt in prompts]])
+        lengths.append(len(saved.start))
+    n_tokens = len(stack.tokenizer(START)["input_ids"])
+    assert lengths == [n_tokens + 4, n_tokens, n_tokens, 3, 3, 0]
+
+
+def test_programs_of_a_table_are_taken_in_groups_whose_start_fits_into_memory():
+    stack = load("llama")
+    n_start = len(stack.tokenizer(START)["input_ids"])
+    pairs = [(f"{START}{i}", program) for i in range(10) for program in SINGLE_EDITS]
+    expected = stack.generate(*zip(*pairs, strict=True), max_new_tokens=1)
+    shapes = []
+    for layer in stack.layers:
+        layer.register_forward_pre_hook(lambda _, args: shapes.append(args[0].shape[:2]))
+    stack.memory = 400_000  # the start of all programs takes twice its share of this
+    assert_same(stack.generate(*zip(*pairs, strict=True), max_new_tokens=1), expected)
+    n_cells = len({p.path[:n] for p in SINGLE_EDITS for n in range(1, p.n_slots + 1)})
+    n_run = sum(n_cells for n_cells, n_tokens in shapes if n_tokens == n_start)
+    assert n_cells < n_run < 2 * n_cells

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,12 +23,25 @@ from skiploop.errors import UnsupportedModelError
 GROWTH = 32  # tokens for which a full buffer of keys and values gets room
 
 
+class Prefix(NamedTuple):
+    """Keys and values of earlier tokens, which some cells go on from.
+
+    Attributes:
+        keys, values: [entries, heads, tokens, head size].
+        entries: The one of each cell.
+    """
+
+    keys: Tensor
+    values: Tensor
+    entries: Tensor
+
+
 class AttentionSlot(CacheLayerMixin):
     """Keys and values of some cells at one slot.
 
     Tokens that come one by one are written into a buffer with room for more, so that a new token
-    does not copy those before it. Cells that continue the same cell can share its keys and values
-    as their *prefix*, which are then put together only while the layer runs.
+    does not copy those before it. The keys and values of a prefix, which many cells share, are put
+    together with theirs only while the layer runs.
 
     Shapes: [cells, heads, tokens, head size].
     """
@@ -35,9 +49,9 @@ class AttentionSlot(CacheLayerMixin):
     is_sliding = False
     is_croppable = False
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: Prefix | None = None) -> None:
         super().__init__()
-        self.prefix: tuple[Tensor, Tensor, Tensor] | None = None  # keys, values, one cell each
+        self.prefix = prefix
         self.n_own = 0
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
@@ -69,18 +83,12 @@ class AttentionSlot(CacheLayerMixin):
             keys, values = keys.index_select(0, cells), values.index_select(0, cells)
         if self.prefix is None:
             return keys, values
-        prefix_keys, prefix_values, index = self.prefix
-        index = index if cells is None else index[cells]
+        prefix_keys, prefix_values, entries = self.prefix
+        entries = entries if cells is None else entries[cells]
         return (
-            torch.cat([prefix_keys.index_select(0, index), keys], dim=-2),
-            torch.cat([prefix_values.index_select(0, index), values], dim=-2),
+            torch.cat([prefix_keys.index_select(0, entries), keys], dim=-2),
+            torch.cat([prefix_values.index_select(0, entries), values], dim=-2),
         )
-
-    def shared_by(self, cells: Tensor) -> AttentionSlot:
-        """Return a slot of new cells whose prefix are the keys and values of some cells of this."""
-        slot = AttentionSlot()
-        slot.prefix = (*self.whole(), cells)
-        return slot
 
     def copied_to(self, cells: Tensor) -> AttentionSlot:
         """Return a slot of new cells that start as copies of some cells of this one."""
@@ -90,7 +98,7 @@ class AttentionSlot(CacheLayerMixin):
 
     def get_seq_length(self) -> int:
         """Return the number of tokens held."""
-        return self.n_own + (0 if self.prefix is None else self.prefix[0].shape[-2])
+        return self.n_own + (0 if self.prefix is None else self.prefix.keys.shape[-2])
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Return how many keys the next query sees, and the position of the first one."""
@@ -111,30 +119,33 @@ class CallCache(Cache):
     Args:
         config: Config of the plain model.
         calls: The schedule.
+        prefixes: For each call, what its cells go on from; none if they start from nothing.
 
     Attributes:
         n_tokens: Tokens held by every slot, padding included.
     """
 
-    def __init__(self, config: PreTrainedConfig, calls: Sequence[Call]) -> None:
+    def __init__(
+        self, config: PreTrainedConfig, calls: Sequence[Call], prefixes: Sequence[Prefix] = ()
+    ) -> None:
         empty = DynamicCache(config=config).layers
         super().__init__(layers=empty)
         self.config = config
         self.calls = calls
-        self.slots = [_empty_slot(empty[call.layer]) for call in calls]
+        self.slots = [AttentionSlot(prefix) for prefix in prefixes] or [
+            _empty_slot(empty[call.layer]) for call in calls
+        ]
         self.windows = [
             layer.sliding_window if getattr(layer, "is_sliding", False) else None for layer in empty
         ]
-        self.n_tokens = 0
+        self.n_tokens = prefixes[0].keys.shape[-2] if prefixes else 0
 
-    def fork(self, fork: Fork, device: torch.device, *, share: bool) -> CallCache:
+    def fork(self, fork: Fork, device: torch.device) -> CallCache:
         """Return the cache of rows that go on; this one stays as it is.
 
         Args:
             fork: The schedule of these rows and where each of its cells comes from.
             device: Where the model is.
-            share: Whether the new cells keep what they have in common as a shared prefix, which
-                saves memory and costs time at each forward pass, or copy it.
         """
         cache = CallCache(self.config, ())
         cache.calls = fork.schedule.calls
@@ -142,7 +153,7 @@ class CallCache(Cache):
         for index, positions in zip(fork.calls, fork.cells, strict=True):
             slot, cells = self.slots[index], torch.tensor(positions, device=device)
             if isinstance(slot, AttentionSlot):
-                slot = slot.shared_by(cells) if share else slot.copied_to(cells)
+                slot = slot.copied_to(cells)
             else:
                 slot = copy.deepcopy(slot)
                 slot.reorder_cache(cells)

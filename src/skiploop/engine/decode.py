@@ -49,7 +49,7 @@ def decode_rows(
                 held.close(row)
         yield column
         if held.open and len(held.open) <= SHRINK_AT * len(held.answers):
-            executor = executor.fork(held.open, range(len(held.open)), share=False)
+            executor = executor.fork(held.open, range(len(held.open)))
             tokens_B, mask_BK = tokens_B[held.open], mask_BK[held.open]
             held = held.shrunk(writer)
 

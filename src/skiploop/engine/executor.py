@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
-from skiploop.engine.cache import CallCache
+from skiploop.engine.cache import CallCache, Prefix
 from skiploop.engine.plan import Picker, gather, make_plan
 from skiploop.engine.schedule import Schedule, fork
 from skiploop.errors import UnsupportedModelError
@@ -39,6 +39,7 @@ class Executor:
         stack: The frozen model.
         schedule: Token sequences, rows and the order in which layers run for them.
         use_cache: Whether keys and values are kept for the next tokens.
+        prefixes: For each call, keys and values that its cells go on from, if there are any.
 
     Attributes:
         schedule: As given.
@@ -56,7 +57,14 @@ class Executor:
         Cache: one slot for each cell, with all tokens of the longest sequence.
     """
 
-    def __init__(self, stack: LayerStack, schedule: Schedule, *, use_cache: bool) -> None:
+    def __init__(
+        self,
+        stack: LayerStack,
+        schedule: Schedule,
+        *,
+        use_cache: bool,
+        prefixes: Sequence[Prefix] = (),
+    ) -> None:
         self._stack = stack
         self._accepted = inspect.signature(stack.model.forward).parameters
         if use_cache and "past_key_values" not in self._accepted:
@@ -64,7 +72,7 @@ class Executor:
                 f"{type(stack.model).__name__} takes no past_key_values: "
                 "use stack.view(program).generate"
             )
-        self._cache = CallCache(stack.model.config, schedule.calls) if use_cache else None
+        self._cache = CallCache(stack.model.config, schedule.calls, prefixes) if use_cache else None
         self.schedule = schedule
         self._plan = make_plan(schedule, stack.device)
         self.returns_tuples = stack.layers_return_tuples
@@ -77,20 +85,18 @@ class Executor:
         stubs = [_Stub(layer, index, self) for index, layer in enumerate(stack.layers)]
         self._model: PreTrainedModel = graft(stack.model, stack.layers_path, nn.ModuleList(stubs))
 
-    def fork(self, rows: Sequence[int], sources: Sequence[int], *, share: bool) -> Executor:
+    def fork(self, rows: Sequence[int], sources: Sequence[int]) -> Executor:
         """Return an executor in which rows of this one go on with further tokens.
 
         Args:
             rows: For each new row, the row of this batch that it continues.
             sources: The sequence of further tokens of each new row, numbered from 0.
-            share: Whether what new rows have in common is shared in memory, or copied. Sharing
-                is for many rows and few forward passes.
         """
         if self._cache is None:
             raise ValueError("rows can only go on from a batch that has a cache")
         forked = fork(self.schedule, rows, sources)
         executor = Executor(self._stack, forked.schedule, use_cache=False)
-        executor._cache = self._cache.fork(forked, self._stack.device, share=share)
+        executor._cache = self._cache.fork(forked, self._stack.device)
         self._stack.work.note_cache(self._cache.n_bytes + executor._cache.n_bytes)
         return executor
 
@@ -140,6 +146,13 @@ class Executor:
         self._ready_RND = None
         logits_RNV: Tensor = output.logits.float()
         return logits_RNV
+
+    def keys_values(self) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
+        """Yield each cell with its keys and values, where all layers are attention."""
+        slots = self._cache.slots if self._cache else []
+        for call, slot in zip(self.schedule.calls, slots, strict=True):
+            for cell, keys, values in zip(range(call.start, call.stop), *slot.whole(), strict=True):
+                yield cell, (keys, values)
 
     def _options(self, n_last: int) -> dict[str, object]:
         wanted = {"logits_to_keep": n_last, "output_router_logits": False}

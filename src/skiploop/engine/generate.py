@@ -15,7 +15,7 @@ from skiploop.engine.decode import decode_rows
 from skiploop.engine.drafts import check_drafts, draft_tokens, score_drafts, scored_tokens
 from skiploop.engine.options import Options
 from skiploop.engine.prefill import first_pass
-from skiploop.engine.prefix import PromptPrefix, run_prefix
+from skiploop.engine.start import CommonStart, common_start
 from skiploop.program import Program
 from skiploop.stack import LayerStack
 
@@ -51,11 +51,13 @@ def generate(
     if not rows:
         return
     writer = Writer(stack, options)
-    from_start = options.saved is not None or stack.exact
-    prefix = None if from_start else run_prefix(stack, rows)
-    n_shared = prefix.n_tokens if prefix else 0
+    start = common_start(stack, rows, options.saved)
     n_passes = 1 if options.settled and all(drafts) else 1 + options.max_new_tokens
-    batches = list(split(stack, rows, n_passes=n_passes, n_shared=n_shared))
+    batches = [
+        batch
+        for group in start.groups(rows)
+        for batch in split(stack, group, n_passes=n_passes, n_shared=start.n_tokens)
+    ]
     n_bytes = sum(row.n_bytes for row in rows)
     if n_bytes > stack.memory // 2:
         _log.info(
@@ -68,7 +70,7 @@ def generate(
     few = FEW if len(batches) > 1 else 0
     later: list[Answer] = []
     for batch in batches:
-        yield from _run_batch(stack, batch, prefix, writer, later, few)
+        yield from _run_batch(stack, batch, start, writer, later, few)
     # Few rows of many batches go on better together, even if they run again what they have.
     for answer in later:
         tokens = *answer.row.tokens, *answer.tokens[:-1]
@@ -76,9 +78,9 @@ def generate(
     held = {answer.row.index: answer for answer in later}
     again = [answer.row for answer in later]
     n_passes = 1 + options.max_new_tokens
-    for batch in split(stack, again, n_passes=n_passes, n_shared=n_shared):
+    for batch in split(stack, again, n_passes=n_passes, n_shared=start.n_tokens):
         answers = [held[row.index] for row in batch]
-        first = first_pass(stack, batch, prefix, saved=None)
+        first = first_pass(stack, batch, start, saved=None)
         for answer in answers:
             answer.batch_shape = first.shape
         rest = decode_rows(*first.continued(range(len(batch)), answers), answers, writer)
@@ -89,7 +91,7 @@ def generate(
 def _run_batch(
     stack: LayerStack,
     rows: Sequence[Row],
-    prefix: PromptPrefix | None,
+    start: CommonStart,
     writer: Writer,
     later: list[Answer],
     few: float,
@@ -99,12 +101,12 @@ def _run_batch(
     Args:
         stack: The model.
         rows: The batch.
-        prefix: What all prompts start with, if that has run.
+        start: What all prompts start with.
         writer: The rules of the call.
         later: Gets the answers that neither end here nor can go on from here at little cost.
         few: Share of the batch below which answers that go on are put there.
     """
-    first = first_pass(stack, rows, prefix, writer.options.saved)
+    first = first_pass(stack, rows, start, writer.options.saved)
     answers = [Answer(row, first.shape) for row in rows]
     score_drafts(first.executor, first.states_RTD, answers)
     finished: set[int] = set()

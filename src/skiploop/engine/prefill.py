@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from skiploop.engine.answer import Answer
-from skiploop.engine.batch import Row, number_sources, pad_left
+from skiploop.engine.batch import Row, pad_left
 from skiploop.engine.cache import attends_fully
 from skiploop.engine.executor import Executor
-from skiploop.engine.prefix import PromptPrefix
 from skiploop.engine.saved import SavedStates, worth_saving
 from skiploop.engine.schedule import schedule
+from skiploop.engine.start import CommonStart
 from skiploop.stack import LayerStack
 
 
@@ -70,71 +70,55 @@ class FirstPass:
         mask_BK = self.mask_RK[list(going_on)]
         for row, answer in enumerate(answers):
             mask_BK[row, mask_BK.shape[1] - _n_wrong(answer) :] = 0
-        return self.executor.fork(going_on, range(len(going_on)), share=False), mask_BK
+        return self.executor.fork(going_on, range(len(going_on))), mask_BK
 
 
 def first_pass(
-    stack: LayerStack,
-    rows: Sequence[Row],
-    prefix: PromptPrefix | None,
-    saved: SavedStates | None,
+    stack: LayerStack, rows: Sequence[Row], start: CommonStart, saved: SavedStates | None
 ) -> FirstPass:
-    """Run the prompts and drafts of a batch.
+    """Run the prompts and drafts of a batch, from wherever is known.
 
     Args:
         stack: The model.
         rows: The batch.
-        prefix: What the prompts start with, if that has run.
-        saved: States to start from and to add to, if there is no prefix.
+        start: What the prompts start with.
+        saved: States of the tokens after the start, to go on from and to add to.
     """
-    if saved is not None:
-        return _from_saved(stack, rows, saved)
-    firsts, sources = number_sources(rows)
-    n_shared = prefix.n_tokens if prefix else 0
-    tokens_ST, mask_SK = pad_left(
-        [row.tokens[n_shared:] + row.draft for row in firsts], stack.device
-    )
-    if prefix is None:
-        paths = [row.program.path for row in rows]
-        executor = Executor(stack, schedule(paths, sources), use_cache=True)
-    else:
-        continued = [prefix.row_of[row.program] for row in rows]
-        executor = prefix.executor.fork(continued, sources, share=True)
-        mask_SK = torch.cat([mask_SK.new_ones(len(mask_SK), n_shared), mask_SK], dim=1)
-    states_RTD = executor.hidden(tokens_ST, mask_SK)
-    return FirstPass(stack, rows, executor, states_RTD, mask_SK[sources], is_complete=True)
-
-
-def _from_saved(stack: LayerStack, rows: Sequence[Row], saved: SavedStates) -> FirstPass:
-    """Run the layers whose results are not known, and save these."""
     numbers: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
     starts: dict[int, Tensor] = {}
-    firsts: list[tuple[int, ...]] = []
     sources, n_known = [], []
     for row in rows:
         tokens, path = row.tokens + row.draft, row.program.path
-        n_passes, states_TD = saved.longest(tokens, path)
-        source = numbers.setdefault((tokens, path[:n_passes]), len(numbers))
-        if source == len(firsts):
-            firsts.append(tokens)
-        if states_TD is not None:
-            starts[source] = states_TD
-        sources.append(source)
+        n_passes, states_TD = saved.longest(tokens, path) if saved else (0, None)
+        sources.append(numbers.setdefault((tokens, path[:n_passes]), len(numbers)))
         n_known.append(n_passes)
+        if states_TD is not None:
+            starts[sources[-1]] = states_TD
     paths = [row.program.path[n:] for row, n in zip(rows, n_known, strict=True)]
-    executor = Executor(stack, schedule(paths, sources), use_cache=False)
-    tokens_ST, mask_ST = pad_left(firsts, stack.device)
-    to_save: dict[int, tuple[Row, int]] = {}
-    for index, row in enumerate(rows):
-        chain = executor.schedule.chain(index)
-        for n_passes in worth_saving(row.program.path, n_known[index]):
-            to_save[chain[n_passes - n_known[index] - 1]] = row, n_passes
-    states_RTD = executor.hidden(tokens_ST, mask_ST, starts=starts, keep=to_save)
-    for cell, (row, n_passes) in to_save.items():
-        tokens = row.tokens + row.draft
-        states_TD = executor.kept.pop(cell)[-len(tokens) :].clone()  # without the padding
-        saved.add(tokens, row.program.path[:n_passes], states_TD)
-    return FirstPass(stack, rows, executor, states_RTD, mask_ST[sources], is_complete=False)
+    batch = schedule(paths, sources)
+    places = {  # of every cell: whose it is, and the layers it has gone through
+        cell: (row, row.program.path[:n_passes])
+        for index, row in enumerate(rows)
+        for n_passes, cell in enumerate(batch.chain(index), n_known[index] + 1)
+    }
+    prefixes = start.prefixes(batch, {cell: passes for cell, (_, passes) in places.items()})
+    use_cache = saved is None or start.n_tokens > 0
+    executor = Executor(stack, batch, use_cache=use_cache, prefixes=prefixes)
+    tokens_ST, mask_SK = pad_left([key[0][start.n_tokens :] for key in numbers], stack.device)
+    if prefixes:
+        mask_SK = torch.cat([mask_SK.new_ones(len(mask_SK), start.n_tokens), mask_SK], dim=1)
+    to_save = {
+        cell: (row.tokens + row.draft, passes)
+        for cell, (row, passes) in places.items()
+        if saved is not None and worth_saving(passes)
+    }
+    states_RTD = executor.hidden(tokens_ST, mask_SK, starts=starts, keep=to_save)
+    if saved is not None:
+        for cell, (tokens, passes) in to_save.items():
+            states_TD = executor.kept.pop(cell)[start.n_tokens - len(tokens) :]  # no padding
+            saved.add(tokens, passes, states_TD)
+    is_complete = use_cache and not any(n_known)
+    return FirstPass(stack, rows, executor, states_RTD, mask_SK[sources], is_complete)
 
 
 def _n_wrong(answer: Answer) -> int:

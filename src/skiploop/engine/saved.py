@@ -1,30 +1,40 @@
-"""States between layers, kept from one call to the next.
+"""What layers have computed, kept from one call to the next.
 
 A search runs many programs on one prompt, most of which start with the same layers. The states
-after these layers need not be computed again; the later layers start from them.
+after these layers need not be computed again; the later layers start from them. And many prompts
+start with the same tokens, whose keys and values are the same under all programs that start with
+the same layers.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from skiploop.engine.batch import common_length
+from skiploop.engine.segmented import SegmentedLRU
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Tokens = tuple[int, ...]
+Passes = tuple[int, ...]  # the layers at the beginning of a path
+
 STRIDE = 2
 """States are kept after every second layer pass: half the memory, one layer more to run."""
 
+_START = "keys and values of the start"
+
 
 class SavedStates:
-    """The states of prompts after the first layers of programs, the least recently used dropped.
+    """States of prompts, and keys and values of what they all start with, within a budget.
 
     Args:
         max_bytes: What all of them together may take.
 
     Attributes:
-        n_bytes: What they take now.
+        start: The tokens that all prompts so far start with; None before the first one. States of
+            prompts are those of the tokens after it.
 
     Guarantees:
         In float32, what starts from saved states equals what starts from the prompt, within the
@@ -33,36 +43,53 @@ class SavedStates:
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        self.n_bytes = 0
-        self._states: OrderedDict[tuple[tuple[int, ...], tuple[int, ...]], Tensor] = OrderedDict()
+        self.start: Tokens | None = None
+        self._held = SegmentedLRU(max_bytes)
 
-    def longest(self, tokens: tuple[int, ...], path: tuple[int, ...]) -> tuple[int, Tensor | None]:
+    @property
+    def n_bytes(self) -> int:
+        """What they take now."""
+        return self._held.n_bytes
+
+    def narrow(self, start: Tokens) -> None:
+        """Let the common start end where some more prompts differ; then all else is forgotten."""
+        if self.start is not None:
+            start = start[: common_length(self.start, start)]
+        if start != self.start:
+            self.start = start
+            self._held.clear()
+
+    def longest(self, tokens: Tokens, path: Passes) -> tuple[int, Tensor | None]:
         """Return how many layer passes of a path are known for some tokens, and their states.
 
         Returns:
             The number of passes, and states_TD after them; 0 and None if none are known.
         """
         for n_passes in range(len(path) - len(path) % STRIDE, 0, -STRIDE):
-            key = tokens, path[:n_passes]
-            if key in self._states:
-                self._states.move_to_end(key)
-                return n_passes, self._states[key]
+            if held := self._held.get((tokens, path[:n_passes])):
+                return n_passes, held[0]
         return 0, None
 
-    def add(self, tokens: tuple[int, ...], passes: tuple[int, ...], states_TD: Tensor) -> None:
+    def add(self, tokens: Tokens, passes: Passes, states_TD: Tensor) -> None:
         """Keep the states of some tokens after some layer passes."""
-        key = tokens, passes
-        if key not in self._states:
-            self.n_bytes += states_TD.nbytes
-        self._states[key] = states_TD
-        self._states.move_to_end(key)
-        while self.n_bytes > self.max_bytes:
-            self.n_bytes -= self._states.popitem(last=False)[1].nbytes
+        self._held.put((tokens, passes), (states_TD,))
+
+    def keys_values(self, passes: Passes) -> tuple[Tensor, ...] | None:
+        """Return what the last of some layer passes has computed for the start, if that is known.
+
+        Returns:
+            Keys and values, [heads, tokens, head size] each.
+        """
+        return self._held.get((_START, passes))
+
+    def add_keys_values(self, passes: Passes, keys_values: tuple[Tensor, Tensor]) -> None:
+        """Keep the keys and values of the start at the last of some layer passes."""
+        self._held.put((_START, passes), keys_values)
 
     def __len__(self) -> int:
-        return len(self._states)
+        return len(self._held)
 
 
-def worth_saving(path: Sequence[int], n_known: int) -> list[int]:
-    """Return the numbers of passes of a path after which to keep states, `n_known` known so far."""
-    return [n for n in range(STRIDE, len(path), STRIDE) if n > n_known]
+def worth_saving(passes: Sequence[int]) -> bool:
+    """Whether states after some layer passes are kept."""
+    return len(passes) % STRIDE == 0

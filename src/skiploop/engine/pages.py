@@ -1,0 +1,91 @@
+"""Tensors of any size in one buffer of fixed length, page by page.
+
+Tensors that are kept for long, among others that come and go, leave holes in the memory of a
+process when they are dropped: a search took twice the memory of the states that it kept. Pages fit
+into any hole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+PAGE = 1024  # bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """Where some tensors are.
+
+    Attributes:
+        pages: Numbers of the pages that hold their bytes, one tensor after the other.
+        shapes, dtypes: Of each tensor.
+    """
+
+    pages: Tensor
+    shapes: tuple[torch.Size, ...]
+    dtypes: tuple[torch.dtype, ...]
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of all pages."""
+        return len(self.pages) * PAGE
+
+
+class PagedMemory:
+    """A buffer in pages; it takes no memory where nothing was ever written.
+
+    Args:
+        max_bytes: Its length.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._free = list(range(max_bytes // PAGE))[::-1]
+        self._n_pages = len(self._free)
+        self._buffer = torch.empty(0, PAGE, dtype=torch.uint8)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all pages."""
+        return self._n_pages * PAGE
+
+    @property
+    def n_free(self) -> int:
+        """Bytes of the pages that hold nothing."""
+        return len(self._free) * PAGE
+
+    def write(self, tensors: Sequence[Tensor]) -> Stored:
+        """Copy tensors into free pages; there must be enough."""
+        if len(self._buffer) == 0:
+            self._buffer = self._buffer.new_empty(self._n_pages, PAGE, device=tensors[0].device)
+        flat = torch.cat([tensor.contiguous().flatten().view(torch.uint8) for tensor in tensors])
+        n_pages = n_bytes(tensors) // PAGE
+        flat = torch.nn.functional.pad(flat, (0, n_pages * PAGE - len(flat)))
+        pages = torch.tensor(self._free[-n_pages:], device=flat.device)
+        del self._free[-n_pages:]
+        self._buffer[pages] = flat.view(n_pages, PAGE)
+        shapes = tuple(tensor.shape for tensor in tensors)
+        return Stored(pages, shapes, tuple(tensor.dtype for tensor in tensors))
+
+    def read(self, stored: Stored) -> tuple[Tensor, ...]:
+        """Return copies of tensors."""
+        flat = self._buffer.index_select(0, stored.pages).flatten()
+        tensors, at = [], 0
+        for shape, dtype in zip(stored.shapes, stored.dtypes, strict=True):
+            stop = at + shape.numel() * dtype.itemsize
+            tensors.append(flat[at:stop].view(dtype).view(shape))
+            at = stop
+        return tuple(tensors)
+
+    def release(self, stored: Stored) -> None:
+        """Give the pages of tensors back."""
+        self._free += stored.pages.tolist()
+
+
+def n_bytes(tensors: Sequence[Tensor]) -> int:
+    """Return the memory of the pages that tensors need."""
+    return math.ceil(sum(tensor.nbytes for tensor in tensors) / PAGE) * PAGE
