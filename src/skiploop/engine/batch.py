@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from skiploop.engine.schedule import schedule
 from skiploop.errors import BatchError
 from skiploop.program import Program
 from skiploop.stack import LayerStack
@@ -125,17 +124,15 @@ def split(
     """
     if stack.exact:
         max_rows = 1
-    ordered = sorted(rows, key=_batch_order, reverse=True)
-    max_padding = PASS_TOKENS * n_passes * _calls_per_layer(ordered[:max_rows])
     batch: list[Row] = []
     n_bytes = longest = padding = 0
-    for row in ordered:
+    for row in sorted(rows, key=_batch_order, reverse=True):
         n_own = len(row.tokens) + len(row.draft) - n_shared
         is_full = (
             len(batch) == max_rows
             or (len(batch) + 1) * longest > MAX_TOKENS
             or n_bytes + row.n_bytes > stack.memory // 2
-            or padding + longest - n_own > max_padding
+            or padding + longest - n_own > PASS_TOKENS * n_passes
         )
         if batch and is_full:
             yield batch
@@ -184,12 +181,6 @@ def pad_left(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tenso
     tokens = [[0] * n + list(row) for n, row in zip(padding, rows, strict=True)]
     mask = [[0] * n + [1] * (longest - n) for n in padding]
     return torch.tensor(tokens, device=device), torch.tensor(mask, device=device)
-
-
-def _calls_per_layer(rows: Sequence[Row]) -> float:
-    """Return how many calls a batch takes for each layer that a row runs: 1 with one program."""
-    paths = list(dict.fromkeys(row.program.path for row in rows))
-    return len(schedule(paths).calls) / max(map(len, paths), default=1)
 
 
 def _batch_order(row: Row) -> tuple[object, ...]:

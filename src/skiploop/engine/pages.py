@@ -1,8 +1,8 @@
 """Tensors of any size in one buffer of fixed length, page by page.
 
 Tensors that are kept for long, among others that come and go, leave holes in the memory of a
-process when they are dropped: a search took twice the memory of the states that it kept. Pages fit
-into any hole.
+process when they are dropped: a search went on growing after its budget was full. Pages fit into any
+hole.
 """
 
 from __future__ import annotations
