@@ -53,11 +53,11 @@ def generate(
     writer = Writer(stack, options)
     start = common_start(stack, rows, options.saved)
     n_passes = 1 if options.settled and all(drafts) else 1 + options.max_new_tokens
-    batches = [
-        batch
+    groups = [
+        list(split(stack, group, n_passes=n_passes, n_shared=start.n_tokens))
         for group in start.groups(rows)
-        for batch in split(stack, group, n_passes=n_passes, n_shared=start.n_tokens)
     ]
+    n_batches = sum(map(len, groups))
     n_bytes = sum(row.n_bytes for row in rows)
     if n_bytes > stack.memory // 2:
         _log.info(
@@ -65,12 +65,15 @@ def generate(
             len(rows),
             n_bytes / 1e9,
             stack.memory / 2e9,
-            len(batches),
+            n_batches,
         )
-    few = FEW if len(batches) > 1 else 0
+    few = FEW if n_batches > 1 else 0
     later: list[Answer] = []
-    for batch in batches:
-        yield from _run_batch(stack, batch, start, writer, later, few)
+    for number, batches in enumerate(groups):
+        if number:
+            start.forget()
+        for batch in batches:
+            yield from _run_batch(stack, batch, start, writer, later, few)
     # Few rows of many batches go on better together, even if they run again what they have.
     for answer in later:
         tokens = *answer.row.tokens, *answer.tokens[:-1]

@@ -1,8 +1,8 @@
 """Tensors of any size in one buffer of fixed length, page by page.
 
 Tensors that are kept for long, among others that come and go, leave holes in the memory of a
-process when they are dropped: a search went on growing after its budget was full. Pages fit into any
-hole.
+process when they are dropped: a search went on growing after its budget was full. Pages fit into
+any hole.
 """
 
 from __future__ import annotations
@@ -88,4 +88,9 @@ class PagedMemory:
 
 def n_bytes(tensors: Sequence[Tensor]) -> int:
     """Return the memory of the pages that tensors need."""
-    return math.ceil(sum(tensor.nbytes for tensor in tensors) / PAGE) * PAGE
+    return in_pages(sum(tensor.nbytes for tensor in tensors))
+
+
+def in_pages(n_bytes: int) -> int:
+    """Return the memory of the pages that so many bytes need."""
+    return math.ceil(n_bytes / PAGE) * PAGE

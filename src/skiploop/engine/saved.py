@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from skiploop.engine.batch import common_length
-from skiploop.engine.segmented import SegmentedLRU
+from skiploop.engine.segmented import PROTECTED, SegmentedLRU
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,13 +51,22 @@ class SavedStates:
         """What they take now."""
         return self._held.n_bytes
 
+    @property
+    def safe_bytes(self) -> int:
+        """What is sure to stay if it is used again and again, and little else is."""
+        return int(PROTECTED * self.max_bytes)
+
     def narrow(self, start: Tokens) -> None:
         """Let the common start end where some more prompts differ; then all else is forgotten."""
         if self.start is not None:
             start = start[: common_length(self.start, start)]
         if start != self.start:
             self.start = start
-            self._held.clear()
+            self.clear()
+
+    def clear(self) -> None:
+        """Forget all states, keys and values."""
+        self._held.clear()
 
     def longest(self, tokens: Tokens, path: Passes) -> tuple[int, Tensor | None]:
         """Return how many layer passes of a path are known for some tokens, and their states.

@@ -16,6 +16,7 @@ from torch import Tensor
 from skiploop.engine.batch import Row, common_length, count_cells
 from skiploop.engine.cache import Prefix, attends_fully
 from skiploop.engine.executor import Executor
+from skiploop.engine.pages import in_pages
 from skiploop.engine.saved import STRIDE, Passes, SavedStates, Tokens, worth_saving
 from skiploop.engine.schedule import Schedule, schedule
 from skiploop.stack import LayerStack
@@ -44,27 +45,30 @@ class CommonStart:
         self.n_tokens = len(self._tokens)
 
     def groups(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
-        """Yield rows in groups between which nothing of the start is worth remembering.
+        """Yield rows in groups whose programs are neighbors in the order of their paths.
 
-        The programs of a group are neighbors in the order of their paths, and what they need of
-        the start fits into memory.
+        What a group needs of the start fits into memory, once what was there is forgotten.
         """
-        hidden_bytes = self._stack.model.config.get_text_config(decoder=True).hidden_size
-        hidden_bytes *= self._stack.dtype.itemsize
-        cell_bytes = self.n_tokens * (self._stack.token_bytes + hidden_bytes // STRIDE)
+        width: int = self._stack.model.config.get_text_config(decoder=True).hidden_size
+        states_bytes = in_pages(self.n_tokens * width * self._stack.dtype.itemsize)
+        cell_bytes = in_pages(self.n_tokens * self._stack.token_bytes) + states_bytes // STRIDE
         group: list[Row] = []
         n_bytes = 0
         last: Passes = ()
         for row in sorted(rows, key=lambda row: row.program.path):
             path = row.program.path
             n_bytes += (len(path) - common_length(last, path)) * cell_bytes
-            if group and path != last and n_bytes > self._saved.max_bytes:
+            if group and path != last and n_bytes > self._saved.safe_bytes:
                 yield group
                 group, n_bytes = [], len(path) * cell_bytes
             group.append(row)
             last = path
         if group:
             yield group
+
+    def forget(self) -> None:
+        """Make room for another group."""
+        self._saved.clear()
 
     def prefixes(self, batch: Schedule, passes_of: Mapping[int, Passes]) -> list[Prefix]:
         """Return the keys and values of the start for every call of a batch; none without a start.
