@@ -17,10 +17,12 @@ from skiploop.evaluation.report import Report, build_report, write_report
 from skiploop.evaluation.search_table import SearchOutcome, SearchTable, search_table
 from skiploop.evaluation.timing import time_policies
 from skiploop.policies import available, checked_name, make_policy, searched_examples
+from skiploop.policy import Policy
 from skiploop.predictor.checkpoint import Metrics
 from skiploop.predictor.policy import PREDICTOR_FOLDER, PredictorPolicy, has_predictor
 from skiploop.predictor.recipe import train as train_predictor
 from skiploop.predictor.selector import (
+    PromptFeatures,
     SelectorConfig,
     SelectorPolicy,
     check_model,
@@ -241,7 +243,12 @@ def evaluate(
     table = read_search_table(run) if run.has("search") else None
     policies = [make_policy(name, run, progress) for name in names]
     prompts = [run.task.prompt(example) for example in examples]
+    features = _features_of(policies)
+    for encoded in features:
+        encoded.remember(prompts)
     ranked = {policy.name: policy.rank(prompts, config.k) for policy in policies}
+    for encoded in features:
+        encoded.forget()  # choosing is timed with all that it takes
     if expect:
         expect(_n_pairs(ranked))
     records = answer(run.runner(progress), examples, policies, ranked)
@@ -261,6 +268,12 @@ def evaluate(
     )
     write_report(run.folder, report)
     return report
+
+
+def _features_of(policies: Sequence[Policy]) -> set[PromptFeatures]:
+    """Return what selectors see of prompts, themselves or in a vote; many may share it."""
+    choosers = [p.policy if isinstance(p, VotePolicy) else p for p in policies]
+    return {chooser.features for chooser in choosers if isinstance(chooser, SelectorPolicy)}
 
 
 def _held_out_examples(run: Run, config: EvaluateConfig) -> list[Example]:

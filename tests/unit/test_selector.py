@@ -162,3 +162,20 @@ def test_menus_come_back_as_they_were_saved(tmp_path):
     MENU.save(tmp_path)
     assert Menu.load(tmp_path) == MENU
     assert first_change(MENU) == 2
+
+
+def test_prompts_are_encoded_once_while_they_are_remembered_and_anew_afterwards():
+    encoder = TwoKinds()
+    asked = []
+    encode = encoder.encode
+    encoder.encode = lambda prompts: asked.extend(prompts) or encode(prompts)
+    features = PromptFeatures(encoder)
+    expected = features.of(["ax", "b", "ax"])
+    features.remember(["ax", "b", "ax"])
+    asked.clear()
+    assert torch.equal(features.of(["ax", "b", "ax"]), expected)
+    assert torch.equal(features.of(["b", "axx"])[:1], expected[1:2])
+    assert asked == ["axx"]
+    features.forget()
+    features.of(["ax"])
+    assert asked == ["axx", "ax"]

@@ -98,7 +98,7 @@ class Lessons:
 
 
 class PromptFeatures:
-    """What a selector sees of a prompt; each text is encoded once.
+    """What a selector sees of a prompt.
 
     Args:
         encoder: Turns prompts into token states.
@@ -111,9 +111,22 @@ class PromptFeatures:
     def of(self, prompts: Sequence[str]) -> Tensor:
         """Return features_QF: the state of the last token of each prompt, and the mean of all."""
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._known]
-        for prompt, states_TE in zip(new, self.encoder.encode(new), strict=True):
-            self._known[prompt] = torch.cat([states_TE[-1], states_TE.mean(0)])
-        return torch.stack([self._known[prompt] for prompt in prompts])
+        encoded = dict(zip(new, map(_pooled, self.encoder.encode(new)), strict=True))
+        known = self._known | encoded if len(new) < len(prompts) else encoded
+        return torch.stack([known[prompt] for prompt in prompts])
+
+    def remember(self, prompts: Sequence[str]) -> None:
+        """Encode prompts that several policies will be asked about, once for all of them."""
+        distinct = list(dict.fromkeys(prompts))
+        self._known = dict(zip(distinct, self.of(distinct), strict=True))
+
+    def forget(self) -> None:
+        """Encode every prompt anew from now on."""
+        self._known = {}
+
+
+def _pooled(states_TE: Tensor) -> Tensor:
+    return torch.cat([states_TE[-1], states_TE.mean(0)])
 
 
 class SelectorPolicy:
