@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
@@ -87,9 +88,12 @@ def load(
             f"the *.safetensors in {folder} are cut off or damaged ({one_line(error)}): "
             "copy or download them again"
         ) from error
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, AssertionError, RuntimeError, StrictDataclassError) as error:
         reason = one_line(error)
-        raise UnsupportedModelError(f"{str(name)!r} cannot be loaded: {reason}") from error
+        raise UnsupportedModelError(
+            f"{str(name)!r} cannot be loaded: {reason}; check its config.json and tokenizer files, "
+            "or copy or download the folder again"
+        ) from error
     _check_complete(folder, loading)
     model = model.to(target_device).eval()
     stack = LayerStack(

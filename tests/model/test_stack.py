@@ -1,5 +1,7 @@
 """Loading a model and finding its layers."""
 
+import json
+
 import pytest
 import torch
 from families import ALL_FAMILIES, EOS, N_LAYERS, build, load, redraw, tokenizer
@@ -52,6 +54,16 @@ def test_a_name_is_resolved_to_a_folder(folder, monkeypatch):
 def test_damaged_weights_are_named(folder):
     (folder / "config.json").write_text('{"model_type": "qwen3"')
     with pytest.raises(UnsupportedModelError, match="cannot be loaded"):
+        skiploop.load(folder)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"num_attention_heads": "nine"}, {"num_hidden_layers": None}, {"vocab_size": -3}]
+)
+def test_a_configuration_with_wrong_values_is_one_error_that_says_what_to_do(folder, wrong):
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **wrong}))
+    with pytest.raises(UnsupportedModelError, match=r"cannot be loaded: .* check its config.json"):
         skiploop.load(folder)
 
 
