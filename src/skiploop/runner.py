@@ -45,6 +45,7 @@ class TrialRunner:
         self.task = task
         self.store = store
         self._progress = progress
+        self._scorable: dict[str, bool] = {}
 
     def run(self, pairs: Sequence[Pair]) -> list[Trial]:
         """Return the trial of each pair, in order, with the whole text of the answer.
@@ -67,7 +68,8 @@ class TrialRunner:
             pairs: Questions and programs.
             saved: States of earlier calls, to start from and to add to.
             score_gold: Whether trials need the log-probability of the right answer, where the task
-                knows how that is written.
+                knows how that is written, the tokenizer keeps it apart from the prompt, and rows
+                do not run alone for exactness.
 
         Guarantees:
             The verdicts are those of `run` (tests/model/test_runner.py).
@@ -77,10 +79,30 @@ class TrialRunner:
             return self._answers(new, may_settle=True, saved=saved, score_gold=score_gold)
 
         def is_enough(example: Example, trial: Trial) -> bool:
-            unscored = trial.gold_logprob is None and bool(self.task.draft(example))
-            return not (score_gold and unscored)
+            if not score_gold or trial.gold_logprob is not None or trial.stopped_by == "nan":
+                return True
+            return not self._can_score(example)
 
         return self._trials(pairs, answers, is_enough)
+
+    def _can_score(self, example: Example) -> bool:
+        """Whether the right answer of a question gets a log-probability if it is asked for."""
+        from skiploop.engine.drafts import can_score
+        from skiploop.engine.options import Options
+
+        if example.id not in self._scorable:
+            draft = self.task.draft(example)
+            self._scorable[example.id] = bool(draft) and can_score(
+                self.stack,
+                self.task.prompt(example),
+                Options(
+                    max_new_tokens=self.task.max_new_tokens,
+                    stop=self.task.stop,
+                    drafts=[draft],
+                    score_drafts=True,
+                ),
+            )
+        return self._scorable[example.id]
 
     def _trials(
         self,

@@ -109,3 +109,15 @@ def test_the_right_answer_is_scored_where_it_is_asked_for(tmp_path):
     expected = [both - first for both, first in zip(with_space, space, strict=True)]
     assert [trial.gold_logprob for trial in judged] == pytest.approx(expected, abs=1e-3)
     assert runner.judge(pairs) == runner.judge(pairs, score_gold=True) == judged
+
+
+def test_a_right_answer_that_cannot_be_scored_is_not_run_again_for_it(tmp_path):
+    stack = load("qwen3")
+    stack.exact = True  # every row runs alone, from its prompt, without a draft
+    runner = TrialRunner(stack, FirstLetterTask(), TrialStore(tmp_path / "trials.sqlite"))
+    pairs = pairs_of(runner, 3, ["identity", "2:4x2"])
+    judged = runner.judge(pairs, score_gold=True)
+    assert {trial.gold_logprob for trial in judged} == {None}
+    products = stack.work.n_layer_tokens
+    assert runner.judge(pairs, score_gold=True) == judged
+    assert stack.work.n_layer_tokens == products > 0

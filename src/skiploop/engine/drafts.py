@@ -69,6 +69,15 @@ def scored_tokens(
     ]
 
 
+def can_score(stack: LayerStack, prompt: str, options: Options) -> bool:
+    """Whether a completion of a prompt gets the log-probability of its draft."""
+    if stack.exact:
+        return False
+    encoded = encode(stack, [prompt])
+    drafts = draft_tokens(stack, [prompt], encoded, options)
+    return any(scored_tokens(stack, [prompt], encoded, drafts, options))
+
+
 def score_drafts(executor: Executor, states_RTD: Tensor, answers: Sequence[Answer]) -> None:
     """Note in each answer the log-probability of the tokens that its row wants scored.
 
