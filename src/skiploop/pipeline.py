@@ -16,7 +16,13 @@ from skiploop.evaluation.records import write_records
 from skiploop.evaluation.report import Report, build_report, write_report
 from skiploop.evaluation.search_table import SearchOutcome, SearchTable, search_table
 from skiploop.evaluation.timing import time_policies
-from skiploop.policies import available, checked_name, make_policy, searched_examples
+from skiploop.policies import (
+    available,
+    checked_name,
+    make_policy,
+    menu_examples,
+    searched_examples,
+)
 from skiploop.policy import Policy
 from skiploop.predictor.checkpoint import Metrics
 from skiploop.predictor.policy import PREDICTOR_FOLDER, PredictorPolicy, has_predictor
@@ -174,26 +180,14 @@ def menu(run: Run, config: MenuConfig, progress: Progress | None = None) -> Menu
         RunError: The folder holds a menu with other settings.
     """
     examples = run.task.examples(config.split, config.limit)
-    runner = run.runner(progress)
-    run.stack.weights_id  # noqa: B018  a wrong model must not occupy the folder
+    runner = run.runner(progress)  # loads the model: a wrong name must not occupy the folder
     run.settle("menu", config)
     found = build_menu(runner, examples[: config.raced], config)
-    collect(runner, examples, found.programs)
+    table = collect(runner, examples, found.programs)
+    found = replace(found, oracle_coverage=coverage(table.right_QP[config.raced :]))
     found.save(run.folder)
     run.note_provenance("menu")
     return found
-
-
-def menu_curve(run: Run) -> list[float]:
-    """Return, for each length of the menu, the questions that some program on it answers right.
-
-    Only the questions that did not choose the menu count. An oracle: it looks at the gold answer.
-    """
-    config = run.finished("menu", MenuConfig)
-    examples = run.task.examples(config.split, config.limit)[config.raced :]
-    if not examples:
-        return []
-    return coverage(collect(run.runner(), examples, Menu.load(run.folder).programs).right_QP)
 
 
 def train_on_menu(run: Run, config: SelectorConfig) -> SelectorPolicy:
@@ -203,10 +197,9 @@ def train_on_menu(run: Run, config: SelectorConfig) -> SelectorPolicy:
         RunError: There is no finished menu, or it is of another model.
         DataError: The table holds too little to learn from.
     """
-    asked = run.finished("menu", MenuConfig)
+    examples = menu_examples(run)
     found = Menu.load(run.folder)
     check_model(found, run.stack, f"the menu in {run.folder}")
-    examples = run.task.examples(asked.split, asked.limit)
     evidence = collect(run.runner(), examples, found.programs)
     prompts = [run.task.prompt(example) for example in examples]
     policy = train_selector(run.stack, found, prompts, evidence, config)
@@ -225,7 +218,7 @@ def evaluate(
     """Judge policies on held-out questions and write the report into the run folder.
 
     Args:
-        run: A run folder with a finished search, for `polar` also a trained predictor.
+        run: A run folder with a finished search or menu, and what the policies need.
         config: What to ask.
         progress: Told about finished trials.
         expect: Told how many trials will come, once the policies have chosen.

@@ -103,6 +103,16 @@ def searched_examples(run: Run) -> list[Example]:
     return run.task.examples(searched.split, searched.limit)
 
 
+def menu_examples(run: Run) -> list[Example]:
+    """Return the questions that all programs on the menu of a run answered.
+
+    Raises:
+        RunError: There is no finished menu.
+    """
+    asked = run.finished("menu", MenuConfig)
+    return run.task.examples(asked.split, asked.limit)
+
+
 def _max_slots(name: str) -> float:
     text = name.removeprefix(_SELECTOR)
     try:
@@ -141,8 +151,7 @@ def _shuffled(run: Run, progress: Progress | None) -> Policy:
     """Learn as the selector does, but from answers that belong to other questions."""
     policy = run.selector
     config = run.finished("selector", SelectorConfig)
-    asked = run.finished("menu", MenuConfig)
-    examples = run.task.examples(asked.split, asked.limit)
+    examples = menu_examples(run)
     evidence = collect(run.runner(progress), examples, policy.menu.programs)
     rng = np.random.default_rng(derive_seed(config.seed, "shuffled"))
     order = rng.permutation(len(examples))
@@ -155,9 +164,7 @@ def _static(run: Run, progress: Progress | None) -> Policy:
     """Race the most promising programs of the run on the questions that chose them."""
     runner = run.runner(progress)
     if run.has("menu"):
-        asked = run.finished("menu", MenuConfig)
-        examples = run.task.examples(asked.split, asked.limit)
-        return StaticPolicy(race(runner, examples, Menu.load(run.folder).programs))
+        return StaticPolicy(race(runner, menu_examples(run), Menu.load(run.folder).programs))
     trials = [trial for found in run.store.asked("search").values() for trial in found]
     candidates = promising(trials, run.stack.n_layers)
     return StaticPolicy(race(runner, searched_examples(run), candidates))

@@ -62,7 +62,7 @@ def test_a_race_keeps_the_first_program_and_a_quarter_of_the_field(runner):
 
 def test_coverage_grows_with_the_menu():
     right = np.array([[1, 0, 0], [0, 0, 1], [np.nan, 1, 0], [0, 0, 0]])
-    assert coverage(right) == [0.25, 0.5, 0.75]
+    assert list(coverage(right)) == [0.25, 0.5, 0.75]
 
 
 @pytest.mark.parametrize("wrong", [{"size": 1}, {"raced": 0}, {"raced": 99}, {"first_layer": -1}])

@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 def test_a_menu_and_what_is_learned_from_it_are_judged_on_held_out_questions(folder):
     run = Run.open(folder)
     menu = Menu.load(folder)
-    curve = pipeline.menu_curve(run)
+    curve = list(menu.oracle_coverage)
     assert len(menu.programs) == len(curve) == 4 and sorted(curve) == curve
     report = pipeline.evaluate(run, pipeline.EvaluateConfig(policies=NAMES, limit=6, k=2))
     assert [row.policy for row in report.policies] == ["identity", *NAMES]

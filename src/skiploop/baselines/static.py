@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from skiploop.policy import FixedPolicy
 from skiploop.program import Program, shortest_first
 from skiploop.runner import TrialRunner
+from skiploop.search.halving import half, halving
 from skiploop.search.trials import Trial
 from skiploop.tasks.base import Example
 
@@ -46,11 +47,11 @@ def race(
     identity = Program.identity(runner.stack.n_layers)
     field = [identity, *(p for p in dict.fromkeys(candidates) if not p.is_identity)]
     eliminated: list[Program] = []
-    for share in (4, 2, 1):
-        asked = examples[: -(-len(examples) // share)]
+    rounds = halving(examples)
+    for number, asked in enumerate(rounds, start=1):
         right = n_right(runner.judge([(e, p) for p in field for e in asked]))
         field.sort(key=lambda p: (-right.get(str(p), 0), not p.is_identity, shortest_first(p)))
-        n_kept = len(field) if share == 1 else -(-len(field) // 2)
+        n_kept = half(field) if number < len(rounds) else len(field)
         kept = [p for i, p in enumerate(field) if i < n_kept or p.is_identity]
         eliminated = [p for p in field if p not in kept] + eliminated
         field = kept

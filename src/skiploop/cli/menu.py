@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,7 +25,7 @@ from skiploop.cli.options import (
     TaskOptions,
     Threads,
     read_settings,
-    task_options,
+    run_flags,
 )
 
 if TYPE_CHECKING:
@@ -73,14 +74,15 @@ def build(
     Example: skiploop menu build --task arithmetic --level 2,3 --out RUN
     """
     flags: dict[str, dict[str, object]] = {
-        "run": {
-            "model": model,
-            "dtype": dtype,
-            "exact": exact,
-            "task": task,
-            "options": task_options(level, option),
-            "seed": seed,
-        },
+        "run": run_flags(
+            model=model,
+            dtype=dtype,
+            exact=exact,
+            task=task,
+            level=level,
+            option=option,
+            seed=seed,
+        ),
         "menu": {
             "size": size,
             "raced": raced,
@@ -107,10 +109,9 @@ def build(
         progress = console.TrialProgress(bar, "menu", stored=lambda: run.n_trials)
         with console.resumable([progress], out):
             menu = pipeline.menu(run, menu_config, progress)
-    curve = pipeline.menu_curve(run)
-    console.print_table(_table(menu, curve))
+    console.print_table(_table(menu))
     if as_json:
-        figures = {"run": str(out), **_figures(menu, curve), "provenance": run.provenance("menu")}
+        figures = {"run": str(out), **_figures(menu), "provenance": run.provenance("menu")}
         console.print_json({**figures, "timing": {"seconds": time.perf_counter() - started}})
 
 
@@ -120,29 +121,25 @@ def show(out: Folder, as_json: Json = False) -> None:
 
     Example: skiploop menu show --run RUN
     """
-    from skiploop import pipeline
     from skiploop.cli import console
     from skiploop.run import Run
     from skiploop.search.menu import Menu
 
-    console.prepare(1)
-    run = Run.open(out)
-    curve = pipeline.menu_curve(run)
-    menu = Menu.load(out)
-    console.print_table(_table(menu, curve))
+    menu = Menu.load(Run.open(out).folder)
+    console.print_table(_table(menu))
     if as_json:
-        console.print_json({"run": str(out), **_figures(menu, curve), **console.made_by()})
+        console.print_json({"run": str(out), **_figures(menu), **console.made_by()})
 
 
-def _figures(menu: Menu, curve: list[float]) -> dict[str, object]:
+def _figures(menu: Menu) -> dict[str, object]:
     return {
         "programs": [str(program) for program in menu.programs],
         "gains": list(menu.gains),
-        "oracle_coverage": curve,
+        "oracle_coverage": list(menu.oracle_coverage),
     }
 
 
-def _table(menu: Menu, curve: list[float]) -> Table:
+def _table(menu: Menu) -> Table:
     from skiploop.evaluation.tables import NOTHING, Table
 
     return Table(
@@ -153,9 +150,11 @@ def _table(menu: Menu, curve: list[float]) -> Table:
                 str(program),
                 str(program.n_slots),
                 f"{gain:.3f}",
-                f"{100 * curve[place]:.1f}" if curve else NOTHING,
+                f"{100 * covered:.1f}" if covered is not None else NOTHING,
             )
-            for place, (program, gain) in enumerate(zip(menu.programs, menu.gains, strict=True))
+            for program, gain, covered in zip_longest(
+                menu.programs, menu.gains, menu.oracle_coverage
+            )
         ),
         note="best score so far: mean over the questions of the race, which chose the programs, of "
         "the highest probability of the right answer among this program and those above it. "

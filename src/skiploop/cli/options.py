@@ -90,6 +90,27 @@ def read_settings(
     return {section: data.get(section, {}) for section in known}  # type: ignore[misc]
 
 
+def run_flags(
+    *,
+    model: str | None,
+    dtype: str | None,
+    exact: bool | None,
+    task: str | None,
+    level: str | None,
+    option: Sequence[str] | None,
+    seed: int | None,
+) -> dict[str, object]:
+    """Return the flags that say what a run folder is about, as settings of its `run` section."""
+    return {
+        "model": model,
+        "dtype": dtype,
+        "exact": exact,
+        "task": task,
+        "options": task_options(level, option),
+        "seed": seed,
+    }
+
+
 def task_options(level: str | None, options: Sequence[str] | None) -> tuple[str, ...] | None:
     """Return the options of a task as `key=value`, or None if none was given."""
     if level is None and not options:

@@ -24,7 +24,7 @@ from skiploop.cli.options import (
     TaskOptions,
     Threads,
     read_settings,
-    task_options,
+    run_flags,
 )
 
 
@@ -55,14 +55,15 @@ def search(
     Example: skiploop search --task arithmetic --level 2 --limit 100 --budget 100 --out RUN
     """
     flags: dict[str, dict[str, object]] = {
-        "run": {
-            "model": model,
-            "dtype": dtype,
-            "exact": exact,
-            "task": task,
-            "options": task_options(level, option),
-            "seed": seed,
-        },
+        "run": run_flags(
+            model=model,
+            dtype=dtype,
+            exact=exact,
+            task=task,
+            level=level,
+            option=option,
+            seed=seed,
+        ),
         "search": {"limit": limit, "budget": budget, "split": split},
     }
     sections = read_settings(("run", "search"), config, overrides, flags)

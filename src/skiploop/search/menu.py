@@ -17,13 +17,11 @@ from skiploop.files import write_atomic
 from skiploop.program import Program
 from skiploop.runner import TrialRunner
 from skiploop.search.evidence import Evidence, collect
+from skiploop.search.halving import half, halving
 from skiploop.space import ProgramSpace
 from skiploop.tasks.base import Example
 
 MENU_FILE = "menu.json"
-ROUNDS = (4, 2, 1)
-"""A race asks one of so many of its questions, round by round, and halves the field after each."""
-
 PARENTS = 8
 """Programs from which those with one more edit are made."""
 
@@ -77,11 +75,14 @@ class Menu:
         programs: At least two.
         weights_id: `LayerStack.weights_id` of the model.
         gains: Mean best score on the questions of the race, with each program and those before it.
+        oracle_coverage: Share of the other questions that this program or one before it answers
+            right, judged with the gold answer; empty without other questions.
     """
 
     programs: tuple[Program, ...]
     weights_id: str
     gains: tuple[float, ...]
+    oracle_coverage: tuple[float, ...] = ()
 
     def save(self, folder: Path) -> None:
         """Write `menu.json`."""
@@ -90,6 +91,7 @@ class Menu:
             "weights_id": self.weights_id,
             "programs": [str(program) for program in self.programs],
             "gains": [round(gain, 6) for gain in self.gains],
+            "oracle_coverage": list(self.oracle_coverage),
         }
         write_atomic(folder / MENU_FILE, json.dumps(data, indent=2) + "\n")
 
@@ -106,7 +108,8 @@ class Menu:
         try:
             data = json.loads(path.read_text())
             programs = [Program.parse(text, data["n_layers"]) for text in data["programs"]]
-            return cls(tuple(programs), data["weights_id"], tuple(data["gains"]))
+            gains, covered = tuple(data["gains"]), tuple(data["oracle_coverage"])
+            return cls(tuple(programs), data["weights_id"], gains, covered)
         except (OSError, ValueError, KeyError, TypeError, ProgramError) as error:
             raise RunError(f"cannot read {path}: {one_line(error)}") from error
 
@@ -169,14 +172,14 @@ def race(runner: TrialRunner, examples: Sequence[Example], programs: Sequence[Pr
         programs: The first one always stays.
     """
     field = list(programs)
-    for round_, share in enumerate(ROUNDS):
-        seen = collect(runner, examples[: -(-len(examples) // share)], field)
-        if round_ < len(ROUNDS) - 1:
-            added_P = np.maximum(seen.score_QP - seen.score_QP[:, :1], 0).mean(0)
-            added_P[0] = np.inf
-            best = np.argsort(-added_P, kind="stable")[: -(-len(field) // 2)]
-            field = [field[i] for i in sorted(best)]
-    return seen
+    *rounds, everything = halving(examples)
+    for asked in rounds:
+        seen = collect(runner, asked, field)
+        added_P = np.maximum(seen.score_QP - seen.score_QP[:, :1], 0).mean(0)
+        added_P[0] = np.inf
+        best = np.argsort(-added_P, kind="stable")[: half(field)]
+        field = [field[i] for i in sorted(best)]
+    return collect(runner, everything, field)
 
 
 def _children(parents: Sequence[Program], space: ProgramSpace) -> list[Program]:
@@ -204,9 +207,14 @@ def _cover(score_QP: np.ndarray, size: int) -> Iterator[tuple[int, float]]:
         yield column, float(best_Q.mean())
 
 
-def coverage(right_QP: np.ndarray) -> list[float]:
+def coverage(right_QP: np.ndarray) -> tuple[float, ...]:
     """Return the share of questions that the first program, the first two, ... answer right.
 
     It looks at the gold answer: an oracle, the most that any choice from the menu can reach.
+
+    Returns:
+        One share for each program; none without questions.
     """
-    return [float(share) for share in (np.maximum.accumulate(right_QP == 1, axis=1)).mean(0)]
+    if not len(right_QP):
+        return ()
+    return tuple(map(float, np.maximum.accumulate(right_QP == 1, axis=1).mean(0)))
