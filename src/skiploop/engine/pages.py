@@ -44,8 +44,9 @@ class PagedMemory:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._free = list(range(max_bytes // PAGE))[::-1]
-        self._n_pages = len(self._free)
+        self._n_pages = max_bytes // PAGE
+        self._n_touched = 0  # the first pages; all others were never written
+        self._released: list[int] = []
         self._buffer = torch.empty(0, PAGE, dtype=torch.uint8)
 
     @property
@@ -56,7 +57,7 @@ class PagedMemory:
     @property
     def n_free(self) -> int:
         """Bytes of the pages that hold nothing."""
-        return len(self._free) * PAGE
+        return (self._n_pages - self._n_touched + len(self._released)) * PAGE
 
     def write(self, tensors: Sequence[Tensor]) -> Stored:
         """Copy tensors into free pages; there must be enough."""
@@ -65,8 +66,7 @@ class PagedMemory:
         flat = torch.cat([tensor.contiguous().flatten().view(torch.uint8) for tensor in tensors])
         n_pages = n_bytes(tensors) // PAGE
         flat = torch.nn.functional.pad(flat, (0, n_pages * PAGE - len(flat)))
-        pages = torch.tensor(self._free[-n_pages:], device=flat.device)
-        del self._free[-n_pages:]
+        pages = torch.tensor(self._take(n_pages), device=flat.device)
         self._buffer[pages] = flat.view(n_pages, PAGE)
         shapes = tuple(tensor.shape for tensor in tensors)
         return Stored(pages, shapes, tuple(tensor.dtype for tensor in tensors))
@@ -83,7 +83,15 @@ class PagedMemory:
 
     def release(self, stored: Stored) -> None:
         """Give the pages of tensors back."""
-        self._free += stored.pages.tolist()
+        self._released += stored.pages.tolist()
+
+    def _take(self, n_pages: int) -> list[int]:
+        """Return pages that hold nothing, those that were written before first."""
+        n_again = min(n_pages, len(self._released))
+        taken = [self._released.pop() for _ in range(n_again)]
+        first = self._n_touched
+        self._n_touched += n_pages - n_again
+        return [*taken, *range(first, self._n_touched)]
 
 
 def n_bytes(tensors: Sequence[Tensor]) -> int:
