@@ -64,10 +64,12 @@ def test_self_consistency_draws_the_same_answers_again_and_takes_the_most_freque
     policy = SelfConsistency(N_LAYERS, 5, seed=1, name="sample:5")
     examples, records = records_of(runner, [policy])
     samples = policy.sample(runner, examples)
-    assert any(len({text for text, _, _ in answers}) > 1 for answers in samples)
+    assert any(len({c.text for c, _ in answers}) > 1 for answers in samples)
     for record, answers in zip(records, samples, strict=True):
-        texts = [text for text, _, _ in answers]
+        texts = [completion.text for completion, _ in answers]
         assert texts.count(record.text) == max(map(texts.count, texts))
         assert (record.program.is_identity, record.extra_passes) == (True, 0)
-    alone = policy.sample(runner, examples[3:4])
-    assert alone == samples[3:4]
+    ((*alone,),) = policy.sample(runner, examples[3:4])
+    together = samples[3]
+    assert [c.token_ids for c, _ in alone] == [c.token_ids for c, _ in together]
+    assert [grade for _, grade in alone] == [grade for _, grade in together]

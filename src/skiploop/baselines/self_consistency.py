@@ -6,11 +6,15 @@ Source: Wang et al. 2023, arXiv 2203.11171.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from skiploop.policy import IdentityPolicy
 from skiploop.runner import TrialRunner
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import Example, Grade
+
+if TYPE_CHECKING:
+    from skiploop.completion import Completion
 
 TEMPERATURE = 0.7
 
@@ -33,8 +37,8 @@ class SelfConsistency(IdentityPolicy):
 
     def sample(
         self, runner: TrialRunner, examples: Sequence[Example]
-    ) -> list[list[tuple[str, int, Grade]]]:
-        """Return the texts, numbers of tokens and verdicts of the answers to each question.
+    ) -> list[list[tuple[Completion, Grade]]]:
+        """Return the answers to each question, and the verdicts on them.
 
         They are not stored: asked for again, they are drawn again, and are the same in float32.
 
@@ -43,25 +47,16 @@ class SelfConsistency(IdentityPolicy):
         """
         from skiploop.engine.sampling import Sampling  # loads torch
 
-        asked = [example for example in examples for _ in range(self.n_samples)]
+        numbers = range(self.n_samples)
+        asked = [(example, number) for example in examples for number in numbers]
         completions = runner.stack.generate(
-            [runner.task.prompt(example) for example in asked],
+            [runner.task.prompt(example) for example, _ in asked],
             self.programs[0],
             max_new_tokens=runner.task.max_new_tokens,
             stop=runner.task.stop,
             sampling=Sampling(temperature=TEMPERATURE),
-            seeds=[
-                derive_seed(self.seed, "self-consistency", example.id, number)
-                for example in examples
-                for number in range(self.n_samples)
-            ],
+            seeds=[derive_seed(self.seed, "self-consistency", e.id, number) for e, number in asked],
         )
-        grades = runner.task.grade_many(asked, [completion.text for completion in completions])
-        answers = [
-            (completion.text, len(completion.token_ids), grade)
-            for completion, grade in zip(completions, grades, strict=True)
-        ]
-        return [
-            answers[start : start + self.n_samples]
-            for start in range(0, len(answers), self.n_samples)
-        ]
+        grades = runner.task.grade_many([e for e, _ in asked], [c.text for c in completions])
+        answers = iter(zip(completions, grades, strict=True))
+        return [[next(answers) for _ in numbers] for _ in examples]

@@ -91,17 +91,17 @@ def _sampled(
     """Return the answers that most samples agree on; the prompt runs once for all of them."""
     records = []
     for example, samples in zip(examples, policy.sample(runner, examples), strict=True):
-        outcome = count([Ballot(grade.answer or text, 1.0) for text, _, grade in samples])
-        text, n_tokens, grade = samples[outcome.winner]
+        outcome = count([Ballot(grade.answer or c.text, 1.0) for c, grade in samples])
+        completion, grade = samples[outcome.winner]
         records.append(
             Record(
                 policy=policy.name,
                 example_id=example.id,
                 rank=0,
-                program=policy.programs[0],
+                program=completion.program,
                 correct=grade.correct,
-                n_tokens=n_tokens,
-                text=text,
+                n_tokens=len(completion.token_ids),
+                text=completion.text,
             )
         )
     return records

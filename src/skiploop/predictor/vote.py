@@ -39,8 +39,8 @@ class Outcome:
 def count(ballots: Sequence[Ballot]) -> Outcome:
     """Return which answer gets most weight; of equals, the one that was given first.
 
-    Ballots are asked for one after the other, and no more of them than decide the vote: one more
-    than `winner.weight` ahead of the next cannot be caught up with, as none weighs more than 1.
+    Ballots are asked for one after the other, and no more of them than decide the vote: no ballot
+    weighs more than 1, so a lead of more than the number of those left cannot be caught up with.
 
     Guarantees:
         The answer that wins is that of all ballots (tests/unit/test_vote.py).
