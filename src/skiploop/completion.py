@@ -17,8 +17,8 @@ class Completion:
     Attributes:
         text: Decoded new tokens, without the stop string and what follows it.
         token_ids: New tokens in the order generated, the one that ended the row included.
-        logprob: Sum of the log-probabilities of `token_ids`, natural logarithm; not a number where
-            `stopped_by` is `nan`.
+        logprob: Sum of the log-probabilities of `token_ids`, natural logarithm, or that of the
+            choice among all choices; not a number where `stopped_by` is `nan`.
         program: What the row ran.
         stopped_by: `stop` (a stop string), `eos` (an end token), `length` (the token limit),
             `choice` (picked by log-likelihood, nothing was generated), `settled` (the text is a
@@ -26,8 +26,10 @@ class Completion:
             what was written before and must not be graded).
         batch_shape: Rows of the batch that it ran in, and tokens of the longest one. In low
             precision the shape can change a token.
-        draft_logprob: Log-probability of the draft that the row was given and the first token of a
-            stop string after it; None where it was not asked for or the draft was not used.
+        draft_logprob: Log-probability of the draft that the row was given and an end after it;
+            None where it was not asked for or the draft was not used.
+        choice_logprobs: Log-probability of each choice, the choices being all there is; empty where
+            there were none.
     """
 
     text: str
@@ -37,3 +39,4 @@ class Completion:
     stopped_by: StoppedBy
     batch_shape: tuple[int, int]
     draft_logprob: float | None = None
+    choice_logprobs: tuple[float, ...] = ()

@@ -159,14 +159,16 @@ class TrialRunner:
                 yield pairs[row], completion
 
     def _choices(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Completion]]:
-        for start in range(0, len(pairs), GRADED_TOGETHER):
-            some = pairs[start : start + GRADED_TOGETHER]
-            completions = self.stack.choose(
-                [self.task.prompt(example) for example, _ in some],
-                [[f" {choice}" for choice in example.choices] for example, _ in some],
-                [program for _, program in some],
-            )
-            yield from zip(some, completions, strict=True)
+        from skiploop.engine.score import choose
+
+        chosen = choose(
+            self.stack,
+            [self.task.prompt(example) for example, _ in pairs],
+            [[f" {choice}" for choice in example.choices] for example, _ in pairs],
+            [program for _, program in pairs],
+        )
+        for index, completion in chosen:
+            yield pairs[index], completion
 
     def _record(self, answers: Sequence[tuple[Pair, Completion]]) -> None:
         """Grade answers, store them and tell the progress."""
@@ -187,7 +189,7 @@ class TrialRunner:
                 n_rows=completion.batch_shape[0],
                 n_positions=completion.batch_shape[1],
                 dtype=str(self.stack.dtype).removeprefix("torch."),
-                gold_logprob=completion.draft_logprob,
+                gold_logprob=_gold_logprob(example, completion),
             )
             for ((example, program), completion), grade in zip(answers, grades, strict=True)
         ]
@@ -221,3 +223,10 @@ class TrialRunner:
             where = "the head" if slot is None else f"layer {program.path[slot]}, slot {slot}"
             reason += f", first after {where}"
         return Grade(None, reason=reason)
+
+
+def _gold_logprob(example: Example, completion: Completion) -> float | None:
+    """Return the log-probability of the right answer, where it is known."""
+    if not completion.choice_logprobs:
+        return completion.draft_logprob
+    return completion.choice_logprobs[example.choices.index(example.gold)]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from skiploop.engine.answer import Column
+    from skiploop.engine.late import LateChoice
     from skiploop.engine.options import Options
     from skiploop.engine.sampling import Sampling
 
@@ -151,7 +152,7 @@ class LayerStack:
     def generate(
         self,
         prompts: Sequence[str],
-        programs: Sequence[Program] | Program,
+        programs: Sequence[Program] | Program | LateChoice,
         *,
         max_new_tokens: int = 16,
         stop: Sequence[str] = (),
@@ -165,7 +166,8 @@ class LayerStack:
 
         Args:
             prompts: Any number of texts.
-            programs: One for each prompt, or one for all.
+            programs: One for each prompt, or one for all, or what chooses them by the states after
+                the first layers, such as `SelectorPolicy.late()`.
             max_new_tokens: Most tokens to write.
             stop: Strings that end an answer; they are not part of it.
             sampling: How tokens are drawn; the most likely ones if not given.
@@ -185,13 +187,16 @@ class LayerStack:
         return [completions[row] for row in range(len(prompts))]
 
     def stream(
-        self, prompts: Sequence[str], programs: Sequence[Program] | Program, options: Options
+        self,
+        prompts: Sequence[str],
+        programs: Sequence[Program] | Program | LateChoice,
+        options: Options,
     ) -> Iterator[Column]:
         """Continue every prompt as `generate` does, and yield the tokens as they come.
 
         Args:
             prompts: Any number of texts.
-            programs: One for each prompt, or one for all.
+            programs: As for `generate`.
             options: How answers are written, and drafts of them.
 
         Yields:
@@ -204,8 +209,11 @@ class LayerStack:
             ProgramError: As for `generate`.
         """
         from skiploop.engine.generate import generate
+        from skiploop.engine.late import LateChoice
 
-        return generate(self, prompts, self._one_each(prompts, programs), options)
+        if not isinstance(programs, LateChoice):
+            programs = self._one_each(prompts, programs)
+        return generate(self, prompts, programs, options)
 
     def choose(
         self,
@@ -224,7 +232,9 @@ class LayerStack:
             programs: One for each prompt, or one for all.
 
         Returns:
-            Completions with a choice as `text`, its undivided `logprob`, and no `token_ids`.
+            Completions with a choice as `text` and no `token_ids`. `choice_logprobs` are the
+            log-probabilities of the choices if nothing else is possible: the softmax of their
+            likelihoods, as above, times the mean length of the choices.
 
         Raises:
             BatchError: As for `loglikelihood`, or a prompt has no choices.
@@ -232,7 +242,8 @@ class LayerStack:
         """
         from skiploop.engine.score import choose
 
-        return choose(self, prompts, choices, self._one_each(prompts, programs))
+        chosen = dict(choose(self, prompts, choices, self._one_each(prompts, programs)))
+        return [chosen[index] for index in range(len(prompts))]
 
     def loglikelihood(
         self,

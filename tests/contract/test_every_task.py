@@ -13,6 +13,8 @@ from skiploop.tasks.boxed import BoxedTask
 DATA = Path(__file__).parents[1] / "data"
 TASKS = [
     *[("arithmetic", {"level": level}) for level in (1, 2, 3, 4, 5, "1,2")],
+    ("mix:arithmetic+reasoning-gym:chain_sum", {}),
+    ("mix:jsonl:numbers.jsonl+jsonl:texts.jsonl", {"shots": 2}),
     ("jsonl:numbers.jsonl", {}),
     ("jsonl:texts.jsonl", {"shots": 2}),
     ("jsonl:choices.jsonl", {}),

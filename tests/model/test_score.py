@@ -39,7 +39,7 @@ def test_loglikelihood_equals_teacher_forcing(family):
 def test_loglikelihood_does_not_depend_on_the_batch(monkeypatch):
     stack = load("qwen3")
     together = stack.loglikelihood(PROMPTS, CONTINUATIONS, PROGRAMS)
-    monkeypatch.setattr(score, "MAX_LOGITS", 1)  # one row at a time
+    monkeypatch.setattr(score, "MAX_ROWS", 1)
     assert stack.loglikelihood(PROMPTS, CONTINUATIONS, PROGRAMS) == pytest.approx(
         together, abs=1e-4
     )
@@ -66,7 +66,9 @@ def test_choose_takes_the_likeliest_choice_for_each_character():
         each = [value / len(text) for value, text in zip(scores, choices[i], strict=True)]
         best = max(range(n), key=each.__getitem__)
         assert completion.text == choices[i][best]
-        assert completion.logprob == pytest.approx(scores[best], abs=1e-4)
+        among = torch.tensor(each).mul(sum(map(len, choices[i])) / n).log_softmax(0).tolist()
+        assert completion.choice_logprobs == pytest.approx(among, abs=1e-4)
+        assert completion.logprob == completion.choice_logprobs[best]
         assert (completion.token_ids, completion.stopped_by) == ((), "choice")
         assert completion.program == PROGRAMS[i]
 
@@ -147,3 +149,28 @@ def test_logits_that_are_not_numbers_spoil_their_own_row_only():
     broken, sound = stack.choose(["a", "a"], [["b", "c"]] * 2, programs)
     assert (broken.text, broken.stopped_by) == ("", "nan")
     assert sound.stopped_by == "choice"
+
+
+def test_choices_of_one_prompt_run_it_once_and_are_scored_as_if_alone():
+    stack = load("qwen3")
+    prompts = [f"{'nine and ten are ' * 4}{name}: the" for name in ("one", "twenty", "a")]
+    choices = [[" end", " end of it", " nine", " nine and ten", " b"]] * 3
+    asked = [
+        (p, c, g) for p, cs in zip(prompts, choices, strict=True) for c in cs for g in PROGRAMS
+    ]
+    alone = [stack.loglikelihood([p], [c], [g])[0] for p, c, g in asked]
+    before = stack.work.n_layer_tokens
+    together = stack.loglikelihood(*(list(column) for column in zip(*asked, strict=True)))
+    assert together == pytest.approx(alone, abs=1e-4)
+    n_tokens = sum(len(stack.tokenizer(p + c)["input_ids"]) * g.n_slots for p, c, g in asked)
+    assert stack.work.n_layer_tokens - before < n_tokens / 4
+
+
+def test_choices_come_as_their_batches_are_done(monkeypatch):
+    monkeypatch.setattr(score, "MAX_ROWS", 1)
+    stack = load("llama")
+    choices = [["the one", "on"], ["19", "20"], ["b", "c", "done"]]
+    in_turns = list(score.choose(stack, PROMPTS, choices, PROGRAMS))
+    assert sorted(index for index, _ in in_turns) == [0, 1, 2]
+    found = [completion.text for _, completion in sorted(in_turns, key=lambda one: one[0])]
+    assert found == [c.text for c in stack.choose(PROMPTS, choices, PROGRAMS)]

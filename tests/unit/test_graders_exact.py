@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from skiploop.errors import DataError
 from skiploop.graders import grade_choice, grade_first_number, grade_number, grade_text
-from skiploop.graders.exact import grade_integer, parse_number, rules_out_integer
+from skiploop.graders.exact import (
+    grade_integer,
+    parse_number,
+    rules_out_first_number,
+    rules_out_integer,
+    rules_out_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -148,3 +154,25 @@ def test_a_beginning_is_ruled_out_unless_something_right_follows(beginning, numb
     endings = [sign + digits[n:] + stop for sign in signs for n in range(4) for stop in ("", ".")]
     if not any(grade_integer(beginning + ending, str(number)).correct for ending in endings):
         assert rules_out_integer(beginning, str(number))
+
+
+@given(
+    st.text("0123456789,./-$ \na"),
+    st.text("0123456789,./-$ \na"),
+    st.sampled_from(["7", "12", "1/2", "-3"]),
+)
+def test_no_text_that_goes_on_from_a_ruled_out_beginning_has_the_right_first_number(
+    start, rest, gold
+):
+    if rules_out_first_number(start, gold):
+        assert not grade_first_number(start + rest, gold).correct
+
+
+@given(
+    st.text("aAB. \n\u00df"),
+    st.text("aAB. \n\u00df"),
+    st.sampled_from(["a", "a b", "ss", "b. a", "a.."]),
+)
+def test_no_text_that_goes_on_from_a_ruled_out_beginning_is_the_right_one(start, rest, gold):
+    if rules_out_text(start, gold):
+        assert not grade_text(start + rest, gold).correct

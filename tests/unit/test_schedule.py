@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skiploop.engine.schedule import Call, fork, schedule
+from skiploop.engine.schedule import Call, extend, fork, schedule
 from skiploop.program import Program
 from skiploop.space import ProgramSpace
 
@@ -58,6 +58,19 @@ def test_a_call_holds_every_cell_that_waits_for_its_layer(batch):
         assert cells == set(range(call.start, call.stop))
         for row in waiting:
             todo[row].pop(0)
+
+
+@given(batches, st.integers(0, 5))
+def test_a_schedule_that_is_extended_runs_whole_paths_and_keeps_its_calls(batch, n_first):
+    paths, sources = with_sources(batch)
+    before = schedule([path[:n_first] for path in paths], sources)
+    after = extend(before, [path[n_first:] for path in paths])
+    assert after.calls[: len(before.calls)] == before.calls
+    assert after.parents[: len(before.parents)] == before.parents
+    for row, path in enumerate(paths):
+        assert path_of(after, row) == path
+        assert {after.sources[cell] for cell in after.chain(row)} == {sources[row]}
+    assert after.n_cells == schedule(paths, sources).n_cells
 
 
 @given(batches, st.data())

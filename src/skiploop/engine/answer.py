@@ -16,7 +16,14 @@ from skiploop.completion import Completion, StoppedBy
 from skiploop.engine.batch import Row
 from skiploop.engine.options import Options
 from skiploop.engine.sampling import draw, most_likely
-from skiploop.engine.stop import UNFINISHED, StopFinder, cut, decode, without_part_of
+from skiploop.engine.stop import (
+    UNFINISHED,
+    StopFinder,
+    cut,
+    decode,
+    ending_tokens,
+    without_part_of,
+)
 from skiploop.stack import LayerStack
 
 
@@ -52,6 +59,10 @@ class Writer:
         self.options = options
         self._tokenizer = stack.tokenizer
         self._finder = StopFinder(stack.tokenizer, options.stop, _end_tokens(stack))
+
+    def endings(self) -> Tensor:
+        """Return the tokens that end an answer at once, whatever was written before."""
+        return ending_tokens(self._tokenizer, tuple(self.options.stop), self._finder.end_tokens)
 
     def choose(self, logits_BV: Tensor, answers: Sequence[Answer], n_more: int = 0) -> list[Tensor]:
         """Return the next token of each answer and its log-probability.

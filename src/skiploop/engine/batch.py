@@ -30,8 +30,7 @@ class Row:
         tokens: Token ids, at least one.
         program: What it runs.
         draft: Tokens that the model may write next; they are checked, not believed.
-        scored: Tokens whose log-probability after the prompt is wanted: none, or the draft and
-            one that ends it.
+        is_scored: Whether the log-probability of the draft is wanted.
         n_bytes: Most memory that its keys and values take; 0 where none are kept.
     """
 
@@ -39,7 +38,7 @@ class Row:
     tokens: tuple[int, ...]
     program: Program
     draft: tuple[int, ...] = ()
-    scored: tuple[int, ...] = ()
+    is_scored: bool = False
     n_bytes: int = 0
 
 

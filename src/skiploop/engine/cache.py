@@ -132,13 +132,34 @@ class CallCache(Cache):
         super().__init__(layers=empty)
         self.config = config
         self.calls = calls
-        self.slots = [AttentionSlot(prefix) for prefix in prefixes] or [
-            _empty_slot(empty[call.layer]) for call in calls
-        ]
+        self.slots: list[CacheLayerMixin] = []
+        self.add_slots(calls, prefixes)
         self.windows = [
             layer.sliding_window if getattr(layer, "is_sliding", False) else None for layer in empty
         ]
         self.n_tokens = prefixes[0].keys.shape[-2] if prefixes else 0
+
+    def add_slots(self, calls: Sequence[Call], prefixes: Sequence[Prefix]) -> None:
+        """Append a slot for each of some calls, whose tokens are those of the pass that is running.
+
+        Args:
+            calls: The calls.
+            prefixes: What their cells go on from; none if they start from nothing.
+        """
+        empty = DynamicCache(config=self.config).layers
+        self.slots += [AttentionSlot(prefix) for prefix in prefixes] or [
+            _empty_slot(empty[call.layer]) for call in calls
+        ]
+
+    def extend(self, calls: Sequence[Call], prefixes: Sequence[Prefix]) -> None:
+        """Go on with more calls than before, in the same pass.
+
+        Args:
+            calls: All calls, those so far first.
+            prefixes: Of the new ones, as for `add_slots`.
+        """
+        self.add_slots(calls[len(self.slots) :], prefixes)
+        self.calls = calls
 
     def fork(self, fork: Fork, device: torch.device) -> CallCache:
         """Return the cache of rows that go on; this one stays as it is.

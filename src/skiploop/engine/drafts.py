@@ -9,6 +9,7 @@ Shapes: R rows, T tokens of the longest one, D hidden size.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -47,63 +48,67 @@ def draft_tokens(
     ]
 
 
-def scored_tokens(
-    stack: LayerStack,
-    prompts: Sequence[str],
-    encoded: Sequence[tuple[int, ...]],
-    drafts: Sequence[tuple[int, ...]],
-    options: Options,
-) -> list[tuple[int, ...]]:
-    """Return the tokens of each draft and the first one of a stop string, where they are wanted.
-
-    None are returned without a draft, or where the tokenizer joins its end with the stop string.
-    """
-    if options.drafts is None or not options.score_drafts:
-        return [()] * len(prompts)
-    end = "".join(options.stop[:1])
-    wholes = encode(stack, [p + d + end for p, d in zip(prompts, options.drafts, strict=True)])
-    starts = [tokens + draft for tokens, draft in zip(encoded, drafts, strict=True)]
-    return [
-        whole[len(tokens) : len(start) + 1] if draft and whole[: len(start)] == start else ()
-        for tokens, draft, start, whole in zip(encoded, drafts, starts, wholes, strict=True)
-    ]
-
-
 def can_score(stack: LayerStack, prompt: str, options: Options) -> bool:
     """Whether a completion of a prompt gets the log-probability of its draft."""
     if stack.exact:
         return False
-    encoded = encode(stack, [prompt])
-    drafts = draft_tokens(stack, [prompt], encoded, options)
-    return any(scored_tokens(stack, [prompt], encoded, drafts, options))
+    (draft,) = draft_tokens(stack, [prompt], encode(stack, [prompt]), options)
+    return is_whole(draft, options)
 
 
-def score_drafts(executor: Executor, states_RTD: Tensor, answers: Sequence[Answer]) -> None:
-    """Note in each answer the log-probability of the tokens that its row wants scored.
+def is_whole(draft: Sequence[int], options: Options) -> bool:
+    """Whether there is a draft, and room for all of it and a token that ends it."""
+    return 0 < len(draft) < options.max_new_tokens - 1
+
+
+def score_drafts(
+    executor: Executor, states_RTD: Tensor, answers: Sequence[Answer], endings: Tensor
+) -> None:
+    """Note in each answer how likely its draft was, with an end after it, where that is wanted.
 
     Args:
         executor: Has run prompts and drafts.
         states_RTD: What it returned.
         answers: One a row.
+        endings: Tokens that end an answer.
     """
-    wanted = [row for row, answer in enumerate(answers) if answer.row.scored]
-    places: list[tuple[int, int]] = []
-    targets: list[int] = []
+    wanted = [row for row, answer in enumerate(answers) if answer.row.is_scored]
+    places, targets = [], []
     for row in wanted:
-        n_draft, scored = len(answers[row].row.draft), answers[row].row.scored
-        places += [(row, at - 1 - n_draft) for at in range(len(scored))]
-        targets += scored
-    logprobs: list[float] = []
+        draft = answers[row].row.draft
+        places += [(row, at - 1 - len(draft)) for at in range(len(draft) + 1)]
+        targets += [torch.tensor([token]) for token in draft] + [endings]
+    logprobs = iter(log_probabilities(executor, states_RTD, places, targets))
+    for row in wanted:
+        n_scored = len(answers[row].row.draft) + 1
+        answers[row].draft_logprob = sum(itertools.islice(logprobs, n_scored))
+
+
+def log_probabilities(
+    executor: Executor,
+    states_RTD: Tensor,
+    places: Sequence[tuple[int, int]],
+    targets: Sequence[Tensor],
+) -> list[float]:
+    """Return how likely the next token is one of some, as a natural logarithm.
+
+    Args:
+        executor: Has the head.
+        states_RTD: What it returned.
+        places: Row and position of the token before, for each probability.
+        targets: Its possible tokens.
+    """
+    found: list[float] = []
     for start in range(0, len(places), MAX_HEAD_ROWS):
         rows, columns = zip(*places[start : start + MAX_HEAD_ROWS], strict=True)
         logits_NV = executor.head(states_RTD[list(rows), list(columns)][:, None])[:, -1]
-        targets_N1 = torch.tensor(targets[start : start + MAX_HEAD_ROWS], device=logits_NV.device)
-        chosen_N = logits_NV.gather(1, targets_N1[:, None])[:, 0]
-        logprobs += (chosen_N - logits_NV.logsumexp(1)).tolist()
-    for row in wanted:
-        n_scored = len(answers[row].row.scored)
-        answers[row].draft_logprob = sum(logprobs[:n_scored])
-        logprobs = logprobs[n_scored:]
+        totals_N = logits_NV.logsumexp(1)
+        wanted = [tokens.to(logits_NV.device) for tokens in targets[start : start + MAX_HEAD_ROWS]]
+        chosen = [
+            row_V[tokens].logsumexp(0) for row_V, tokens in zip(logits_NV, wanted, strict=True)
+        ]
+        found += (torch.stack(chosen) - totals_N).tolist()
+    return found
 
 
 def check_drafts(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -29,6 +29,7 @@ from skiploop.stack import LayerStack
 from skiploop.view import graft
 
 _FREED = torch.empty(0)
+Then = Callable[[Tensor], tuple[Schedule, list[Prefix]]]
 _Arguments = tuple[tuple[object, ...], dict[str, object]]
 
 
@@ -81,6 +82,7 @@ class Executor:
         self._ready_RND: Tensor | None = None
         self._starts: Mapping[int, Tensor] = {}
         self._keep: frozenset[int] = frozenset()
+        self._then: Then | None = None
         self.kept: dict[int, Tensor] = {}
         stubs = [_Stub(layer, index, self) for index, layer in enumerate(stack.layers)]
         self._model: PreTrainedModel = graft(stack.model, stack.layers_path, nn.ModuleList(stubs))
@@ -122,6 +124,7 @@ class Executor:
         *,
         starts: Mapping[int, Tensor] | None = None,
         keep: Collection[int] = (),
+        then: Then | None = None,
     ) -> Tensor:
         """Run the paths and return hidden_RTD before the final norm; the head does not run.
 
@@ -131,11 +134,13 @@ class Executor:
             starts: For some sequences, the states_TD without padding that take the place of their
                 embeddings: their paths go on from there.
             keep: Cells whose states to put into `kept`.
+            then: Given the states_RTD after all calls, returns a schedule that extends this one,
+                and the prefixes of its further calls; these run in the same pass.
         """
         owner = self._stack.layers_path.rpartition(".")[0]
-        self._starts, self._keep = starts or {}, frozenset(keep)
+        self._starts, self._keep, self._then = starts or {}, frozenset(keep), then
         self._forward(self._model.get_submodule(owner), tokens_ST, mask_SK)
-        self._starts, self._keep = {}, frozenset()
+        self._starts, self._keep, self._then = {}, frozenset(), None
         return self._states_RTD
 
     def head(self, states_RND: Tensor) -> Tensor:
@@ -200,10 +205,20 @@ class Executor:
             for source, states_TD in self._starts.items():
                 states_STD[source, -len(states_TD) :] = states_TD
         outputs = [states_STD]
+        self._run_calls(outputs)
+        if self._then is not None:
+            self.schedule, prefixes = self._then(self._leaves(outputs))
+            self._plan = make_plan(self.schedule, self._stack.device)
+            if self._cache is not None:
+                self._cache.extend(self.schedule.calls, prefixes)
+            self._run_calls(outputs)
+        return self._leaves(outputs)
+
+    def _run_calls(self, outputs: list[Tensor]) -> None:
+        """Run the calls whose outputs are still missing."""
         picker = Picker(self.schedule.n_sources)
-        for index, (call, step) in enumerate(
-            zip(self.schedule.calls, self._plan.steps, strict=True)
-        ):
+        for index in range(len(outputs) - 1, len(self.schedule.calls)):
+            call, step = self.schedule.calls[index], self._plan.steps[index]
             if self._cache is not None:
                 self._cache.enter(index)
             args, kwargs = self._arguments[call.layer]
@@ -217,6 +232,9 @@ class Executor:
                     self.kept[cell] = outputs[-1][cell - call.start].clone()
             for unused in step.last_uses:
                 outputs[unused] = _FREED
+
+    def _leaves(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Return the states of every row, in order."""
         states_RTD = gather(outputs, self._plan.leaves)
         if self._plan.order is not None:
             states_RTD = states_RTD.index_select(0, self._plan.order)

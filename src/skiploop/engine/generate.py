@@ -12,10 +12,11 @@ from skiploop.engine.answer import Answer, Column, Writer
 from skiploop.engine.batch import Row, check_lengths, check_texts, encode, split
 from skiploop.engine.cache import GROWTH
 from skiploop.engine.decode import decode_rows
-from skiploop.engine.drafts import check_drafts, draft_tokens, score_drafts, scored_tokens
+from skiploop.engine.drafts import check_drafts, draft_tokens, is_whole, score_drafts
+from skiploop.engine.late import LateChoice, choosing_pass
 from skiploop.engine.options import Options
-from skiploop.engine.prefill import first_pass
-from skiploop.engine.start import CommonStart, common_start
+from skiploop.engine.prefill import FirstPass, first_pass
+from skiploop.engine.start import common_start
 from skiploop.program import Program
 from skiploop.stack import LayerStack
 
@@ -26,7 +27,10 @@ FEW = 0.25  # share of a batch below which the rows that are not done wait for t
 
 @torch.inference_mode()
 def generate(
-    stack: LayerStack, prompts: Sequence[str], programs: Sequence[Program], options: Options
+    stack: LayerStack,
+    prompts: Sequence[str],
+    programs: Sequence[Program] | LateChoice,
+    options: Options,
 ) -> Iterator[Column]:
     """Continue every prompt under its own program; see `LayerStack.stream`.
 
@@ -38,14 +42,22 @@ def generate(
     options.check(len(prompts))
     if stack.exact:
         options = replace(options, drafts=None, saved=None)
+    late = None
+    if isinstance(programs, LateChoice):
+        late, programs = programs, [Program.identity(stack.n_layers)] * len(prompts)
+        options = replace(options, saved=None)
     encoded = encode(stack, prompts)
     drafts = draft_tokens(stack, prompts, encoded, options)
-    scored = scored_tokens(stack, prompts, encoded, drafts, options)
     rows = [
-        Row(i, tokens, program, draft, ends, _n_bytes(stack, tokens, program, options))
-        for i, (tokens, program, draft, ends) in enumerate(
-            zip(encoded, programs, drafts, scored, strict=True)
+        Row(
+            i,
+            tokens,
+            program,
+            draft,
+            is_scored=options.score_drafts and is_whole(draft, options),
+            n_bytes=_n_bytes(stack, tokens, program, options),
         )
+        for i, (tokens, program, draft) in enumerate(zip(encoded, programs, drafts, strict=True))
     ]
     check_lengths(stack, rows, options.max_new_tokens)
     if not rows:
@@ -73,7 +85,13 @@ def generate(
         if number:
             start.forget()
         for batch in batches:
-            yield from _run_batch(stack, batch, start, writer, later, few)
+            saved = options.saved
+            if late is None:
+                first = first_pass(stack, batch, start, saved, may_go_on=saved is None)
+            else:
+                first = choosing_pass(stack, batch, start, late)
+            yield from _run_batch(first, writer, later, few)
+            del first
     # Few rows of many batches go on better together, even if they run again what they have.
     for answer in later:
         tokens = *answer.row.tokens, *answer.tokens[:-1]
@@ -83,7 +101,7 @@ def generate(
     n_passes = 1 + options.max_new_tokens
     for batch in split(stack, again, n_passes=n_passes, n_shared=start.n_tokens):
         answers = [held[row.index] for row in batch]
-        first = first_pass(stack, batch, start, saved=None)
+        first = first_pass(stack, batch, start, saved=None, may_go_on=True)
         for answer in answers:
             answer.batch_shape = first.shape
         rest = decode_rows(*first.continued(range(len(batch)), answers), answers, writer)
@@ -92,26 +110,20 @@ def generate(
 
 
 def _run_batch(
-    stack: LayerStack,
-    rows: Sequence[Row],
-    start: CommonStart,
-    writer: Writer,
-    later: list[Answer],
-    few: float,
+    first: FirstPass, writer: Writer, later: list[Answer], few: float
 ) -> Iterator[Column]:
     """Yield the tokens and completions of some rows as they come.
 
     Args:
-        stack: The model.
-        rows: The batch.
-        start: What all prompts start with.
+        first: Their prompts and drafts have run.
         writer: The rules of the call.
         later: Gets the answers that neither end here nor can go on from here at little cost.
         few: Share of the batch below which answers that go on are put there.
     """
-    first = first_pass(stack, rows, start, writer.options.saved)
+    rows = first.rows
     answers = [Answer(row, first.shape) for row in rows]
-    score_drafts(first.executor, first.states_RTD, answers)
+    if writer.options.score_drafts:
+        score_drafts(first.executor, first.states_RTD, answers, writer.endings())
     finished: set[int] = set()
     for column in check_drafts(first.executor, first.states_RTD, answers, writer):
         finished.update(column.finished)

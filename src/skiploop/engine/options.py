@@ -24,8 +24,8 @@ class Options:
         seeds: One for each prompt; needed where tokens are drawn.
         drafts: For each prompt, a text that the model may write next. Greedy answers are checked
             against it in one pass; what they say does not depend on it.
-        score_drafts: Whether completions get the log-probability of their draft, with the first
-            stop string after it.
+        score_drafts: Whether completions get the log-probability of their draft with an end after
+            it: an end token, or one that starts with a stop string.
         settled: Told the number of a prompt and what was written to where it leaves its draft.
             An answer for which it returns True ends there.
         saved: States to start from, and to add to; for calls that run programs on prompts that

@@ -74,7 +74,12 @@ class FirstPass:
 
 
 def first_pass(
-    stack: LayerStack, rows: Sequence[Row], start: CommonStart, saved: SavedStates | None
+    stack: LayerStack,
+    rows: Sequence[Row],
+    start: CommonStart,
+    saved: SavedStates | None,
+    *,
+    may_go_on: bool,
 ) -> FirstPass:
     """Run the prompts and drafts of a batch, from wherever is known.
 
@@ -83,6 +88,7 @@ def first_pass(
         rows: The batch.
         start: What the prompts start with.
         saved: States of the tokens after the start, to go on from and to add to.
+        may_go_on: Whether keys and values are kept for further tokens.
     """
     numbers: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
     starts: dict[int, Tensor] = {}
@@ -101,8 +107,8 @@ def first_pass(
         for index, row in enumerate(rows)
         for n_passes, cell in enumerate(batch.chain(index), n_known[index] + 1)
     }
-    prefixes = start.prefixes(batch, {cell: passes for cell, (_, passes) in places.items()})
-    use_cache = saved is None or start.n_tokens > 0
+    prefixes = start.prefixes(batch.calls, {cell: passes for cell, (_, passes) in places.items()})
+    use_cache = may_go_on or start.n_tokens > 0
     executor = Executor(stack, batch, use_cache=use_cache, prefixes=prefixes)
     tokens_ST, mask_SK = pad_left([key[0][start.n_tokens :] for key in numbers], stack.device)
     if prefixes:

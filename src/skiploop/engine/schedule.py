@@ -136,6 +136,34 @@ def _ordered(
     return Schedule(n_sources, tuple(calls), tuple(cell_sources), tuple(parents), tuple(leaves))
 
 
+def extend(before: Schedule, rests: Sequence[Sequence[int]]) -> Schedule:
+    """Return a schedule whose rows go on along further layers once all calls have run.
+
+    Args:
+        before: The schedule so far.
+        rests: The further layers of each row.
+
+    Guarantees:
+        The calls and cells of `before` keep their places (tests/unit/test_schedule.py).
+    """
+    leaves = list(dict.fromkeys(before.leaves))
+    number = {leaf: position for position, leaf in enumerate(leaves)}
+    after = schedule(rests, [number[leaf] for leaf in before.leaves])
+    shift = len(before.parents) - after.n_sources
+
+    def moved(cell: int) -> int:
+        return leaves[cell] if cell < after.n_sources else cell + shift
+
+    new = range(after.n_sources, len(after.parents))
+    return Schedule(
+        before.n_sources,
+        before.calls + tuple(Call(c.layer, c.start + shift, c.stop + shift) for c in after.calls),
+        before.sources + tuple(before.sources[leaves[after.sources[cell]]] for cell in new),
+        before.parents + tuple(moved(after.parents[cell]) for cell in new),
+        tuple(map(moved, after.leaves)),
+    )
+
+
 def fork(before: Schedule, rows: Sequence[int], sources: Sequence[int]) -> Fork:
     """Return the schedule of rows that go on with further tokens, call by call as before.
 

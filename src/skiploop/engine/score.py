@@ -1,12 +1,16 @@
 """Everything that runs prompts once and generates nothing: likelihoods, choices, hidden states.
 
-Shapes: S token sequences, R rows, T tokens of the longest one, N scored tokens, V vocabulary.
+Continuations of one prompt share its pass, and go on from there with what each has for itself.
+
+Shapes: S token sequences, R rows, T tokens, K tokens so far and new ones, D hidden size.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -18,18 +22,20 @@ from skiploop.engine.batch import (
     Row,
     check_lengths,
     check_texts,
+    common_length,
     encode,
-    number_sources,
     pad_left,
     split,
 )
+from skiploop.engine.cache import attends_fully
+from skiploop.engine.drafts import log_probabilities
 from skiploop.engine.executor import Executor
+from skiploop.engine.prefill import first_pass
 from skiploop.engine.schedule import schedule
+from skiploop.engine.start import CommonStart, common_start
 from skiploop.errors import BatchError
 from skiploop.program import Program
 from skiploop.stack import LayerStack
-
-MAX_LOGITS = 2**27  # numbers in the logits of one batch: half a gigabyte in float32
 
 
 class Scored(NamedTuple):
@@ -39,6 +45,47 @@ class Scored(NamedTuple):
     batch_shape: tuple[int, int]
 
 
+class _Tail(NamedTuple):
+    """A continuation.
+
+    Attributes:
+        number: Its place in the caller's list.
+        tokens: Prompt and continuation.
+        n_scored: How many of them, at the end, are the continuation.
+    """
+
+    number: int
+    tokens: tuple[int, ...]
+    n_scored: int
+
+
+@dataclass(frozen=True)
+class _Stem:
+    """What some continuations of one prompt under one program start with, run once for all.
+
+    Attributes:
+        row: The prompt; what the continuations have in common is its draft.
+        tails: The continuations. The last token of each is scored but not run.
+    """
+
+    row: Row
+    tails: Sequence[_Tail]
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that all continuations run through."""
+        return len(self.row.tokens) + len(self.row.draft)
+
+
+class _Ran(NamedTuple):
+    """Tokens `start` to `stop` of a continuation, whose states are those of a row."""
+
+    row: int
+    tail: _Tail
+    start: int
+    stop: int
+
+
 def loglikelihood(
     stack: LayerStack,
     prompts: Sequence[str],
@@ -46,47 +93,125 @@ def loglikelihood(
     programs: Sequence[Program],
 ) -> list[Scored]:
     """Return log-probabilities of continuations; see `LayerStack.loglikelihood`."""
-    check_texts(prompts=prompts, continuations=continuations)
-    if len(prompts) != len(continuations):
-        raise BatchError(f"{len(prompts)} prompts but {len(continuations)} continuations")
-    wholes = encode(stack, [p + c for p, c in zip(prompts, continuations, strict=True)])
-    heads = encode(stack, [prompt.rstrip() for prompt in prompts])
-    n_scored = []
-    for index, (whole, head) in enumerate(zip(wholes, heads, strict=True)):
-        n_scored.append(len(whole) - len(head))
-        if n_scored[-1] < 1:
-            raise BatchError(
-                f"continuation {index} {continuations[index]!r} adds no token to its prompt: "
-                "give it a text of its own"
-            )
-    rows = [Row(i, whole, programs[i]) for i, whole in enumerate(wholes)]
-    check_lengths(stack, rows, 0)
-    vocabulary = stack.model.config.get_text_config(decoder=True).vocab_size
-    max_rows = MAX_LOGITS // (vocabulary * max(n_scored, default=1))
     scores: dict[int, Scored] = {}
-    for batch in split(stack, rows, max_rows=min(max(max_rows, 1), MAX_ROWS)):
-        scores |= _score_batch(stack, batch, n_scored)
+    for batch in _scores(stack, prompts, continuations, programs):
+        scores |= batch
     return [scores[index] for index in range(len(prompts))]
 
 
 @torch.inference_mode()
+def _scores(
+    stack: LayerStack,
+    prompts: Sequence[str],
+    continuations: Sequence[str],
+    programs: Sequence[Program],
+) -> Iterator[dict[int, Scored]]:
+    """Yield the scores of one batch after the other, by the numbers of the continuations."""
+    check_texts(prompts=prompts, continuations=continuations)
+    if len(prompts) != len(continuations):
+        raise BatchError(f"{len(prompts)} prompts but {len(continuations)} continuations")
+    stems = _stems(stack, prompts, continuations, programs)
+    rows = [stem.row for stem in stems]
+    for stem in stems:
+        longest = max(stem.tails, key=lambda tail: len(tail.tokens))
+        whole = replace(stem.row, index=longest.number, tokens=longest.tokens)
+        check_lengths(stack, [whole], 0)
+    if not rows:
+        return
+    start = common_start(stack, rows, saved=None)
+    for number, group in enumerate(start.groups(rows)):
+        if number:
+            start.forget()
+        for batch in split(stack, group, n_shared=start.n_tokens, max_rows=MAX_ROWS):
+            yield _score_batch(stack, [stems[row.index] for row in batch], start)
+
+
+def _stems(
+    stack: LayerStack,
+    prompts: Sequence[str],
+    continuations: Sequence[str],
+    programs: Sequence[Program],
+) -> list[_Stem]:
+    """Put together what starts alike, where rows can go on from what others have run."""
+    wholes = encode(stack, [p + c for p, c in zip(prompts, continuations, strict=True)])
+    heads = encode(stack, [prompt.rstrip() for prompt in prompts])
+    may_share = attends_fully(stack.model) and not stack.exact
+    together: dict[tuple[object, ...], list[_Tail]] = {}
+    for index, (whole, head, program) in enumerate(zip(wholes, heads, programs, strict=True)):
+        n_scored = len(whole) - len(head)
+        if n_scored < 1:
+            raise BatchError(
+                f"continuation {index} {continuations[index]!r} adds no token to its prompt: "
+                "give it a text of its own"
+            )
+        key = (head, program) if may_share else (index,)
+        together.setdefault(key, []).append(_Tail(index, whole, n_scored))
+    return [
+        _stem(stack, number, tails, programs[tails[0].number])
+        for number, tails in enumerate(together.values())
+    ]
+
+
+def _stem(stack: LayerStack, number: int, tails: Sequence[_Tail], program: Program) -> _Stem:
+    common = tails[0].tokens[:-1]
+    for tail in tails:
+        common = common[: common_length(common, tail.tokens[:-1])]
+    n_prompt = min(len(common), *(len(tail.tokens) - tail.n_scored for tail in tails))
+    n_forks = sum(len(tail.tokens) - 1 > len(common) for tail in tails)
+    longest = max(len(tail.tokens) for tail in tails)
+    n_bytes = program.n_slots * longest * stack.token_bytes * (n_forks + 1 if n_forks else 0)
+    row = Row(number, common[:n_prompt], program, common[n_prompt:], n_bytes=n_bytes)
+    return _Stem(row, tails)
+
+
 def _score_batch(
-    stack: LayerStack, rows: Sequence[Row], n_scored: Sequence[int]
+    stack: LayerStack, stems: Sequence[_Stem], start: CommonStart
 ) -> dict[int, Scored]:
-    """Return the log-probability of the last `n_scored[row.index]` tokens of every row."""
-    firsts, sources = number_sources(rows)
-    paths = [row.program.path for row in rows]
-    executor = Executor(stack, schedule(paths, sources), use_cache=False)
-    tokens_ST, mask_ST = pad_left([row.tokens for row in firsts], stack.device)
-    n_last = max(n_scored[row.index] for row in rows)
-    logits_RNV = executor.logits(tokens_ST[:, :-1], mask_ST[:, :-1], n_last=n_last)
-    targets_RN = tokens_ST[sources, -n_last:]
-    logprobs_RN = logits_RNV.gather(-1, targets_RN[..., None])[..., 0] - logits_RNV.logsumexp(-1)
-    shape = len(rows), tokens_ST.shape[1]
-    return {
-        row.index: Scored(sum(logprobs[-n_scored[row.index] :]), shape)
-        for row, logprobs in zip(rows, logprobs_RN.tolist(), strict=True)
-    }
+    """Return the log-probabilities of all continuations of some stems.
+
+    What continuations have for themselves goes on from their stem, in groups of equal length.
+    """
+    stem_runs, groups = [], defaultdict(list)
+    for row, stem in enumerate(stems):
+        for tail in stem.tails:
+            last = len(tail.tokens) - 1
+            stem_runs.append(_Ran(row, tail, 0, stem.n_tokens))
+            if last > stem.n_tokens:
+                groups[last - stem.n_tokens].append(_Ran(row, tail, stem.n_tokens, last))
+    rows = [stem.row for stem in stems]
+    first = first_pass(stack, rows, start, saved=None, may_go_on=bool(groups))
+    logprobs = dict.fromkeys((ran.tail.number for ran in stem_runs), 0.0)
+    _add(logprobs, stem_runs, first.executor, first.states_RTD)
+    for runs in groups.values():
+        numbers: dict[tuple[int, ...], int] = {}
+        sources = [numbers.setdefault(ran.tail.tokens[: ran.stop], len(numbers)) for ran in runs]
+        held = {source: ran for source, ran in zip(sources, runs, strict=True)}
+        new_ST = torch.tensor(
+            [ran.tail.tokens[ran.start : ran.stop] for ran in held.values()], device=stack.device
+        )
+        mask_SK = first.mask_RK[[ran.row for ran in held.values()]]
+        mask_SK = torch.cat([mask_SK, torch.ones_like(new_ST)], dim=1)
+        executor = first.executor.fork([ran.row for ran in runs], sources)
+        states_RTD = executor.hidden(new_ST, mask_SK)
+        runs = [ran._replace(row=row) for row, ran in enumerate(runs)]
+        _add(logprobs, runs, executor, states_RTD)
+    return {index: Scored(logprob, first.shape) for index, logprob in logprobs.items()}
+
+
+def _add(
+    logprobs: dict[int, float], runs: Sequence[_Ran], executor: Executor, states_RTD: Tensor
+) -> None:
+    """Add the log-probabilities of the scored tokens that follow those that have run."""
+    wanted = [
+        (ran, at)
+        for ran in runs
+        for at in range(max(len(ran.tail.tokens) - ran.tail.n_scored, ran.start + 1), ran.stop + 1)
+    ]
+    places = [(ran.row, at - 1 - ran.stop) for ran, at in wanted]
+    targets = [torch.tensor([ran.tail.tokens[at]]) for ran, at in wanted]
+    found = log_probabilities(executor, states_RTD, places, targets)
+    for (ran, _), logprob in zip(wanted, found, strict=True):
+        logprobs[ran.tail.number] += logprob
 
 
 def choose(
@@ -94,8 +219,11 @@ def choose(
     prompts: Sequence[str],
     choices: Sequence[Sequence[str]],
     programs: Sequence[Program],
-) -> list[Completion]:
-    """Pick the most likely choice, for each character of it; see `LayerStack.choose`."""
+) -> Iterator[tuple[int, Completion]]:
+    """Yield the number of each prompt and its likeliest choice, as they are found.
+
+    See `LayerStack.choose`.
+    """
     check_texts(prompts=prompts)
     if len(choices) != len(prompts) or not all(choices):
         raise BatchError(
@@ -104,26 +232,33 @@ def choose(
         )
     for texts in choices:
         check_texts(choices=texts)
-    pairs = [(index, choice) for index, texts in enumerate(choices) for choice in texts]
-    scores = loglikelihood(
+    owners = [index for index, texts in enumerate(choices) for _ in texts]
+    scored: defaultdict[int, dict[int, Scored]] = defaultdict(dict)
+    for batch in _scores(
         stack,
-        [prompts[index] for index, _ in pairs],
-        [choice for _, choice in pairs],
-        [programs[index] for index, _ in pairs],
-    )
-    scored: list[list[Scored]] = [[] for _ in prompts]
-    for (index, _), score in zip(pairs, scores, strict=True):
-        scored[index].append(score)
-    return [_best(*row) for row in zip(choices, scored, programs, strict=True)]
+        [prompts[index] for index in owners],
+        [choice for texts in choices for choice in texts],
+        [programs[index] for index in owners],
+    ):
+        for number, score in batch.items():
+            scored[owners[number]][number] = score
+        for index in {owners[number] for number in batch}:
+            if len(scored[index]) == len(choices[index]):
+                found = [score for _, score in sorted(scored.pop(index).items())]
+                yield index, _best(choices[index], found, programs[index])
 
 
 def _best(choices: Sequence[str], scored: Sequence[Scored], program: Program) -> Completion:
     shape = scored[0].batch_shape
     if any(math.isnan(score.logprob) for score in scored):
         return Completion("", (), math.nan, program, "nan", shape)
-    likelihoods = [score.logprob / len(c) for c, score in zip(choices, scored, strict=True)]
-    best = likelihoods.index(max(likelihoods))
-    return Completion(choices[best], (), scored[best].logprob, program, "choice", shape)
+    each = [score.logprob / len(text) for score, text in zip(scored, choices, strict=True)]
+    mean_length = sum(map(len, choices)) / len(choices)
+    among = (torch.tensor(each, dtype=torch.float64) * mean_length).log_softmax(0).tolist()
+    best = each.index(max(each))
+    return Completion(
+        choices[best], (), among[best], program, "choice", shape, choice_logprobs=tuple(among)
+    )
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from skiploop.engine.cache import Prefix, attends_fully
 from skiploop.engine.executor import Executor
 from skiploop.engine.pages import in_pages
 from skiploop.engine.saved import STRIDE, Passes, SavedStates, Tokens, worth_saving
-from skiploop.engine.schedule import Schedule, schedule
+from skiploop.engine.schedule import Call, schedule
 from skiploop.stack import LayerStack
 
 WORTHWHILE = 0.1  # share of all layer-token products that must be saved
@@ -70,18 +70,30 @@ class CommonStart:
         """Make room for another group."""
         self._saved.clear()
 
-    def prefixes(self, batch: Schedule, passes_of: Mapping[int, Passes]) -> list[Prefix]:
-        """Return the keys and values of the start for every call of a batch; none without a start.
+    def states(self, passes: Passes) -> Tensor:
+        """Return states_TD of the start after some layer passes; no rows without a start."""
+        if not self.n_tokens:
+            width = self._stack.model.config.get_text_config(decoder=True).hidden_size
+            return torch.empty(0, width, dtype=self._stack.dtype, device=self._stack.device)
+        n_known, states_TD = self._saved.longest(self._tokens, passes)
+        executor = Executor(self._stack, schedule([passes[n_known:]]), use_cache=False)
+        tokens_ST = torch.tensor([self._tokens], device=self._stack.device)
+        starts = {} if states_TD is None else {0: states_TD}
+        return executor.hidden(tokens_ST, torch.ones_like(tokens_ST), starts=starts)[0]
+
+    def prefixes(self, calls: Sequence[Call], passes_of: Mapping[int, Passes]) -> list[Prefix]:
+        """Return the keys and values of the start for some calls; none without a start.
 
         Args:
-            batch: Of the tokens that follow.
-            passes_of: The layers that each of its cells has gone through.
+            calls: Of a batch of the tokens that follow.
+            passes_of: The layers that each of their cells has gone through.
         """
         if not self.n_tokens:
             return []
-        known = self._keys_values(set(passes_of.values()))
+        cells = {cell for call in calls for cell in range(call.start, call.stop)}
+        known = self._keys_values({passes_of[cell] for cell in cells})
         prefixes = []
-        for call in batch.calls:
+        for call in calls:
             places: dict[Passes, int] = {}
             index = [
                 places.setdefault(passes_of[cell], len(places))

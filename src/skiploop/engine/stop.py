@@ -7,6 +7,7 @@ holds the last character of one, so a table over the vocabulary tells which rows
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -63,6 +64,20 @@ class StopFinder:
             return False
         text = decode(self._tokenizer, tokens)
         return any(string in text for string in self._stop)
+
+
+@lru_cache(maxsize=8)
+def ending_tokens(
+    tokenizer: PreTrainedTokenizerBase, stop: tuple[str, ...], end_tokens: frozenset[int]
+) -> Tensor:
+    """Return the end tokens and those whose text starts with a stop string.
+
+    Cost:
+        The whole vocabulary is decoded, once for each tokenizer.
+    """
+    pieces = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
+    starting = {token for token, piece in enumerate(pieces) if piece.startswith(stop)}
+    return torch.tensor(sorted(starting | end_tokens))
 
 
 def cut(text: str, stop: Sequence[str]) -> str:

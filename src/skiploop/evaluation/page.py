@@ -16,6 +16,7 @@ from skiploop.evaluation.samples import Sample
 from skiploop.evaluation.tables import (
     LENGTH_WORDS,
     Table,
+    kinds_table,
     lengths_table,
     policies_table,
     provenance_table,
@@ -79,6 +80,8 @@ def _parts(report: Report) -> Iterable[str]:
     if report.policies:
         yield _section(policies_table(report.policies, report.timing))
         yield _wide(_accuracy_chart(report.policies))
+    if report.kinds:
+        yield _section(kinds_table(report.kinds))
     if report.search:
         yield _section(search_words(report.search))
     yield "<h2>How to read this</h2>" + "".join(f"<p>{escape(text)}</p>" for text in HOW_TO_READ)

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from skiploop.errors import DataError, RunError
+from skiploop.evaluation.kind_table import KindRow, kind_rows
 from skiploop.evaluation.policy_table import REFERENCE, PolicyRow, policy_rows
 from skiploop.evaluation.records import Record
 from skiploop.evaluation.samples import Sample, changed_answers
@@ -85,6 +86,7 @@ class Report:
     Attributes:
         title: Task, part and model, such as "arithmetic level 2, test, smollm2-135m".
         policies: One row a policy, the identity first.
+        kinds: One row for each kind of question, none if there is only one.
         search: The search's table, None if there was no search.
         samples: Answers that a policy changed.
         timing: Wall times, None if they were not measured.
@@ -93,6 +95,7 @@ class Report:
 
     title: str
     policies: tuple[PolicyRow, ...] = ()
+    kinds: tuple[KindRow, ...] = ()
     search: SearchTable | None = None
     samples: tuple[Sample, ...] = ()
     timing: Timing | None = None
@@ -106,6 +109,7 @@ class Report:
             "format": FORMAT,
             "title": self.title,
             "policies": [row.to_dict() for row in self.policies],
+            "kinds": [row.to_dict() for row in self.kinds],
             "search_table": self.search and self.search.to_dict(),
             "samples": [sample.to_dict() for sample in self.samples],
             "provenance": facts,
@@ -127,7 +131,7 @@ def build_report(
     Args:
         records: Of all policies, on the same questions.
         title: Task, part and model.
-        examples: The questions, from which changed answers are shown.
+        examples: The questions, for their kinds and for the changed answers that are shown.
         search: From `search_table`.
         timing: Wall times at equal numbers of tokens, from `evaluation.timing`.
         provenance: From `skiploop.provenance.collect`.
@@ -139,6 +143,7 @@ def build_report(
     return Report(
         title=title,
         policies=tuple(policy_rows(records)),
+        kinds=tuple(kind_rows(records, examples)),
         search=search,
         samples=changed_answers(records, examples),
         timing=timing,

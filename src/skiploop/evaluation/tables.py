@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from skiploop.evaluation.kind_table import KindRow
 from skiploop.evaluation.policy_table import PolicyRow
 from skiploop.evaluation.report import Report, Timing
 from skiploop.evaluation.search_table import SearchTable
@@ -44,6 +45,8 @@ def report_tables(report: Report) -> list[Table]:
             policies_table(report.policies, report.timing),
             lengths_table(report.policies),
         ]
+    if report.kinds:
+        tables.append(kinds_table(report.kinds))
     if report.search:
         tables.append(search_words(report.search))
     if report.timing:
@@ -51,6 +54,21 @@ def report_tables(report: Report) -> list[Table]:
     if report.provenance:
         tables.append(provenance_table(report.provenance.items()))
     return tables
+
+
+def kinds_table(rows: Sequence[KindRow]) -> Table:
+    """Return right answers by kind of question, one column a policy."""
+    policies = list(rows[0].accuracy)
+    cells = tuple(
+        (
+            row.kind or NOTHING,
+            str(max(share.total for share in row.accuracy.values())),
+            *(percent(row.accuracy[policy].value) for policy in policies),
+        )
+        for row in rows
+    )
+    note = "Top-1 accuracy, %. Few questions of a kind say little; no tests were made here."
+    return Table("By kind of question", ("kind", "graded", *policies), cells, note)
 
 
 def policies_table(rows: Sequence[PolicyRow], timing: Timing | None = None) -> Table:

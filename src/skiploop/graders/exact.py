@@ -19,6 +19,7 @@ _NUMBER_TEXT = re.compile(rf"({_NUMBER})(?:\s*/\s*([0-9]+))?\.?")
 _FIRST_NUMBER = re.compile(
     r"[+-]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)(?:/[0-9]+)?"
 )
+_GOES_ON = "0123456789.,/"  # what may follow a part of a number
 _INTEGER = re.compile(r"[+-]?[0-9]+\.?")
 _INTEGER_BEGINNING = re.compile(r"\s*([+-]?)([0-9]*)(\.?\s*)")
 _MINUS_SIGNS = str.maketrans({"\N{MINUS SIGN}": "-"})
@@ -124,6 +125,22 @@ def grade_first_number(text: str, gold: str) -> Grade:
     return grade_number(match[0], gold)
 
 
+def rules_out_first_number(beginning: str, gold: str) -> bool:
+    r"""Whether `grade_first_number` finds every text wrong that starts with this beginning.
+
+    That is known once the first number, or the first line without one, is complete.
+
+    Example:
+        >>> [rules_out_first_number(text, "67") for text in ("$67 a", " 7 a", "7", "7,", "no\n")]
+        [False, True, False, False, True]
+    """
+    text = beginning.lstrip().translate(_MINUS_SIGNS)
+    line = text.splitlines()[0] if text else ""
+    match = _FIRST_NUMBER.search(line)
+    is_over = match is not None and line[match.end() :][:1] not in _GOES_ON
+    return (is_over or len(line) < len(text)) and not grade_first_number(beginning, gold).correct
+
+
 def normalize_text(text: str) -> str:
     """Return the text in lower case, one space between words, without a full stop at the end."""
     return " ".join(text.casefold().split()).rstrip(".").rstrip()
@@ -134,3 +151,17 @@ def grade_text(text: str, gold: str) -> Grade:
     lines = text.strip().splitlines()
     answer = lines[0].strip() if lines else ""
     return Grade(bool(answer) and normalize_text(answer) == normalize_text(gold), answer)
+
+
+def rules_out_text(beginning: str, gold: str) -> bool:
+    """Whether `grade_text` finds every text wrong that starts with this beginning.
+
+    Example:
+        >>> [rules_out_text(text, "The mall") for text in (" the", " the Mall.", " the park")]
+        [False, False, True]
+    """
+    text = beginning.lstrip()
+    line = text.splitlines()[0] if text else ""
+    if len(line) < len(text):
+        return not grade_text(text, gold).correct
+    return not normalize_text(gold).startswith(normalize_text(line))

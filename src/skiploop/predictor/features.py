@@ -79,13 +79,17 @@ class LayerStates:
 
     def encode(self, prompts: Sequence[str]) -> list[Tensor]:
         """Return the last `max_tokens` states of each prompt, at unit root mean square."""
-        encodings = []
-        for batch in _batches(prompts):
-            for states_TE in self._stack.hidden_states(batch, self.layer):
-                last_TE = states_TE[-self.max_tokens :].float().cpu()
-                scale_T1 = last_TE.square().mean(1, keepdim=True).sqrt()
-                encodings.append(last_TE / scale_T1.clamp_min(1e-6))
-        return encodings
+        return [
+            self.encoding(states_TE)
+            for batch in _batches(prompts)
+            for states_TE in self._stack.hidden_states(batch, self.layer)
+        ]
+
+    def encoding(self, states_TE: Tensor) -> Tensor:
+        """Return what `encode` makes of the states of one prompt, where they are known."""
+        last_TE = states_TE[-self.max_tokens :].float().cpu()
+        scale_T1 = last_TE.square().mean(1, keepdim=True).sqrt()
+        return last_TE / scale_T1.clamp_min(1e-6)
 
 
 class TextEncoder:

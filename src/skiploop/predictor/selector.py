@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from skiploop import config as settings
+from skiploop.engine.late import LateChoice
 from skiploop.errors import ConfigError, DataError, ProgramError, RunError, one_line
 from skiploop.files import write_atomic
 from skiploop.policy import Policy
@@ -165,10 +166,6 @@ class SelectorPolicy:
         policy.name = name
         return policy
 
-    def expect(self, prompts: Sequence[str]) -> Tensor:
-        """Return score_QP, the expected score of every program of the menu for some prompts."""
-        return self._model.predict(self.features.of(prompts))
-
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
         """Return the best `k` programs of the menu for each prompt, the best first.
 
@@ -179,9 +176,39 @@ class SelectorPolicy:
         Cost:
             The first layers of the model for each prompt, and `Q * F` multiplications.
         """
-        if not prompts:
-            return []
-        worth_QP = self.gate.worth(self.expect(prompts), self._slots_P)
+        return self._rank(self.features.of(prompts), k) if prompts else []
+
+    def late(self, k: int = 1) -> LateChoice:
+        """Return the same choice made while the prompts run, for `LayerStack.generate`.
+
+        The layers that describe a prompt are not run again: choosing costs what `rank` costs
+        without them.
+
+        Args:
+            k: Prompts come `k` times in a row each and get the best `k` programs.
+
+        Raises:
+            ConfigError: Prompts are described by something else than layers that all programs of
+                the menu run first, or the menu has fewer than `k` programs.
+        """
+        if not 1 <= k <= len(self.menu.programs):
+            raise ConfigError(f"the menu has {len(self.menu.programs)} programs, not {k}")
+        encoder = self.features.encoder
+        if not isinstance(encoder, LayerStates) or encoder.layer > first_change(self.menu):
+            raise ConfigError(
+                f"prompts are described by {encoder.spec}, but programs of the menu change layer "
+                f"{first_change(self.menu)}: use rank(), or train with an earlier layer"
+            )
+
+        def choose(numbers: Sequence[int], states: Sequence[Tensor]) -> list[Program]:
+            features = torch.stack([_pooled(encoder.encoding(states_TD)) for states_TD in states])
+            ranked = self._rank(features, k)
+            return [best[number % k] for number, best in zip(numbers, ranked, strict=True)]
+
+        return LateChoice(encoder.layer, choose)
+
+    def _rank(self, features_QF: Tensor, k: int) -> list[list[Program]]:
+        worth_QP = self.gate.worth(self._model.predict(features_QF), self._slots_P)
         best_QK = worth_QP.argsort(dim=1, descending=True, stable=True)[:, :k]
         return [[self.menu.programs[column] for column in row] for row in best_QK.tolist()]
 

@@ -21,6 +21,7 @@ _PLAIN = {
     "mmlu-pro": "skiploop.tasks.mmlu_pro:MmluProTask",
 }
 _WITH_ARGUMENT = {
+    "mix": ("task>+<task", "skiploop.tasks:_mix"),
     "jsonl": ("file", "skiploop.tasks.jsonl:JsonlTask"),
     "reasoning-gym": ("dataset", "skiploop.tasks.reasoning_gym:ReasoningGymTask"),
 }
@@ -35,9 +36,10 @@ def get_task(name: str, **options: object) -> Task:
     """Return a task.
 
     Args:
-        name: One of `task_names()`, such as `arithmetic`, `jsonl:my/questions.jsonl` or
-            `reasoning-gym:chain_sum`.
-        options: What the task can be told, such as `level=2`; see docs/reference/tasks.md.
+        name: One of `task_names()`, such as `arithmetic`, `jsonl:my/questions.jsonl`,
+            `reasoning-gym:chain_sum` or `mix:arithmetic+reasoning-gym:chain_sum`.
+        options: What the task can be told, such as `level=2`; see docs/reference/tasks.md. Those
+            of a mix go to all its tasks.
 
     Raises:
         UnknownNameError: There is no such task or data set.
@@ -62,6 +64,12 @@ def get_task(name: str, **options: object) -> Task:
             raise ConfigError(f"task {name!r} lacks its {what}: write {kind}:<{what}>")
         return _make(name, home, (argument,), options)
     raise unknown_name("task", name, task_names())
+
+
+def _mix(names: str, **options: object) -> Task:
+    from skiploop.tasks.mix import MixTask
+
+    return MixTask([get_task(name, **options) for name in names.split("+")])
 
 
 def _make(name: str, home: str, arguments: tuple[str, ...], options: dict[str, object]) -> Task:

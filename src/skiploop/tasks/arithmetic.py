@@ -8,7 +8,7 @@ on each level is measured in docs/reference/tasks.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, product, zip_longest
+from itertools import product
 
 from skiploop.errors import ConfigError
 from skiploop.graders.exact import grade_integer, rules_out_integer
@@ -19,6 +19,7 @@ from skiploop.tasks.base import (
     ListTask,
     Split,
     split_by_text,
+    take_turns,
     text_position,
 )
 
@@ -49,7 +50,7 @@ class ArithmeticTask(ListTask):
 
     Args:
         level: 1 to 5, or several as `(1, 2)` or `"1,2"`: then the levels take turns. It is in
-            `example.meta["level"]`.
+            `example.kind` and `example.meta["level"]`.
 
     Raises:
         ConfigError: A level is not one of 1 to 5, or is given twice.
@@ -68,7 +69,7 @@ class ArithmeticTask(ListTask):
         parts = [_splits_of(one) for one in levels]
         super().__init__(
             name=f"arithmetic-{'+'.join(map(str, levels))}",
-            splits={split: _take_turns([part[split] for part in parts]) for split in SPLITS},
+            splits={split: take_turns([part[split] for part in parts]) for split in SPLITS},
         )
 
     def prompt(self, example: Example) -> str:
@@ -167,6 +168,7 @@ def _splits_of(level: int) -> dict[Split, list[Example]]:
                 id=f"arithmetic/{question}",
                 question=question,
                 gold=str(answer),
+                kind=f"level {level}",
                 meta={"level": level},
             )
         )
@@ -180,8 +182,3 @@ def _questions_of(level: int) -> Iterable[tuple[str, int]]:
 
 def _hash_order(question: tuple[str, int]) -> float:
     return text_position(f"order {question[0]}")  # not the position that decides the split
-
-
-def _take_turns(lists: Sequence[Sequence[Example]]) -> list[Example]:
-    rounds = chain.from_iterable(zip_longest(*lists))
-    return [example for example in rounds if example is not None]

@@ -10,6 +10,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, zip_longest
 from typing import Literal, Protocol, get_args
 
 from skiploop.errors import ConfigError, closest
@@ -27,6 +28,7 @@ class Example:
         question: Text of the question, without few-shot examples or instructions.
         gold: The right answer; for multiple choice the text of the right choice.
         choices: Texts to choose from; empty if the answer is free text.
+        kind: What sort of question it is, for tables by kind; empty if the task has one sort.
         meta: Anything else a task wants to keep, such as the level.
     """
 
@@ -34,6 +36,7 @@ class Example:
     question: str
     gold: str
     choices: tuple[str, ...] = ()
+    kind: str = field(default="", compare=False)
     meta: Mapping[str, object] = field(default_factory=dict, compare=False)
 
 
@@ -149,6 +152,12 @@ def take(examples: Sequence[Example], split: str, limit: int | None, task: str) 
             f"{task} has {len(examples)} questions in {split!r}, asked for {limit}: lower the limit"
         )
     return list(examples[:limit])
+
+
+def take_turns(lists: Sequence[Sequence[Example]]) -> list[Example]:
+    """Return the first of each list, then the second of each, until all are through."""
+    rounds = chain.from_iterable(zip_longest(*lists))
+    return [example for example in rounds if example is not None]
 
 
 def check_split(split: str) -> Split:

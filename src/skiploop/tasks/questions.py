@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from skiploop.graders.choice import grade_choice
-from skiploop.graders.exact import grade_first_number, grade_text, parse_number
+from skiploop.graders.exact import (
+    grade_first_number,
+    grade_text,
+    parse_number,
+    rules_out_first_number,
+    rules_out_text,
+)
 from skiploop.tasks.base import Example, Grade, ListTask, Split
 
 
@@ -49,6 +55,16 @@ class QuestionTask(ListTask):
     def grade_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Grade]:
         """Return the verdicts; see the class."""
         return [_grade(example, text) for example, text in zip(examples, texts, strict=True)]
+
+    def draft(self, example: Example) -> str:
+        """Return the gold answer as the solved questions show theirs."""
+        return "" if example.choices else f" {example.gold}"
+
+    def rules_out(self, example: Example, beginning: str) -> bool:
+        """Whether the number or the words so far are not those of the gold answer."""
+        if parse_number(example.gold) is not None:
+            return rules_out_first_number(beginning, example.gold)
+        return rules_out_text(beginning, example.gold)
 
 
 def _grade(example: Example, text: str) -> Grade:

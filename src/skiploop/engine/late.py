@@ -1,0 +1,119 @@
+"""Programs chosen while the prompts run: what chooses is a beginning of what runs afterwards.
+
+The first layers, which all programs in question share, run once for each prompt. Their states say
+which program goes on from there, with the keys and values that are already in the cache.
+
+Shapes: R rows, T tokens of one prompt, D hidden size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from skiploop.engine.batch import Row, number_sources, pad_left
+from skiploop.engine.cache import Prefix
+from skiploop.engine.executor import Executor
+from skiploop.engine.prefill import FirstPass
+from skiploop.engine.schedule import Schedule, extend, schedule
+from skiploop.engine.start import CommonStart
+from skiploop.errors import ConfigError, ProgramError
+from skiploop.program import Program
+from skiploop.stack import LayerStack
+
+
+@dataclass(frozen=True)
+class LateChoice:
+    """Chooses programs by the states after the first layers.
+
+    Attributes:
+        layer: How many first layers run once before the choice, under every program; at least 1.
+        choose: Given the numbers of some prompts and their float32 states_TD on the CPU, returns
+            one program for each.
+
+    Raises:
+        ConfigError: `layer` is below 1.
+    """
+
+    layer: int
+    choose: Callable[[Sequence[int], Sequence[Tensor]], Sequence[Program]]
+
+    def __post_init__(self) -> None:
+        if self.layer < 1:
+            raise ConfigError(
+                f"layer={self.layer}: choose after at least one layer, or before the prompts run"
+            )
+
+
+def choosing_pass(
+    stack: LayerStack, rows: Sequence[Row], start: CommonStart, late: LateChoice
+) -> FirstPass:
+    """Run the prompts and drafts of a batch under the programs that their first layers choose.
+
+    Args:
+        stack: The model.
+        rows: The batch; what they say about programs is not used.
+        start: What the prompts start with.
+        late: Chooses.
+
+    Returns:
+        The batch, its rows with the programs chosen.
+
+    Raises:
+        ProgramError: A chosen program changes one of the first layers, or is for another model.
+    """
+    firsts, sources = number_sources(rows)
+    common = tuple(range(late.layer))
+    before = schedule([common] * len(rows), sources)
+    chosen: list[Row] = []
+
+    def go_on(states_RTD: Tensor) -> tuple[Schedule, list[Prefix]]:
+        start_TD = start.states(common)
+        states = [
+            torch.cat([start_TD, _own(states_TD, row, start)]).float().cpu()
+            for row, states_TD in zip(rows, states_RTD, strict=True)
+        ]
+        programs = late.choose([row.index for row in rows], states)
+        for row, program in zip(rows, programs, strict=True):
+            _check(stack, program, late)
+            chosen.append(replace(row, program=program))
+        after = extend(before, [row.program.path[late.layer :] for row in chosen])
+        passes_of = {
+            cell: row.program.path[:n_passes]
+            for index, row in enumerate(chosen)
+            for n_passes, cell in enumerate(after.chain(index), 1)
+        }
+        return after, start.prefixes(after.calls[len(before.calls) :], passes_of)
+
+    passes_of = {
+        cell: common[:n_passes]
+        for index in range(len(rows))
+        for n_passes, cell in enumerate(before.chain(index), 1)
+    }
+    prefixes = start.prefixes(before.calls, passes_of)
+    executor = Executor(stack, before, use_cache=True, prefixes=prefixes)
+    tokens_ST, mask_SK = pad_left(
+        [(row.tokens + row.draft)[start.n_tokens :] for row in firsts], stack.device
+    )
+    if start.n_tokens:
+        mask_SK = torch.cat([mask_SK.new_ones(len(mask_SK), start.n_tokens), mask_SK], dim=1)
+    states_RTD = executor.hidden(tokens_ST, mask_SK, then=go_on)
+    return FirstPass(stack, chosen, executor, states_RTD, mask_SK[sources], is_complete=True)
+
+
+def _own(states_TD: Tensor, row: Row, start: CommonStart) -> Tensor:
+    """Return the states of the prompt after the common start, without padding and draft."""
+    stop = len(states_TD) - len(row.draft)
+    return states_TD[stop - len(row.tokens) + start.n_tokens : stop]
+
+
+def _check(stack: LayerStack, program: Program, late: LateChoice) -> None:
+    stack.check(program)
+    if program.path[: late.layer] != tuple(range(late.layer)):
+        raise ProgramError(
+            f"program {program} was chosen after {late.layer} layers but changes one of them: "
+            "choose earlier, or among programs that change later layers"
+        )

@@ -1,0 +1,88 @@
+"""Several tasks as one: their questions take turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from skiploop.errors import ConfigError
+from skiploop.tasks.base import Example, Grade, Split, Task, check_split, take, take_turns
+
+
+class MixTask:
+    """Questions of several tasks in turns, each with the prompt and the verdict of its own task.
+
+    `example.kind` is the name of its task.
+
+    Args:
+        tasks: At least two different ones, whose answers end alike.
+
+    Raises:
+        ConfigError: There are fewer, or their answers cannot be written by one call of the model.
+    """
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        names = [task.name for task in tasks]
+        if len(set(names)) < max(2, len(names)):
+            raise ConfigError(
+                f"a mix of {', '.join(names) or 'nothing'}: give two different tasks or more, "
+                "such as mix:arithmetic+reasoning-gym:chain_sum"
+            )
+        for task in tasks[1:]:
+            first = tasks[0]
+            if task.stop != first.stop or (task.max_new_tokens == 0) != (first.max_new_tokens == 0):
+                raise ConfigError(
+                    f"{first.name} and {task.name} cannot be mixed: answers end at "
+                    f"{list(first.stop)} and {list(task.stop)}, within {first.max_new_tokens} and "
+                    f"{task.max_new_tokens} tokens (0: choices); mix tasks whose answers end alike"
+                )
+        self._tasks = tasks
+        self._splits: dict[Split, list[Example]] = {}
+        self.name = f"mix:{'+'.join(names)}"
+        self.version = "+".join(task.version for task in tasks)
+        self.stop = tasks[0].stop
+        self.max_new_tokens = max(task.max_new_tokens for task in tasks)
+
+    def examples(self, split: str, limit: int | None = None) -> list[Example]:
+        """Return the first `limit` questions of a split; see `Task`."""
+        known = check_split(split)
+        if known not in self._splits:
+            self._splits[known] = take_turns(
+                [
+                    [
+                        replace(example, id=f"{number}/{example.id}", kind=task.name)
+                        for example in task.examples(known)
+                    ]
+                    for number, task in enumerate(self._tasks)
+                ]
+            )
+        return take(self._splits[known], split, limit, self.name)
+
+    def prompt(self, example: Example) -> str:
+        """Return the text that the model continues."""
+        return self._task_of(example).prompt(example)
+
+    def grade(self, example: Example, text: str) -> Grade:
+        """Return the verdict on the text that the model wrote."""
+        return self._task_of(example).grade(example, text)
+
+    def grade_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Grade]:
+        """Return the verdicts on many texts, those of one task together."""
+        grades: dict[int, Grade] = {}
+        for task in self._tasks:
+            own = [i for i, example in enumerate(examples) if self._task_of(example) is task]
+            if own:
+                found = task.grade_many([examples[i] for i in own], [texts[i] for i in own])
+                grades |= dict(zip(own, found, strict=True))
+        return [grades[i] for i in range(len(examples))]
+
+    def draft(self, example: Example) -> str:
+        """Return a right answer as a model would write it; see `Task`."""
+        return self._task_of(example).draft(example)
+
+    def rules_out(self, example: Example, beginning: str) -> bool:
+        """Whether every text that starts so is wrong; see `Task`."""
+        return self._task_of(example).rules_out(example, beginning)
+
+    def _task_of(self, example: Example) -> Task:
+        return self._tasks[int(example.id.partition("/")[0])]

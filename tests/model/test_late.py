@@ -1,0 +1,112 @@
+"""Programs chosen while prompts run: the same answers as for programs that were known before."""
+
+import pytest
+import torch
+from families import FAMILIES, N_LAYERS, load
+
+from skiploop.engine.late import LateChoice
+from skiploop.engine.options import Options
+from skiploop.errors import ConfigError, ProgramError
+from skiploop.predictor.features import LayerStates
+from skiploop.predictor.selector import PromptFeatures, SelectorConfig, SelectorPolicy, learn
+from skiploop.program import Program
+from skiploop.search.evidence import Evidence
+from skiploop.search.menu import Menu
+
+LAYER = 2
+TEXTS = ("identity", "2:3x2", "3:5x0", "2:4x2 4:6x0", "4:6x3")
+PROGRAMS = [Program.parse(text, N_LAYERS) for text in TEXTS]
+START = "one and the same start, "
+PROMPTS = [START + end for end in ("12+7=", "a", "a", "hello there, you?", "nine", "34+5=")]
+CHOSEN = [PROGRAMS[number % len(PROGRAMS)] for number in range(len(PROMPTS))]
+N_NEW = 5
+
+
+def by_number(numbers, states):
+    assert len(numbers) == len(states)
+    return [CHOSEN[number] for number in numbers]
+
+
+def finished(stack, programs, **settings):
+    columns = stack.stream(PROMPTS, programs, Options(max_new_tokens=N_NEW, **settings))
+    found = {row: c for column in columns for row, c in column.finished.items()}
+    return [found[row] for row in range(len(PROMPTS))]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_late_choice_writes_what_the_chosen_programs_write(family):
+    stack = load(family)
+    expected = finished(stack, CHOSEN)
+    for drafts in (None, [c.text for c in expected], ["x"] * len(PROMPTS)):
+        late = finished(stack, LateChoice(LAYER, by_number), drafts=drafts)
+        assert [c.program for c in late] == CHOSEN
+        assert [c.token_ids for c in late] == [c.token_ids for c in expected]
+        logprobs = [c.logprob for c in expected]
+        assert [c.logprob for c in late] == pytest.approx(logprobs, abs=1e-3)
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2_sliding", "lfm2"])
+@pytest.mark.parametrize("layer", [1, LAYER])
+def test_a_choice_is_shown_the_states_of_the_whole_prompt(family, layer):
+    stack = load(family)
+    seen = {}
+
+    def note(numbers, states):
+        seen.update(zip(numbers, states, strict=True))
+        return [CHOSEN[number] for number in numbers]
+
+    finished(stack, LateChoice(layer, note), drafts=["nine"] * len(PROMPTS))
+    for number, states_TD in enumerate(stack.hidden_states(PROMPTS, layer)):
+        torch.testing.assert_close(seen[number], states_TD, atol=1e-4, rtol=1e-4)
+
+
+def test_what_chooses_is_not_run_again():
+    stack = load("llama")
+    prompts, programs = PROMPTS * 3, CHOSEN * 3
+
+    def choose(numbers, _states):
+        return [programs[number] for number in numbers]
+
+    stack.generate(prompts, programs, max_new_tokens=1)  # probes run once
+    products = []
+    for late in (programs, LateChoice(LAYER, choose)):
+        before = stack.work.n_layer_tokens
+        stack.generate(prompts, late, max_new_tokens=1)
+        products.append(stack.work.n_layer_tokens - before)
+    assert products[0] == products[1]
+
+
+def test_a_program_that_changes_what_has_run_is_refused():
+    stack = load("llama")
+    late = LateChoice(LAYER, lambda numbers, _: [Program.parse("0:1x2", N_LAYERS)] * len(numbers))
+    with pytest.raises(ProgramError, match="was chosen after 2 layers but changes one of them"):
+        stack.generate(PROMPTS, late)
+
+
+def selector(stack, layer):
+    generator = torch.Generator().manual_seed(0)
+    score_QP = torch.rand(60, len(PROGRAMS), generator=generator).double().numpy()
+    prompts = [f"{number}+{number * 7}=" for number in range(60)]
+    menu = Menu(tuple(PROGRAMS), stack.weights_id, (0.0,) * len(PROGRAMS))
+    features = PromptFeatures(LayerStates(stack, layer=layer))
+    evidence = Evidence(tuple(prompts), menu.programs, score_QP > 0.5, score_QP)
+    return SelectorPolicy(menu, features, learn(features.of(prompts), evidence, SelectorConfig()))
+
+
+def test_a_selector_chooses_late_what_it_ranks_first():
+    stack = load("qwen3")
+    policy = selector(stack, LAYER)
+    for k in (1, 3):
+        repeated = [prompt for prompt in PROMPTS for _ in range(k)]
+        chosen = [c.program for c in stack.generate(repeated, policy.late(k), max_new_tokens=2)]
+        assert chosen == [program for best in policy.rank(PROMPTS, k) for program in best]
+
+
+def test_a_selector_that_looks_too_late_to_go_on_says_so():
+    stack = load("qwen3")
+    with pytest.raises(ConfigError, match=r"programs of the menu change layer 2: use rank\(\)"):
+        selector(stack, LAYER + 1).late()
+    with pytest.raises(ConfigError, match="choose after at least one layer"):
+        selector(stack, 0).late()
+    with pytest.raises(ConfigError, match="the menu has 5 programs, not 6"):
+        selector(stack, LAYER).late(6)
