@@ -3,6 +3,8 @@
 import pytest
 from families import FAMILIES, N_LAYERS, load
 
+from skiploop.engine import alike
+from skiploop.engine.late import LateChoice
 from skiploop.engine.options import Options
 from skiploop.engine.saved import SavedStates
 from skiploop.errors import BatchError
@@ -259,3 +261,23 @@ def test_programs_of_a_table_are_taken_in_groups_whose_start_fits_into_memory():
     n_cells = len({p.path[:n] for p in SINGLE_EDITS for n in range(1, p.n_slots + 1)})
     n_run = sum(n_cells for n_cells, n_tokens in shapes if n_tokens == n_start)
     assert n_cells < n_run < 2 * n_cells
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_kinds_of_prompts_that_start_differently_share_their_own_starts(monkeypatch, late):
+    monkeypatch.setattr(alike, "MIN_ROWS", 1)
+    stack = load("llama")
+    kinds = ("one and the same start of these, ", "twenty others that start so: ")
+    pairs = [(k + end, p) for end in ("12+7=", "34+5=", "a") for k in kinds for p in PROGRAMS]
+    if late:
+        pairs = [(prompt, PROGRAMS[-1]) for prompt, _ in pairs]
+    expected = alone(stack, pairs)
+    before = stack.work.n_layer_tokens
+    prompts, programs = zip(*pairs, strict=True)
+    choice = LateChoice(1, lambda numbers, _: [programs[n] for n in numbers])
+    options = Options(max_new_tokens=N_NEW)
+    columns = stack.stream(prompts, choice if late else programs, options)
+    found = {row: c for column in columns for row, c in column.finished.items()}
+    assert_same([found[row] for row in range(len(pairs))], expected)
+    n_tokens = sum(len(stack.tokenizer(p)["input_ids"]) * g.n_slots for p, g in pairs)
+    assert stack.work.n_layer_tokens - before < n_tokens

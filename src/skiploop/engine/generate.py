@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import torch
 
+from skiploop.engine.alike import alike
 from skiploop.engine.answer import Answer, Column, Writer
 from skiploop.engine.batch import Row, check_lengths, check_texts, encode, split
 from skiploop.engine.cache import GROWTH
@@ -63,8 +64,18 @@ def generate(
     if not rows:
         return
     writer = Writer(stack, options)
+    for part in alike(stack, rows) if options.saved is None else [rows]:
+        yield from _run_part(stack, part, writer, late)
+
+
+def _run_part(
+    stack: LayerStack, rows: Sequence[Row], writer: Writer, late: LateChoice | None
+) -> Iterator[Column]:
+    """Yield the tokens and completions of rows that start alike."""
+    options = writer.options
     start = common_start(stack, rows, options.saved)
-    n_passes = 1 if options.settled and all(drafts) else 1 + options.max_new_tokens
+    may_stop = options.settled is not None and all(row.draft for row in rows)
+    n_passes = 1 if may_stop else 1 + options.max_new_tokens
     groups = [
         list(split(stack, group, n_passes=n_passes, n_shared=start.n_tokens))
         for group in start.groups(rows)

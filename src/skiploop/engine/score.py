@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from skiploop.completion import Completion
+from skiploop.engine.alike import alike
 from skiploop.engine.batch import (
     MAX_ROWS,
     Row,
@@ -27,12 +28,11 @@ from skiploop.engine.batch import (
     pad_left,
     split,
 )
-from skiploop.engine.cache import attends_fully
 from skiploop.engine.drafts import log_probabilities
 from skiploop.engine.executor import Executor
 from skiploop.engine.prefill import first_pass
 from skiploop.engine.schedule import schedule
-from skiploop.engine.start import CommonStart, common_start
+from skiploop.engine.start import CommonStart, common_start, shares_starts
 from skiploop.errors import BatchError
 from skiploop.program import Program
 from skiploop.stack import LayerStack
@@ -118,12 +118,13 @@ def _scores(
         check_lengths(stack, [whole], 0)
     if not rows:
         return
-    start = common_start(stack, rows, saved=None)
-    for number, group in enumerate(start.groups(rows)):
-        if number:
-            start.forget()
-        for batch in split(stack, group, n_shared=start.n_tokens, max_rows=MAX_ROWS):
-            yield _score_batch(stack, [stems[row.index] for row in batch], start)
+    for part in alike(stack, rows):
+        start = common_start(stack, part, saved=None)
+        for number, group in enumerate(start.groups(part)):
+            if number:
+                start.forget()
+            for batch in split(stack, group, n_shared=start.n_tokens, max_rows=MAX_ROWS):
+                yield _score_batch(stack, [stems[row.index] for row in batch], start)
 
 
 def _stems(
@@ -135,7 +136,7 @@ def _stems(
     """Put together what starts alike, where rows can go on from what others have run."""
     wholes = encode(stack, [p + c for p, c in zip(prompts, continuations, strict=True)])
     heads = encode(stack, [prompt.rstrip() for prompt in prompts])
-    may_share = attends_fully(stack.model) and not stack.exact
+    may_share = shares_starts(stack)
     together: dict[tuple[object, ...], list[_Tail]] = {}
     for index, (whole, head, program) in enumerate(zip(wholes, heads, programs, strict=True)):
         n_scored = len(whole) - len(head)

@@ -163,13 +163,18 @@ def common_start(stack: LayerStack, rows: Sequence[Row], saved: SavedStates | No
     start = rows[0].tokens[:-1]
     for tokens in {row.tokens for row in rows}:
         start = start[: common_length(start, tokens[:-1])]
-    if stack.exact or not attends_fully(stack.model):
+    if not shares_starts(stack):
         start = ()
     if saved is None:
         saved = SavedStates(int(MEMORY * stack.memory))
         start = start if _pays(rows, len(start)) else ()
     saved.narrow(start)
     return CommonStart(stack, saved)
+
+
+def shares_starts(stack: LayerStack) -> bool:
+    """Whether prompts can share their start: padding comes after it, and rows do not run alone."""
+    return not stack.exact and attends_fully(stack.model)
 
 
 def _pays(rows: Sequence[Row], n_tokens: int) -> bool:
