@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from skiploop.engine.options import Options
     from skiploop.engine.sampling import Sampling
     from skiploop.loading import load
+    from skiploop.policies import load_policy
     from skiploop.policy import FixedPolicy, IdentityPolicy, Policy
-    from skiploop.predictor.policy import load_policy
     from skiploop.search.grid import score_grid
     from skiploop.stack import LayerStack
     from skiploop.tasks import get_task
@@ -38,7 +38,7 @@ _HOMES = {
     "Sampling": "skiploop.engine.sampling",
     "get_task": "skiploop.tasks",
     "load": "skiploop.loading",
-    "load_policy": "skiploop.predictor.policy",
+    "load_policy": "skiploop.policies",
     "score_grid": "skiploop.search.grid",
 }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +14,14 @@ from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.baselines.static import StaticPolicy, promising, race
 from skiploop.errors import ConfigError, unknown_name
 from skiploop.policy import FixedPolicy, IdentityPolicy, Policy
-from skiploop.predictor.policy import load_policy
-from skiploop.predictor.selector import SelectorConfig, SelectorPolicy, learn
+from skiploop.predictor.policy import PredictorPolicy, load_predictor
+from skiploop.predictor.selector import (
+    SELECTOR_FOLDER,
+    SelectorConfig,
+    SelectorPolicy,
+    learn,
+    load_selector,
+)
 from skiploop.predictor.training import TrainConfig
 from skiploop.predictor.vote import VotePolicy
 from skiploop.program import Program
@@ -24,6 +32,9 @@ from skiploop.search.evidence import collect
 from skiploop.search.menu import Menu, MenuConfig
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import Example
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
 
 _FIXED = "fixed:"
 """Before the text of a program: the policy that gives it to every prompt."""
@@ -90,6 +101,24 @@ def make_policy(name: str, run: Run, progress: Progress | None) -> Policy:
     return POLICIES[name](run, progress)
 
 
+def load_policy(
+    run: str | Path, stack: LayerStack | None = None
+) -> PredictorPolicy | SelectorPolicy:
+    """Load what was trained in a run folder: its selector, or its predictor if it has none.
+
+    Args:
+        run: The run folder.
+        stack: The model that programs are wanted for; by default the one of the run is loaded.
+
+    Raises:
+        RunError: The run has neither, or one for another model.
+    """
+    folder = Path(run)
+    if not (folder / SELECTOR_FOLDER).exists():
+        return load_predictor(folder, stack)
+    return load_selector(folder, Run.open(folder).stack if stack is None else stack)
+
+
 def available(run: Run) -> list[str]:
     """Return the policies that the stages of a run lead to, trained or not."""
     names = {"search": ["polar", "static", "random"], "menu": ["selector", "static", "random"]}
@@ -138,7 +167,7 @@ def _identity(run: Run, _progress: Progress | None) -> Policy:
 
 
 def _polar(run: Run, _progress: Progress | None) -> Policy:
-    policy = load_policy(run.folder, run.stack)
+    policy = load_predictor(run.folder, run.stack)
     run.finished("train", TrainConfig)  # refuses what an interrupted training left
     return policy
 

@@ -18,7 +18,7 @@ from transformers import (
 
 from skiploop.errors import ConfigError, DataError, RunError
 from skiploop.predictor.features import LayerStates, TextEncoder, build_encoder
-from skiploop.predictor.policy import load_policy
+from skiploop.predictor.policy import load_predictor
 from skiploop.predictor.recipe import train
 from skiploop.predictor.targets import QuestionPrograms, TargetRules
 from skiploop.predictor.training import TrainConfig
@@ -122,7 +122,7 @@ def test_ranking_does_not_depend_on_the_other_prompts(trained):
 
 def test_loaded_policy_gives_the_same_scores_and_programs(trained):
     run, policy = trained
-    loaded = load_policy(run, make_stack())
+    loaded = load_predictor(run, make_stack())
     weights, again = policy.network.state_dict(), loaded.network.state_dict()
     assert all(torch.equal(tensor, again[name]) for name, tensor in weights.items())
     assert (loaded.space, loaded.origin) == (policy.space, policy.origin)
@@ -136,21 +136,21 @@ def test_policy_loads_the_model_it_was_made_for(stack, tmp_path):
     stack.tokenizer.save_pretrained(tmp_path / "model")
     named = LayerStack(stack.model, stack.tokenizer, name=str(tmp_path / "model"))
     policy = train(named, planted(0, 10), [], SPACE, QUICK, tmp_path)
-    assert load_policy(tmp_path).rank(["1+2="], 3) == policy.rank(["1+2="], 3)
+    assert load_predictor(tmp_path).rank(["1+2="], 3) == policy.rank(["1+2="], 3)
 
 
 def test_predictor_of_another_model_is_refused(trained):
     run, policy = trained
     other = make_stack(seed=1)
     with pytest.raises(RunError, match=r"made for llama-0 .* not for llama-1") as error:
-        load_policy(run, other)
+        load_predictor(run, other)
     assert policy.origin.weights_id in str(error.value)
     assert other.weights_id in str(error.value)
 
 
 def test_run_without_a_predictor_names_the_command(tmp_path, stack):
     with pytest.raises(RunError, match=f"run 'skiploop train --run {tmp_path}' first"):
-        load_policy(tmp_path, stack)
+        load_predictor(tmp_path, stack)
 
 
 def test_unfinished_files_are_refused(tmp_path, stack, trained):
@@ -158,7 +158,7 @@ def test_unfinished_files_are_refused(tmp_path, stack, trained):
     config = json.loads((trained[0] / "predictor" / "config.json").read_text())
     (tmp_path / "predictor" / "config.json").write_text(json.dumps({"space": config["space"]}))
     with pytest.raises(RunError, match="is not complete"):
-        load_policy(tmp_path, stack)
+        load_predictor(tmp_path, stack)
 
 
 def test_each_question_with_a_valid_program_is_encoded_once(stack, tmp_path):
@@ -249,7 +249,7 @@ def test_text_encoder_does_not_read_a_pickle(bert_folder, tmp_path):
 def test_policy_with_a_text_encoder_never_asks_the_model(stack, bert_folder, tmp_path):
     config = TrainConfig(epochs=2, batch_size=16, text_encoder=bert_folder)
     policy = train(stack, planted(0, 10), [], SPACE, config, tmp_path)
-    loaded = load_policy(tmp_path, stack)
+    loaded = load_predictor(tmp_path, stack)
     assert loaded.rank(["1+2=", "3-4="], 3) == policy.rank(["1+2=", "3-4="], 3)
     assert stack.encoded == []
 

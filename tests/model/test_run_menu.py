@@ -3,6 +3,7 @@
 import pytest
 from families import build, tokenizer
 
+import skiploop
 from skiploop import pipeline
 from skiploop.errors import ConfigError, DataError, RunError, UnknownNameError
 from skiploop.predictor.selector import SelectorConfig
@@ -36,6 +37,13 @@ def test_a_menu_and_what_is_learned_from_it_are_judged_on_held_out_questions(fol
     assert {row.n_examples for row in report.policies} == {6}
     assert report.search is None
     assert set(report.timing.wall_s) == {"identity", *NAMES} - {"vote:3", "majority:3", "sample:2"}
+
+
+def test_the_trained_selector_loads_with_its_model(folder):
+    policy, known = skiploop.load_policy(folder), Run.open(folder).selector
+    assert policy.name == "selector"
+    prompts = ["2 + 3 = ", "47 + 5 = "]
+    assert policy.rank(prompts, 3) == known.rank(prompts, 3)
 
 
 def test_without_names_the_policies_of_the_menu_are_judged(folder):

@@ -336,3 +336,22 @@ def test_a_cut_off_file_of_records_is_refused(tmp_path):
         read_records(path)
     with pytest.raises(DataError, match="cannot be read"):
         read_records(tmp_path / "none.jsonl")
+
+
+def test_kinds_and_pairs_count_by_hand():
+    records = [
+        *answers("identity", [True, False, False, True]),
+        *answers("polar", [True, True, None, False]),
+        *answers("static", [False, True, True, True]),
+    ]
+    examples = [Example(f"q{i}", "?", "7", kind="ab"[i % 2]) for i in range(4)]
+    report = build_report(records, title="toy", examples=examples)
+    assert [row.kind for row in report.kinds] == ["a", "b"]
+    assert report.kinds[0].accuracy["polar"] == Share(1, 1)
+    assert report.kinds[1].accuracy["static"] == Share(2, 2)
+    (pair,) = report.pairs
+    assert (pair.first, pair.second) == ("polar", "static")
+    assert pair.paired == Paired(only_first=1, only_second=1, total=3)
+    titles = [table.title for table in report_tables(report)]
+    assert {"By kind of question", "Policies against each other"} <= set(titles)
+    assert small_report().kinds == small_report().pairs == ()

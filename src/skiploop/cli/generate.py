@@ -58,7 +58,7 @@ def generate(
     from skiploop.cli.console import made_by, prepare, print_json
     from skiploop.engine.sampling import Sampling
     from skiploop.loading import load
-    from skiploop.predictor.selector import load_any
+    from skiploop.policies import load_policy
 
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p) if temperature else None
     prepare(threads)
@@ -69,7 +69,7 @@ def generate(
         memory=int(memory * GIGABYTE),
     )
     if policy:
-        programs = load_any(policy, stack).rank([prompt], vote or 1)[0]
+        programs = load_policy(policy, stack).rank([prompt], vote or 1)[0]
     else:
         programs = [Program.parse(text, stack.n_layers) for text in texts]
     completions = stack.generate(

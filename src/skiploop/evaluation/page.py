@@ -18,6 +18,7 @@ from skiploop.evaluation.tables import (
     Table,
     kinds_table,
     lengths_table,
+    pairs_table,
     policies_table,
     provenance_table,
     search_words,
@@ -80,6 +81,8 @@ def _parts(report: Report) -> Iterable[str]:
     if report.policies:
         yield _section(policies_table(report.policies, report.timing))
         yield _wide(_accuracy_chart(report.policies))
+    if report.pairs:
+        yield _section(pairs_table(report.pairs))
     if report.kinds:
         yield _section(kinds_table(report.kinds))
     if report.search:

@@ -10,6 +10,7 @@ from statistics import median
 
 from skiploop.errors import DataError, RunError
 from skiploop.evaluation.kind_table import KindRow, kind_rows
+from skiploop.evaluation.pair_table import PairRow, pair_rows
 from skiploop.evaluation.policy_table import REFERENCE, PolicyRow, policy_rows
 from skiploop.evaluation.records import Record
 from skiploop.evaluation.samples import Sample, changed_answers
@@ -86,6 +87,7 @@ class Report:
     Attributes:
         title: Task, part and model, such as "arithmetic level 2, test, smollm2-135m".
         policies: One row a policy, the identity first.
+        pairs: One row for each two policies other than the identity.
         kinds: One row for each kind of question, none if there is only one.
         search: The search's table, None if there was no search.
         samples: Answers that a policy changed.
@@ -95,6 +97,7 @@ class Report:
 
     title: str
     policies: tuple[PolicyRow, ...] = ()
+    pairs: tuple[PairRow, ...] = ()
     kinds: tuple[KindRow, ...] = ()
     search: SearchTable | None = None
     samples: tuple[Sample, ...] = ()
@@ -109,6 +112,7 @@ class Report:
             "format": FORMAT,
             "title": self.title,
             "policies": [row.to_dict() for row in self.policies],
+            "pairs": [row.to_dict() for row in self.pairs],
             "kinds": [row.to_dict() for row in self.kinds],
             "search_table": self.search and self.search.to_dict(),
             "samples": [sample.to_dict() for sample in self.samples],
@@ -143,6 +147,7 @@ def build_report(
     return Report(
         title=title,
         policies=tuple(policy_rows(records)),
+        pairs=tuple(pair_rows(records)),
         kinds=tuple(kind_rows(records, examples)),
         search=search,
         samples=changed_answers(records, examples),

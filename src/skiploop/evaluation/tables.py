@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from skiploop.evaluation.kind_table import KindRow
+from skiploop.evaluation.pair_table import PairRow
 from skiploop.evaluation.policy_table import PolicyRow
 from skiploop.evaluation.report import Report, Timing
 from skiploop.evaluation.search_table import SearchTable
@@ -45,6 +46,8 @@ def report_tables(report: Report) -> list[Table]:
             policies_table(report.policies, report.timing),
             lengths_table(report.policies),
         ]
+    if report.pairs:
+        tables.append(pairs_table(report.pairs))
     if report.kinds:
         tables.append(kinds_table(report.kinds))
     if report.search:
@@ -54,6 +57,17 @@ def report_tables(report: Report) -> list[Table]:
     if report.provenance:
         tables.append(provenance_table(report.provenance.items()))
     return tables
+
+
+def pairs_table(rows: Sequence[PairRow]) -> Table:
+    """Return how policies compare with each other."""
+    cells = tuple(
+        (f"{row.first} / {row.second}", paired_words(row.paired), p_words(row.paired.p))
+        for row in rows
+    )
+    note = "The p-values are not adjusted: they answer a question that was asked before the table."
+    header = ("first / second", "points (only first / only second right)", "McNemar p")
+    return Table("Policies against each other", header, cells, note)
 
 
 def kinds_table(rows: Sequence[KindRow]) -> Table:

@@ -119,7 +119,7 @@ class PredictorPolicy:
         return ranked
 
     def save(self, run: str | Path) -> None:
-        """Write the policy into the folder `predictor` of a run; `load_policy` reads it."""
+        """Write the policy into the folder `predictor` of a run; `load_predictor` reads it."""
         folder = Path(run) / PREDICTOR_FOLDER
         self.network.save_pretrained(folder)
         config = {
@@ -136,7 +136,7 @@ def has_predictor(run: str | Path) -> bool:
     return (Path(run) / PREDICTOR_FOLDER / CONFIG_FILE).exists()
 
 
-def load_policy(run: str | Path, stack: LayerStack | None = None) -> PredictorPolicy:
+def load_predictor(run: str | Path, stack: LayerStack | None = None) -> PredictorPolicy:
     """Load the predictor that was trained in a run folder.
 
     Args:

@@ -24,12 +24,10 @@ from skiploop import config as settings
 from skiploop.engine.late import LateChoice
 from skiploop.errors import ConfigError, DataError, ProgramError, RunError, one_line
 from skiploop.files import write_atomic
-from skiploop.policy import Policy
 from skiploop.predictor.features import LayerStates, PromptEncoder, build_encoder
 from skiploop.predictor.gate import Gate, tune
 from skiploop.predictor.kernel import KernelRidge, out_of_fold
 from skiploop.predictor.network import write_tensors
-from skiploop.predictor.policy import load_policy
 from skiploop.program import Program
 from skiploop.search.evidence import Evidence
 from skiploop.search.menu import Menu
@@ -59,7 +57,7 @@ class SelectorConfig:
     """
 
     layer: int | None = None
-    ridges: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0)
+    ridges: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 3.0)
     n_folds: int = 5
     seed: int = 0
 
@@ -299,17 +297,6 @@ def load_selector(run: Path, stack: LayerStack) -> SelectorPolicy:
         raise RunError(f"{folder} is not complete ({one_line(error)}): {again}") from error
     check_model(menu, stack, f"the selector in {run}")
     return SelectorPolicy(menu, PromptFeatures(encoder), lessons)
-
-
-def load_any(run: Path, stack: LayerStack) -> Policy:
-    """Return the selector of a run, or its predictor if it has no selector.
-
-    Raises:
-        RunError: The run has neither, or one for another model.
-    """
-    if (run / SELECTOR_FOLDER).exists():
-        return load_selector(run, stack)
-    return load_policy(run, stack)
 
 
 def check_model(menu: Menu, stack: LayerStack, what: str) -> None:
