@@ -4,7 +4,13 @@ from html.parser import HTMLParser
 import pytest
 
 from skiploop import Program
-from skiploop.evaluation.charts import IntervalRow, interval_chart, layer_chart
+from skiploop.evaluation.charts import (
+    CostPoint,
+    IntervalRow,
+    cost_chart,
+    interval_chart,
+    layer_chart,
+)
 from skiploop.evaluation.page import page_text
 from skiploop.evaluation.records import Record
 from skiploop.evaluation.report import Timing, build_report
@@ -158,3 +164,18 @@ def test_an_unknown_share_has_no_dot():
     read(svg)
     assert "circle" not in svg
     assert "ref" not in svg
+
+
+def test_a_cost_chart_puts_dear_policies_to_the_right_and_good_ones_higher():
+    points = [
+        CostPoint("plain", 30, Share(10, 100)),
+        CostPoint("<vote>", 90, Share(20, 100)),
+        CostPoint("unknown", 30, Share(0, 0)),
+    ]
+    page = read(cost_chart(points, "accuracy", "layers"))
+    plain, vote = [attrs for tag, attrs in page.elements if attrs.get("class") == "dot"]
+    assert float(plain["cx"]) < float(vote["cx"])
+    assert float(plain["cy"]) > float(vote["cy"])
+    assert {"plain", "<vote>", "layers"} <= set(page.words) and "unknown" not in page.words
+    assert cost_chart(points[2:], "accuracy", "layers") == ""
+    assert "NaN" not in cost_chart(points[:1], "accuracy", "layers")

@@ -9,6 +9,7 @@ import torch
 
 from skiploop import Program
 from skiploop.errors import DataError, RunError
+from skiploop.predictor.calibration import CalibrationBin, calibration
 from skiploop.predictor.gate import Gate, tune
 from skiploop.predictor.kernel import KernelRidge, out_of_fold
 from skiploop.predictor.selector import (
@@ -179,3 +180,14 @@ def test_prompts_are_encoded_once_while_they_are_remembered_and_anew_afterwards(
     features.forget()
     features.of(["ax"])
     assert asked == ["axx", "ax"]
+
+
+def test_calibration_counts_right_answers_by_what_was_expected_of_them():
+    predicted = torch.arange(20.0).reshape(10, 2) / 20
+    right = (predicted > 0.45).float()
+    right[0, 0] = torch.nan  # ungraded
+    bins = calibration(predicted, right)
+    assert sum(one.n_answers for one in bins) == 19
+    assert sum(one.n_right for one in bins) == 10
+    assert [one.expected for one in bins] == sorted(one.expected for one in bins)
+    assert bins[-1] == CalibrationBin(pytest.approx(0.95), 1, 1)

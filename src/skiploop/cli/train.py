@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +25,8 @@ from skiploop.cli.options import (
 from skiploop.errors import ConfigError
 
 if TYPE_CHECKING:
+    from skiploop.evaluation.tables import Table
+    from skiploop.predictor.calibration import CalibrationBin
     from skiploop.predictor.selector import SelectorConfig
     from skiploop.predictor.training import TrainConfig
     from skiploop.run import Run
@@ -132,10 +136,12 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
     from skiploop import pipeline
     from skiploop.cli import console
     from skiploop.config import to_dict
+    from skiploop.predictor.calibration import calibration
 
     started = time.perf_counter()
     policy = pipeline.train_on_menu(run, config)
     lessons = policy.lessons
+    bins = calibration(lessons.predicted_QP, lessons.right_QP)
     figures = {
         "n_questions": len(lessons.score_QP),
         "ridge": lessons.ridge,
@@ -147,12 +153,27 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
         f"learned from {figures['n_questions']} questions under {len(policy.menu.programs)} "
         f"programs: {run.folder}/selector"
     )
+    console.print_table(_calibration_table(bins))
     if as_json:
         console.print_json(
             {
                 "run": str(run.folder),
                 "selector": {**to_dict(config), **figures},
+                "calibration": [asdict(one) for one in bins],
                 "provenance": run.provenance("selector"),
                 "timing": {"seconds": time.perf_counter() - started},
             }
         )
+
+
+def _calibration_table(bins: Sequence[CalibrationBin]) -> Table:
+    from skiploop.evaluation.stats import Share
+    from skiploop.evaluation.tables import Table, percent, share_words
+
+    rows = [
+        (percent(one.expected), share_words(Share(one.n_right, one.n_answers)), str(one.n_answers))
+        for one in bins
+    ]
+    note = "All programs on all questions of the table, each expected without having seen it."
+    header = ("expected, %", "right, % (95 % interval)", "answers")
+    return Table("Calibration", header, tuple(rows), note)

@@ -1,11 +1,11 @@
-"""Two pictures as SVG text: shares with their intervals, and layers skipped and repeated.
+"""Pictures as SVG text: shares with intervals, alone and against a cost; layers changed.
 
 Colours come from classes that the page's style sheet defines, so both follow light and dark.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -19,6 +19,7 @@ _N_LABEL_CHARS = 36
 _BAR_STEP = 14
 _BAR_WIDTH = 10
 _HALF_HEIGHT = 64
+_COST_HEIGHT = 230
 _LEFT = 44
 
 
@@ -37,6 +38,21 @@ class IntervalRow:
     reference: Share | None = None
 
 
+@dataclass(frozen=True)
+class CostPoint:
+    """One dot of a cost chart.
+
+    Attributes:
+        label: Text next to it.
+        cost: How far to the right.
+        share: How high, with its interval.
+    """
+
+    label: str
+    cost: float
+    share: Share
+
+
 def interval_chart(rows: Sequence[IntervalRow], title: str) -> str:
     """Return an SVG with one share a line, on an axis from 0 to 100 %."""
     height = _ROW_HEIGHT * len(rows)
@@ -48,6 +64,46 @@ def interval_chart(rows: Sequence[IntervalRow], title: str) -> str:
     for index, row in enumerate(rows):
         parts += _interval_row(row, _ROW_HEIGHT * index + _ROW_HEIGHT // 2)
     return _svg(parts, _LABEL_WIDTH + _PLOT_WIDTH + 70, height + 24, title)
+
+
+def cost_chart(points: Sequence[CostPoint], title: str, axis: str) -> str:
+    """Return an SVG with one dot a policy: its cost to the right, its share upwards.
+
+    Args:
+        points: Those without a share are left out.
+        title: Read by screen readers.
+        axis: What the cost is.
+    """
+    shown = [
+        (p, p.share.value, p.share.interval)
+        for p in points
+        if p.share.interval is not None and p.share.value is not None
+    ]
+    if not shown:
+        return ""
+    x_of = _scale([p.cost for p, _, _ in shown], _LEFT + 12, _LEFT + _PLOT_WIDTH)
+    bounds = [bound for _, _, interval in shown for bound in interval]
+    y_of = _scale(bounds, _COST_HEIGHT, 12)
+    parts = []
+    for tick in _ticks(bounds):
+        y = y_of(tick)
+        parts.append(
+            f'<line class="grid" x1="{_LEFT}" y1="{y}" x2="{_LEFT + _PLOT_WIDTH}" y2="{y}"/>'
+        )
+        parts.append(f'<text class="end" x="{_LEFT - 6}" y="{y + 4}">{100 * tick:.1f} %</text>')
+    for tick in _ticks([p.cost for p, _, _ in shown]):
+        x = x_of(tick)
+        parts.append(f'<text class="mid" x="{x}" y="{_COST_HEIGHT + 20}">{tick:.1f}</text>')
+    for point, value, (low, high) in shown:
+        x, y = x_of(point.cost), y_of(value)
+        parts += [
+            f'<line class="range" x1="{x}" y1="{y_of(low)}" x2="{x}" y2="{y_of(high)}"/>',
+            f'<circle class="dot" cx="{x}" cy="{y}" r="4"/>',
+            f'<text x="{x + 8}" y="{y - 4}">{escape(point.label)}</text>',
+        ]
+    middle = _LEFT + _PLOT_WIDTH // 2
+    parts.append(f'<text class="mid" x="{middle}" y="{_COST_HEIGHT + 40}">{escape(axis)}</text>')
+    return _svg(parts, _LEFT + _PLOT_WIDTH + 120, _COST_HEIGHT + 48, title)
 
 
 def layer_chart(
@@ -83,6 +139,17 @@ def layer_chart(
                 f'<text class="mid" x="{middle}" y="{axis + _HALF_HEIGHT + 18}">{layer}</text>'
             )
     return _svg(parts, width, axis + _HALF_HEIGHT + 26, title)
+
+
+def _scale(values: Sequence[float], start: int, stop: int) -> Callable[[float], float]:
+    """Return a function that spreads the range of some values over some pixels."""
+    low, width = min(values), (max(values) - min(values)) or 1.0
+    return lambda value: round(start + (stop - start) * (value - low) / width, 1)
+
+
+def _ticks(values: Sequence[float]) -> list[float]:
+    low, high = min(values), max(values)
+    return [low + (high - low) * n / 4 for n in range(5)] if high > low else [low]
 
 
 def _interval_row(row: IntervalRow, y: int) -> list[str]:

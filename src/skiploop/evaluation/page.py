@@ -5,10 +5,16 @@ The content security policy in its head makes a browser refuse anything but its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
-from skiploop.evaluation.charts import IntervalRow, interval_chart, layer_chart
+from skiploop.evaluation.charts import (
+    CostPoint,
+    IntervalRow,
+    cost_chart,
+    interval_chart,
+    layer_chart,
+)
 from skiploop.evaluation.policy_table import PolicyRow
 from skiploop.evaluation.reading import HOW_TO_READ, conclusions
 from skiploop.evaluation.report import Report
@@ -81,6 +87,7 @@ def _parts(report: Report) -> Iterable[str]:
     if report.policies:
         yield _section(policies_table(report.policies, report.timing))
         yield _wide(_accuracy_chart(report.policies))
+        yield _wide(_cost_chart(report.policies))
     if report.pairs:
         yield _section(pairs_table(report.pairs))
     if report.kinds:
@@ -123,6 +130,15 @@ def _wide(inner: str) -> str:
 def _accuracy_chart(rows: Iterable[PolicyRow]) -> str:
     lines = [IntervalRow(row.policy, row.accuracy) for row in rows]
     return interval_chart(lines, "Top-1 accuracy with 95 % intervals")
+
+
+def _cost_chart(rows: Sequence[PolicyRow]) -> str:
+    """Return accuracy against executed layers, where there is more than the plain model."""
+    points = [CostPoint(row.policy, row.mean_slots, row.accuracy) for row in rows]
+    if len(points) < 2:
+        return ""
+    axis = "mean executed layers of a prompt token"
+    return cost_chart(points, "Top-1 accuracy against executed layers", axis)
 
 
 def _length_chart(rows: Iterable[PolicyRow]) -> str:
