@@ -1,6 +1,7 @@
 """What is computed once for many rows, checked ahead, or kept: against each row from scratch."""
 
 import pytest
+import torch
 from families import FAMILIES, N_LAYERS, load
 
 from skiploop.engine import alike
@@ -281,3 +282,18 @@ def test_kinds_of_prompts_that_start_differently_share_their_own_starts(monkeypa
     assert_same([found[row] for row in range(len(pairs))], expected)
     n_tokens = sum(len(stack.tokenizer(p)["input_ids"]) * g.n_slots for p, g in pairs)
     assert stack.work.n_layer_tokens - before < n_tokens
+
+
+def test_a_draft_is_scored_with_every_token_that_ends_it():
+    stack = load("llama")
+    stop = ("th", "1")  # tokens `th`, `the` and `1` start with them
+    options = Options(max_new_tokens=9, stop=stop, drafts=["on"], score_drafts=True)
+    columns = stack.stream(["12+7="], PROGRAMS[:1], options)
+    (scored,) = [c.draft_logprob for column in columns for c in column.finished.values()]
+    tokens = stack.tokenizer("12+7=on")["input_ids"]
+    with torch.no_grad():
+        logits_TV = stack.view(PROGRAMS[0])(torch.tensor([tokens])).logits[0].log_softmax(-1)
+    pieces = {stack.tokenizer.decode([token]): token for token in range(len(stack.tokenizer))}
+    ends = [pieces[piece] for piece in ("th", "the", "1")]
+    expected = logits_TV[-2, tokens[-1]] + logits_TV[-1, ends].logsumexp(0)
+    assert scored == pytest.approx(float(expected), abs=1e-3)
