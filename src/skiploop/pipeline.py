@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.errors import ConfigError
 from skiploop.evaluation.answering import answer
+from skiploop.evaluation.dealing import dealt_accuracy
 from skiploop.evaluation.records import write_records
 from skiploop.evaluation.report import Report, build_report, write_report
 from skiploop.evaluation.search_table import SearchOutcome, SearchTable, search_table
@@ -255,6 +256,7 @@ def evaluate(
         records,
         title=f"{run.task.name}, {config.split}, {run.config.model}",
         examples=examples,
+        dealt=dealt_accuracy(records, run.task, examples),
         search=table,
         timing=timing,
         provenance=run.note_provenance("evaluate"),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from skiploop import Program
 from skiploop.errors import DataError, RunError
+from skiploop.evaluation.dealing import dealt_accuracy
 from skiploop.evaluation.policy_table import policy_rows
 from skiploop.evaluation.reading import conclusions, fewest_fixed
 from skiploop.evaluation.records import Record, read_records, write_records
@@ -14,6 +15,7 @@ from skiploop.evaluation.report import Timing, build_report, write_report
 from skiploop.evaluation.search_table import SearchOutcome, search_table
 from skiploop.evaluation.stats import Paired, Share, mcnemar_exact
 from skiploop.evaluation.tables import policies_table, report_tables, search_words
+from skiploop.tasks import get_task
 from skiploop.tasks.base import Example
 
 N = 4
@@ -355,3 +357,16 @@ def test_kinds_and_pairs_count_by_hand():
     titles = [table.title for table in report_tables(report)]
     assert {"By kind of question", "Policies against each other"} <= set(titles)
     assert small_report().kinds == small_report().pairs == ()
+
+
+def test_a_favourite_answer_is_worth_as_much_without_its_question():
+    task = get_task("arithmetic", level=1)
+    examples = task.examples("train", 60)
+    favourite = [record("static", e.id, None, text="12") for e in examples]
+    knowing = [record("polar", e.id, None, text=e.gold) for e in examples]
+    dealt = dealt_accuracy([*favourite, *knowing], task, examples)
+    n_twelve = sum(example.gold == "12" for example in examples)
+    assert dealt["static"] == Share(5 * n_twelve, 5 * len(examples))
+    assert dealt["polar"].value < 0.2
+    report = build_report([*favourite, *knowing], title="toy", dealt=dealt)
+    assert "Answers without their questions" in [table.title for table in report_tables(report)]

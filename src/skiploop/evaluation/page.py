@@ -22,6 +22,7 @@ from skiploop.evaluation.samples import Sample
 from skiploop.evaluation.tables import (
     LENGTH_WORDS,
     Table,
+    dealt_table,
     kinds_table,
     lengths_table,
     pairs_table,
@@ -88,6 +89,8 @@ def _parts(report: Report) -> Iterable[str]:
         yield _section(policies_table(report.policies, report.timing))
         yield _wide(_accuracy_chart(report.policies))
         yield _wide(_cost_chart(report.policies))
+    if report.dealt:
+        yield _section(dealt_table(report))
     if report.pairs:
         yield _section(pairs_table(report.pairs))
     if report.kinds:

@@ -15,6 +15,7 @@ from skiploop.evaluation.policy_table import REFERENCE, PolicyRow, policy_rows
 from skiploop.evaluation.records import Record
 from skiploop.evaluation.samples import Sample, changed_answers
 from skiploop.evaluation.search_table import SearchTable
+from skiploop.evaluation.stats import Share
 from skiploop.files import write_atomic
 from skiploop.tasks.base import Example
 
@@ -87,6 +88,7 @@ class Report:
     Attributes:
         title: Task, part and model, such as "arithmetic level 2, test, smollm2-135m".
         policies: One row a policy, the identity first.
+        dealt: By policy, right answers if its answers went to other questions of their kind.
         pairs: One row for each two policies other than the identity.
         kinds: One row for each kind of question, none if there is only one.
         search: The search's table, None if there was no search.
@@ -97,6 +99,7 @@ class Report:
 
     title: str
     policies: tuple[PolicyRow, ...] = ()
+    dealt: Mapping[str, Share] = field(default_factory=dict)
     pairs: tuple[PairRow, ...] = ()
     kinds: tuple[KindRow, ...] = ()
     search: SearchTable | None = None
@@ -112,6 +115,7 @@ class Report:
             "format": FORMAT,
             "title": self.title,
             "policies": [row.to_dict() for row in self.policies],
+            "dealt": {policy: share.to_dict() for policy, share in self.dealt.items()},
             "pairs": [row.to_dict() for row in self.pairs],
             "kinds": [row.to_dict() for row in self.kinds],
             "search_table": self.search and self.search.to_dict(),
@@ -126,6 +130,7 @@ def build_report(
     *,
     title: str,
     examples: Sequence[Example] = (),
+    dealt: Mapping[str, Share] | None = None,
     search: SearchTable | None = None,
     timing: Timing | None = None,
     provenance: Mapping[str, object] | None = None,
@@ -136,6 +141,7 @@ def build_report(
         records: Of all policies, on the same questions.
         title: Task, part and model.
         examples: The questions, for their kinds and for the changed answers that are shown.
+        dealt: From `dealt_accuracy`.
         search: From `search_table`.
         timing: Wall times at equal numbers of tokens, from `evaluation.timing`.
         provenance: From `skiploop.provenance.collect`.
@@ -147,6 +153,7 @@ def build_report(
     return Report(
         title=title,
         policies=tuple(policy_rows(records)),
+        dealt=dealt or {},
         pairs=tuple(pair_rows(records)),
         kinds=tuple(kind_rows(records, examples)),
         search=search,
