@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skiploop import get_task
-from skiploop.errors import ConfigError, UnknownNameError
+from skiploop.errors import ConfigError, SkiploopError, UnknownNameError
 from skiploop.tasks import task_names
 from skiploop.tasks.base import SPLITS, Example, digest_of, split_by_text
 
@@ -45,8 +45,8 @@ def test_a_limit_beyond_the_split_is_refused(limit):
 
 def test_all_task_names_are_listed():
     assert task_names() == [
-        *["arc", "arithmetic", "asdiv", "dart-math", "gsm8k", "jsonl:<file>", "mawps", "mmlu-pro"],
-        "reasoning-gym:<dataset>",
+        *["arc", "arithmetic", "asdiv", "dart-math", "gsm8k", "jsonl:<file>", "mawps"],
+        *["mix:<task>+<task>", "mmlu-pro", "reasoning-gym:<dataset>"],
     ]
 
 
@@ -79,3 +79,31 @@ def test_the_digest_changes_with_questions_answers_and_choices():
     others = [Example("1", "q", "b"), Example("1", "qa", ""), Example("1", "q", "a", ("a", "b"))]
     assert len({digest_of([one]) for one in [first, *others]}) == 4
     assert digest_of([first]) == digest_of([Example("2", "q", "a", meta={"level": 1})])
+
+
+def test_a_mix_takes_turns_and_keeps_prompts_and_verdicts():
+    parts = [get_task("arithmetic"), get_task("reasoning-gym:chain_sum")]
+    mix = get_task("mix:arithmetic+reasoning-gym:chain_sum")
+    first, second, third = mix.examples("test", 3)
+    assert [e.kind for e in (first, second, third)] == [parts[i].name for i in (0, 1, 0)]
+    for part, example in zip(parts, (first, second), strict=True):
+        (own,) = part.examples("test", 1)
+        assert mix.prompt(example) == part.prompt(own)
+        assert mix.draft(example) == part.draft(own)
+    texts = [second.gold, third.gold, "nothing"]
+    verdicts = mix.grade_many([second, third, first], texts)
+    assert [grade.correct for grade in verdicts] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mix:arithmetic", "two different tasks"),
+        ("mix:arithmetic+arithmetic", "two different tasks"),
+        ("mix:arithmetic+reasoning-gym:propositional_logic", "cannot be mixed: answers end at"),
+        ("mix:arithmetic+nothing", "nothing"),
+    ],
+)
+def test_a_mix_of_what_cannot_be_mixed_says_why(name, message):
+    with pytest.raises(SkiploopError, match=message):
+        get_task(name)
