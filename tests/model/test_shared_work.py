@@ -297,3 +297,21 @@ def test_a_draft_is_scored_with_every_token_that_ends_it():
     ends = [pieces[piece] for piece in ("th", "the", "1")]
     expected = logits_TV[-2, tokens[-1]] + logits_TV[-1, ends].logsumexp(0)
     assert scored == pytest.approx(float(expected), abs=1e-3)
+
+
+@pytest.mark.parametrize("work", ["generate", "choose", "late"])
+def test_keys_and_values_of_batches_stay_within_the_memory(work):
+    stack = load("llama")
+    pairs = [
+        (f"{prompt}{i}", program) for prompt in PROMPTS for i in range(9) for program in PROGRAMS
+    ]
+    prompts, programs = map(list, zip(*pairs, strict=True))
+    stack.memory = 6 * 2 * max(p.n_slots for p in programs) * 80 * stack.token_bytes
+    if work == "generate":
+        stack.generate(prompts, programs, max_new_tokens=N_NEW)
+    elif work == "choose":
+        stack.choose(prompts, [["one", "nine and ten", "end of it"]] * len(prompts), programs)
+    else:
+        choice = LateChoice(1, lambda numbers, _: [PROGRAMS[-1]] * len(numbers))
+        stack.generate(prompts, choice, max_new_tokens=N_NEW)
+    assert 0 < stack.work.peak_cache_bytes <= stack.memory
