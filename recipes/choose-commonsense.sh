@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The table "Choosing on multiple choice" in docs/log.md: CommonsenseQA, half of the questions for learning,
+# The table "Multiple choice" in docs/log.md: CommonsenseQA, half of the questions for learning,
 # half for judging. SmolLM2-135M in bfloat16; an hour on one thread. Started again, it goes on where it stopped.
 #
 #     recipes/choose-commonsense.sh FOLDER_WITH_commonsenseqa-dev.jsonl [RUN]

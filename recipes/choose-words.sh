@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The table "Choosing on word problems" in docs/log.md: MultiArith and SVAMP, half of the questions for
+# The table "Word problems" in docs/log.md: MultiArith and SVAMP, half of the questions for
 # learning, half for judging. SmolLM2-135M in bfloat16; an hour on one thread. Started again, it goes on where
 # it stopped.
 #
