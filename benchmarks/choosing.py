@@ -32,9 +32,8 @@ def invented(stack, prompts, n_programs):
     features = PromptFeatures(LayerStates(stack, layer=config.first_layer))
     evidence = Evidence(tuple(prompts), programs, score_QP > 0.5, score_QP)
     lessons = learn(features.of(prompts), evidence, SelectorConfig())
-    return SelectorPolicy(
-        Menu(programs, stack.weights_id, (0.0,) * n_programs), features, lessons
-    ).within(10_000, "selector")
+    menu = Menu(programs, stack.weights_id, (0.0,) * n_programs)
+    return SelectorPolicy(menu, features, lessons)
 
 
 def main():
@@ -77,9 +76,10 @@ def main():
         },
         options.repeats,
     )
-    states = [states_TD for states_TD in stack.hidden_states(prompts[:1], 4)] * n_asked
+    late_choice = policy.late()
+    states = stack.hidden_states(prompts[:1], late_choice.layer) * n_asked
     started = time.perf_counter()
-    policy.late().choose(range(n_asked), states)
+    late_choice.choose(range(n_asked), states)
     arithmetic_s = time.perf_counter() - started
     figures = {
         "benchmark": "choosing",

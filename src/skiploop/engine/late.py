@@ -81,19 +81,10 @@ def choosing_pass(
             _check(stack, program, late)
             chosen.append(replace(row, program=program))
         after = extend(before, [row.program.path[late.layer :] for row in chosen])
-        passes_of = {
-            cell: row.program.path[:n_passes]
-            for index, row in enumerate(chosen)
-            for n_passes, cell in enumerate(after.chain(index), 1)
-        }
-        return after, start.prefixes(after.calls[len(before.calls) :], passes_of)
+        new_calls = after.calls[len(before.calls) :]
+        return after, start.prefixes(new_calls, after.passes([row.program.path for row in chosen]))
 
-    passes_of = {
-        cell: common[:n_passes]
-        for index in range(len(rows))
-        for n_passes, cell in enumerate(before.chain(index), 1)
-    }
-    prefixes = start.prefixes(before.calls, passes_of)
+    prefixes = start.prefixes(before.calls, before.passes([common] * len(rows)))
     executor = Executor(stack, before, use_cache=True, prefixes=prefixes)
     tokens_ST, mask_SK = pad_left(
         [(row.tokens + row.draft)[start.n_tokens :] for row in firsts], stack.device

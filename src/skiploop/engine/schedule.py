@@ -54,6 +54,14 @@ class Schedule:
             cell = self.parents[cell]
         return chain[::-1]
 
+    def passes(self, paths: Sequence[tuple[int, ...]]) -> dict[int, tuple[int, ...]]:
+        """Return the layers that each cell has gone through, given the path of each row."""
+        return {
+            cell: path[:n_passes]
+            for row, path in enumerate(paths)
+            for n_passes, cell in enumerate(self.chain(row), 1)
+        }
+
 
 class Fork(NamedTuple):
     """A schedule that goes on where another one stopped.

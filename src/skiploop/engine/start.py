@@ -76,6 +76,8 @@ class CommonStart:
             width = self._stack.model.config.get_text_config(decoder=True).hidden_size
             return torch.empty(0, width, dtype=self._stack.dtype, device=self._stack.device)
         n_known, states_TD = self._saved.longest(self._tokens, passes)
+        if states_TD is not None and n_known == len(passes):
+            return states_TD
         executor = Executor(self._stack, schedule([passes[n_known:]]), use_cache=False)
         tokens_ST = torch.tensor([self._tokens], device=self._stack.device)
         starts = {} if states_TD is None else {0: states_TD}
