@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 from skiploop.errors import SkiploopError
-from skiploop.program import Program, Segment
+from skiploop.program import Program
+from skiploop.segment import Segment
 from skiploop.space import ProgramSpace
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skiploop.baselines.damped import damped_loop
 from skiploop.baselines.random_edits import RandomEditsPolicy
 from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.baselines.static import StaticPolicy, promising, race
@@ -166,6 +167,10 @@ def _identity(run: Run, _progress: Progress | None) -> Policy:
     return IdentityPolicy(run.stack.n_layers)
 
 
+def _damped(run: Run, _progress: Progress | None) -> Policy:
+    return FixedPolicy([damped_loop(run.stack.n_layers)], "damped")
+
+
 def _polar(run: Run, _progress: Progress | None) -> Policy:
     policy = load_predictor(run.folder, run.stack)
     run.finished("train", TrainConfig)  # refuses what an interrupted training left
@@ -208,6 +213,7 @@ def _random(run: Run, _progress: Progress | None) -> Policy:
 
 POLICIES: dict[str, Callable[[Run, Progress | None], Policy]] = {
     "identity": _identity,
+    "damped": _damped,
     "polar": _polar,
     "selector": _selector,
     "static": _static,

@@ -1,7 +1,8 @@
 """Programs: which layers of a frozen model run, how often, and in which order.
 
 A program is a value: immutable, hashable, printable, made without torch. It lists the blocks of
-layers that do not run exactly once; all other layers run once, in order.
+layers that do not run exactly once; all other layers run once, in order. A repeated block may be
+damped (`skiploop.damping`).
 
 Source: arXiv 2606.06574, section 3.1.
 """
@@ -9,67 +10,29 @@ Source: arXiv 2606.06574, section 3.1.
 from __future__ import annotations
 
 import operator
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, SupportsIndex, cast
 
+from skiploop.damping import steps
 from skiploop.errors import ProgramError
+from skiploop.segment import Segment
 
 Kind = Literal["identity", "skip", "loop", "skip+loop"]
 
-_SEGMENT_TEXT = re.compile(r"([0-9]+):([0-9]+)x([0-9]+)")
 _IDENTITY_TEXT = "identity"
 
 MAX_SLOTS = 10_000
 """Most layer passes of a program: more is a typing error, not a wish."""
 
 
-@dataclass(frozen=True, order=True)
-class Segment:
-    """A block of neighbouring layers and how often it runs.
-
-    Attributes:
-        start: First layer of the block.
-        stop: The layer after the last one, as in `range`.
-        runs: Passes over the block: 0 skips it, 1 keeps it, 2 runs it twice.
-
-    Raises:
-        ProgramError: The block is empty, or a number is negative or no int.
-    """
-
-    start: int
-    stop: int
-    runs: int
-
-    def __post_init__(self) -> None:
-        numbers = (self.start, self.stop, self.runs)
-        if any(type(number) is not int for number in numbers):
-            raise ProgramError(f"segment {numbers} is not made of ints: write such as (3, 5, 0)")
-        if self.start < 0 or self.runs < 0 or self.stop <= self.start:
-            raise ProgramError(
-                f"segment {self} is empty or negative: "
-                "write START:STOPxRUNS with 0 <= START < STOP and RUNS >= 0, such as 3:5x0"
-            )
-
-    def __str__(self) -> str:
-        return f"{self.start}:{self.stop}x{self.runs}"
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def cut(self, max_block: int) -> Iterator[Segment]:
-        """Yield this block in pieces of at most `max_block` layers, the remainder last."""
-        for start in range(self.start, self.stop, max_block):
-            yield Segment(start, min(start + max_block, self.stop), self.runs)
-
-
 @dataclass(frozen=True)
 class Program:
     """Edits over the plain forward pass of a model with `n_layers` layers.
 
-    Two programs are equal exactly if they execute the same layers in the same order.
+    Two programs are equal exactly if they execute the same layers in the same order, with the same
+    anchors where loops are damped.
 
     Attributes:
         n_layers: Layers of the model, the skipped ones included.
@@ -77,7 +40,8 @@ class Program:
 
     Raises:
         ProgramError: An edit runs once, lies outside `0..n_layers`, overlaps the one before it
-            or is a skip next to a skip or no `Segment`; or no layer runs, or over `MAX_SLOTS`.
+            or is a skip next to a skip or no `Segment`; or no layer runs, or over `MAX_SLOTS`, or
+            none after a damped loop.
 
     Example:
         >>> program = Program.parse("3:5x0 6:8x2", n_layers=10)
@@ -98,6 +62,7 @@ class Program:
         for edit in self.edits:
             self._check_edit(edit, before)
             before = edit
+        self._check_damped()
         if self.n_slots > max(MAX_SLOTS, self.n_layers):
             raise ProgramError(
                 f"program {self} has {self.n_slots} layer passes: give fewer than {MAX_SLOTS}"
@@ -129,6 +94,16 @@ class Program:
                 f"edits {before} and {edit} are one skip: write {before.start}:{edit.stop}x0"
             )
 
+    def _check_damped(self) -> None:
+        end = self.n_layers
+        if self.edits and self.edits[-1].runs == 0 and self.edits[-1].stop == end:
+            end = self.edits[-1].start
+        for edit in self.edits:
+            if edit.anchor is not None and edit.stop == end:
+                raise ProgramError(
+                    f"no layer runs after the damped loop {edit}: let it end before the last one"
+                )
+
     @classmethod
     def identity(cls, n_layers: int) -> Program:
         """Return the program of the plain model: every layer once."""
@@ -139,12 +114,12 @@ class Program:
         """Read the text form, the inverse of `str()`.
 
         Args:
-            text: Edits such as `3:5x0 6:8x2` (skip layers 3 and 4, run 6 and 7 twice), or
-                `identity`.
+            text: Edits such as `3:5x0 6:8x2` (skip layers 3 and 4, run 6 and 7 twice) or
+                `12:16x3~0.5` (three damped passes over 12 to 15), or `identity`.
             n_layers: Layers of the model.
 
         Raises:
-            ProgramError: A part is not START:STOPxRUNS, or the edits are not a program.
+            ProgramError: A part is no segment, or the edits are not a program.
         """
         return cls(n_layers, cls.read_edits(text))
 
@@ -156,7 +131,7 @@ class Program:
             text: As for `parse`.
 
         Raises:
-            ProgramError: A part is not START:STOPxRUNS.
+            ProgramError: A part is no segment.
         """
         if not isinstance(text, str):
             raise ProgramError(f"{text!r} is no program text: write '3:5x0 6:8x2' or 'identity'")
@@ -164,13 +139,13 @@ class Program:
             return ()
         edits = []
         for part in text.split():
-            match = _SEGMENT_TEXT.fullmatch(part)
-            if not match:
+            try:
+                edits.append(Segment.parse(part))
+            except ProgramError as error:
                 raise ProgramError(
-                    f"{part!r} in program {text!r} is not START:STOPxRUNS: "
-                    "write edits such as '3:5x0 6:8x2', or 'identity'"
-                )
-            edits.append(Segment(*map(int, match.groups())))
+                    f"in program {text!r}: {error}; write edits such as '3:5x0 6:8x2', or "
+                    "'identity'"
+                ) from error
         if not edits:
             raise ProgramError("the program text is empty: write 'identity' for the plain model")
         return tuple(edits)
@@ -245,28 +220,18 @@ class Program:
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> Program:
         """Read the form that `to_json` returns; unknown keys are refused."""
-        fields = {"start", "stop", "runs"}
         is_program = isinstance(data, Mapping) and set(data) == {"n_layers", "edits"}
         edits = data["edits"] if is_program else None
-        if not isinstance(edits, list):
+        if not isinstance(edits, list) or type(data["n_layers"]) is not int:
             raise ProgramError(
                 f"{data!r} is not a program: expected "
                 '{"n_layers": N, "edits": [{"start": I, "stop": J, "runs": R}, ...]}'
             )
-        n_layers = data["n_layers"]
-        for edit in edits:
-            if not isinstance(edit, Mapping) or set(edit) != fields:
-                raise ProgramError(f"edit {edit!r} must have exactly the keys start, stop, runs")
-        numbers = [n_layers, *(value for edit in edits for value in edit.values())]
-        if any(type(number) is not int for number in numbers):  # a bool is no number here
-            raise ProgramError(f"{dict(data)!r} is not a program: every number must be an integer")
-        segments = [Segment(edit["start"], edit["stop"], edit["runs"]) for edit in edits]
-        return cls(cast("int", n_layers), tuple(segments))
+        return cls(data["n_layers"], tuple(map(Segment.from_json, edits)))
 
     def to_json(self) -> dict[str, object]:
         """Return plain data that `json.dumps` accepts; the inverse of `from_json`."""
-        edits = [{"start": e.start, "stop": e.stop, "runs": e.runs} for e in self.edits]
-        return {"n_layers": self.n_layers, "edits": edits}
+        return {"n_layers": self.n_layers, "edits": [edit.to_json() for edit in self.edits]}
 
     def with_edit(self, edit: Segment) -> Program:
         """Return this program with one more block changed.
@@ -278,7 +243,7 @@ class Program:
             ProgramError: A layer of the block is already edited, or nothing is left to run.
         """
         edits: list[Segment] = []
-        for segment in sorted((*self.edits, edit)):
+        for segment in sorted((*self.edits, edit), key=lambda e: (e.start, e.stop)):
             _append_edit(edits, segment)
         return Program(self.n_layers, tuple(edits))
 
@@ -292,6 +257,15 @@ class Program:
             path += [*range(edit.start, edit.stop)] * edit.runs
             layer = edit.stop
         return (*path, *range(layer, self.n_layers))
+
+    @cached_property
+    def steps(self) -> tuple[int, ...]:
+        """The path, in which a layer that is given a mix of earlier states is `Blended`.
+
+        Programs whose steps start alike lead to the same states there.
+        """
+        is_plain = all(edit.anchor is None for edit in self.edits)
+        return self.path if is_plain else steps(self.n_layers, self.edits)
 
     @property
     def n_slots(self) -> int:
@@ -348,7 +322,7 @@ def shortest_first(program: Program) -> tuple[int, int, tuple[int, ...]]:
 
     Least executed layers, then fewest changes, then the smaller path.
     """
-    return program.n_slots, program.n_changes, program.path
+    return program.n_slots, program.n_changes, program.steps
 
 
 def _as_edits(edits: object) -> tuple[Segment, ...]:

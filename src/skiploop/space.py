@@ -13,7 +13,8 @@ from functools import cache, cached_property
 from typing import NamedTuple, TypeVar
 
 from skiploop.errors import ProgramError
-from skiploop.program import Program, Segment, shortest_first
+from skiploop.program import Program, shortest_first
+from skiploop.segment import Segment
 
 _Item = TypeVar("_Item")
 
@@ -38,7 +39,8 @@ class Labels(NamedTuple):
 class ProgramSpace:
     """All programs with repeated blocks of at most `max_block` layers and `max_runs` passes.
 
-    A skipped run may be longer than `max_block`: it is several skipped blocks side by side.
+    A skipped run may be longer than `max_block`: it is several skipped blocks side by side. No loop
+    is damped.
 
     Attributes:
         n_layers: Layers of the model.
@@ -68,7 +70,12 @@ class ProgramSpace:
             isinstance(program, Program)
             and program.n_layers == self.n_layers
             and all(
-                edit.runs == 0 or (len(edit) <= self.max_block and edit.runs <= self.max_runs)
+                edit.runs == 0
+                or (
+                    len(edit) <= self.max_block
+                    and edit.runs <= self.max_runs
+                    and edit.anchor is None
+                )
                 for edit in program.edits
             )
         )

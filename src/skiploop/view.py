@@ -12,10 +12,12 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils.output_capturing import maybe_install_capturing_hooks
 
+from skiploop.damping import Mix, mix_of
 from skiploop.errors import UnsupportedModelError
 from skiploop.program import Program
 from skiploop.stack import LayerStack
@@ -48,7 +50,8 @@ def program_view(stack: LayerStack, program: Program) -> PreTrainedModel:
             family looks things up by place in the loop, as Gemma 4 does.
 
     Guarantees:
-        Equals a model with physically copied layers (tests/model/test_view.py).
+        Equals a model with physically copied layers (tests/model/test_view.py); damped loops equal
+        their formula (tests/model/test_damped.py).
     """
     stack.check(program)
     _check_loop(stack)
@@ -60,6 +63,7 @@ def program_view(stack: LayerStack, program: Program) -> PreTrainedModel:
         str(slot): _layer_at(stack.layers[layer], slot, configs)
         for slot, layer in enumerate(program.path)
     }
+    _blend(layers, program)
     view: PreTrainedModel = graft(stack.model, stack.layers_path, layers)
     for owner in _owners(view, stack.layers_path):
         owner.config = configs[id(owner.config)]
@@ -97,6 +101,50 @@ def shallow_clone(module: _Module) -> _Module:
     for name in _COMPILED:
         clone.__dict__.pop(name, None)
     return clone
+
+
+class _Blending:
+    """A hook that gives a layer a mix of what earlier slots were given.
+
+    Args:
+        slot: Of the layer.
+        mix: What it is given; nothing for what the slot before it returns.
+        unused: Slots that no later one asks for.
+        noted: What slots were given by the slot before them, for those that others ask for.
+    """
+
+    def __init__(self, slot: int, mix: Mix, unused: list[int], noted: dict[int, Tensor]) -> None:
+        self.slot = slot
+        self.mix = mix
+        self.unused = unused
+        self.noted = noted
+
+    def __call__(
+        self, _layer: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, object]
+    ) -> tuple[tuple[Tensor, ...], dict[str, object]]:
+        states, *others = args
+        self.noted[self.slot] = states
+        if self.mix:
+            parts = [weight * self.noted[self.slot - distance] for distance, weight in self.mix]
+            states = torch.stack(parts).sum(0)
+        for slot in self.unused:
+            del self.noted[slot]
+        return (states, *others), kwargs
+
+
+def _blend(layers: nn.ModuleList, program: Program) -> None:
+    """Give every layer what `Program.steps` says."""
+    last_use = {
+        slot - distance: slot
+        for slot, step in enumerate(program.steps)
+        for distance, _ in mix_of(step)
+    }
+    noted: dict[int, Tensor] = {}
+    for slot, step in enumerate(program.steps):
+        unused = [noted_slot for noted_slot, last in last_use.items() if last == slot]
+        if slot in last_use or mix_of(step):
+            hook = _Blending(slot, mix_of(step), unused, noted)
+            layers[slot].register_forward_pre_hook(hook, with_kwargs=True)
 
 
 def _check_loop(stack: LayerStack) -> None:

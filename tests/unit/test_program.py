@@ -122,7 +122,7 @@ def test_a_program_made_of_a_list_is_the_same_value_as_one_made_of_a_tuple():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("3-5x0", "'3-5x0' in program '3-5x0' is not START:STOPxRUNS"),
+        ("3-5x0", "in program '3-5x0': '3-5x0' is not START:STOPxRUNS"),
         ("", "the program text is empty"),
         ("5:3x0", "5:3x0 is empty or negative"),
         ("3:5x1", "3:5x1 changes nothing"),

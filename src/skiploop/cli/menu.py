@@ -54,6 +54,10 @@ def build(
     first_layer: Annotated[
         int | None, typer.Option(help="Layers that every program starts with. [4]")
     ] = None,
+    anchor: Annotated[
+        list[float] | None,
+        typer.Option(help="Try damped loops with this anchor too; give it again for more. [none]"),
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Part of the task. [train]")] = None,
     model: Model = None,
     dtype: Dtype = None,
@@ -89,6 +93,7 @@ def build(
             "limit": limit,
             "max_edits": max_edits,
             "first_layer": first_layer,
+            "anchors": tuple(anchor) if anchor else None,
             "split": split,
         },
     }

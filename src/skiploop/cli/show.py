@@ -9,6 +9,7 @@ import typer
 from skiploop.cli.console import made_by, print_json
 from skiploop.cli.options import Json
 from skiploop.program import Program
+from skiploop.segment import Segment
 
 
 def show(
@@ -29,11 +30,18 @@ def show(
 
 def draw(program: Program) -> str:
     """Return the program as text: one line a segment, a mark for every pass over a layer."""
-    width = len(str(program.n_layers - 1))
-    words = {0: "skip", 1: ""}
+    segments = program.segments(max_block=program.n_layers)
+    words = [_word(segment) for segment in segments]
+    word_width, layer_width = max(map(len, words)), len(str(program.n_layers - 1))
     lines = [f"{program}: {program.n_slots} layer passes instead of {program.n_layers}"]
-    for segment in program.segments(max_block=program.n_layers):
-        layers = " ".join(f"{layer:>{width}}" for layer in range(segment.start, segment.stop))
-        word = words.get(segment.runs, f"x{segment.runs}")
-        lines.append(f"  {word:>4}  {'(' + layers + ')' if not segment.runs else layers}".rstrip())
+    for word, segment in zip(words, segments, strict=True):
+        layers = " ".join(f"{layer:>{layer_width}}" for layer in range(segment.start, segment.stop))
+        lines.append(f"  {word:>{word_width}}  {layers if segment.runs else f'({layers})'}")
     return "\n".join(lines)
+
+
+def _word(segment: Segment) -> str:
+    """Return what is done with a segment: nothing to say, skip, x2, x3~0.5."""
+    if segment.runs == 1:
+        return ""
+    return f"x{str(segment).partition('x')[2]}" if segment.runs else "skip"

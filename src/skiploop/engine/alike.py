@@ -50,7 +50,7 @@ def alike(stack: LayerStack, rows: Sequence[Row]) -> list[list[Row]]:
     for row in rows:
         by_tokens.setdefault(row.tokens, []).append(row)
     prompts = [
-        _Prompt(tokens, found, count_cells([row.program.path for row in found]))
+        _Prompt(tokens, found, count_cells([row.program.steps for row in found]))
         for tokens, found in sorted(by_tokens.items())
     ]
     return [[row for prompt in part for row in prompt.rows] for part in _cut(prompts).parts]
@@ -85,5 +85,5 @@ def _n_rows(prompts: Sequence[_Prompt]) -> int:
 
 def _n_repeated(prompts: Sequence[_Prompt]) -> int:
     """Return the layer passes of prompts that other prompts have, too."""
-    paths = {row.program.path for prompt in prompts for row in prompt.rows}
+    paths = {row.program.steps for prompt in prompts for row in prompt.rows}
     return sum(prompt.n_cells for prompt in prompts) - count_cells(list(paths))

@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from skiploop.engine.cache import CallCache, Prefix
-from skiploop.engine.plan import Picker, gather, make_plan
+from skiploop.engine.plan import Picker, given, make_plan, pick
 from skiploop.engine.schedule import Schedule, fork
 from skiploop.errors import UnsupportedModelError
 from skiploop.stack import LayerStack
@@ -207,12 +207,12 @@ class Executor:
         outputs = [states_STD]
         self._run_calls(outputs)
         if self._then is not None:
-            self.schedule, prefixes = self._then(self._leaves(outputs))
+            self.schedule, prefixes = self._then(pick(outputs, self._plan.leaves))
             self._plan = make_plan(self.schedule, self._stack.device)
             if self._cache is not None:
                 self._cache.extend(self.schedule.calls, prefixes)
             self._run_calls(outputs)
-        return self._leaves(outputs)
+        return pick(outputs, self._plan.leaves)
 
     def _run_calls(self, outputs: list[Tensor]) -> None:
         """Run the calls whose outputs are still missing."""
@@ -224,7 +224,7 @@ class Executor:
             args, kwargs = self._arguments[call.layer]
             if step.sources is not None:
                 args, kwargs = picker.pick(args, step.sources), picker.pick(kwargs, step.sources)
-            states_CTD = gather(outputs, step.inputs)
+            states_CTD = given(outputs, step)
             self._stack.work.note_call(*states_CTD.shape[:2])
             outputs.append(_tensor(self._stack.layers[call.layer](states_CTD, *args, **kwargs)))
             if self._keep:
@@ -232,13 +232,6 @@ class Executor:
                     self.kept[cell] = outputs[-1][cell - call.start].clone()
             for unused in step.last_uses:
                 outputs[unused] = _FREED
-
-    def _leaves(self, outputs: Sequence[Tensor]) -> Tensor:
-        """Return the states of every row, in order."""
-        states_RTD = gather(outputs, self._plan.leaves)
-        if self._plan.order is not None:
-            states_RTD = states_RTD.index_select(0, self._plan.order)
-        return states_RTD
 
 
 class _StandIn(nn.Module):

@@ -80,9 +80,9 @@ def choosing_pass(
         for row, program in zip(rows, programs, strict=True):
             _check(stack, program, late)
             chosen.append(replace(row, program=program))
-        after = extend(before, [row.program.path[late.layer :] for row in chosen])
+        after = extend(before, [row.program.steps[late.layer :] for row in chosen])
         new_calls = after.calls[len(before.calls) :]
-        return after, start.prefixes(new_calls, after.passes([row.program.path for row in chosen]))
+        return after, start.prefixes(new_calls, after.passes([row.program.steps for row in chosen]))
 
     prefixes = start.prefixes(before.calls, before.passes([common] * len(rows)))
     executor = Executor(stack, before, use_cache=True, prefixes=prefixes)
@@ -103,7 +103,7 @@ def _own(states_TD: Tensor, row: Row, start: CommonStart) -> Tensor:
 
 def _check(stack: LayerStack, program: Program, late: LateChoice) -> None:
     stack.check(program)
-    if program.path[: late.layer] != tuple(range(late.layer)):
+    if program.steps[: late.layer] != tuple(range(late.layer)):
         raise ProgramError(
             f"program {program} was chosen after {late.layer} layers but changes one of them: "
             "choose earlier, or among programs that change later layers"

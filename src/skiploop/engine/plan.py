@@ -5,6 +5,7 @@ Shapes: S token sequences, C cells of a call, R rows, T tokens, D hidden size.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
-from skiploop.engine.schedule import Schedule
+from skiploop.engine.schedule import Call, Schedule
 from skiploop.errors import UnsupportedModelError
 
 
@@ -29,16 +30,42 @@ class Piece(NamedTuple):
     cells: Tensor | None
 
 
+class Picked(NamedTuple):
+    """The states of some cells.
+
+    Attributes:
+        pieces: All of them, without repeats, in the order of the calls.
+        order: The place of each cell among them; None if they are in order.
+    """
+
+    pieces: list[Piece]
+    order: Tensor | None
+
+
+class Blending(NamedTuple):
+    """Cells of one call that are given mixes with the same weights.
+
+    Attributes:
+        cells: Which, as positions.
+        terms: States, one for each of these cells, and the weight of each.
+    """
+
+    cells: Tensor
+    terms: list[tuple[Picked, float]]
+
+
 class Step(NamedTuple):
     """What one call needs.
 
     Attributes:
-        inputs: The states that its cells are given, in their order.
+        inputs: The states of the parents of its cells, in their order.
+        blendings: What some cells are given in place of these.
         sources: The token sequence of each cell; None where arguments fit as they are.
         last_uses: Outputs that no later call needs.
     """
 
     inputs: list[Piece]
+    blendings: list[Blending]
     sources: Tensor | None
     last_uses: list[int]
 
@@ -49,42 +76,17 @@ class Plan:
 
     Attributes:
         steps: One for each call.
-        leaves: The final states, without repeats, in the order of the calls.
-        order: The position of each row in `leaves`; None if they are in order.
+        leaves: The final states of the rows.
     """
 
     steps: list[Step]
-    leaves: list[Piece]
-    order: Tensor | None
+    leaves: Picked
 
 
 def make_plan(schedule: Schedule, device: torch.device) -> Plan:
     """Return what each call of a schedule needs."""
-    starts = [0, *(call.start for call in schedule.calls), len(schedule.parents)]
-    output_of = [0] * len(schedule.parents)
-    for output, start in enumerate(starts[:-1]):
-        output_of[start : starts[output + 1]] = [output] * (starts[output + 1] - start)
-
-    def pieces(cells: Sequence[int]) -> list[Piece]:
-        """Group ascending cells by the call that computes them."""
-        found: dict[int, list[int]] = {}
-        for cell in cells:
-            found.setdefault(output_of[cell], []).append(cell - starts[output_of[cell]])
-        return [
-            Piece(output, None)
-            if positions == list(range(starts[output + 1] - starts[output]))
-            else Piece(output, torch.tensor(positions, device=device))
-            for output, positions in found.items()
-        ]
-
-    leaves = sorted(set(schedule.leaves))
-    place = {leaf: position for position, leaf in enumerate(leaves)}
-    order = [place[leaf] for leaf in schedule.leaves]
-    last_use = dict.fromkeys(range(len(schedule.calls) + 1), 0)
-    for index, call in enumerate(schedule.calls):
-        for cell in schedule.parents[call.start : call.stop]:
-            last_use[output_of[cell]] = index
-    last_use.update(dict.fromkeys((output_of[leaf] for leaf in leaves), len(schedule.calls)))
+    drawing = _Drawing(schedule, device)
+    last_use = drawing.last_use()
     tensors: dict[tuple[int, ...], Tensor] = {}
     steps = []
     for index, call in enumerate(schedule.calls):
@@ -94,16 +96,79 @@ def make_plan(schedule: Schedule, device: torch.device) -> Plan:
             tensors[sources] = torch.tensor(sources, device=device)
         steps.append(
             Step(
-                inputs=pieces(schedule.parents[call.start : call.stop]),
+                inputs=drawing.pieces(schedule.parents[call.start : call.stop]),
+                blendings=drawing.blendings(call),
                 sources=None if fit else tensors[sources],
                 last_uses=[output for output, last in last_use.items() if last == index],
             )
         )
-    return Plan(
-        steps,
-        pieces(leaves),
-        None if order == list(range(len(order))) else torch.tensor(order, device=device),
-    )
+    return Plan(steps, drawing.picked(schedule.leaves))
+
+
+class _Drawing:
+    """Knows which call computes each cell of a schedule."""
+
+    def __init__(self, schedule: Schedule, device: torch.device) -> None:
+        self.schedule = schedule
+        self.device = device
+        self.starts = [0, *(call.start for call in schedule.calls), len(schedule.parents)]
+        self.output_of = [
+            output
+            for output, (start, stop) in enumerate(itertools.pairwise(self.starts))
+            for _ in range(start, stop)
+        ]
+
+    def pieces(self, cells: Sequence[int]) -> list[Piece]:
+        """Group ascending cells by the call that computes them."""
+        found: dict[int, list[int]] = {}
+        for cell in cells:
+            output = self.output_of[cell]
+            found.setdefault(output, []).append(cell - self.starts[output])
+        return [
+            Piece(output, None)
+            if positions == list(range(self.starts[output + 1] - self.starts[output]))
+            else Piece(output, torch.tensor(positions, device=self.device))
+            for output, positions in found.items()
+        ]
+
+    def picked(self, cells: Sequence[int]) -> Picked:
+        """Return where cells in any order are."""
+        ordered = sorted(set(cells))
+        place = {cell: position for position, cell in enumerate(ordered)}
+        order = [place[cell] for cell in cells]
+        is_in_order = order == list(range(len(order)))
+        places = None if is_in_order else torch.tensor(order, device=self.device)
+        return Picked(self.pieces(ordered), places)
+
+    def blendings(self, call: Call) -> list[Blending]:
+        """Group the blended cells of a call by their weights."""
+        blends = self.schedule.blends
+        alike: dict[tuple[float, ...], list[int]] = {}
+        for cell in range(call.start, call.stop) if blends else ():
+            if cell in blends:
+                alike.setdefault(tuple(weight for _, weight in blends[cell]), []).append(cell)
+        return [
+            Blending(
+                torch.tensor([cell - call.start for cell in cells], device=self.device),
+                [
+                    (self.picked([blends[cell][term][0] for cell in cells]), weight)
+                    for term, weight in enumerate(weights)
+                ],
+            )
+            for weights, cells in alike.items()
+        ]
+
+    def last_use(self) -> dict[int, int]:
+        """Return the last call that needs each output; the leaves are needed after all of them."""
+        schedule = self.schedule
+        last = dict.fromkeys(range(len(self.starts) - 1), 0)
+        for index, call in enumerate(schedule.calls):
+            for cell in range(call.start, call.stop):
+                last[self.output_of[schedule.parents[cell]]] = index
+                for other, _ in schedule.blends.get(cell, ()):
+                    last[self.output_of[other]] = index
+        last.update({self.output_of[leaf]: len(schedule.calls) for leaf in schedule.leaves})
+        return last
 
 
 def gather(outputs: Sequence[Tensor], pieces: Sequence[Piece]) -> Tensor:
@@ -113,6 +178,21 @@ def gather(outputs: Sequence[Tensor], pieces: Sequence[Piece]) -> Tensor:
         for output, cells in pieces
     ]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def pick(outputs: Sequence[Tensor], picked: Picked) -> Tensor:
+    """Return the states of some cells, in the order in which they were asked for."""
+    states = gather(outputs, picked.pieces)
+    return states if picked.order is None else states.index_select(0, picked.order)
+
+
+def given(outputs: Sequence[Tensor], step: Step) -> Tensor:
+    """Return what the cells of a call are given."""
+    states_CTD = gather(outputs, step.inputs)
+    for cells, terms in step.blendings:
+        mixed = [weight * pick(outputs, picked) for picked, weight in terms]
+        states_CTD = states_CTD.index_copy(0, cells, torch.stack(mixed).sum(0))
+    return states_CTD
 
 
 class Picker:

@@ -94,16 +94,16 @@ def first_pass(
     starts: dict[int, Tensor] = {}
     sources, n_known = [], []
     for row in rows:
-        tokens, path = row.tokens + row.draft, row.program.path
+        tokens, path = row.tokens + row.draft, row.program.steps
         n_passes, states_TD = saved.longest(tokens, path) if saved else (0, None)
         sources.append(numbers.setdefault((tokens, path[:n_passes]), len(numbers)))
         n_known.append(n_passes)
         if states_TD is not None:
             starts[sources[-1]] = states_TD
-    paths = [row.program.path[n:] for row, n in zip(rows, n_known, strict=True)]
+    paths = [row.program.steps[n:] for row, n in zip(rows, n_known, strict=True)]
     batch = schedule(paths, sources)
     places = {  # of every cell: whose it is, and the layers it has gone through
-        cell: (row, row.program.path[:n_passes])
+        cell: (row, row.program.steps[:n_passes])
         for index, row in enumerate(rows)
         for n_passes, cell in enumerate(batch.chain(index), n_known[index] + 1)
     }

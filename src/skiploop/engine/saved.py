@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from skiploop.damping import inside_loops
 from skiploop.engine.batch import common_length
 from skiploop.engine.segmented import PROTECTED, SegmentedLRU
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Tokens = tuple[int, ...]
-Passes = tuple[int, ...]  # the layers at the beginning of a path
+Passes = tuple[int, ...]  # the beginning of `Program.steps`
 
 STRIDE = 2
 """States are kept after every second layer pass: half the memory, one layer more to run."""
@@ -68,13 +69,25 @@ class SavedStates:
         """Forget all states, keys and values."""
         self._held.clear()
 
-    def longest(self, tokens: Tokens, path: Passes) -> tuple[int, Tensor | None]:
+    def longest(
+        self, tokens: Tokens, path: Passes, most: int | None = None
+    ) -> tuple[int, Tensor | None]:
         """Return how many layer passes of a path are known for some tokens, and their states.
 
+        Args:
+            tokens: The tokens.
+            path: What is to be run.
+            most: Passes at most; all of them if not given.
+
         Returns:
-            The number of passes, and states_TD after them; 0 and None if none are known.
+            The number of passes, and states_TD after them, from which the rest of the path can go
+            on; 0 and None if none are known.
         """
-        for n_passes in range(len(path) - len(path) % STRIDE, 0, -STRIDE):
+        most = len(path) if most is None else most
+        inside = inside_loops(path)
+        for n_passes in range(most - most % STRIDE, 0, -STRIDE):
+            if n_passes in inside:
+                continue
             if held := self._held.get((tokens, path[:n_passes])):
                 return n_passes, held[0]
         return 0, None

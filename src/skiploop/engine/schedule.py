@@ -9,9 +9,13 @@ is found once for a batch; it is the same in every forward pass.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from skiploop.damping import Mix, mix_of
+
+Blend = tuple[tuple[int, float], ...]
 
 
 class Call(NamedTuple):
@@ -33,6 +37,8 @@ class Schedule:
         sources: The token sequence of each cell.
         parents: The cell whose states each cell is given; its own number for embeddings.
         leaves: The last cell of each row.
+        blends: For cells that are given a mix in place of the states of their parent: cells on the
+            way to them, and the weight of each.
     """
 
     n_sources: int
@@ -40,6 +46,7 @@ class Schedule:
     sources: tuple[int, ...]
     parents: tuple[int, ...]
     leaves: tuple[int, ...]
+    blends: Mapping[int, Blend] = field(default_factory=dict)
 
     @property
     def n_cells(self) -> int:
@@ -88,7 +95,7 @@ def schedule(paths: Sequence[Sequence[int]], sources: Sequence[int] | None = Non
     path both orders give its own length.
 
     Args:
-        paths: Layers in the order they run, one path a row.
+        paths: Layers in the order they run, one path a row, as `Program.steps` returns them.
         sources: The token sequence of each row, numbered from 0; each row has its own if not
             given.
 
@@ -119,20 +126,25 @@ def _ordered(
     cell_sources = list(range(n_sources))
     parents = list(range(n_sources))
     leaves = list(row_sources)
-    waiting: defaultdict[int, defaultdict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    blends: dict[int, Blend] = {}
+    waiting: defaultdict[int, defaultdict[tuple[int, Mix], list[int]]]
+    waiting = defaultdict(lambda: defaultdict(list))
     positions = [0] * len(paths)
 
     def wait(row: int) -> None:
         if positions[row] < len(paths[row]):
-            waiting[paths[row][positions[row]]][leaves[row]].append(row)
+            step = paths[row][positions[row]]
+            waiting[int(step)][leaves[row], mix_of(step)].append(row)
 
     for row in range(len(paths)):
         wait(row)
     while waiting:
         layer = rule(waiting, calls[-1].layer if calls else -1)
         start = len(parents)
-        for parent, rows in sorted(waiting.pop(layer).items()):
+        for (parent, mix), rows in sorted(waiting.pop(layer).items()):
             cell = len(parents)
+            if mix:
+                blends[cell] = _blend(parents, parent, mix)
             parents.append(parent)
             cell_sources.append(cell_sources[parent])
             for row in rows:
@@ -141,7 +153,17 @@ def _ordered(
         for row in [row for row, leaf in enumerate(leaves) if leaf >= start]:
             wait(row)
         calls.append(Call(layer, start, len(parents)))
-    return Schedule(n_sources, tuple(calls), tuple(cell_sources), tuple(parents), tuple(leaves))
+    return Schedule(
+        n_sources, tuple(calls), tuple(cell_sources), tuple(parents), tuple(leaves), blends
+    )
+
+
+def _blend(parents: Sequence[int], parent: int, mix: Mix) -> Blend:
+    """Return which cells a mix is made of, given the cell before it."""
+    behind = [parent]
+    while len(behind) <= mix[0][0]:
+        behind.append(parents[behind[-1]])
+    return tuple((behind[distance], weight) for distance, weight in mix)
 
 
 def extend(before: Schedule, rests: Sequence[Sequence[int]]) -> Schedule:
@@ -163,12 +185,17 @@ def extend(before: Schedule, rests: Sequence[Sequence[int]]) -> Schedule:
         return leaves[cell] if cell < after.n_sources else cell + shift
 
     new = range(after.n_sources, len(after.parents))
+    blends = {
+        moved(cell): tuple((moved(other), weight) for other, weight in blend)
+        for cell, blend in after.blends.items()
+    }
     return Schedule(
         before.n_sources,
         before.calls + tuple(Call(c.layer, c.start + shift, c.stop + shift) for c in after.calls),
         before.sources + tuple(before.sources[leaves[after.sources[cell]]] for cell in new),
         before.parents + tuple(moved(after.parents[cell]) for cell in new),
         tuple(map(moved, after.leaves)),
+        {**before.blends, **blends},
     )
 
 
@@ -199,6 +226,7 @@ def fork(before: Schedule, rows: Sequence[int], sources: Sequence[int]) -> Fork:
     cell_sources = list(range(n_sources))
     parents = list(range(n_sources))
     number: dict[tuple[int, int], int] = {}
+    blends: dict[int, Blend] = {}
     for index in sorted(wanted):
         layer, first, _ = before.calls[index]
         start = len(parents)
@@ -208,6 +236,11 @@ def fork(before: Schedule, rows: Sequence[int], sources: Sequence[int]) -> Fork:
         )
         for parent_number, cell, source in given:
             number[source, cell] = len(parents)
+            if cell in before.blends:
+                blends[len(parents)] = tuple(
+                    (source if other < before.n_sources else number[source, other], weight)
+                    for other, weight in before.blends[cell]
+                )
             parents.append(parent_number)
             cell_sources.append(source)
         calls.append(Call(layer, start, len(parents)))
@@ -216,5 +249,5 @@ def fork(before: Schedule, rows: Sequence[int], sources: Sequence[int]) -> Fork:
         number[source, chains[row][-1]] if chains[row] else source
         for row, source in zip(rows, sources, strict=True)
     )
-    forked = Schedule(n_sources, tuple(calls), tuple(cell_sources), tuple(parents), leaves)
+    forked = Schedule(n_sources, tuple(calls), tuple(cell_sources), tuple(parents), leaves, blends)
     return Fork(forked, tuple(sorted(wanted)), tuple(kept))

@@ -55,8 +55,8 @@ class CommonStart:
         group: list[Row] = []
         n_bytes = 0
         last: Passes = ()
-        for row in sorted(rows, key=lambda row: row.program.path):
-            path = row.program.path
+        for row in sorted(rows, key=lambda row: row.program.steps):
+            path = row.program.steps
             n_bytes += (len(path) - common_length(last, path)) * cell_bytes
             if group and path != last and n_bytes > self._saved.safe_bytes:
                 yield group
@@ -127,7 +127,7 @@ class CommonStart:
         sources, n_known = [], []
         for path in paths:
             first_missing = next(n for n in range(1, len(path) + 1) if path[:n] in missing)
-            n_passes, states_TD = self._saved.longest(self._tokens, path[: first_missing - 1])
+            n_passes, states_TD = self._saved.longest(self._tokens, path, first_missing - 1)
             sources.append(numbers.setdefault(path[:n_passes], len(numbers)))
             n_known.append(n_passes)
             if states_TD is not None:
@@ -186,8 +186,8 @@ def _pays(rows: Sequence[Row], n_tokens: int) -> bool:
     """
     paths_of: dict[Tokens, list[Passes]] = {}
     for row in rows:
-        paths_of.setdefault(row.tokens, []).append(row.program.path)
+        paths_of.setdefault(row.tokens, []).append(row.program.steps)
     cells = {tokens: count_cells(paths) for tokens, paths in paths_of.items()}
-    n_once = count_cells([row.program.path for row in rows])
+    n_once = count_cells([row.program.steps for row in rows])
     in_all = sum(n * len(tokens) for tokens, n in cells.items())
     return n_tokens * (sum(cells.values()) - n_once) >= WORTHWHILE * in_all

@@ -81,7 +81,7 @@ def _vote(policy: VotePolicy, example: Example, answers: Sequence[tuple[Program,
 
     outcome = count([_ballot(trial, is_weighted=policy.is_weighted) for _, trial in answers])
     program, trial = answers[outcome.winner]
-    n_passes = count_cells([asked.path for asked, _ in answers[: outcome.n_asked]])
+    n_passes = count_cells([asked.steps for asked, _ in answers[: outcome.n_asked]])
     return _record(policy.name, example, 0, program, trial, n_passes - program.n_slots)
 
 

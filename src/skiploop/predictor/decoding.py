@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from skiploop.errors import ConfigError
-from skiploop.program import Program, Segment
+from skiploop.program import Program
+from skiploop.segment import Segment
 from skiploop.space import ProgramSpace
 
 MIN_BEAM = 16

@@ -5,19 +5,23 @@ Shapes: Q questions, P programs.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from skiploop.baselines.damped import RUNS
 from skiploop.errors import ConfigError, ProgramError, RunError, one_line
 from skiploop.files import write_atomic
 from skiploop.program import Program
 from skiploop.runner import TrialRunner
 from skiploop.search.evidence import Evidence, collect
 from skiploop.search.halving import half, halving
+from skiploop.segment import Segment
 from skiploop.space import ProgramSpace
 from skiploop.tasks.base import Example
 
@@ -40,6 +44,7 @@ class MenuConfig:
         first_layer: Layers before this one run once in every program.
         max_block: Longest block that one edit skips or repeats.
         max_runs: Most passes over one block.
+        anchors: Every block that may be repeated is tried as a damped loop too, with each of them.
 
     Raises:
         ConfigError: A number is out of range.
@@ -53,6 +58,7 @@ class MenuConfig:
     first_layer: int = 4
     max_block: int = 4
     max_runs: int = 2
+    anchors: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         numbers = (self.raced, self.limit, self.max_edits, self.max_block, self.max_runs)
@@ -61,10 +67,22 @@ class MenuConfig:
                 f"{self}: size is at least 2, first_layer at least 0, all other numbers at least "
                 "1, and raced at most limit"
             )
+        if self.anchors and not 0 <= min(self.anchors) <= max(self.anchors) <= 1:
+            raise ConfigError(f"anchors are {self.anchors}: give numbers from 0 to 1")
 
     def space(self, n_layers: int) -> ProgramSpace:
         """Return the space that the programs come from."""
         return ProgramSpace(n_layers, max_block=self.max_block, max_runs=self.max_runs)
+
+    def edits(self, n_layers: int) -> list[Segment]:
+        """Return every edit that a program may have."""
+        plain = [e for e in self.space(n_layers).single_edits if e.start >= self.first_layer]
+        blocks = [edit for edit in plain if edit.runs == 2 and edit.stop < n_layers]
+        return plain + [
+            Segment(block.start, block.stop, RUNS, anchor)
+            for block in blocks
+            for anchor in self.anchors
+        ]
 
 
 @dataclass(frozen=True)
@@ -139,8 +157,7 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
         1978.
     """
     identity = Program.identity(runner.stack.n_layers)
-    space = config.space(identity.n_layers)
-    edits = [edit for edit in space.edits(identity) if edit.start >= config.first_layer]
+    edits = config.edits(identity.n_layers)
     if not edits:
         raise ConfigError(
             f"no layer may be edited: the model has {identity.n_layers} layers, but the first "
@@ -149,7 +166,7 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
     seen = race(runner, examples, [identity, *(identity.with_edit(edit) for edit in edits)])
     for _ in range(1, config.max_edits):
         best = [seen.programs[column] for column, _ in _cover(seen.score_QP, PARENTS + 1)]
-        children = _children(best, space)
+        children = _children(best)
         if new := [program for program in children if program not in seen.programs]:
             seen = seen.beside(race(runner, examples, [identity, *new]))
     covered = list(_cover(seen.score_QP, config.size))
@@ -182,14 +199,14 @@ def race(runner: TrialRunner, examples: Sequence[Example], programs: Sequence[Pr
     return collect(runner, everything, field)
 
 
-def _children(parents: Sequence[Program], space: ProgramSpace) -> list[Program]:
-    """Return the programs that have the edits of two parents."""
+def _children(parents: Sequence[Program]) -> list[Program]:
+    """Return the programs that have the edits of two parents, one of which has a single one."""
+    edited = [parent for parent in parents if not parent.is_identity]
+    single = [parent.edits[0] for parent in edited if len(parent.edits) == 1]
     children: dict[Program, None] = {}
-    for parent in parents:
-        legal = set(space.edits(parent))
-        for other in parents:
-            if len(other.edits) == 1 and other.edits[0] in legal and not parent.is_identity:
-                children[parent.with_edit(other.edits[0])] = None
+    for parent, edit in itertools.product(edited, single):
+        with suppress(ProgramError):  # a layer would be edited twice
+            children[parent.with_edit(edit)] = None
     return list(children)
 
 

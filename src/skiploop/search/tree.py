@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from skiploop.errors import ConfigError, ProgramError
-from skiploop.program import Program, Segment
+from skiploop.program import Program
 from skiploop.search.rules import n_children_allowed, upper_confidence_bound
+from skiploop.segment import Segment
 from skiploop.space import ProgramSpace
 
 
