@@ -9,6 +9,7 @@ it chooses the same programs both ways (float32: and that the answers are the sa
 import random
 import time
 
+import numpy as np
 import torch
 from measure import arguments, in_turns, load, ratio, report
 
@@ -30,7 +31,7 @@ def invented(stack, prompts, n_programs):
     score_QP = torch.rand(len(prompts), n_programs, generator=torch.Generator().manual_seed(0))
     score_QP = score_QP.double().numpy()
     features = PromptFeatures(LayerStates(stack, layer=config.first_layer))
-    evidence = Evidence(tuple(prompts), programs, score_QP > 0.5, score_QP)
+    evidence = Evidence(tuple(prompts), programs, score_QP > 0.5, score_QP, np.ones(len(prompts)))
     lessons = learn(features.of(prompts), evidence, SelectorConfig())
     menu = Menu(programs, stack.weights_id, (0.0,) * n_programs)
     return SelectorPolicy(menu, features, lessons)

@@ -189,7 +189,12 @@ def _shuffled(run: Run, progress: Progress | None) -> Policy:
     evidence = collect(run.runner(progress), examples, policy.menu.programs)
     rng = np.random.default_rng(derive_seed(config.seed, "shuffled"))
     order = rng.permutation(len(examples))
-    wrong = replace(evidence, right_QP=evidence.right_QP[order], score_QP=evidence.score_QP[order])
+    wrong = replace(
+        evidence,
+        right_QP=evidence.right_QP[order],
+        score_QP=evidence.score_QP[order],
+        weight_Q=evidence.weight_Q[order],
+    )
     lessons = learn(policy.lessons.features_QF, wrong, config)
     return SelectorPolicy(policy.menu, policy.features, lessons, "shuffled")
 

@@ -1,5 +1,6 @@
 """Programs chosen while prompts run: the same answers as for programs that were known before."""
 
+import numpy as np
 import pytest
 import torch
 from families import FAMILIES, N_LAYERS, load
@@ -89,7 +90,9 @@ def selector(stack, layer):
     prompts = [f"{number}+{number * 7}=" for number in range(60)]
     menu = Menu(tuple(PROGRAMS), stack.weights_id, (0.0,) * len(PROGRAMS))
     features = PromptFeatures(LayerStates(stack, layer=layer))
-    evidence = Evidence(tuple(prompts), menu.programs, score_QP > 0.5, score_QP)
+    evidence = Evidence(
+        tuple(prompts), menu.programs, score_QP > 0.5, score_QP, np.ones(len(prompts))
+    )
     return SelectorPolicy(menu, features, learn(features.of(prompts), evidence, SelectorConfig()))
 
 

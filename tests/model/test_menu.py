@@ -84,7 +84,9 @@ def test_a_selector_is_kept_and_chooses_the_same_when_it_is_loaded(tmp_path):
     prompts = [f"{i} is {'odd' if i % 2 else 'even'}" for i in range(60)]
     rng = np.random.default_rng(0)
     score = rng.random((60, 3))
-    table = Evidence(tuple(prompts), programs, (score > 0.5).astype(float), score)
+    table = Evidence(
+        tuple(prompts), programs, (score > 0.5).astype(float), score, np.ones(len(prompts))
+    )
     policy = train_selector(stack, menu, prompts, table, SelectorConfig())
     assert policy.features.encoder.spec["layer"] == 1  # no program changes the layer before
     policy.save(tmp_path)

@@ -21,8 +21,9 @@ from skiploop.predictor.selector import (
     load_selector,
     train_selector,
 )
-from skiploop.search.evidence import Evidence
+from skiploop.search.evidence import Evidence, balanced
 from skiploop.search.menu import Menu
+from skiploop.tasks.base import Example
 
 TEXTS = ("identity", "2:3x2", "4:6x0")
 MENU = Menu(tuple(Program.parse(text, 8) for text in TEXTS), "weights", (0.1, 0.2, 0.3))
@@ -43,10 +44,11 @@ class TwoKinds:
 PROMPTS = [f"{'ab'[i % 2]}{'x' * (i % 7)}" for i in range(N)]
 
 
-def evidence(score_QP, right_QP=None):
-    right_QP = score_QP > 0.5 if right_QP is None else right_QP
+def evidence(score_QP, weight_Q=None):
     ids = tuple(map(str, range(len(score_QP))))
-    return Evidence(ids, MENU.programs, np.array(right_QP, float), np.array(score_QP, float))
+    weight_Q = np.ones(len(score_QP)) if weight_Q is None else weight_Q
+    right_QP = np.array(score_QP > 0.5, float)
+    return Evidence(ids, MENU.programs, right_QP, np.array(score_QP, float), weight_Q)
 
 
 def planted():
@@ -66,7 +68,7 @@ def test_kernel_ridge_gives_back_what_it_learned_and_the_mean_far_away():
     torch.manual_seed(0)
     features = torch.randn(30, 4, dtype=torch.float64)
     scores = torch.rand(30, 3, dtype=torch.float64)
-    model = KernelRidge.fit(features, scores, ridge=1e-8)
+    model = KernelRidge.fit(features, scores, torch.ones(30, dtype=torch.float64), ridge=1e-8)
     assert torch.allclose(model.predict(features), scores, atol=1e-3)
     far = model.predict(torch.full((1, 4), 1e3, dtype=torch.float64))
     assert torch.allclose(far, scores.mean(0)[None], atol=1e-6)
@@ -75,15 +77,17 @@ def test_kernel_ridge_gives_back_what_it_learned_and_the_mean_far_away():
 def test_what_is_said_of_a_fold_does_not_depend_on_its_own_scores():
     torch.manual_seed(0)
     features, scores, fold = torch.randn(40, 3), torch.rand(40, 2), torch.arange(40) % 4
-    before = out_of_fold(features, scores, 1.0, fold)
+    weights = torch.rand(40) + 0.5
+    before = out_of_fold(features, scores, weights, 1.0, fold)
     leaked = scores.clone()
     leaked[fold == 2] = 7.0
-    after = out_of_fold(features, leaked, 1.0, fold)
+    after = out_of_fold(features, leaked, weights, 1.0, fold)
     assert torch.equal(before[fold == 2], after[fold == 2])
     assert not torch.equal(before[fold == 1], after[fold == 1])
     # The same comparison catches a model that has seen the fold.
     seen = [
-        KernelRidge.fit(features, s, 1.0).predict(features)[fold == 2] for s in (scores, leaked)
+        KernelRidge.fit(features, s, weights, 1.0).predict(features)[fold == 2]
+        for s in (scores, leaked)
     ]
     assert not torch.equal(*seen)
 
@@ -108,6 +112,30 @@ def test_answers_of_other_questions_teach_nothing():
     assert right < 0.7  # 1.0 with their own answers
 
 
+def favourites():
+    """Questions of one kind, most of whose answer is Yes; the identity likes No, a program Yes."""
+    examples = [Example(str(i), PROMPTS[i], "Yes" if i % 3 else "No", kind="k") for i in range(N)]
+    is_yes = np.array([example.gold == "Yes" for example in examples])
+    score = np.zeros((N, 3))
+    score[:, 0], score[:, 1], score[:, 2] = 0.7 - 0.4 * is_yes, 0.3 + 0.4 * is_yes, 0.1
+    return examples, score
+
+
+def test_another_favourite_answer_is_no_reason_to_leave_the_identity():
+    examples, score = favourites()
+    policy = policy_of(evidence(score, balanced(examples)))
+    assert all(program.is_identity for (program,) in policy.rank(PROMPTS, 1))
+    # Without the weights it would be one.
+    policy = policy_of(evidence(score))
+    assert all(program == MENU.programs[1] for (program,) in policy.rank(PROMPTS, 1))
+
+
+def test_weights_count_right_answers_of_a_kind_alike_and_kinds_by_their_questions():
+    golds = [("a", "1"), ("a", "1"), ("a", "1"), ("a", "2"), ("b", "1"), ("b", "7")]
+    examples = [Example(str(i), "", gold, kind=kind) for i, (kind, gold) in enumerate(golds)]
+    assert balanced(examples).tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2, 1, 1])
+
+
 def test_the_gate_keeps_the_identity_unless_the_margin_is_passed():
     scores = torch.tensor([[0.5, 0.53, 0.1], [0.5, 0.58, 0.1]])
     slots = torch.tensor([8.0, 9.0, 6.0])
@@ -122,10 +150,11 @@ def test_a_tuned_gate_answers_most_right_within_the_layers_allowed():
     predicted = torch.tensor([[0.5, 0.52, 0.3]] * 10)
     right = torch.tensor([[1.0, 0.0, 1.0]] * 5 + [[1.0, float("nan"), 0.0]] * 5)
     slots = torch.tensor([8.0, 9.0, 6.0])
-    assert tune(predicted, right, slots).choose(predicted, slots).tolist() == [0] * 10
-    short = tune(predicted, right, slots, max_slots=7.0)
+    weights = torch.ones(10)
+    assert tune(predicted, right, weights, slots).choose(predicted, slots).tolist() == [0] * 10
+    short = tune(predicted, right, weights, slots, max_slots=7.0)
     assert short.choose(predicted, slots).tolist() == [2] * 10
-    assert tune(predicted, right, slots, max_slots=3.0).margin == math.inf
+    assert tune(predicted, right, weights, slots, max_slots=3.0).margin == math.inf
 
 
 def test_a_selector_with_fewer_layers_takes_the_shorter_program():

@@ -40,14 +40,19 @@ class Gate:
 
 
 def tune(
-    predicted_QP: Tensor, right_QP: Tensor, slots_P: Tensor, max_slots: float | None = None
+    predicted_QP: Tensor,
+    right_QP: Tensor,
+    weight_Q: Tensor,
+    slots_P: Tensor,
+    max_slots: float | None = None,
 ) -> Gate:
-    """Return the gate under which most questions are answered right.
+    """Return the gate under which right answers have most weight.
 
     Args:
         predicted_QP: Expected scores, from models that have not seen the question: a gate that is
             tuned on scores of seen questions trusts them too much.
         right_QP: 1 where an answer is right, NaN where it could not be graded.
+        weight_Q: How much each question counts.
         slots_P: Layer passes of each program.
         max_slots: Most layer passes on average; no limit if not given.
 
@@ -62,7 +67,7 @@ def tune(
             chosen_Q = gate.choose(predicted_QP, slots_P)
             if max_slots is not None and slots_P[chosen_Q].mean() > max_slots:
                 continue
-            right = right_QP[torch.arange(len(chosen_Q)), chosen_Q].nansum()
+            right = (weight_Q * right_QP[torch.arange(len(chosen_Q)), chosen_Q]).nansum()
             yield float(right), margin, -price, gate
 
     never = (-1.0, 0.0, 0.0, Gate(float("inf"), 0.0))

@@ -24,7 +24,7 @@ class KernelRidge:
         features_QF: What was learned from, standardised.
         weights_QP: Of each question in a prediction.
         center_F, scale_F: By which features are standardised.
-        mean_P: Mean score of each program.
+        mean_P: Weighted mean score of each program.
         bandwidth: Squared distance at which the similarity of two questions is 1/e.
     """
 
@@ -36,12 +36,15 @@ class KernelRidge:
     bandwidth: float
 
     @classmethod
-    def fit(cls, features_QF: Tensor, score_QP: Tensor, ridge: float) -> KernelRidge:
+    def fit(
+        cls, features_QF: Tensor, score_QP: Tensor, weight_Q: Tensor, ridge: float
+    ) -> KernelRidge:
         """Learn from some questions.
 
         Args:
             features_QF: What is known of each question beforehand.
             score_QP: How well each program did.
+            weight_Q: How much each question counts.
             ridge: By how much all is shrunk to the mean; 1 trusts a question as much as one
                 identical to it.
 
@@ -51,11 +54,11 @@ class KernelRidge:
         center_F, scale_F = features_QF.mean(0), features_QF.std(0, correction=0)
         scale_F = torch.where(scale_F > 1e-6, scale_F, torch.ones_like(scale_F))
         known_QF = (features_QF - center_F) / scale_F
-        mean_P = score_QP.mean(0)
+        mean_P = weight_Q @ score_QP / weight_Q.sum()
         distances_QQ = torch.cdist(known_QF, known_QF).square()
         bandwidth = max(float(distances_QQ.median()), 1e-6)
         kernel_QQ = torch.exp(-distances_QQ / bandwidth)
-        kernel_QQ.diagonal().add_(ridge)
+        kernel_QQ.diagonal().add_(ridge / weight_Q)
         factor_QQ = torch.linalg.cholesky(kernel_QQ)
         weights_QP = torch.cholesky_solve(score_QP - mean_P, factor_QQ)
         return cls(known_QF, weights_QP, center_F, scale_F, mean_P, bandwidth)
@@ -71,18 +74,22 @@ class KernelRidge:
         return torch.exp(-distances_MQ / self.bandwidth) @ self.weights_QP + self.mean_P
 
 
-def out_of_fold(features_QF: Tensor, score_QP: Tensor, ridge: float, fold_Q: Tensor) -> Tensor:
+def out_of_fold(
+    features_QF: Tensor, score_QP: Tensor, weight_Q: Tensor, ridge: float, fold_Q: Tensor
+) -> Tensor:
     """Return score_QP predicted for each question by a model that has not seen its fold.
 
     Args:
         features_QF: What is known of each question beforehand.
         score_QP: How well each program did.
+        weight_Q: How much each question counts.
         ridge: As for `KernelRidge.fit`.
         fold_Q: The fold of each question, numbered from 0.
     """
     predicted_QP = torch.empty_like(score_QP)
     for fold in range(int(fold_Q.max()) + 1):
         held = fold_Q == fold
-        model = KernelRidge.fit(features_QF[~held], score_QP[~held], ridge)
+        seen = ~held
+        model = KernelRidge.fit(features_QF[seen], score_QP[seen], weight_Q[seen], ridge)
         predicted_QP[held] = model.predict(features_QF[held])
     return predicted_QP

@@ -74,6 +74,7 @@ class Lessons:
         features_QF: Of the questions.
         score_QP: What each program did on each.
         right_QP: 1 for a right answer, 0 for a wrong one, NaN for one that could not be graded.
+        weight_Q: How much each question counts.
         predicted_QP: Score that was expected from other questions.
         ridge: Strength of shrinking.
     """
@@ -81,6 +82,7 @@ class Lessons:
     features_QF: Tensor
     score_QP: Tensor
     right_QP: Tensor
+    weight_Q: Tensor
     predicted_QP: Tensor
     ridge: float
 
@@ -153,14 +155,19 @@ class SelectorPolicy:
         self.lessons = lessons
         self.name = name
         self._slots_P = torch.tensor([float(program.n_slots) for program in menu.programs])
-        self.gate: Gate = tune(lessons.predicted_QP, lessons.right_QP, self._slots_P)
-        self._model = KernelRidge.fit(lessons.features_QF, lessons.score_QP, lessons.ridge)
+        self.gate = self._tuned(None)
+        self._model = KernelRidge.fit(
+            lessons.features_QF, lessons.score_QP, lessons.weight_Q, lessons.ridge
+        )
+
+    def _tuned(self, max_slots: float | None) -> Gate:
+        it = self.lessons
+        return tune(it.predicted_QP, it.right_QP, it.weight_Q, self._slots_P, max_slots)
 
     def within(self, max_slots: float, name: str) -> SelectorPolicy:
         """Return the selector that keeps to so many layer passes, on average over the lessons."""
         policy = copy.copy(self)
-        lessons = self.lessons
-        policy.gate = tune(lessons.predicted_QP, lessons.right_QP, self._slots_P, max_slots)
+        policy.gate = self._tuned(max_slots)
         policy.name = name
         return policy
 
@@ -259,14 +266,17 @@ def train_selector(
 def learn(features_QF: Tensor, evidence: Evidence, config: SelectorConfig) -> Lessons:
     """Choose the ridge by the error on questions that were not learned from."""
     score_QP = torch.from_numpy(evidence.score_QP).float()
+    weight_Q = torch.from_numpy(evidence.weight_Q).float()
     order = torch.randperm(len(score_QP), generator=torch.Generator().manual_seed(config.seed))
     fold_Q = torch.empty_like(order)
     fold_Q[order] = torch.arange(len(order)) % config.n_folds
-    predicted = {r: out_of_fold(features_QF, score_QP, r, fold_Q) for r in config.ridges}
-    errors = {r: float((found - score_QP).square().mean()) for r, found in predicted.items()}
+    predicted = {r: out_of_fold(features_QF, score_QP, weight_Q, r, fold_Q) for r in config.ridges}
+    errors = {
+        r: float(weight_Q @ (found - score_QP).square().mean(1)) for r, found in predicted.items()
+    }
     ridge = min(errors, key=lambda r: errors[r])
     right_QP = torch.from_numpy(evidence.right_QP).float()
-    return Lessons(features_QF, score_QP, right_QP, predicted[ridge], ridge)
+    return Lessons(features_QF, score_QP, right_QP, weight_Q, predicted[ridge], ridge)
 
 
 def first_change(menu: Menu) -> int:

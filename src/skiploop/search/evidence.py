@@ -9,6 +9,7 @@ Shapes: Q questions, P programs.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,12 +31,14 @@ class Evidence:
         right_QP: 1 for a right answer, 0 for a wrong one, NaN for one that could not be graded.
         score_QP: The probability of the right answer, 0..1, when every token is drawn from the
             model; where that is not known, `right_QP`, and 0 for what could not be graded.
+        weight_Q: How much each question counts, 1 on average, see `balanced`.
     """
 
     example_ids: tuple[str, ...]
     programs: tuple[Program, ...]
     right_QP: np.ndarray
     score_QP: np.ndarray
+    weight_Q: np.ndarray
 
     def beside(self, other: Evidence) -> Evidence:
         """Return the table with further programs on the same questions; known ones stay as is."""
@@ -45,6 +48,7 @@ class Evidence:
             self.programs + tuple(other.programs[i] for i in new),
             np.hstack([self.right_QP, other.right_QP[:, new]]),
             np.hstack([self.score_QP, other.score_QP[:, new]]),
+            self.weight_Q,
         )
 
 
@@ -64,6 +68,21 @@ def collect(
         tuple(programs),
         np.array([_right(trial) for trial in trials]).reshape(shape),
         np.array([_score(trial) for trial in trials]).reshape(shape),
+        balanced(examples),
+    )
+
+
+def balanced(examples: Sequence[Example]) -> np.ndarray:
+    """Return weight_Q under which all right answers of a kind count alike, however common.
+
+    A program that makes the model prefer another answer, whatever it is asked, gains on the
+    questions with that answer and loses as much on the others. Each kind keeps its share.
+    """
+    n_same = Counter((example.kind, example.gold) for example in examples)
+    n_of_kind = Counter(example.kind for example in examples)
+    n_answers = Counter(kind for kind, _ in n_same)
+    return np.array(
+        [n_of_kind[e.kind] / n_answers[e.kind] / n_same[e.kind, e.gold] for e in examples]
     )
 
 

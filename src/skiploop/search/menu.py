@@ -92,7 +92,8 @@ class Menu:
     Attributes:
         programs: At least two.
         weights_id: `LayerStack.weights_id` of the model.
-        gains: Mean best score on the questions of the race, with each program and those before it.
+        gains: Mean best score on the questions of the race, with each program and those before
+            it; all right answers of a kind count alike.
         oracle_coverage: Share of the other questions that this program or one before it answers
             right, judged with the gold answer; empty without other questions.
     """
@@ -165,11 +166,11 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
         )
     seen = race(runner, examples, [identity, *(identity.with_edit(edit) for edit in edits)])
     for _ in range(1, config.max_edits):
-        best = [seen.programs[column] for column, _ in _cover(seen.score_QP, PARENTS + 1)]
+        best = [seen.programs[column] for column, _ in _cover(seen, PARENTS + 1)]
         children = _children(best)
         if new := [program for program in children if program not in seen.programs]:
             seen = seen.beside(race(runner, examples, [identity, *new]))
-    covered = list(_cover(seen.score_QP, config.size))
+    covered = list(_cover(seen, config.size))
     return Menu(
         programs=tuple(seen.programs[column] for column, _ in covered),
         weights_id=runner.stack.weights_id,
@@ -187,12 +188,15 @@ def race(runner: TrialRunner, examples: Sequence[Example], programs: Sequence[Pr
         runner: Evaluates and remembers.
         examples: Questions.
         programs: The first one always stays.
+
+    Right answers of a kind count alike, so preferring another one is no advantage (`balanced`).
     """
     field = list(programs)
     *rounds, everything = halving(examples)
     for asked in rounds:
         seen = collect(runner, asked, field)
-        added_P = np.maximum(seen.score_QP - seen.score_QP[:, :1], 0).mean(0)
+        added_QP = np.maximum(seen.score_QP - seen.score_QP[:, :1], 0)
+        added_P = seen.weight_Q @ added_QP / len(asked)
         added_P[0] = np.inf
         best = np.argsort(-added_P, kind="stable")[: half(field)]
         field = [field[i] for i in sorted(best)]
@@ -210,18 +214,19 @@ def _children(parents: Sequence[Program]) -> list[Program]:
     return list(children)
 
 
-def _cover(score_QP: np.ndarray, size: int) -> Iterator[tuple[int, float]]:
+def _cover(seen: Evidence, size: int) -> Iterator[tuple[int, float]]:
     """Yield columns, the first one first, and the mean best score with each and those before."""
-    best_Q = score_QP[:, 0]
-    yield 0, float(best_Q.mean())
+    share_Q = seen.weight_Q / len(seen.weight_Q)
+    best_Q = seen.score_QP[:, 0]
+    yield 0, float(share_Q @ best_Q)
     chosen = {0}
-    while len(chosen) < min(size, score_QP.shape[1]):
-        means_P = np.maximum(score_QP, best_Q[:, None]).mean(0)
+    while len(chosen) < min(size, len(seen.programs)):
+        means_P = share_Q @ np.maximum(seen.score_QP, best_Q[:, None])
         means_P[list(chosen)] = -1
         column = int(means_P.argmax())
         chosen.add(column)
-        best_Q = np.maximum(best_Q, score_QP[:, column])
-        yield column, float(best_Q.mean())
+        best_Q = np.maximum(best_Q, seen.score_QP[:, column])
+        yield column, float(share_Q @ best_Q)
 
 
 def coverage(right_QP: np.ndarray) -> tuple[float, ...]:
