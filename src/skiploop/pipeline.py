@@ -46,6 +46,7 @@ from skiploop.search.evidence import collect
 from skiploop.search.menu import Menu, MenuConfig, build_menu, coverage
 from skiploop.search.trials import Trial
 from skiploop.seeds import derive_seed
+from skiploop.space import ProgramSpace
 from skiploop.tasks.base import Example, Task
 
 VALIDATION_SHARE = 0.2
@@ -138,31 +139,26 @@ def read_search_table(run: Run) -> SearchTable:
 def train(
     run: Run, config: TrainConfig, progress: Callable[[Metrics], None] | None = None
 ) -> PredictorPolicy:
-    """Train the predictor on the programs that the search found.
+    """Train the predictor on the programs that the search found, or those on the menu.
 
     Args:
-        run: A run folder with a finished search.
+        run: A run folder with a finished search, or a finished menu and no search.
         config: The recipe.
         progress: Told about finished epochs.
 
     Raises:
-        RunError: There is no finished search, or a training with other settings, finished or not.
-        DataError: The search found nothing to learn from.
+        RunError: There is neither, or a training with other settings, finished or not.
+        DataError: No program was right.
     """
-    searched = run.finished("search", SearchConfig)
+    graded, space = _graded_programs(run)
     if not has_predictor(run.folder):
         run.forget("train")  # of a predictor that was deleted
     folder = run.folder / PREDICTOR_FOLDER
     run.refuse_differences("train", config, remedy=f"delete {folder} to train anew")
-    trials = run.store.asked("search")
-    training: list[QuestionPrograms] = []
-    validation: list[QuestionPrograms] = []
-    for example in searched_examples(run):
-        part = validation if _is_validation(example.id) else training
-        part.append(_question(run, example, trials.get(example.id, ())))
+    validation = [question for question in graded if _is_validation(question.example_id)]
+    training = [question for question in graded if not _is_validation(question.example_id)]
     if not training:  # very few questions: learning comes before choosing the epoch
         training, validation = validation, []
-    space = searched.space(run.stack.n_layers)
     policy = train_predictor(run.stack, training, validation, space, config, run.folder, progress)
     run.record("train", config)  # not before: it is true of this predictor only
     run.note_provenance("train")
@@ -295,6 +291,32 @@ def _n_pairs(ranked: Mapping[str, Sequence[Sequence[Program]]]) -> int:
     """Return how many different pairs of a question and a program some policies chose."""
     by_example = zip(*ranked.values(), strict=True)
     return sum(len(set().union(*programs)) for programs in by_example)
+
+
+def _graded_programs(run: Run) -> tuple[list[QuestionPrograms], ProgramSpace]:
+    """Return what is known of the questions that were searched, or of those of the menu."""
+    n_layers = run.stack.n_layers
+    if run.has("menu") and not run.has("search"):
+        examples = menu_examples(run)
+        evidence = collect(run.runner(), examples, Menu.load(run.folder).programs)
+        space = run.section("menu", MenuConfig).space(n_layers)
+        return [
+            QuestionPrograms(
+                example_id=example.id,
+                prompt=run.task.prompt(example),
+                valid=tuple(
+                    p for p, right in zip(evidence.programs, row, strict=True) if right == 1
+                ),
+                invalid=tuple(
+                    p for p, right in zip(evidence.programs, row, strict=True) if not right
+                ),
+            )
+            for example, row in zip(examples, evidence.right_QP, strict=True)
+        ], space
+    searched = run.finished("search", SearchConfig)
+    trials = run.store.asked("search")
+    graded = [_question(run, e, trials.get(e.id, ())) for e in searched_examples(run)]
+    return graded, searched.space(n_layers)
 
 
 def _question(run: Run, example: Example, trials: Sequence[Trial]) -> QuestionPrograms:

@@ -15,6 +15,7 @@ from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.baselines.static import StaticPolicy, promising, race
 from skiploop.errors import ConfigError, unknown_name
 from skiploop.policy import FixedPolicy, IdentityPolicy, Policy
+from skiploop.predictor.joint import JointDecoding, LabelScores, MenuDecoding, PriorDecoding
 from skiploop.predictor.policy import PredictorPolicy, load_predictor
 from skiploop.predictor.selector import (
     SELECTOR_FOLDER,
@@ -36,6 +37,9 @@ from skiploop.tasks.base import Example
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
+
+N_PRIOR = 500
+"""Questions over which a predictor's prior is a mean, the first of those it learned from."""
 
 _FIXED = "fixed:"
 """Before the text of a program: the policy that gives it to every prompt."""
@@ -172,9 +176,35 @@ def _damped(run: Run, _progress: Progress | None) -> Policy:
 
 
 def _polar(run: Run, _progress: Progress | None) -> Policy:
+    return _trained_polar(run)
+
+
+def _trained_polar(run: Run) -> PredictorPolicy:
     policy = load_predictor(run.folder, run.stack)
     run.finished("train", TrainConfig)  # refuses what an interrupted training left
     return policy
+
+
+def _polar_joint(run: Run, progress: Progress | None) -> Policy:
+    policy = _trained_polar(run)
+    return policy.decoded_by(JointDecoding(), "polar:joint")
+
+
+def _polar_prior(run: Run, progress: Progress | None) -> Policy:
+    policy = _trained_polar(run)
+    return policy.decoded_by(PriorDecoding(_prior(run, policy)), "polar:prior")
+
+
+def _polar_menu(run: Run, progress: Progress | None) -> Policy:
+    policy = _trained_polar(run)
+    menu = Menu.load(run.folder)
+    return policy.decoded_by(MenuDecoding(menu, _prior(run, policy)), "polar:menu")
+
+
+def _prior(run: Run, policy: PredictorPolicy) -> LabelScores:
+    """Return what the network says of the questions it learned from, on average."""
+    examples = searched_examples(run) if run.has("search") else menu_examples(run)
+    return policy.prior([run.task.prompt(example) for example in examples[:N_PRIOR]])
 
 
 def _selector(run: Run, _progress: Progress | None) -> Policy:
@@ -220,6 +250,9 @@ POLICIES: dict[str, Callable[[Run, Progress | None], Policy]] = {
     "identity": _identity,
     "damped": _damped,
     "polar": _polar,
+    "polar:joint": _polar_joint,
+    "polar:prior": _polar_prior,
+    "polar:menu": _polar_menu,
     "selector": _selector,
     "static": _static,
     "random": _random,

@@ -1,12 +1,17 @@
 """A run folder from a menu to a judged selector."""
 
+import shutil
+import sqlite3
+
 import pytest
 from families import build, tokenizer
 
 import skiploop
 from skiploop import pipeline
 from skiploop.errors import ConfigError, DataError, RunError, UnknownNameError
+from skiploop.policies import make_policy
 from skiploop.predictor.selector import SelectorConfig
+from skiploop.predictor.training import TrainConfig
 from skiploop.run import Run, RunConfig
 from skiploop.search.menu import Menu, MenuConfig
 
@@ -37,6 +42,23 @@ def test_a_menu_and_what_is_learned_from_it_are_judged_on_held_out_questions(fol
     assert {row.n_examples for row in report.policies} == {6}
     assert report.search is None
     assert set(report.timing.wall_s) == {"identity", *NAMES} - {"vote:3", "majority:3", "sample:2"}
+
+
+def test_the_published_network_learns_from_a_menu_too_and_is_decoded_in_four_ways(folder, tmp_path):
+    copied = shutil.copytree(folder, tmp_path / "run")
+    with sqlite3.connect(copied / "trials.sqlite") as trials:  # the tiny model is never right
+        trials.execute("UPDATE trials SET correct = (length(program) % 2)")
+    run = Run.open(copied)
+    trained = pipeline.train(run, TrainConfig(epochs=1, batch_size=32))
+    assert trained.origin.training.n_targets > 0
+    names = ("polar", "polar:joint", "polar:prior", "polar:menu")
+    report = pipeline.evaluate(run, pipeline.EvaluateConfig(policies=names, limit=6, k=2))
+    assert [row.policy for row in report.policies] == ["identity", *names]
+    prompts = ["2 + 3 = ", "47 + 5 = "]
+    menu = Menu.load(folder).programs
+    assert all(p in menu for p in make_policy("polar:menu", run, None).rank(prompts, 3)[0])
+    ranked = make_policy("polar:joint", run, None).rank(prompts, 7)
+    assert [len(set(programs)) for programs in ranked] == [7, 7]
 
 
 def test_the_trained_selector_loads_with_its_model(folder):

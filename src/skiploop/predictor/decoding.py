@@ -88,7 +88,7 @@ def beam(
     # what it adds, so equal products stay equal.
     rows: list[tuple[tuple[int, ...], tuple[float, ...]]] = [((), ())]
     for block in blocks:
-        logprobs = _log_softmax(run_logits[block.start])
+        logprobs = log_softmax(run_logits[block.start])
         choices = sorted(range(len(logprobs)), key=lambda c: -logprobs[c])[:n_choices]
         grown = [((*runs, c), (*parts, logprobs[c])) for runs, parts in rows for c in choices]
         rows = sorted(grown, key=lambda row: -math.fsum(row[1]))[:beam_size]
@@ -136,7 +136,8 @@ def _segments(blocks: Sequence[range], runs: Sequence[int]) -> tuple[Segment, ..
     return tuple(Segment(b.start, b.stop, r) for b, r in zip(blocks, runs, strict=True))
 
 
-def _log_softmax(logits: Sequence[float]) -> list[float]:
+def log_softmax(logits: Sequence[float]) -> list[float]:
+    """Return the logarithms of the probabilities that belong to some logits."""
     top = max(logits)
     normaliser = top + math.log(math.fsum(math.exp(logit - top) for logit in logits))
     return [logit - normaliser for logit in logits]

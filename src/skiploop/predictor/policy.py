@@ -6,19 +6,21 @@ and `metrics.jsonl`.
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from skiploop.config import from_dict, load_file, to_dict
 from skiploop.errors import ConfigError, RunError
 from skiploop.files import write_atomic
-from skiploop.predictor.decoding import rank_programs
+from skiploop.predictor.decoding import RankedProgram, rank_programs
 from skiploop.predictor.features import PromptEncoder, build_encoder
+from skiploop.predictor.joint import LabelScores
 from skiploop.predictor.network import CONFIG_FILE, PolarNetwork, pad
 from skiploop.predictor.targets import TargetCounts
 from skiploop.predictor.training import TrainConfig
@@ -31,6 +33,24 @@ if TYPE_CHECKING:
 PREDICTOR_FOLDER = "predictor"
 BATCH_SIZE = 64
 """Prompts that the network scores at once."""
+
+
+Logits = tuple[list[float], list[list[float]]]
+"""What a network says about one prompt: a boundary logit a layer, and its logits of runs."""
+
+
+class Decode(Protocol):
+    """From what a network says about one prompt to programs, the best first."""
+
+    def __call__(
+        self,
+        boundary_logits: Sequence[float],
+        run_logits: Sequence[Sequence[float]],
+        *,
+        space: ProgramSpace,
+        k: int,
+    ) -> list[RankedProgram]:
+        """Return at most `k` different programs, never none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +110,13 @@ class PredictorPolicy:
         self.space = space
         self.origin = origin
         self.name = name
+        self.decode: Decode = rank_programs
 
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
         """Return at most `k` different programs a prompt, the best first, never none.
 
-        All programs of one prompt share one segmentation, which can hold fewer than `k`.
+        In the published decoding all programs of one prompt share one segmentation, which can hold
+        fewer than `k`.
 
         Args:
             prompts: Texts of the same kind as in training, for skiploop's own runs what
@@ -107,16 +129,25 @@ class PredictorPolicy:
         Cost:
             The encoder once and about 2 million parameters a prompt.
         """
-        ranked = []
+        ranked = [self.decode(*logits, space=self.space, k=k) for logits in self._logits(prompts)]
+        return [[program for program, _ in best] for best in ranked]
+
+    def decoded_by(self, decode: Decode, name: str) -> PredictorPolicy:
+        """Return the same predictor with another way from its scores to programs."""
+        policy = copy.copy(self)
+        policy.decode, policy.name = decode, name
+        return policy
+
+    def prior(self, prompts: Sequence[str]) -> LabelScores:
+        """Return what the network says of some prompts on average."""
+        return LabelScores.mean([LabelScores.of(*logits) for logits in self._logits(prompts)])
+
+    def _logits(self, prompts: Sequence[str]) -> Iterator[Logits]:
         for start in range(0, len(prompts), BATCH_SIZE):
             encodings = self.encoder.encode(prompts[start : start + BATCH_SIZE])
             with torch.inference_mode():
                 scores = self.network(*pad(encodings, self.network.device))
-            rows = zip(scores.boundary_BD.tolist(), scores.runs_BDR.tolist(), strict=True)
-            for boundary_logits, run_logits in rows:
-                best = rank_programs(boundary_logits, run_logits, space=self.space, k=k)
-                ranked.append([program for program, _ in best])
-        return ranked
+            yield from zip(scores.boundary_BD.tolist(), scores.runs_BDR.tolist(), strict=True)
 
     def save(self, run: str | Path) -> None:
         """Write the policy into the folder `predictor` of a run; `load_predictor` reads it."""
