@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from skiploop.baselines.by_kind import KindPolicy, check_kinds
 from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.errors import ConfigError
 from skiploop.evaluation.answering import answer
@@ -232,6 +233,8 @@ def evaluate(
     examples = _held_out_examples(run, config)
     table = read_search_table(run) if run.has("search") else None
     policies = [make_policy(name, run, progress) for name in names]
+    if any(isinstance(policy, SelectorPolicy | VotePolicy | KindPolicy) for policy in policies):
+        check_kinds(menu_examples(run), examples)
     prompts = [run.task.prompt(example) for example in examples]
     features = _features_of(policies)
     for encoded in features:
@@ -253,6 +256,7 @@ def evaluate(
         title=f"{run.task.name}, {config.split}, {run.config.model}",
         examples=examples,
         dealt=dealt_accuracy(records, run.task, examples),
+        menu=Menu.load(run.folder) if run.has("menu") else None,
         search=table,
         timing=timing,
         provenance=run.note_provenance("evaluate"),

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skiploop.baselines.by_kind import KindPolicy, best_by_kind
 from skiploop.baselines.damped import damped_loop
-from skiploop.baselines.random_edits import RandomEditsPolicy
+from skiploop.baselines.random_edits import RandomEditsPolicy, random_programs
 from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.baselines.static import StaticPolicy, promising, race
 from skiploop.errors import ConfigError, unknown_name
@@ -33,7 +34,7 @@ from skiploop.search.campaign import SearchConfig
 from skiploop.search.evidence import collect
 from skiploop.search.menu import Menu, MenuConfig
 from skiploop.seeds import derive_seed
-from skiploop.tasks.base import Example
+from skiploop.tasks.base import SPLITS, Example
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
@@ -229,6 +230,29 @@ def _shuffled(run: Run, progress: Progress | None) -> Policy:
     return SelectorPolicy(policy.menu, policy.features, lessons, "shuffled")
 
 
+def _random_menu(run: Run, progress: Progress | None) -> Policy:
+    """Learn as the selector does, on a menu of random programs with as many edits each."""
+    policy = run.selector
+    config = run.finished("selector", SelectorConfig)
+    asked = run.finished("menu", MenuConfig)
+    programs = random_programs(
+        policy.menu.programs, asked.space(run.stack.n_layers), asked.first_layer, config.seed
+    )
+    evidence = collect(run.runner(progress), menu_examples(run), programs)
+    lessons = learn(policy.lessons.features_QF, evidence, config)
+    return SelectorPolicy(
+        replace(policy.menu, programs=programs), policy.features, lessons, "random-menu"
+    )
+
+
+def _by_kind(run: Run, progress: Progress | None) -> Policy:
+    examples = menu_examples(run)
+    evidence = collect(run.runner(progress), examples, Menu.load(run.folder).programs)
+    asked = [example for split in SPLITS for example in run.task.examples(split)]
+    kind_of = {run.task.prompt(example): example.kind for example in asked}
+    return KindPolicy(best_by_kind(examples, evidence), kind_of)
+
+
 def _static(run: Run, progress: Progress | None) -> Policy:
     """Race the most promising programs of the run on the questions that chose them."""
     runner = run.runner(progress)
@@ -257,5 +281,7 @@ POLICIES: dict[str, Callable[[Run, Progress | None], Policy]] = {
     "static": _static,
     "random": _random,
     "shuffled": _shuffled,
+    "random-menu": _random_menu,
+    "by-kind": _by_kind,
 }
 """Policies by the name under which a run makes them."""

@@ -1,12 +1,20 @@
+import math
+
+import numpy as np
+import pytest
 from families import load
 from parity import ParityTask
 
 from skiploop import Program, ProgramSpace
-from skiploop.baselines.random_edits import RandomEditsPolicy
+from skiploop.baselines.by_kind import KindPolicy, best_by_kind, check_kinds
+from skiploop.baselines.damped import damped_loop
+from skiploop.baselines.random_edits import RandomEditsPolicy, random_programs
 from skiploop.baselines.static import N_CANDIDATES, promising, race
+from skiploop.errors import DataError
 from skiploop.runner import TrialRunner
+from skiploop.search.evidence import Evidence
 from skiploop.search.trials import Trial, TrialStore
-from skiploop.tasks.base import Grade
+from skiploop.tasks.base import Example, Grade
 
 
 class PlantedTask(ParityTask):
@@ -70,3 +78,42 @@ def test_an_ungraded_answer_is_not_held_against_a_program():
 
     trials = [trial("0:1x0", None), trial("0:1x0", None), trial("1:2x0", False)]
     assert str(promising(trials, n_layers=12)[0]) == "0:1x0"
+
+
+def test_every_kind_gets_the_program_with_most_right_answers_and_unknown_kinds_are_refused():
+    texts = ("identity", "1:2x2", "4:5x0")
+    programs = tuple(Program.parse(text, 6) for text in texts)
+    examples = [Example(str(i), f"q{i}", "1", kind="ab"[i % 2]) for i in range(8)]
+    right_QP = np.array([[0, 1, 0] if e.kind == "a" else [1, 1, 0] for e in examples], float)
+    right_QP[0] = math.nan
+    evidence = Evidence(tuple("01234567"), programs, right_QP, right_QP, np.ones(8))
+    best = best_by_kind(examples, evidence)
+    assert best == {"a": programs[1], "b": programs[0]}  # ties stay with the first one
+    policy = KindPolicy(best, {"x": "a", "y": "b"})
+    assert policy.rank(["y", "x"], 3) == [[programs[0]], [programs[1]]]
+    check_kinds(examples, examples[:3])
+    other = Example("9", "q", "1", kind="c")
+    with pytest.raises(DataError, match=r"1 of 2 questions .* learned from, such as 'c'"):
+        check_kinds(examples, [examples[0], other])
+
+
+def test_random_programs_are_different_and_have_as_many_edits_as_their_models():
+    space = ProgramSpace(12)
+    texts = ("identity", "4:5x0", "4:6x2", "4:6x2 8:9x0", "5:7x3~0.5")
+    like = [Program.parse(text, 12) for text in texts]
+    drawn = random_programs(like, space, first_layer=4, seed=1)
+    assert drawn == random_programs(like, space, first_layer=4, seed=1)
+    assert drawn[0].is_identity and len(set(drawn)) == 5
+    assert [space.n_edits(p) for p in drawn] == [0, 1, 1, 2, 1]
+    assert all(edit.start >= 4 for program in drawn for edit in program.edits)
+    with pytest.raises(DataError, match="gave no program like"):
+        random_programs([like[1]] * 9, ProgramSpace(2, max_block=1), first_layer=0, seed=1)
+
+
+def test_the_damped_baseline_is_one_loop_in_the_middle_with_a_layer_after_it():
+    assert [str(damped_loop(n)) for n in (30, 28, 36)] == [
+        "13:17x3~0.5",
+        "12:16x3~0.5",
+        "16:20x3~0.5",
+    ]
+    assert [str(damped_loop(n)) for n in (1, 2, 4)] == ["identity", "0:1x3~0.5", "0:3x3~0.5"]

@@ -16,7 +16,18 @@ from skiploop.run import Run, RunConfig
 from skiploop.search.menu import Menu, MenuConfig
 
 CONFIG = MenuConfig(size=4, raced=8, limit=50, first_layer=1, max_block=2)
-NAMES = ("selector", "selector:5.5", "vote:3", "majority:3", "sample:2", "static", "shuffled")
+NAMES = (
+    "selector",
+    "selector:5.5",
+    "vote:3",
+    "majority:3",
+    "sample:2",
+    "static",
+    "by-kind",
+    "damped",
+    "shuffled",
+    "random-menu",
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +51,11 @@ def test_a_menu_and_what_is_learned_from_it_are_judged_on_held_out_questions(fol
     report = pipeline.evaluate(run, pipeline.EvaluateConfig(policies=NAMES, limit=6, k=2))
     assert [row.policy for row in report.policies] == ["identity", *NAMES]
     assert {row.n_examples for row in report.policies} == {6}
-    assert report.search is None
+    assert report.search is None and report.menu == menu
+    page = (folder / "report.html").read_text()
+    assert "Oracle coverage of other questions" in page and str(menu.programs[1]) in page
+    oracle = {row.policy: list(row.oracle) for row in report.policies}
+    assert oracle["sample:2"] == [2] and oracle["vote:3"] == [2, 3] and oracle["damped"] == []
     assert set(report.timing.wall_s) == {"identity", *NAMES} - {"vote:3", "majority:3", "sample:2"}
 
 

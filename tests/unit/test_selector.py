@@ -10,7 +10,7 @@ import torch
 from skiploop import Program
 from skiploop.errors import DataError, RunError
 from skiploop.predictor.calibration import CalibrationBin, calibration
-from skiploop.predictor.gate import Gate, tune
+from skiploop.predictor.gate import Gate, cross_fitted, tune
 from skiploop.predictor.kernel import KernelRidge, out_of_fold
 from skiploop.predictor.selector import (
     PromptFeatures,
@@ -134,6 +134,32 @@ def test_weights_count_right_answers_of_a_kind_alike_and_kinds_by_their_question
     golds = [("a", "1"), ("a", "1"), ("a", "1"), ("a", "2"), ("b", "1"), ("b", "7")]
     examples = [Example(str(i), "", gold, kind=kind) for i, (kind, gold) in enumerate(golds)]
     assert balanced(examples).tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2, 1, 1])
+
+
+def test_a_choice_that_is_not_shown_to_help_keeps_the_identity():
+    policy = policy_of(planted())
+    assert policy.is_shown_to_help and policy.validation.only_second == 0
+    score = np.random.default_rng(1).random((N, 3))  # the programs differ by chance alone
+    lucky = policy_of(evidence(score))
+    assert lucky.validation.p >= 0.05 and not lucky.is_shown_to_help
+    assert all(program.is_identity for (program,) in lucky.rank(PROMPTS, 1))
+    # Fewer layers are still to be had for those who ask for them.
+    assert {p.n_slots for (p,) in lucky.within(6.5, "short").rank(PROMPTS, 1)} == {6}
+
+
+def test_a_gate_that_judges_a_question_was_tuned_without_it():
+    torch.manual_seed(0)
+    predicted, right = torch.rand(50, 3), (torch.rand(50, 3) > 0.5).float()
+    weights, slots = torch.ones(50), torch.tensor([8.0, 9.0, 6.0])
+    chosen = cross_fitted(predicted, right, weights, slots)
+    own = tune(predicted, right, weights, slots).choose(predicted, slots)
+    rows = torch.arange(50)
+    assert right[rows, chosen].sum() < right[rows, own].sum()  # a gate knows its own questions
+    for question in range(50):  # a leak: what is right for a question decides its own choice
+        leaked = right.clone()
+        leaked[question] = torch.tensor([0.0, 50.0, 0.0])
+        again = cross_fitted(predicted, leaked, weights, slots)
+        assert again[question] == chosen[question]
 
 
 def test_the_gate_keeps_the_identity_unless_the_margin_is_passed():

@@ -25,8 +25,9 @@ def evaluate(
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            help="identity, polar, selector, selector:LAYERS, vote:K, majority:K, "
-            "sample:K, static, random, shuffled, fixed:PROGRAM; several with commas. "
+            help="identity, polar, polar:joint, polar:prior, polar:menu, selector, "
+            "selector:LAYERS, vote:K, majority:K, sample:K, static, by-kind, damped, random, "
+            "shuffled, random-menu, fixed:PROGRAM; several with commas. "
             "[those that the run has something for]"
         ),
     ] = None,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from itertools import zip_longest
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -27,10 +26,6 @@ from skiploop.cli.options import (
     read_settings,
     run_flags,
 )
-
-if TYPE_CHECKING:
-    from skiploop.evaluation.tables import Table
-    from skiploop.search.menu import Menu
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -102,6 +97,7 @@ def build(
     from skiploop import pipeline
     from skiploop.cli import console
     from skiploop.config import from_dict
+    from skiploop.evaluation.tables import menu_table
     from skiploop.run import Run, RunConfig
     from skiploop.search.menu import MenuConfig
 
@@ -114,9 +110,9 @@ def build(
         progress = console.TrialProgress(bar, "menu", stored=lambda: run.n_trials)
         with console.resumable([progress], out):
             menu = pipeline.menu(run, menu_config, progress)
-    console.print_table(_table(menu))
+    console.print_table(menu_table(menu))
     if as_json:
-        figures = {"run": str(out), **_figures(menu), "provenance": run.provenance("menu")}
+        figures = {"run": str(out), **menu.figures(), "provenance": run.provenance("menu")}
         console.print_json({**figures, "timing": {"seconds": time.perf_counter() - started}})
 
 
@@ -127,42 +123,11 @@ def show(out: Folder, as_json: Json = False) -> None:
     Example: skiploop menu show --run RUN
     """
     from skiploop.cli import console
+    from skiploop.evaluation.tables import menu_table
     from skiploop.run import Run
     from skiploop.search.menu import Menu
 
     menu = Menu.load(Run.open(out).folder)
-    console.print_table(_table(menu))
+    console.print_table(menu_table(menu))
     if as_json:
-        console.print_json({"run": str(out), **_figures(menu), **console.made_by()})
-
-
-def _figures(menu: Menu) -> dict[str, object]:
-    return {
-        "programs": [str(program) for program in menu.programs],
-        "gains": list(menu.gains),
-        "oracle_coverage": list(menu.oracle_coverage),
-    }
-
-
-def _table(menu: Menu) -> Table:
-    from skiploop.evaluation.tables import NOTHING, Table
-
-    return Table(
-        title="Menu",
-        header=("program", "layer passes", "best score so far", "oracle coverage, %"),
-        rows=tuple(
-            (
-                str(program),
-                str(program.n_slots),
-                f"{gain:.3f}",
-                f"{100 * covered:.1f}" if covered is not None else NOTHING,
-            )
-            for program, gain, covered in zip_longest(
-                menu.programs, menu.gains, menu.oracle_coverage
-            )
-        ),
-        note="best score so far: mean over the questions of the race, which chose the programs, of "
-        "the highest probability of the right answer among this program and those above it. "
-        "oracle coverage: other questions that one of these programs answers right, judged with "
-        "the gold answer.",
-    )
+        console.print_json({"run": str(out), **menu.figures(), **console.made_by()})

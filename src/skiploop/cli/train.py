@@ -27,7 +27,7 @@ from skiploop.errors import ConfigError
 if TYPE_CHECKING:
     from skiploop.evaluation.tables import Table
     from skiploop.predictor.calibration import CalibrationBin
-    from skiploop.predictor.selector import SelectorConfig
+    from skiploop.predictor.selector import SelectorConfig, SelectorPolicy
     from skiploop.predictor.training import TrainConfig
     from skiploop.run import Run
 
@@ -148,11 +148,14 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
         "layer": policy.features.encoder.spec["layer"],
         "margin": policy.gate.margin,
         "price": policy.gate.price,
+        "validation": policy.validation.to_dict(),
+        "keeps_identity": not policy.is_shown_to_help,
     }
     print(
         f"learned from {figures['n_questions']} questions under {len(policy.menu.programs)} "
         f"programs: {run.folder}/selector"
     )
+    print(_validation_words(policy))
     console.print_table(_calibration_table(bins))
     if as_json:
         console.print_json(
@@ -164,6 +167,18 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
                 "timing": {"seconds": time.perf_counter() - started},
             }
         )
+
+
+def _validation_words(policy: SelectorPolicy) -> str:
+    """Say what the selector is worth on questions that it did not learn from."""
+    from skiploop.evaluation.tables import p_words, paired_words
+
+    found = policy.validation
+    kept = "" if policy.is_shown_to_help else ": not shown to help, so it keeps the identity"
+    return (
+        f"on questions not learned from, points over the identity (fixed / broken): "
+        f"{paired_words(found)}, p {p_words(found.p)}{kept}"
+    )
 
 
 def _calibration_table(bins: Sequence[CalibrationBin]) -> Table:

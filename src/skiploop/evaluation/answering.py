@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.evaluation.records import Record
@@ -12,6 +13,8 @@ from skiploop.program import Program
 from skiploop.runner import TrialRunner
 from skiploop.search.trials import Trial
 from skiploop.tasks.base import Example
+
+_Item = TypeVar("_Item")
 
 
 def answer(
@@ -29,8 +32,8 @@ def answer(
         ranked: Programs of each question, by the name of the policy.
 
     Returns:
-        For each policy and question one record for each program in its rank, or the one record of
-        the answer that won the vote.
+        For each policy and question one record for each program in its rank. Of a vote the answer
+        that won comes first, and then the others that were or might have been asked for.
     """
     pairs = {
         (example, program): None
@@ -46,12 +49,13 @@ def answer(
             continue
         for example, programs in zip(examples, ranked[policy.name], strict=True):
             answers = [(program, trials[example, program]) for program in programs]
+            n_extra = 0
             if isinstance(policy, VotePolicy):
-                records.append(_vote(policy, example, answers))
-            else:
-                records += [
-                    _record(policy.name, example, rank, *one) for rank, one in enumerate(answers)
-                ]
+                answers, n_extra = _counted(policy, answers)
+            records += [
+                _record(policy.name, example, rank, *one, 0 if rank else n_extra)
+                for rank, one in enumerate(answers)
+            ]
     return records
 
 
@@ -61,7 +65,7 @@ def _record(
     rank: int,
     program: Program,
     trial: Trial,
-    extra_passes: int = 0,
+    extra_passes: int,
 ) -> Record:
     return Record(
         policy=policy,
@@ -75,36 +79,42 @@ def _record(
     )
 
 
-def _vote(policy: VotePolicy, example: Example, answers: Sequence[tuple[Program, Trial]]) -> Record:
-    """Return the answer that wins, with the layer passes of all programs that were asked."""
+def _counted(
+    policy: VotePolicy, answers: Sequence[tuple[Program, Trial]]
+) -> tuple[list[tuple[Program, Trial]], int]:
+    """Return the answers, the one that wins first, and the layer passes that it did not need."""
     from skiploop.engine.batch import count_cells  # loads torch
 
     outcome = count([_ballot(trial, is_weighted=policy.is_weighted) for _, trial in answers])
-    program, trial = answers[outcome.winner]
     n_passes = count_cells([asked.steps for asked, _ in answers[: outcome.n_asked]])
-    return _record(policy.name, example, 0, program, trial, n_passes - program.n_slots)
+    return _first(answers, outcome.winner), n_passes - answers[outcome.winner][0].n_slots
 
 
 def _sampled(
     policy: SelfConsistency, runner: TrialRunner, examples: Sequence[Example]
 ) -> list[Record]:
-    """Return the answers that most samples agree on; the prompt runs once for all of them."""
+    """Return all samples, one that most agree on first; the prompt runs once for all of them."""
     records = []
     for example, samples in zip(examples, policy.sample(runner, examples), strict=True):
         outcome = count([Ballot(grade.answer or c.text, 1.0) for c, grade in samples])
-        completion, grade = samples[outcome.winner]
-        records.append(
-            Record(
-                policy=policy.name,
-                example_id=example.id,
-                rank=0,
-                program=completion.program,
-                correct=grade.correct,
-                n_tokens=len(completion.token_ids),
-                text=completion.text,
+        for rank, (completion, grade) in enumerate(_first(samples, outcome.winner)):
+            records.append(
+                Record(
+                    policy=policy.name,
+                    example_id=example.id,
+                    rank=rank,
+                    program=completion.program,
+                    correct=grade.correct,
+                    n_tokens=len(completion.token_ids),
+                    text=completion.text,
+                )
             )
-        )
     return records
+
+
+def _first(items: Sequence[_Item], index: int) -> list[_Item]:
+    """Return the items with one of them moved to the front."""
+    return [items[index], *items[:index], *items[index + 1 :]]
 
 
 def _ballot(trial: Trial, *, is_weighted: bool) -> Ballot:

@@ -84,13 +84,7 @@ def cost_chart(points: Sequence[CostPoint], title: str, axis: str) -> str:
     x_of = _scale([p.cost for p, _, _ in shown], _LEFT + 12, _LEFT + _PLOT_WIDTH)
     bounds = [bound for _, _, interval in shown for bound in interval]
     y_of = _scale(bounds, _COST_HEIGHT, 12)
-    parts = []
-    for tick in _ticks(bounds):
-        y = y_of(tick)
-        parts.append(
-            f'<line class="grid" x1="{_LEFT}" y1="{y}" x2="{_LEFT + _PLOT_WIDTH}" y2="{y}"/>'
-        )
-        parts.append(f'<text class="end" x="{_LEFT - 6}" y="{y + 4}">{100 * tick:.1f} %</text>')
+    parts = _share_axis(bounds, y_of)
     for tick in _ticks([p.cost for p, _, _ in shown]):
         x = x_of(tick)
         parts.append(f'<text class="mid" x="{x}" y="{_COST_HEIGHT + 20}">{tick:.1f}</text>')
@@ -101,9 +95,31 @@ def cost_chart(points: Sequence[CostPoint], title: str, axis: str) -> str:
             f'<circle class="dot" cx="{x}" cy="{y}" r="4"/>',
             f'<text x="{x + 8}" y="{y - 4}">{escape(point.label)}</text>',
         ]
-    middle = _LEFT + _PLOT_WIDTH // 2
-    parts.append(f'<text class="mid" x="{middle}" y="{_COST_HEIGHT + 40}">{escape(axis)}</text>')
-    return _svg(parts, _LEFT + _PLOT_WIDTH + 120, _COST_HEIGHT + 48, title)
+    return _plot(parts, title, axis)
+
+
+def curve_chart(shares: Sequence[float], title: str, axis: str) -> str:
+    """Return an SVG with a line from share to share; nothing for fewer than two.
+
+    Args:
+        shares: For 1, 2, 3, ... on the axis.
+        title: Read by screen readers.
+        axis: What is counted.
+    """
+    if len(shares) < 2:
+        return ""
+    x_of = _scale([1, len(shares)], _LEFT + 12, _LEFT + _PLOT_WIDTH)
+    y_of = _scale(shares, _COST_HEIGHT, 12)
+    parts = _share_axis(shares, y_of)
+    dots = [(x_of(number), y_of(share)) for number, share in enumerate(shares, 1)]
+    line = " ".join(f"{x},{y}" for x, y in dots)
+    parts.append(f'<polyline class="range" fill="none" points="{line}"/>')
+    parts += [f'<circle class="dot" cx="{x}" cy="{y}" r="4"/>' for x, y in dots]
+    for number in (1, len(shares)):
+        parts.append(
+            f'<text class="mid" x="{x_of(number)}" y="{_COST_HEIGHT + 20}">{number}</text>'
+        )
+    return _plot(parts, title, axis)
 
 
 def layer_chart(
@@ -139,6 +155,25 @@ def layer_chart(
                 f'<text class="mid" x="{middle}" y="{axis + _HALF_HEIGHT + 18}">{layer}</text>'
             )
     return _svg(parts, width, axis + _HALF_HEIGHT + 26, title)
+
+
+def _share_axis(shares: Sequence[float], y_of: Callable[[float], float]) -> list[str]:
+    """Return lines across the plot with a share next to each."""
+    parts = []
+    for tick in _ticks(shares):
+        y = y_of(tick)
+        parts += [
+            f'<line class="grid" x1="{_LEFT}" y1="{y}" x2="{_LEFT + _PLOT_WIDTH}" y2="{y}"/>',
+            f'<text class="end" x="{_LEFT - 6}" y="{y + 4}">{100 * tick:.1f} %</text>',
+        ]
+    return parts
+
+
+def _plot(parts: Sequence[str], title: str, axis: str) -> str:
+    """Return a plot of the common size with the name of what goes to the right."""
+    middle = _LEFT + _PLOT_WIDTH // 2
+    name = f'<text class="mid" x="{middle}" y="{_COST_HEIGHT + 40}">{escape(axis)}</text>'
+    return _svg([*parts, name], _LEFT + _PLOT_WIDTH + 120, _COST_HEIGHT + 48, title)
 
 
 def _scale(values: Sequence[float], start: int, stop: int) -> Callable[[float], float]:

@@ -12,6 +12,7 @@ from skiploop.evaluation.charts import (
     CostPoint,
     IntervalRow,
     cost_chart,
+    curve_chart,
     interval_chart,
     layer_chart,
 )
@@ -25,6 +26,7 @@ from skiploop.evaluation.tables import (
     dealt_table,
     kinds_table,
     lengths_table,
+    menu_table,
     pairs_table,
     policies_table,
     provenance_table,
@@ -95,6 +97,10 @@ def _parts(report: Report) -> Iterable[str]:
         yield _section(pairs_table(report.pairs))
     if report.kinds:
         yield _section(kinds_table(report.kinds))
+    if report.menu:
+        yield _section(menu_table(report.menu))
+        title = "Oracle coverage of other questions against programs on the menu"
+        yield _wide(curve_chart(report.menu.oracle_coverage, title, "programs on the menu"))
     if report.search:
         yield _section(search_words(report.search))
     yield "<h2>How to read this</h2>" + "".join(f"<p>{escape(text)}</p>" for text in HOW_TO_READ)

@@ -11,13 +11,10 @@ from typing import Literal
 
 from skiploop.errors import DataError
 from skiploop.evaluation.records import Record
-from skiploop.evaluation.stats import Paired, Share, holm
+from skiploop.evaluation.stats import SIGNIFICANCE, Paired, Share, holm
 
 REFERENCE = "identity"
 """Name of the policy with which all others are compared."""
-
-SIGNIFICANCE = 0.05
-"""Largest adjusted p-value that is called a difference."""
 
 Length = Literal["shorter", "equal", "longer"]
 Verdict = Literal["better", "worse", "no difference shown"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from skiploop.evaluation.policy_table import SIGNIFICANCE, PolicyRow, Verdict
+from skiploop.evaluation.policy_table import PolicyRow, Verdict
 from skiploop.evaluation.report import Report
+from skiploop.evaluation.stats import SIGNIFICANCE
 
 HOW_TO_READ = (
     "Top-1 is what a user gets: one program for each prompt, chosen without the answer.",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 from skiploop.errors import DataError, RunError
 from skiploop.evaluation.kind_table import KindRow, kind_rows
@@ -18,6 +19,9 @@ from skiploop.evaluation.search_table import SearchTable
 from skiploop.evaluation.stats import Share
 from skiploop.files import write_atomic
 from skiploop.tasks.base import Example
+
+if TYPE_CHECKING:
+    from skiploop.search.menu import Menu
 
 FORMAT = 1
 """Version of the layout of `report.json`; changes when a key changes its place or meaning."""
@@ -91,6 +95,7 @@ class Report:
         dealt: By policy, right answers if its answers went to other questions of their kind.
         pairs: One row for each two policies other than the identity.
         kinds: One row for each kind of question, none if there is only one.
+        menu: What was chosen from, None if there was no menu.
         search: The search's table, None if there was no search.
         samples: Answers that a policy changed.
         timing: Wall times, None if they were not measured.
@@ -102,6 +107,7 @@ class Report:
     dealt: Mapping[str, Share] = field(default_factory=dict)
     pairs: tuple[PairRow, ...] = ()
     kinds: tuple[KindRow, ...] = ()
+    menu: Menu | None = None
     search: SearchTable | None = None
     samples: tuple[Sample, ...] = ()
     timing: Timing | None = None
@@ -118,6 +124,7 @@ class Report:
             "dealt": {policy: share.to_dict() for policy, share in self.dealt.items()},
             "pairs": [row.to_dict() for row in self.pairs],
             "kinds": [row.to_dict() for row in self.kinds],
+            "menu": self.menu and self.menu.figures(),
             "search_table": self.search and self.search.to_dict(),
             "samples": [sample.to_dict() for sample in self.samples],
             "provenance": facts,
@@ -131,6 +138,7 @@ def build_report(
     title: str,
     examples: Sequence[Example] = (),
     dealt: Mapping[str, Share] | None = None,
+    menu: Menu | None = None,
     search: SearchTable | None = None,
     timing: Timing | None = None,
     provenance: Mapping[str, object] | None = None,
@@ -142,6 +150,7 @@ def build_report(
         title: Task, part and model.
         examples: The questions, for their kinds and for the changed answers that are shown.
         dealt: From `dealt_accuracy`.
+        menu: Of the run.
         search: From `search_table`.
         timing: Wall times at equal numbers of tokens, from `evaluation.timing`.
         provenance: From `skiploop.provenance.collect`.
@@ -156,6 +165,7 @@ def build_report(
         dealt=dealt or {},
         pairs=tuple(pair_rows(records)),
         kinds=tuple(kind_rows(records, examples)),
+        menu=menu,
         search=search,
         samples=changed_answers(records, examples),
         timing=timing,

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+SIGNIFICANCE = 0.05
+"""Largest p-value, adjusted where several are tested, that is called a difference."""
+
 
 def wilson(count: int, total: int, *, confidence: float = 0.95) -> tuple[float, float] | None:
     """Return the Wilson score interval of a share.

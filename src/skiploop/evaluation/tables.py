@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from skiploop.evaluation.kind_table import KindRow
 from skiploop.evaluation.pair_table import PairRow
@@ -11,6 +12,9 @@ from skiploop.evaluation.policy_table import PolicyRow
 from skiploop.evaluation.report import Report, Timing
 from skiploop.evaluation.search_table import SearchTable
 from skiploop.evaluation.stats import Paired, Share
+
+if TYPE_CHECKING:
+    from skiploop.search.menu import Menu
 
 NOTHING = "–"  # noqa: RUF001 - an en dash, the usual mark of an empty cell
 
@@ -52,6 +56,8 @@ def report_tables(report: Report) -> list[Table]:
         tables.append(pairs_table(report.pairs))
     if report.kinds:
         tables.append(kinds_table(report.kinds))
+    if report.menu:
+        tables.append(menu_table(report.menu))
     if report.search:
         tables.append(search_words(report.search))
     if report.timing:
@@ -100,6 +106,21 @@ def kinds_table(rows: Sequence[KindRow]) -> Table:
     )
     note = "Top-1 accuracy, %. Few questions of a kind say little; no tests were made here."
     return Table("By kind of question", ("kind", "graded", *policies), cells, note)
+
+
+def menu_table(menu: Menu) -> Table:
+    """Return what each program of a menu adds."""
+    covered = [percent(share) for share in menu.oracle_coverage]
+    rows = zip(menu.programs, menu.gains, covered or [NOTHING] * len(menu.gains), strict=True)
+    note = (
+        "Best score so far: mean over the questions of the race, which chose the programs, of the "
+        "highest probability of the right answer among this program and those above it. Oracle "
+        "coverage: other questions that one of these programs answers right, judged with the gold "
+        "answer."
+    )
+    header = ("program", "layer passes", "best score so far", "oracle coverage, %")
+    cells = tuple((str(p), str(p.n_slots), f"{gain:.3f}", share) for p, gain, share in rows)
+    return Table("Menu", header, cells, note)
 
 
 def policies_table(rows: Sequence[PolicyRow], timing: Timing | None = None) -> Table:

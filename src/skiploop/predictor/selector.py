@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,10 @@ from torch import Tensor
 from skiploop import config as settings
 from skiploop.engine.late import LateChoice
 from skiploop.errors import ConfigError, DataError, ProgramError, RunError, one_line
+from skiploop.evaluation.stats import SIGNIFICANCE, Paired
 from skiploop.files import write_atomic
 from skiploop.predictor.features import LayerStates, PromptEncoder, build_encoder
-from skiploop.predictor.gate import Gate, tune
+from skiploop.predictor.gate import NEVER, Gate, cross_fitted, tune
 from skiploop.predictor.kernel import KernelRidge, out_of_fold
 from skiploop.predictor.network import write_tensors
 from skiploop.program import Program
@@ -140,7 +142,10 @@ class SelectorPolicy:
         name: Name in tables.
 
     Attributes:
-        gate: When a program takes the place of the identity.
+        validation: Verdicts on the choice (first) and on the identity (second), each question
+            asked of a selector and a gate that had not seen it.
+        gate: When a program takes the place of the identity: never, unless the validation shows
+            that it helps.
     """
 
     def __init__(
@@ -155,10 +160,23 @@ class SelectorPolicy:
         self.lessons = lessons
         self.name = name
         self._slots_P = torch.tensor([float(program.n_slots) for program in menu.programs])
-        self.gate = self._tuned(None)
+        self.validation = self._validate()
+        self.gate = self._tuned(None) if self.is_shown_to_help else NEVER
         self._model = KernelRidge.fit(
             lessons.features_QF, lessons.score_QP, lessons.weight_Q, lessons.ridge
         )
+
+    @property
+    def is_shown_to_help(self) -> bool:
+        """Whether the validation is significantly better than the identity."""
+        found = self.validation
+        return found.only_first > found.only_second and found.p < SIGNIFICANCE
+
+    def _validate(self) -> Paired:
+        it = self.lessons
+        chosen_Q = cross_fitted(it.predicted_QP, it.right_QP, it.weight_Q, self._slots_P)
+        rights = zip(chosen_Q.tolist(), it.right_QP.tolist(), strict=True)
+        return Paired.of((_verdict(right_P[c]), _verdict(right_P[0])) for c, right_P in rights)
 
     def _tuned(self, max_slots: float | None) -> Gate:
         it = self.lessons
@@ -227,6 +245,10 @@ class SelectorPolicy:
         write_atomic(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
 
+def _verdict(right: float) -> bool | None:
+    return None if math.isnan(right) else right == 1
+
+
 def train_selector(
     stack: LayerStack,
     menu: Menu,
@@ -244,7 +266,8 @@ def train_selector(
         config: How to learn.
 
     Raises:
-        DataError: There are too few questions, or all programs did equally well on all.
+        DataError: There are too few questions, no wrong answers, or all programs did equally well
+            on all.
 
     Cost:
         The first layers of the model for each prompt; `n_folds + 1` fits of a few seconds for each
@@ -254,6 +277,11 @@ def train_selector(
         raise DataError(
             f"{len(prompts)} questions are too few to learn a choice from: "
             f"make the menu with --limit {MIN_QUESTIONS} or more"
+        )
+    if not (evidence.right_QP == 0).any():
+        raise DataError(
+            "no program of the menu answered any question wrong: there is nothing to choose; take "
+            "harder questions"
         )
     score_QP = torch.from_numpy(evidence.score_QP).float()
     if not score_QP.std(1, correction=0).any():

@@ -103,14 +103,20 @@ class Menu:
     gains: tuple[float, ...]
     oracle_coverage: tuple[float, ...] = ()
 
+    def figures(self) -> dict[str, list[object]]:
+        """Return programs, gains and coverage as plain data."""
+        return {
+            "programs": [str(program) for program in self.programs],
+            "gains": [round(gain, 6) for gain in self.gains],
+            "oracle_coverage": list(self.oracle_coverage),
+        }
+
     def save(self, folder: Path) -> None:
         """Write `menu.json`."""
         data = {
             "n_layers": self.programs[0].n_layers,
             "weights_id": self.weights_id,
-            "programs": [str(program) for program in self.programs],
-            "gains": [round(gain, 6) for gain in self.gains],
-            "oracle_coverage": list(self.oracle_coverage),
+            **self.figures(),
         }
         write_atomic(folder / MENU_FILE, json.dumps(data, indent=2) + "\n")
 
