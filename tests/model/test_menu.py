@@ -1,5 +1,7 @@
 """Menus and selectors on tiny models: from candidates to a policy that a run folder keeps."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from families import N_LAYERS, load
@@ -95,3 +97,21 @@ def test_a_selector_is_kept_and_chooses_the_same_when_it_is_loaded(tmp_path):
     assert loaded.gate == policy.gate
     with pytest.raises(RunError, match="made for weights"):
         load_selector(tmp_path, load("qwen3"))
+
+
+def test_with_an_anchor_damped_loops_compete_for_places_too(runner):
+    config = dataclasses.replace(CONFIG, size=12, max_edits=2, anchors=(0.0, 0.5))
+    edits = config.edits(N_LAYERS)
+    plain = [edit for edit in edits if edit.anchor is None]
+    assert plain == CONFIG.edits(N_LAYERS)
+    assert {str(edit) for edit in edits if edit.start == 3} >= {"3:4x2", "3:4x3~0", "3:5x3~0.5"}
+    assert all(edit.stop < N_LAYERS for edit in edits if edit.anchor is not None)
+    examples = runner.task.examples("train", 12)
+    build_menu(runner, examples, config)
+    raced = [(examples[0].id, str(edit)) for edit in edits]
+    assert len(runner.store.get(raced)) == len(edits)
+    damped = Menu((IDENTITY, Program.parse("3:4x3~0.5", N_LAYERS)), "weights", (0.1, 0.2))
+    damped.save(runner.store.path.parent)
+    assert Menu.load(runner.store.path.parent) == damped
+    with pytest.raises(ConfigError, match="numbers from 0 to 1"):
+        dataclasses.replace(CONFIG, anchors=(1.5,))

@@ -9,7 +9,16 @@ from skiploop.engine.saved import SavedStates
 
 pytestmark = pytest.mark.slow
 
-PROGRAMS = ("identity", "14:15x2", "15:16x0", "3:5x0 20:22x2", "0:1x2", "28:30x0")
+PROGRAMS = (
+    "identity",
+    "14:15x2",
+    "15:16x0",
+    "3:5x0 20:22x2",
+    "0:1x2",
+    "28:30x0",
+    "13:17x3~0.5",
+    "14:15x2~0.25 20:22x2",
+)
 
 
 @pytest.fixture(scope="module")
