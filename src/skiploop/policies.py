@@ -176,28 +176,23 @@ def _damped(run: Run, _progress: Progress | None) -> Policy:
     return FixedPolicy([damped_loop(run.stack.n_layers)], "damped")
 
 
-def _polar(run: Run, _progress: Progress | None) -> Policy:
-    return _trained_polar(run)
-
-
-def _trained_polar(run: Run) -> PredictorPolicy:
+def _polar(run: Run, _progress: Progress | None) -> PredictorPolicy:
     policy = load_predictor(run.folder, run.stack)
     run.finished("train", TrainConfig)  # refuses what an interrupted training left
     return policy
 
 
 def _polar_joint(run: Run, progress: Progress | None) -> Policy:
-    policy = _trained_polar(run)
-    return policy.decoded_by(JointDecoding(), "polar:joint")
+    return _polar(run, progress).decoded_by(JointDecoding(), "polar:joint")
 
 
 def _polar_prior(run: Run, progress: Progress | None) -> Policy:
-    policy = _trained_polar(run)
+    policy = _polar(run, progress)
     return policy.decoded_by(PriorDecoding(_prior(run, policy)), "polar:prior")
 
 
 def _polar_menu(run: Run, progress: Progress | None) -> Policy:
-    policy = _trained_polar(run)
+    policy = _polar(run, progress)
     menu = Menu.load(run.folder)
     return policy.decoded_by(MenuDecoding(menu, _prior(run, policy)), "polar:menu")
 
