@@ -224,9 +224,10 @@ class SelectorPolicy:
             )
 
         def choose(numbers: Sequence[int], states: Sequence[Tensor]) -> list[Program]:
-            features = torch.stack([_pooled(encoder.encoding(states_TD)) for states_TD in states])
-            ranked = self._rank(features, k)
-            return [best[number % k] for number, best in zip(numbers, ranked, strict=True)]
+            by_prompt = {n // k: states_TD for n, states_TD in zip(numbers, states, strict=True)}
+            features = [_pooled(encoder.encoding(states_TD)) for states_TD in by_prompt.values()]
+            ranked = dict(zip(by_prompt, self._rank(torch.stack(features), k), strict=True))
+            return [ranked[number // k][number % k] for number in numbers]
 
         return LateChoice(encoder.layer, choose)
 
