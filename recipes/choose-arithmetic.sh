@@ -11,6 +11,6 @@ dtype=${2:-bfloat16}
 skiploop menu build --level 1,2,3,4,5 --dtype "$dtype" --raced 160 --limit 5000 --size 24 \
   --max-edits 3 --memory 4 --out "$run"
 skiploop train --method selector --run "$run"
-skiploop train --method polar --run "$run"
+skiploop train --method polar --epochs 5 --run "$run"
 skiploop evaluate --limit 3000 --k 1 --memory 3 --run "$run" \
   --policy selector,selector:29,vote:5,majority:5,sample:5,static,by-kind,damped,shuffled,polar,polar:joint,polar:prior,polar:menu
