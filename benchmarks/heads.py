@@ -19,9 +19,9 @@ from torch.nn import functional as F
 
 from skiploop.evaluation.stats import Paired
 from skiploop.policies import menu_examples
-from skiploop.predictor.gate import cross_fitted
 from skiploop.predictor.kernel import out_of_fold
 from skiploop.predictor.network import NetworkConfig, PolarNetwork, pad
+from skiploop.predictor.validation import cross_fitted
 from skiploop.run import Run
 
 N_FOLDS = 5

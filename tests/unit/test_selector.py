@@ -10,7 +10,7 @@ import torch
 from skiploop import Program
 from skiploop.errors import DataError, RunError
 from skiploop.predictor.calibration import CalibrationBin, calibration
-from skiploop.predictor.gate import Gate, cross_fitted, tune
+from skiploop.predictor.gate import Gate, tune
 from skiploop.predictor.kernel import KernelRidge, out_of_fold
 from skiploop.predictor.selector import (
     PromptFeatures,
@@ -21,6 +21,7 @@ from skiploop.predictor.selector import (
     load_selector,
     train_selector,
 )
+from skiploop.predictor.validation import cross_fitted, validate
 from skiploop.search.evidence import Evidence, balanced
 from skiploop.search.menu import Menu
 from skiploop.tasks.base import Example
@@ -138,13 +139,36 @@ def test_weights_count_right_answers_of_a_kind_alike_and_kinds_by_their_question
 
 def test_a_choice_that_is_not_shown_to_help_keeps_the_identity():
     policy = policy_of(planted())
-    assert policy.is_shown_to_help and policy.validation.only_second == 0
+    assert policy.validation.is_shown_to_help and policy.validation.paired.only_second == 0
     score = np.random.default_rng(1).random((N, 3))  # the programs differ by chance alone
     lucky = policy_of(evidence(score))
-    assert lucky.validation.p >= 0.05 and not lucky.is_shown_to_help
+    assert lucky.validation.p >= 0.05 and not lucky.validation.is_shown_to_help
     assert all(program.is_identity for (program,) in lucky.rank(PROMPTS, 1))
     # Fewer layers are still to be had for those who ask for them.
     assert {p.n_slots for (p,) in lucky.within(6.5, "short").rank(PROMPTS, 1)} == {6}
+
+
+def test_a_gain_by_another_favourite_answer_is_none_in_the_validation():
+    examples, score = favourites()
+    predicted = torch.zeros(N, 3)
+    predicted[:, 1] = 1.0  # always the program that says Yes
+    right = torch.tensor((score > 0.5).astype(float))
+    slots = torch.tensor([8.0, 9.0, 6.0])
+    raw = validate(predicted, right, torch.ones(N, dtype=torch.float64), slots)
+    assert raw.is_shown_to_help and raw.paired.p < 0.01
+    fair = validate(predicted, right, torch.from_numpy(balanced(examples)), slots)
+    assert not fair.is_shown_to_help and abs(fair.gain) < 1e-9
+
+
+def test_the_sign_flip_test_agrees_with_mcnemar_where_all_weights_are_one():
+    right = torch.zeros(60, 2)
+    right[:14, 1], right[14:19, 0] = 1.0, 1.0
+    right[20] = math.nan
+    predicted = torch.tensor([[0.0, 1.0]]).repeat(60, 1)
+    found = validate(predicted, right, torch.ones(60), torch.tensor([8.0, 8.0]))
+    assert (found.paired.only_first, found.paired.only_second, found.paired.total) == (14, 5, 59)
+    assert found.p == pytest.approx(found.paired.p, abs=0.01)
+    assert found.gain == pytest.approx(found.paired.difference)
 
 
 def test_a_gate_that_judges_a_question_was_tuned_without_it():

@@ -149,7 +149,7 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
         "margin": policy.gate.margin,
         "price": policy.gate.price,
         "validation": policy.validation.to_dict(),
-        "keeps_identity": not policy.is_shown_to_help,
+        "keeps_identity": not policy.validation.is_shown_to_help,
     }
     print(
         f"learned from {figures['n_questions']} questions under {len(policy.menu.programs)} "
@@ -174,10 +174,11 @@ def _validation_words(policy: SelectorPolicy) -> str:
     from skiploop.evaluation.tables import p_words, paired_words
 
     found = policy.validation
-    kept = "" if policy.is_shown_to_help else ": not shown to help, so it keeps the identity"
+    verdict = "" if found.is_shown_to_help else ": not shown to help, it keeps the identity"
     return (
-        f"on questions not learned from, points over the identity (fixed / broken): "
-        f"{paired_words(found)}, p {p_words(found.p)}{kept}"
+        "on questions not learned from, points over the identity (fixed / broken): "
+        f"{paired_words(found.paired)}; with all right answers of a kind counting alike "
+        f"{100 * found.gain:+.1f}, p {p_words(found.p)}{verdict}"
     )
 
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 MARGINS = (0.0, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
-N_PARTS = 5
 PRICES = (0.0, *(0.0005 * 2**step for step in range(12)))
 
 
@@ -77,26 +76,3 @@ def tune(
 
     never = (-1.0, 0.0, 0.0, NEVER)
     return max(candidates(), key=lambda found: found[:3], default=never)[-1]
-
-
-def cross_fitted(
-    predicted_QP: Tensor, right_QP: Tensor, weight_Q: Tensor, slots_P: Tensor
-) -> Tensor:
-    """Return the column that is chosen for each question by a gate that was tuned on others.
-
-    What a gate gains on the questions that tuned it says too much.
-
-    Args:
-        predicted_QP: As for `tune`.
-        right_QP: As for `tune`.
-        weight_Q: As for `tune`.
-        slots_P: As for `tune`.
-    """
-    order = torch.randperm(len(predicted_QP), generator=torch.Generator().manual_seed(0))
-    chosen_Q = torch.zeros(len(predicted_QP), dtype=torch.long)
-    for held in order.chunk(N_PARTS):
-        seen = torch.ones(len(order), dtype=torch.bool)
-        seen[held] = False
-        gate = tune(predicted_QP[seen], right_QP[seen], weight_Q[seen], slots_P)
-        chosen_Q[held] = gate.choose(predicted_QP[held], slots_P)
-    return chosen_Q

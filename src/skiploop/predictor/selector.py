@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +23,12 @@ from torch import Tensor
 from skiploop import config as settings
 from skiploop.engine.late import LateChoice
 from skiploop.errors import ConfigError, DataError, ProgramError, RunError, one_line
-from skiploop.evaluation.stats import SIGNIFICANCE, Paired
 from skiploop.files import write_atomic
 from skiploop.predictor.features import LayerStates, PromptEncoder, build_encoder
-from skiploop.predictor.gate import NEVER, Gate, cross_fitted, tune
+from skiploop.predictor.gate import NEVER, Gate, tune
 from skiploop.predictor.kernel import KernelRidge, out_of_fold
 from skiploop.predictor.network import write_tensors
+from skiploop.predictor.validation import validate
 from skiploop.program import Program
 from skiploop.search.evidence import Evidence
 from skiploop.search.menu import Menu
@@ -142,8 +141,7 @@ class SelectorPolicy:
         name: Name in tables.
 
     Attributes:
-        validation: Verdicts on the choice (first) and on the identity (second), each question
-            asked of a selector and a gate that had not seen it.
+        validation: What the choice is worth on questions that it had not seen.
         gate: When a program takes the place of the identity: never, unless the validation shows
             that it helps.
     """
@@ -160,23 +158,13 @@ class SelectorPolicy:
         self.lessons = lessons
         self.name = name
         self._slots_P = torch.tensor([float(program.n_slots) for program in menu.programs])
-        self.validation = self._validate()
-        self.gate = self._tuned(None) if self.is_shown_to_help else NEVER
+        self.validation = validate(
+            lessons.predicted_QP, lessons.right_QP, lessons.weight_Q, self._slots_P
+        )
+        self.gate = self._tuned(None) if self.validation.is_shown_to_help else NEVER
         self._model = KernelRidge.fit(
             lessons.features_QF, lessons.score_QP, lessons.weight_Q, lessons.ridge
         )
-
-    @property
-    def is_shown_to_help(self) -> bool:
-        """Whether the validation is significantly better than the identity."""
-        found = self.validation
-        return found.only_first > found.only_second and found.p < SIGNIFICANCE
-
-    def _validate(self) -> Paired:
-        it = self.lessons
-        chosen_Q = cross_fitted(it.predicted_QP, it.right_QP, it.weight_Q, self._slots_P)
-        rights = zip(chosen_Q.tolist(), it.right_QP.tolist(), strict=True)
-        return Paired.of((_verdict(right_P[c]), _verdict(right_P[0])) for c, right_P in rights)
 
     def _tuned(self, max_slots: float | None) -> Gate:
         it = self.lessons
@@ -244,10 +232,6 @@ class SelectorPolicy:
         self.lessons.save(folder / "model.safetensors")
         config = {"encoder": self.features.encoder.spec, "n_questions": len(self.lessons.score_QP)}
         write_atomic(folder / "config.json", json.dumps(config, indent=2) + "\n")
-
-
-def _verdict(right: float) -> bool | None:
-    return None if math.isnan(right) else right == 1
 
 
 def train_selector(
