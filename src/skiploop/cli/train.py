@@ -44,7 +44,8 @@ def train(
     method: Annotated[
         Method,
         typer.Option(
-            help="polar: the published network, from a search. selector: a choice from a menu."
+            help="polar: the published network, from a search or a menu. selector: a choice from a "
+            "menu."
         ),
     ] = Method.polar,
     epochs: Annotated[int | None, typer.Option(help="Passes over all targets. [10]")] = None,
