@@ -91,7 +91,7 @@ class _Partial(NamedTuple):
     before: _Partial | None
 
 
-N_CANDIDATES = 64
+N_CANDIDATES = 16
 """Likeliest programs that are ranked against a prior; among all, unlikely ones would win."""
 
 
@@ -109,7 +109,8 @@ class JointDecoding:
         """Return the `k` best programs of the space, the best first.
 
         Cost:
-            About `10 * n_layers * max_block * max_runs * k` steps.
+            About `10 * n_layers * max_block * (max_runs + 1) * k` steps: 30 layers and `k` of 16 take
+            25 ms.
         """
         covers = _best_covers(LabelScores.of(boundary_logits, run_logits), space, k)
         return [
