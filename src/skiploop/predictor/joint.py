@@ -109,8 +109,8 @@ class JointDecoding:
         """Return the `k` best programs of the space, the best first.
 
         Cost:
-            About `10 * n_layers * max_block * (max_runs + 1) * k` steps: 30 layers and `k` of 16 take
-            25 ms.
+            About `10 * n_layers * max_block * (max_runs + 1) * k` steps; for 30 layers and `k` of
+            16, 25 ms.
         """
         covers = _best_covers(LabelScores.of(boundary_logits, run_logits), space, k)
         return [
