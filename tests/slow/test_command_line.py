@@ -73,6 +73,8 @@ def test_a_menu_teaches_a_selector_that_is_judged_and_used(capsys, tmp_path):
     assert made["programs"][0] == "identity" and len(made["programs"]) == 4
     assert made["oracle_coverage"] == sorted(made["oracle_coverage"])
     assert run(capsys, "menu", "show", "--run", out)["programs"] == made["programs"]
+    curve = run(capsys, "menu", "curve", "--run", out)
+    assert curve["oracle_coverage"] == made["oracle_coverage"]
     learned = run(capsys, "train", "--method", "selector", "--run", out)
     assert learned["selector"]["n_questions"] == 50 and learned["selector"]["layer"] >= 4
     names = ["selector", "selector:29", "vote:3", "sample:3", "shuffled"]

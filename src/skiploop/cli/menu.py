@@ -34,6 +34,9 @@ app = typer.Typer(
 )
 
 
+BAR_WIDTH = 40
+
+
 @app.command()
 def build(
     out: Folder,
@@ -129,5 +132,31 @@ def show(out: Folder, as_json: Json = False) -> None:
 
     menu = Menu.load(Run.open(out).folder)
     console.print_table(menu_table(menu))
+    if as_json:
+        console.print_json({"run": str(out), **menu.figures(), **console.made_by()})
+
+
+@app.command()
+def curve(out: Folder, as_json: Json = False) -> None:
+    """Draw how many questions a menu of each size covers, judged with the gold answer.
+
+    The questions are those of the table that did not choose the menu.
+
+    Example: skiploop menu curve --run RUN
+    """
+    from skiploop.cli import console
+    from skiploop.errors import RunError
+    from skiploop.run import Run
+    from skiploop.search.menu import Menu
+
+    menu = Menu.load(Run.open(out).folder)
+    if not menu.oracle_coverage:
+        raise RunError(
+            f"all questions of the menu in {out} chose it: build one with --limit above --raced"
+        )
+    most = menu.oracle_coverage[-1] or 1.0
+    print("programs  oracle coverage")
+    for size, share in enumerate(menu.oracle_coverage, 1):
+        print(f"{size:>8}  {100 * share:5.1f} %  {'#' * round(BAR_WIDTH * share / most)}")
     if as_json:
         console.print_json({"run": str(out), **menu.figures(), **console.made_by()})
