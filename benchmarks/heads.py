@@ -12,6 +12,8 @@ menu's table and is judged on the rest, never on held-out questions:
 Ways that give scores choose through a gate that was tuned on other questions.
 """
 
+from pathlib import Path
+
 import torch
 from measure import arguments, report
 from torch import nn
@@ -154,7 +156,7 @@ def judged(chosen_Q, right_QP, slots_P):
 
 def main():
     options = arguments(__doc__, run="", epochs=10, tokens=16)
-    run = Run.open(options.run)
+    run = Run.open(Path(options.run))
     options.dtype = str(run.stack.dtype).removeprefix("torch.")
     policy, lessons = run.selector, run.selector.lessons
     programs = policy.menu.programs
