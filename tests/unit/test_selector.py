@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from skiploop import Program
-from skiploop.errors import DataError, RunError
+from skiploop.errors import ConfigError, DataError, RunError
 from skiploop.predictor.calibration import CalibrationBin, calibration
 from skiploop.predictor.gate import Gate, tune
 from skiploop.predictor.kernel import KernelRidge, out_of_fold
@@ -212,6 +212,8 @@ def test_a_selector_with_fewer_layers_takes_the_shorter_program():
     short = policy.within(6.5, "short")
     assert {p.n_slots for (p,) in short.rank(PROMPTS, 1)} == {6}
     assert (short.name, policy.name) == ("short", "selector")
+    with pytest.raises(ConfigError, match="shortest program has 6 layer passes"):
+        policy.within(5.5, "selector:5.5")
     assert {p.n_slots for (p,) in policy.rank(PROMPTS, 1)} == {8, 9}
 
 

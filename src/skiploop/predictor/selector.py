@@ -171,9 +171,20 @@ class SelectorPolicy:
         return tune(it.predicted_QP, it.right_QP, it.weight_Q, self._slots_P, max_slots)
 
     def within(self, max_slots: float, name: str) -> SelectorPolicy:
-        """Return the selector that keeps to so many layer passes, on average over the lessons."""
+        """Return the selector that keeps to so many layer passes, on average over the lessons.
+
+        Raises:
+            ConfigError: No choice from the menu is so short.
+        """
         policy = copy.copy(self)
         policy.gate = self._tuned(max_slots)
+        shortest = float(self._slots_P.min())
+        if policy.gate == NEVER and max_slots < self._slots_P[0]:
+            raise ConfigError(
+                f"{name}: no choice from this menu, whose shortest program has {shortest:g} layer "
+                f"passes, keeps to {max_slots:g} on average: allow more, or make a menu with "
+                "shorter programs"
+            )
         policy.name = name
         return policy
 
