@@ -16,7 +16,7 @@ from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.baselines.static import StaticPolicy, promising, race
 from skiploop.errors import ConfigError, unknown_name
 from skiploop.policy import FixedPolicy, IdentityPolicy, Policy
-from skiploop.predictor.joint import JointDecoding, LabelScores, MenuDecoding, PriorDecoding
+from skiploop.predictor.joint import LabelScores, MenuDecoding, PriorDecoding, rank_jointly
 from skiploop.predictor.policy import PredictorPolicy, load_predictor
 from skiploop.predictor.selector import (
     SELECTOR_FOLDER,
@@ -183,7 +183,7 @@ def _polar(run: Run, _progress: Progress | None) -> PredictorPolicy:
 
 
 def _polar_joint(run: Run, progress: Progress | None) -> Policy:
-    return _polar(run, progress).decoded_by(JointDecoding(), "polar:joint")
+    return _polar(run, progress).decoded_by(rank_jointly, "polar:joint")
 
 
 def _polar_prior(run: Run, progress: Progress | None) -> Policy:

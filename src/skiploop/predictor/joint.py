@@ -95,28 +95,20 @@ N_CANDIDATES = 16
 """Likeliest programs that are ranked against a prior; among all, unlikely ones would win."""
 
 
-class JointDecoding:
-    """Ranks the programs of a space by their probability."""
+def rank_jointly(
+    boundary_logits: Sequence[float],
+    run_logits: Sequence[Sequence[float]],
+    *,
+    space: ProgramSpace,
+    k: int,
+) -> list[RankedProgram]:
+    """Return the `k` likeliest programs of the space, the best first.
 
-    def __call__(
-        self,
-        boundary_logits: Sequence[float],
-        run_logits: Sequence[Sequence[float]],
-        *,
-        space: ProgramSpace,
-        k: int,
-    ) -> list[RankedProgram]:
-        """Return the `k` best programs of the space, the best first.
-
-        Cost:
-            About `10 * n_layers * max_block * (max_runs + 1) * k` steps; for 30 layers and `k` of
-            16, 25 ms.
-        """
-        covers = _best_covers(LabelScores.of(boundary_logits, run_logits), space, k)
-        return [
-            RankedProgram(Program.from_segments(_segments(cover), space.n_layers), cover.score)
-            for cover in covers
-        ]
+    Cost:
+        About `10 * n_layers * max_block * (max_runs + 1) * k` steps; for 30 layers and `k` of 16,
+        25 ms.
+    """
+    return _likeliest(LabelScores.of(boundary_logits, run_logits), space, k)
 
 
 class PriorDecoding:
@@ -138,18 +130,17 @@ class PriorDecoding:
         k: int,
     ) -> list[RankedProgram]:
         """Return `k` of the `N_CANDIDATES` likeliest programs, the best first."""
-        likely = JointDecoding()(boundary_logits, run_logits, space=space, k=max(k, N_CANDIDATES))
-        table = LabelScores.of(boundary_logits, run_logits).minus(self.prior)
-        ranked = [RankedProgram(p, table.program(p, space)) for p, _ in likely]
-        return sorted(ranked, key=lambda one: -one.logprob)[:k]
+        scores = LabelScores.of(boundary_logits, run_logits)
+        likely = [program for program, _ in _likeliest(scores, space, max(k, N_CANDIDATES))]
+        return _best(likely, scores.minus(self.prior), space, k)
 
 
 class MenuDecoding:
-    """Ranks the programs of a menu.
+    """Ranks the programs of a menu by how much likelier they are than on average.
 
     Args:
         menu: The programs; those outside the space of a predictor, such as damped loops, come last.
-        prior: What is taken off.
+        prior: What the network says on average.
     """
 
     def __init__(self, menu: Menu, prior: LabelScores) -> None:
@@ -165,12 +156,25 @@ class MenuDecoding:
         k: int,
     ) -> list[RankedProgram]:
         """Return the `k` best programs of the menu, the best first."""
-        table = LabelScores.of(boundary_logits, run_logits).minus(self.prior)
-        ranked = [
-            RankedProgram(p, table.program(p, space) if p in space else -math.inf)
-            for p in self.menu.programs
-        ]
-        return sorted(ranked, key=lambda one: -one.logprob)[:k]
+        scores = LabelScores.of(boundary_logits, run_logits)
+        return _best(self.menu.programs, scores.minus(self.prior), space, k)
+
+
+def _best(
+    programs: Sequence[Program], table: LabelScores, space: ProgramSpace, k: int
+) -> list[RankedProgram]:
+    """Return the `k` programs of the highest sums; those outside the space come last."""
+    ranked = [
+        RankedProgram(p, table.program(p, space) if p in space else -math.inf) for p in programs
+    ]
+    return sorted(ranked, key=lambda one: -one.logprob)[:k]
+
+
+def _likeliest(table: LabelScores, space: ProgramSpace, k: int) -> list[RankedProgram]:
+    return [
+        RankedProgram(Program.from_segments(_segments(cover), space.n_layers), cover.score)
+        for cover in _best_covers(table, space, k)
+    ]
 
 
 def _best_covers(table: LabelScores, space: ProgramSpace, k: int) -> list[_Partial]:
