@@ -5,29 +5,19 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from spaces import all_programs
 
 from skiploop.errors import ConfigError
 from skiploop.predictor.joint import (
     N_CANDIDATES,
-    JointDecoding,
     LabelScores,
     MenuDecoding,
     PriorDecoding,
+    rank_jointly,
 )
 from skiploop.program import Program
 from skiploop.search.menu import Menu
 from skiploop.space import ProgramSpace
-
-
-def every_program(space):
-    """All programs of a small space."""
-    found, todo = {Program.identity(space.n_layers)}, [Program.identity(space.n_layers)]
-    while todo:
-        program = todo.pop()
-        grown = {program.with_edit(edit) for edit in space.edits(program)} - found
-        found |= grown
-        todo += grown
-    return found
 
 
 @st.composite
@@ -48,8 +38,8 @@ def cases(draw):
 def test_the_likeliest_programs_of_the_space_are_found(case, k):
     space, given_logits, _ = case
     table = LabelScores.of(*given_logits)
-    scores = sorted((table.program(p, space) for p in every_program(space)), reverse=True)
-    found = JointDecoding()(*given_logits, space=space, k=k)
+    scores = sorted((table.program(p, space) for p in all_programs(space)), reverse=True)
+    found = rank_jointly(*given_logits, space=space, k=k)
     assert [one.logprob for one in found] == pytest.approx(scores[:k], abs=1e-9)
     assert len({one.program for one in found}) == len(found)
     for program, logprob in found:
@@ -61,7 +51,7 @@ def test_with_a_prior_likely_programs_are_ranked_by_what_speaks_for_them_here(ca
     space, given_logits, other = case
     prior = LabelScores.of(*other)
     found = PriorDecoding(prior)(*given_logits, space=space, k=k)
-    likely = [p for p, _ in JointDecoding()(*given_logits, space=space, k=N_CANDIDATES)]
+    likely = [p for p, _ in rank_jointly(*given_logits, space=space, k=N_CANDIDATES)]
     table = LabelScores.of(*given_logits)
     gains = sorted(
         (table.program(p, space) - prior.program(p, space) for p in likely), reverse=True
@@ -73,7 +63,7 @@ def test_with_a_prior_likely_programs_are_ranked_by_what_speaks_for_them_here(ca
 def test_labels_of_all_covers_have_probabilities_below_one(case):
     space, given_logits, _ = case
     table = LabelScores.of(*given_logits)
-    assert math.fsum(math.exp(table.program(p, space)) for p in every_program(space)) <= 1 + 1e-9
+    assert math.fsum(math.exp(table.program(p, space)) for p in all_programs(space)) <= 1 + 1e-9
 
 
 def test_the_programs_of_a_menu_are_ranked_and_those_outside_the_space_come_last():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from spaces import all_programs
 
 from skiploop import Program, ProgramSpace, Segment
 from skiploop.errors import ProgramError
@@ -54,12 +55,7 @@ def test_segments_cover_every_layer_once_in_order(program, max_block):
 def test_programs_are_equal_exactly_if_their_paths_are():
     for n_layers in range(1, 6):
         space = ProgramSpace(n_layers, max_block=n_layers, max_runs=3)
-        found, todo = {Program.identity(n_layers)}, [Program.identity(n_layers)]
-        while todo:
-            program = todo.pop()
-            grown = {program.with_edit(edit) for edit in space.edits(program)} - found
-            found |= grown
-            todo += grown
+        found = all_programs(space)
         assert len({program.path for program in found}) == len(found) == space.count()
 
 

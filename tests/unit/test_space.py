@@ -4,6 +4,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from spaces import all_programs
 
 from skiploop import Program, ProgramSpace, Segment
 from skiploop.errors import ProgramError
@@ -12,16 +13,6 @@ from skiploop.space import NO_LABEL, shortest
 
 RUNS = {"skip": 0, "keep": 1, "repeat": 2}
 spaces = st.builds(ProgramSpace, st.integers(1, 36), max_block=st.integers(1, 5))
-
-
-def all_programs(space):
-    found, todo = {Program.identity(space.n_layers)}, [Program.identity(space.n_layers)]
-    while todo:
-        program = todo.pop()
-        grown = {program.with_edit(edit) for edit in space.edits(program)} - found
-        found |= grown
-        todo += grown
-    return found
 
 
 @pytest.mark.parametrize("n_layers", range(1, 7))
