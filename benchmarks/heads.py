@@ -39,14 +39,7 @@ class Trunk(nn.Module):
         self.width = self.network.config.width
 
     def forward(self, encodings):
-        net = self.network
-        tokens_BTE, is_padding_BT = pad(encodings, net.device)
-        tokens_BTH = net.project((tokens_BTE - net.input_mean_E) / net.input_scale_E)
-        queries_BDH = net.queries_DH.expand(len(tokens_BTE), -1, -1)
-        read_BDH, _ = net.read_prompt(
-            queries_BDH, tokens_BTH, tokens_BTH, key_padding_mask=is_padding_BT, need_weights=False
-        )
-        return net.blocks(read_BDH).mean(1)
+        return self.network.layers(*pad(encodings, self.network.device)).mean(1)
 
 
 class ScoreHead(nn.Module):
