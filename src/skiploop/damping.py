@@ -20,6 +20,9 @@ from typing import Self
 
 from skiploop.segment import Segment
 
+RUNS = 3
+"""Passes of a damped loop where nobody says how many, as in the source."""
+
 Mix = tuple[tuple[int, float], ...]
 """What a layer is given: (how many positions before the last one, weight), the oldest first."""
 

@@ -5,14 +5,12 @@ Source: arXiv 2605.23872, whose windows have four layers around half the depth.
 
 from __future__ import annotations
 
+from skiploop.damping import RUNS
 from skiploop.program import Program
 from skiploop.segment import Segment
 
 WINDOW = 4
 """Layers that run again."""
-
-RUNS = 3
-"""Passes over them."""
 
 ANCHOR = 0.5
 """How much of the first pass stays."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skiploop.baselines.damped import RUNS
+from skiploop.damping import RUNS
 from skiploop.errors import ConfigError, ProgramError, RunError, one_line
 from skiploop.files import write_atomic
 from skiploop.program import Program
@@ -188,14 +188,13 @@ def race(runner: TrialRunner, examples: Sequence[Example], programs: Sequence[Pr
     """Return what the best programs answered, by successive halving.
 
     A program is as good as the mean of what it adds to the score of the first one, question by
-    question: one that helps a few questions much stays.
+    question: one that helps a few questions much stays. Right answers of a kind count alike, so
+    preferring another one is no advantage (`balanced`).
 
     Args:
         runner: Evaluates and remembers.
         examples: Questions.
         programs: The first one always stays.
-
-    Right answers of a kind count alike, so preferring another one is no advantage (`balanced`).
     """
     field = list(programs)
     *rounds, everything = halving(examples)
