@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import torch
-from measure import arguments, in_turns, load, ratio, report
+from measure import arguments, in_turns, load, must_be_equal, ratio, report
 
 import skiploop
 from skiploop import Program
@@ -55,7 +55,7 @@ def main():
     late, expected = generate(prompts, policy.late()), generate(prompts, known)
     n_other_programs = sum(c.program != program for c, program in zip(late, known, strict=True))
     n_other_texts = sum(c.text != e.text for c, e in zip(late, expected, strict=True))
-    if options.dtype == "float32" and n_other_programs + n_other_texts:
+    if must_be_equal(options) and n_other_programs + n_other_texts:
         raise SystemExit(f"{n_other_programs} programs and {n_other_texts} answers differ")
 
     def one_by_one(programs_of):

@@ -8,7 +8,7 @@ Checks first that all sides write the same tokens (float32), then times them.
 import random
 
 import torch
-from measure import arguments, in_turns, load, ratio, report
+from measure import arguments, in_turns, load, must_be_equal, ratio, report
 
 from skiploop import Program, ProgramSpace
 
@@ -37,7 +37,7 @@ def main():
 
     def hugging_face(model, prompts):
         stack.tokenizer.padding_side = "left"
-        inputs = stack.tokenizer(prompts, return_tensors="pt", padding=True)
+        inputs = stack.tokenizer(prompts, return_tensors="pt", padding=True).to(stack.device)
         with torch.inference_mode():
             output = model.generate(
                 **inputs,
@@ -58,7 +58,7 @@ def main():
         one != other
         for one, other in zip(ids(prompts, plain), hugging_face(stack.model, prompts), strict=True)
     )
-    if options.dtype == "float32" and (differing or identity_differing):
+    if must_be_equal(options) and (differing or identity_differing):
         raise SystemExit(f"{differing} mixed and {identity_differing} plain rows differ")
 
     longer = Program.parse("10:14x2 20:24x2", n_layers)

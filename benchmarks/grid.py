@@ -15,6 +15,7 @@ from measure import (
     in_turns,
     layer_flops,
     load,
+    must_be_equal,
     peak_gflops,
     peak_memory_gb,
     ratio,
@@ -33,7 +34,7 @@ SINGLE_PAIRS = 24
 
 def main():
     options = arguments(__doc__, questions=64, programs=64, level="1,2,3", linear=1)
-    peak = peak_gflops(options.dtype)
+    peak = peak_gflops(options)
     stack = load(options)
     task = skiploop.get_task("arithmetic", level=options.level)
     examples = task.examples("train", 2 * options.questions)
@@ -68,7 +69,7 @@ def main():
 
     skiploop.score_grid(stack, task, few[:4], some[:4])  # warm up
     engine()
-    memory = peak_memory_gb()  # before the reference has run
+    memory = peak_memory_gb(options)  # before the reference has run
     seconds = in_turns({"engine": engine, "by program": by_program}, options.repeats)
     n_pairs = len(few) * len(some)
     differing = sum(
@@ -76,7 +77,7 @@ def main():
         for row, expected in zip(tables["engine"], tables["by program"], strict=True)
         for one, other in zip(row, expected, strict=True)
     )
-    if options.dtype == "float32" and differing:
+    if must_be_equal(options) and differing:
         raise SystemExit(f"{differing} of {n_pairs} verdicts differ from the reference")
 
     tokens = {example.id: stack.tokenizer(task.prompt(example))["input_ids"] for example in few}

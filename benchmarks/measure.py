@@ -23,6 +23,8 @@ def arguments(description, **defaults):
     """Parse the options that every benchmark has, and `--name VALUE` for every default given."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--memory", type=float, default=1.0, help="GB that the engine may use")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, help="also write the result to this file")
@@ -44,6 +46,14 @@ def in_turns(sides, repeats):
     return seconds
 
 
+def must_be_equal(options):
+    """Whether any difference between two sides is an error.
+
+    Not in low precision, and not on a GPU, where the shape of a batch changes the last digits.
+    """
+    return options.dtype == "float32" and options.device == "cpu"
+
+
 def spread(values):
     """Return median, smallest and largest of some values."""
     return {
@@ -58,17 +68,18 @@ def ratio(slow, fast):
     return spread([one / other for one, other in zip(slow, fast, strict=True)])
 
 
-def peak_gflops(dtype, seconds=1.0):
+def peak_gflops(options, seconds=1.0):
     """Return what a large matrix product reaches here, in GFLOP/s."""
-    dtype = getattr(torch, dtype)
-    left, right = torch.randn(2048, 2048, dtype=dtype), torch.randn(2048, 2048, dtype=dtype)
+    size = 2048 if options.device == "cpu" else 8192
+    kind = {"dtype": getattr(torch, options.dtype), "device": options.device}
+    left, right = torch.randn(size, size, **kind), torch.randn(size, size, **kind)
     best = float("inf")
     started = time.perf_counter()
     while time.perf_counter() - started < seconds:
         at = time.perf_counter()
-        left @ right
+        (left @ right)[0, 0].item()  # waits for the device
         best = min(best, time.perf_counter() - at)
-    return 2 * 2048**3 / best / 1e9
+    return 2 * size**3 / best / 1e9
 
 
 def layer_flops(stack):
@@ -77,8 +88,10 @@ def layer_flops(stack):
     return 2 * weights
 
 
-def peak_memory_gb():
-    """Return the most memory that this process has held, in GB."""
+def peak_memory_gb(options):
+    """Return the most memory that this process has held where the model is, in GB."""
+    if options.device != "cpu":
+        return torch.cuda.max_memory_allocated() / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
@@ -87,6 +100,8 @@ def report(options, lines, figures):
     for line in lines:
         print(line)
     facts = provenance.collect(threads=options.threads, dtype=options.dtype)
+    if options.device != "cpu":
+        facts["device"] = torch.cuda.get_device_name()
     facts["command"] = shlex.join(["python", *sys.argv])
     result = {"date": datetime.now(UTC).date().isoformat(), **figures, "provenance": facts}
     line = json.dumps(result)
@@ -98,4 +113,9 @@ def report(options, lines, figures):
 
 def load(options):
     """Load the packaged model in the number format asked for."""
-    return skiploop.load("smollm2-135m", dtype=options.dtype)
+    return skiploop.load(
+        "smollm2-135m",
+        dtype=options.dtype,
+        device=options.device,
+        memory=int(options.memory * 1e9),
+    )

@@ -17,7 +17,8 @@ def answers(view, stack, prompts, *, max_new_tokens, ends, batch=64, stop="\n"):
     tokenizer.padding_side = "left"
     texts = []
     for start in range(0, len(prompts), batch):
-        inputs = tokenizer(prompts[start : start + batch], return_tensors="pt", padding=True)
+        some = prompts[start : start + batch]
+        inputs = tokenizer(some, return_tensors="pt", padding=True).to(stack.device)
         with torch.inference_mode():
             output = view.generate(
                 **inputs,

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from measure import arguments, load, peak_memory_gb, report
+from measure import arguments, load, must_be_equal, peak_memory_gb, report
 from reference import answers, stop_tokens
 
 import skiploop
@@ -68,7 +68,7 @@ def main():
             stack.work = Work()
             engine_s, engine = search(TrialRunner, examples, path / f"engine-{turn}")
             if turn == 0:
-                memory = peak_memory_gb()
+                memory = peak_memory_gb(options)
             reference_s, reference = search(OneByOneRunner, few, path / f"reference-{turn}")
             n_engine = sum(map(len, engine.values()))
             n_reference = sum(map(len, reference.values()))
@@ -78,7 +78,7 @@ def main():
         for example in few
         for one, other in zip(engine[example.id], reference[example.id], strict=True)
     )
-    if options.dtype == "float32" and differing:
+    if must_be_equal(options) and differing:
         raise SystemExit(f"{differing} trials differ from the reference")
     ratios = sorted(one / other for one, other in rates)
     figures = {

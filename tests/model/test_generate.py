@@ -62,7 +62,7 @@ def test_results_come_in_the_order_of_the_prompts_whatever_the_batches(monkeypat
     prompts, programs = PROMPTS * 5, (PROGRAMS * 6)[: len(PROMPTS) * 5]
     programs = programs[::-1]
     expected = stack.generate(prompts, programs, max_new_tokens=6)
-    monkeypatch.setattr(batch, "MAX_TOKENS", 40)
+    monkeypatch.setitem(batch.LIMITS, "cpu", batch.LIMITS["cpu"]._replace(tokens=40))
     small = stack.generate(prompts, programs, max_new_tokens=6)
     assert [c.token_ids for c in small] == [c.token_ids for c in expected]
     assert [c.program for c in small] == programs
@@ -74,8 +74,8 @@ def test_batches_respect_all_limits_and_keep_equal_prompts_together():
     assert sorted(row.index for rows in batches for row in rows) == list(range(300))
     for rows in batches:
         lengths = [len(row.tokens) for row in rows]
-        assert len(rows) * max(lengths) <= batch.MAX_TOKENS
-        assert sum(max(lengths) - length for length in lengths) <= batch.PASS_TOKENS
+        assert len(rows) * max(lengths) <= batch.LIMITS["cpu"].tokens
+        assert sum(max(lengths) - length for length in lengths) <= batch.LIMITS["cpu"].pass_tokens
         assert lengths == sorted(lengths, reverse=True)
     wide = [batch.Row(i, (1,) * 4000, PROGRAMS[0]) for i in range(5)]
     assert [len(rows) for rows in batch.split(load("llama"), wide)] == [1] * 5
@@ -130,7 +130,8 @@ def test_rows_leave_the_batch_without_changing_the_others(monkeypatch, share):
     stack = load("lfm2")
     free = stack.generate(PROMPTS, PROGRAMS, max_new_tokens=12)
     stack.model.generation_config.eos_token_id = [c.token_ids[4] for c in free[::2]]
-    monkeypatch.setattr(batch, "PASS_TOKENS", 1000)  # all in one batch
+    in_one = batch.LIMITS["cpu"]._replace(pass_tokens=1000)
+    monkeypatch.setitem(batch.LIMITS, "cpu", in_one)
     monkeypatch.setattr(engine_decode, "SHRINK_AT", share)  # never, or as soon as a row is finished
     sizes = []
     stack.model.lm_head.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
@@ -286,10 +287,12 @@ def test_completions_are_values():
         completion.text = "b"
 
 
-def test_candidates_of_several_prompts_never_exceed_the_rows_of_a_batch(conformance):
+def test_candidates_of_several_prompts_never_exceed_the_rows_of_a_batch(conformance, monkeypatch):
     (case,) = (c for c in conformance["search_rules"] if c["id"] == "passk_chunk")
     n_prompts, k = 20, case["k"]
     rows = [batch.Row(i, [1, 2, 3], PROGRAMS[i % k % len(PROGRAMS)]) for i in range(n_prompts * k)]
-    batches = list(batch.split(load("llama"), rows, max_rows=case["batch_size"]))
+    few = batch.LIMITS["cpu"]._replace(rows=case["batch_size"])
+    monkeypatch.setitem(batch.LIMITS, "cpu", few)
+    batches = list(batch.split(load("llama"), rows))
     assert max(map(len, batches)) <= case["batch_size"]
     assert max(map(len, batches)) // k == case["max_prompts_per_call"]

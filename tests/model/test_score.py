@@ -6,7 +6,7 @@ import pytest
 import torch
 from families import ALL_FAMILIES, N_LAYERS, load, tokenizer, tolerance
 
-from skiploop.engine import score
+from skiploop.engine import batch, score
 from skiploop.errors import BatchError
 from skiploop.program import Program
 
@@ -39,7 +39,7 @@ def test_loglikelihood_equals_teacher_forcing(family):
 def test_loglikelihood_does_not_depend_on_the_batch(monkeypatch):
     stack = load("qwen3")
     together = stack.loglikelihood(PROMPTS, CONTINUATIONS, PROGRAMS)
-    monkeypatch.setattr(score, "MAX_ROWS", 1)
+    monkeypatch.setitem(batch.LIMITS, "cpu", batch.LIMITS["cpu"]._replace(rows=1))
     assert stack.loglikelihood(PROMPTS, CONTINUATIONS, PROGRAMS) == pytest.approx(
         together, abs=1e-4
     )
@@ -167,7 +167,7 @@ def test_choices_of_one_prompt_run_it_once_and_are_scored_as_if_alone():
 
 
 def test_choices_come_as_their_batches_are_done(monkeypatch):
-    monkeypatch.setattr(score, "MAX_ROWS", 1)
+    monkeypatch.setitem(batch.LIMITS, "cpu", batch.LIMITS["cpu"]._replace(rows=1))
     stack = load("llama")
     choices = [["the one", "on"], ["19", "20"], ["b", "c", "done"]]
     in_turns = list(score.choose(stack, PROMPTS, choices, PROGRAMS))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,9 +17,29 @@ from skiploop.errors import BatchError
 from skiploop.program import Program
 from skiploop.stack import LayerStack
 
-MAX_ROWS = 256
-MAX_TOKENS = 4096  # of one batch, padding included: more do not make matrix products faster
-PASS_TOKENS = 24  # what a layer call costs apart from its tokens, in tokens
+
+class Limits(NamedTuple):
+    """What a batch may hold, by what is fast on a kind of device.
+
+    Attributes:
+        rows: Most rows.
+        tokens: Most tokens, padding included: more do not make matrix products faster.
+        pass_tokens: What a layer call costs apart from its tokens, in tokens.
+        head_rows: Rows whose logits are in memory at once.
+    """
+
+    rows: int
+    tokens: int
+    pass_tokens: int
+    head_rows: int
+
+
+LIMITS = {"cpu": Limits(256, 4096, 24, 64), "cuda": Limits(2048, 32768, 512, 1024)}
+
+
+def limits(stack: LayerStack) -> Limits:
+    """Return the limits of batches where a model is; those of CUDA on any accelerator."""
+    return LIMITS["cpu" if stack.device.type == "cpu" else "cuda"]
 
 
 @dataclass(frozen=True)
@@ -104,7 +125,6 @@ def split(
     *,
     n_passes: int = 1,
     n_shared: int = 0,
-    max_rows: int = MAX_ROWS,
 ) -> Iterator[list[Row]]:
     """Yield batches, the longest rows first, so that too little memory shows at once.
 
@@ -119,19 +139,18 @@ def split(
         rows: Any number.
         n_passes: Forward passes that a batch may take.
         n_shared: Tokens at the start of every row that are computed elsewhere.
-        max_rows: Most rows in a batch.
     """
-    if stack.exact:
-        max_rows = 1
+    most = limits(stack)
+    max_rows = 1 if stack.exact else most.rows
     batch: list[Row] = []
     n_bytes = longest = padding = 0
     for row in sorted(rows, key=_batch_order, reverse=True):
         n_own = len(row.tokens) + len(row.draft) - n_shared
         is_full = (
             len(batch) == max_rows
-            or (len(batch) + 1) * longest > MAX_TOKENS
+            or (len(batch) + 1) * longest > most.tokens
             or n_bytes + row.n_bytes > stack.memory // 2
-            or padding + longest - n_own > PASS_TOKENS * n_passes
+            or padding + longest - n_own > most.pass_tokens * n_passes
         )
         if batch and is_full:
             yield batch

@@ -21,8 +21,6 @@ from skiploop.engine.executor import Executor
 from skiploop.engine.options import Options
 from skiploop.stack import LayerStack
 
-MAX_HEAD_ROWS = 64  # rows whose logits are in memory at once
-
 
 def draft_tokens(
     stack: LayerStack,
@@ -99,11 +97,12 @@ def log_probabilities(
         targets: Its possible tokens.
     """
     found: list[float] = []
-    for start in range(0, len(places), MAX_HEAD_ROWS):
-        rows, columns = zip(*places[start : start + MAX_HEAD_ROWS], strict=True)
+    for start in range(0, len(places), executor.n_head_rows):
+        stop = start + executor.n_head_rows
+        rows, columns = zip(*places[start:stop], strict=True)
         logits_NV = executor.head(states_RTD[list(rows), list(columns)][:, None])[:, -1]
         totals_N = logits_NV.logsumexp(1)
-        wanted = [tokens.to(logits_NV.device) for tokens in targets[start : start + MAX_HEAD_ROWS]]
+        wanted = [tokens.to(logits_NV.device) for tokens in targets[start:stop]]
         chosen = [
             row_V[tokens].logsumexp(0) for row_V, tokens in zip(logits_NV, wanted, strict=True)
         ]
@@ -157,8 +156,8 @@ def _choose(
 ) -> tuple[Tensor, Tensor]:
     """Run the head and choose tokens, some rows at a time."""
     parts = []
-    for start in range(0, len(answers), MAX_HEAD_ROWS):
-        stop = start + MAX_HEAD_ROWS
+    for start in range(0, len(answers), executor.n_head_rows):
+        stop = start + executor.n_head_rows
         logits_BV = executor.head(states_BND[start:stop])[:, -1]
         parts.append(writer.choose(logits_BV, answers[start:stop]))
     tokens, logprobs = zip(*parts, strict=True)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
+from skiploop.engine.batch import limits
 from skiploop.engine.cache import CallCache, Prefix
 from skiploop.engine.plan import Picker, given, make_plan, pick
 from skiploop.engine.schedule import Schedule, fork
@@ -44,6 +45,7 @@ class Executor:
 
     Attributes:
         schedule: As given.
+        n_head_rows: Rows whose logits should be in memory at once.
         kept: States_TD of the cells that `hidden` was asked to keep.
 
     Raises:
@@ -75,6 +77,7 @@ class Executor:
             )
         self._cache = CallCache(stack.model.config, schedule.calls, prefixes) if use_cache else None
         self.schedule = schedule
+        self.n_head_rows = limits(stack).head_rows
         self._plan = make_plan(schedule, stack.device)
         self.returns_tuples = stack.layers_return_tuples
         self._arguments: list[_Arguments] = [((), {})] * stack.n_layers

@@ -19,7 +19,6 @@ from torch import Tensor
 from skiploop.completion import Completion
 from skiploop.engine.alike import alike
 from skiploop.engine.batch import (
-    MAX_ROWS,
     Row,
     check_lengths,
     check_texts,
@@ -123,7 +122,7 @@ def _scores(
         for number, group in enumerate(start.groups(part)):
             if number:
                 start.forget()
-            for batch in split(stack, group, n_shared=start.n_tokens, max_rows=MAX_ROWS):
+            for batch in split(stack, group, n_shared=start.n_tokens):
                 yield _score_batch(stack, [stems[row.index] for row in batch], start)
 
 

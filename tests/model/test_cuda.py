@@ -1,0 +1,71 @@
+"""On a GPU, in float32: every exactness claim of the engine once more. Skipped elsewhere."""
+
+import pytest
+import torch
+from families import FAMILIES, MIXED_FAMILIES, N_LAYERS, build, load, tokenizer, tolerance
+
+import skiploop
+from skiploop.engine.batch import pad_left
+from skiploop.engine.executor import Executor
+from skiploop.engine.options import Options
+from skiploop.engine.sampling import Sampling
+from skiploop.engine.schedule import schedule
+from skiploop.program import Program
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+PROGRAMS = [
+    Program.parse(text, N_LAYERS)
+    for text in ("identity", "1:3x2", "0:2x0 3:6x3", "2:3x0 5:6x0", "2:4x3~0.5", "0:6x2")
+]
+PROMPTS = [
+    "one and the same start, " + end for end in ("12+7=", "a", "hello there", "9", "b?", "-")
+]
+
+
+def on_gpu(family):
+    return skiploop.load(build(family).to("cuda"), tokenizer=tokenizer())
+
+
+def written(stack, prompts, programs, **settings):
+    """The tokens of every row."""
+    columns = stack.stream(prompts, programs, Options(max_new_tokens=8, **settings))
+    finished = {row: done for column in columns for row, done in column.finished.items()}
+    return [finished[row].token_ids for row in range(len(prompts))]
+
+
+@pytest.fixture(autouse=True)
+def no_gradients():
+    with torch.no_grad():
+        yield
+
+
+@pytest.mark.parametrize("family", MIXED_FAMILIES)
+def test_a_mixed_batch_has_the_logits_that_it_has_on_the_cpu(family):
+    logits = {}
+    for stack in (load(family), on_gpu(family)):
+        executor = Executor(stack, schedule([p.steps for p in PROGRAMS]), use_cache=True)
+        tokens, mask = pad_left([[7, 3, 9, 22], [3, 8], [44], [9, 8, 7], [5], [1, 2]], stack.device)
+        steps = [executor.logits(tokens, mask, n_last=1)]
+        for token in (5, 41):
+            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
+            steps.append(executor.logits(torch.full_like(mask[:, :1], token), mask, n_last=1))
+        logits[stack.device.type] = torch.stack(steps).cpu()
+    torch.testing.assert_close(logits["cuda"], logits["cpu"], rtol=0, atol=tolerance(family))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_write_together_what_they_write_alone_with_drafts_and_without(family):
+    stack = on_gpu(family)
+    alone = [written(stack, [p], [g])[0] for p, g in zip(PROMPTS, PROGRAMS, strict=True)]
+    drafts = [stack.tokenizer.decode(tokens[:4]) for tokens in alone]
+    assert written(stack, PROMPTS, PROGRAMS) == alone
+    assert written(stack, PROMPTS, PROGRAMS, drafts=drafts) == alone
+
+
+def test_drawn_tokens_do_not_depend_on_the_rest_of_the_batch():
+    stack = on_gpu("llama")
+    sampling = Sampling(temperature=0.8)
+    together = written(stack, PROMPTS, PROGRAMS, sampling=sampling, seeds=range(6))
+    last = written(stack, PROMPTS[-1:], PROGRAMS[-1:], sampling=sampling, seeds=[5])
+    assert last == together[-1:]
