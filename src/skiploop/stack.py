@@ -70,6 +70,7 @@ class LayerStack:
         self.n_layers = len(self.layers)
         self.memory = memory
         self.exact = exact
+        self.can_record = True  # until a step turns out not to be recordable as a CUDA graph
         self.work = Work()
 
     @property

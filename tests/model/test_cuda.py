@@ -5,6 +5,7 @@ import torch
 from families import FAMILIES, MIXED_FAMILIES, N_LAYERS, build, load, tokenizer, tolerance
 
 import skiploop
+from skiploop.engine import steps
 from skiploop.engine.batch import pad_left
 from skiploop.engine.executor import Executor
 from skiploop.engine.options import Options
@@ -29,7 +30,7 @@ def on_gpu(family):
 
 def written(stack, prompts, programs, **settings):
     """The tokens of every row."""
-    columns = stack.stream(prompts, programs, Options(max_new_tokens=8, **settings))
+    columns = stack.stream(prompts, programs, Options(**{"max_new_tokens": 8, **settings}))
     finished = {row: done for column in columns for row, done in column.finished.items()}
     return [finished[row].token_ids for row in range(len(prompts))]
 
@@ -46,11 +47,11 @@ def test_a_mixed_batch_has_the_logits_that_it_has_on_the_cpu(family):
     for stack in (load(family), on_gpu(family)):
         executor = Executor(stack, schedule([p.steps for p in PROGRAMS]), use_cache=True)
         tokens, mask = pad_left([[7, 3, 9, 22], [3, 8], [44], [9, 8, 7], [5], [1, 2]], stack.device)
-        steps = [executor.logits(tokens, mask, n_last=1)]
+        found = [executor.logits(tokens, mask, n_last=1)]
         for token in (5, 41):
             mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
-            steps.append(executor.logits(torch.full_like(mask[:, :1], token), mask, n_last=1))
-        logits[stack.device.type] = torch.stack(steps).cpu()
+            found.append(executor.logits(torch.full_like(mask[:, :1], token), mask, n_last=1))
+        logits[stack.device.type] = torch.stack(found).cpu()
     torch.testing.assert_close(logits["cuda"], logits["cpu"], rtol=0, atol=tolerance(family))
 
 
@@ -61,6 +62,25 @@ def test_rows_write_together_what_they_write_alone_with_drafts_and_without(famil
     drafts = [stack.tokenizer.decode(tokens[:4]) for tokens in alone]
     assert written(stack, PROMPTS, PROGRAMS) == alone
     assert written(stack, PROMPTS, PROGRAMS, drafts=drafts) == alone
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_recorded_steps_write_what_steps_one_by_one_write(family, monkeypatch):
+    stack = on_gpu(family)
+    recorded = written(stack, PROMPTS, PROGRAMS, max_new_tokens=24)
+    monkeypatch.setattr(steps, "RECORD_FROM", 1000)
+    assert recorded == written(stack, PROMPTS, PROGRAMS, max_new_tokens=24)
+
+
+def test_steps_are_recorded():
+    stack = on_gpu("llama")
+    graphs = []
+    replay = torch.cuda.CUDAGraph.replay
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda.CUDAGraph, "replay", lambda g: (graphs.append(g), replay(g)))
+        written(stack, PROMPTS, PROGRAMS, max_new_tokens=24)
+    assert len(graphs) > 5
+    assert stack.can_record
 
 
 def test_drawn_tokens_do_not_depend_on_the_rest_of_the_batch():

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from skiploop.engine.answer import Answer, Column, Writer
 from skiploop.engine.executor import Executor
+from skiploop.engine.steps import steps
 
 SHRINK_AT = 0.75  # share of unfinished rows at which the finished ones leave the batch
 
@@ -32,9 +33,10 @@ def decode_rows(
     """
     tokens_B = torch.tensor([answer.tokens[-1] for answer in answers], device=mask_BK.device)
     held = _Columns(answers)
+    n_most = writer.options.max_new_tokens - min(len(answer.tokens) for answer in answers)
+    running = steps(executor, mask_BK, n_most)
     while held.open:
-        mask_BK = torch.cat([mask_BK, mask_BK.new_ones(len(mask_BK), 1)], dim=1)
-        logits_BV = executor.logits(tokens_B[:, None], mask_BK, n_last=1)[:, -1]
+        logits_BV = running.logits(tokens_B)
         tokens_B, logprobs_B = writer.choose(logits_BV, held.answers, len(held.tokens))
         held.tokens.append(tokens_B)
         held.logprobs.append(logprobs_B)
@@ -49,8 +51,10 @@ def decode_rows(
                 held.close(row)
         yield column
         if held.open and len(held.open) <= SHRINK_AT * len(held.answers):
-            executor = executor.fork(held.open, range(len(held.open)))
-            tokens_B, mask_BK = tokens_B[held.open], mask_BK[held.open]
+            executor = running.executor.fork(held.open, range(len(held.open)))
+            tokens_B, mask_BK = tokens_B[held.open], running.mask_BK[held.open]
+            n_most -= len(held.tokens)
+            running = steps(executor, mask_BK, n_most)
             held = held.shrunk(writer)
 
 

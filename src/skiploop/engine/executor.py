@@ -18,11 +18,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from skiploop.engine.batch import limits
 from skiploop.engine.cache import CallCache, Prefix
+from skiploop.engine.fixed import FixedCache
 from skiploop.engine.plan import Picker, given, make_plan, pick
 from skiploop.engine.schedule import Schedule, fork
 from skiploop.errors import UnsupportedModelError
@@ -30,6 +32,8 @@ from skiploop.stack import LayerStack
 from skiploop.view import graft
 
 _FREED = torch.empty(0)
+# All but cuDNN's, which is compiled for every shape, and hardly two batches here have the same.
+_ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 Then = Callable[[Tensor], tuple[Schedule, list[Prefix]]]
 _Arguments = tuple[tuple[object, ...], dict[str, object]]
 
@@ -44,7 +48,7 @@ class Executor:
         prefixes: For each call, keys and values that its cells go on from, if there are any.
 
     Attributes:
-        schedule: As given.
+        stack, schedule: As given.
         n_head_rows: Rows whose logits should be in memory at once.
         kept: States_TD of the cells that `hidden` was asked to keep.
 
@@ -68,7 +72,7 @@ class Executor:
         use_cache: bool,
         prefixes: Sequence[Prefix] = (),
     ) -> None:
-        self._stack = stack
+        self.stack = stack
         self._accepted = inspect.signature(stack.model.forward).parameters
         if use_cache and "past_key_values" not in self._accepted:
             raise UnsupportedModelError(
@@ -100,10 +104,27 @@ class Executor:
         if self._cache is None:
             raise ValueError("rows can only go on from a batch that has a cache")
         forked = fork(self.schedule, rows, sources)
-        executor = Executor(self._stack, forked.schedule, use_cache=False)
-        executor._cache = self._cache.fork(forked, self._stack.device)
-        self._stack.work.note_cache(self._cache.n_bytes + executor._cache.n_bytes)
+        executor = Executor(self.stack, forked.schedule, use_cache=False)
+        executor._cache = self._cache.fork(forked, self.stack.device)
+        self.stack.work.note_cache(self._cache.n_bytes + executor._cache.n_bytes)
         return executor
+
+    def fix_length(self, length: int, place_1: Tensor) -> None:
+        """Give keys and values their final length, so that they stay where they are.
+
+        Args:
+            length: Tokens that there is room for.
+            place_1: Where the next token goes; the caller moves it on.
+        """
+        if self._cache is not None:
+            self._cache = FixedCache(self._cache, length, place_1)
+
+    def note_replay(self) -> None:
+        """Count a step of one token that ran again without this executor's code."""
+        for call in self.schedule.calls:
+            self.stack.work.note_call(call.stop - call.start, 1)
+        if self._cache is not None:
+            self._cache.advance(1)
 
     def logits(self, tokens_ST: Tensor, mask_SK: Tensor, *, n_last: int) -> Tensor:
         """Run the next tokens of every sequence and return the logits at the last ones.
@@ -140,7 +161,7 @@ class Executor:
             then: Given the states_RTD after all calls, returns a schedule that extends this one,
                 and the prefixes of its further calls; these run in the same pass.
         """
-        owner = self._stack.layers_path.rpartition(".")[0]
+        owner = self.stack.layers_path.rpartition(".")[0]
         self._starts, self._keep, self._then = starts or {}, frozenset(keep), then
         self._forward(self._model.get_submodule(owner), tokens_ST, mask_SK)
         self._starts, self._keep, self._then = {}, frozenset(), None
@@ -172,16 +193,17 @@ class Executor:
         if "position_ids" in self._accepted:
             positions_SK = (mask_SK.cumsum(-1) - 1).clamp(min=0)
             extra["position_ids"] = positions_SK[:, -tokens_ST.shape[1] :]
-        output = model(
-            input_ids=tokens_ST,
-            attention_mask=mask_SK,
-            past_key_values=self._cache,
-            use_cache=self._cache is not None,
-            **extra,
-        )
+        with sdpa_kernel(_ATTENTION):
+            output = model(
+                input_ids=tokens_ST,
+                attention_mask=mask_SK,
+                past_key_values=self._cache,
+                use_cache=self._cache is not None,
+                **extra,
+            )
         if self._cache is not None:
             self._cache.advance(tokens_ST.shape[1])
-            self._stack.work.note_cache(self._cache.n_bytes)
+            self.stack.work.note_cache(self._cache.n_bytes)
         return output
 
     def visit(self, index: int, states_STD: Tensor, arguments: _Arguments) -> Tensor:
@@ -192,12 +214,12 @@ class Executor:
         """
         if index and states_STD is not self._states_RTD:
             raise UnsupportedModelError(
-                f"{type(self._stack.model).__name__} changes hidden states between its layers: "
+                f"{type(self.stack.model).__name__} changes hidden states between its layers: "
                 "use stack.view(program)"
             )
         self._arguments[index] = arguments
         self._states_RTD = states_STD
-        if index == self._stack.n_layers - 1:
+        if index == self.stack.n_layers - 1:
             self._states_RTD = self._run(states_STD) if self._ready_RND is None else self._ready_RND
         return self._states_RTD
 
@@ -211,7 +233,7 @@ class Executor:
         self._run_calls(outputs)
         if self._then is not None:
             self.schedule, prefixes = self._then(pick(outputs, self._plan.leaves))
-            self._plan = make_plan(self.schedule, self._stack.device)
+            self._plan = make_plan(self.schedule, self.stack.device)
             if self._cache is not None:
                 self._cache.extend(self.schedule.calls, prefixes)
             self._run_calls(outputs)
@@ -228,8 +250,8 @@ class Executor:
             if step.sources is not None:
                 args, kwargs = picker.pick(args, step.sources), picker.pick(kwargs, step.sources)
             states_CTD = given(outputs, step)
-            self._stack.work.note_call(*states_CTD.shape[:2])
-            outputs.append(_tensor(self._stack.layers[call.layer](states_CTD, *args, **kwargs)))
+            self.stack.work.note_call(*states_CTD.shape[:2])
+            outputs.append(_tensor(self.stack.layers[call.layer](states_CTD, *args, **kwargs)))
             if self._keep:
                 for cell in self._keep.intersection(range(call.start, call.stop)):
                     self.kept[cell] = outputs[-1][cell - call.start].clone()

@@ -10,7 +10,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,6 +61,7 @@ _COLUMNS = ", ".join(field.name for field in fields(Trial))
 _HOLES = ", ".join("?" for _ in fields(Trial))
 _OLD = ", ".join(field.name for field in fields(Trial)[:-1])  # all but gold_logprob
 _NEW = ", ".join(f"excluded.{field.name}" for field in fields(Trial)[:-1])
+_row = attrgetter(*(field.name for field in fields(Trial)))
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS trials (
     example_id TEXT NOT NULL, program TEXT NOT NULL, correct INTEGER, text TEXT NOT NULL,
@@ -115,7 +117,7 @@ class TrialStore:
         gold_query = "UPDATE trials SET gold_logprob = ? WHERE example_id = ? AND program = ?"
         golds = [(t.gold_logprob, t.example_id, t.program) for t in trials]
         with self._reporting(), self._db:
-            self._db.executemany(query, map(astuple, trials))
+            self._db.executemany(query, map(_row, trials))
             self._db.executemany(gold_query, [gold for gold in golds if gold[0] is not None])
 
     def settle(self, facts: Mapping[str, str]) -> None:

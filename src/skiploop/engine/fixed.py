@@ -1,0 +1,72 @@
+"""The cache of a mixed batch with its final length from the start, for steps that are recorded.
+
+Shapes: [cells, heads, tokens, head size].
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from skiploop.engine.cache import AttentionSlot, CallCache
+
+
+class FixedSlot(AttentionSlot):
+    """Keys and values in buffers that stay where they are.
+
+    Args:
+        slot: The tokens so far.
+        length: Tokens that there is room for.
+        place_1: Where the next token goes; one tensor for all slots.
+    """
+
+    def __init__(self, slot: AttentionSlot, length: int, place_1: Tensor) -> None:
+        super().__init__()
+        keys, values = slot.whole()
+        room = (0, 0, 0, length - keys.shape[-2])  # of zeros: masked, but numbers
+        self.lazy_initialization(
+            torch.nn.functional.pad(keys, room), torch.nn.functional.pad(values, room)
+        )
+        self.n_own = keys.shape[-2]
+        self._place_1 = place_1
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        """Put one new token in its place, and return the buffers with all that is masked."""
+        self.keys.index_copy_(2, self._place_1, key_states)
+        self.values.index_copy_(2, self._place_1, value_states)
+        return self.keys, self.values
+
+
+class FixedCache(CallCache):
+    """A cache of fixed slots.
+
+    To layers it looks as if the last place was written now: the mask hides what is not there yet.
+
+    Args:
+        cache: The tokens so far, attention in all layers.
+        length: Tokens that there is room for.
+        place_1: Where the next token goes.
+    """
+
+    def __init__(self, cache: CallCache, length: int, place_1: Tensor) -> None:
+        super().__init__(cache.config, ())
+        self.calls = cache.calls
+        self.n_tokens = cache.n_tokens
+        self.slots = [FixedSlot(slot, length, place_1) for slot in cache.slots]
+        self._length = length
+
+    def advance(self, n_tokens: int) -> None:
+        """Count the tokens of a finished forward pass."""
+        self.n_tokens += n_tokens
+        for slot in self.slots:
+            slot.n_own += n_tokens
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Return the number of places before the last one."""
+        return self._length - 1
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
+        """Return that a layer sees all places, from the first one."""
+        return self._length, 0

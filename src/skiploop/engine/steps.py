@@ -1,0 +1,128 @@
+"""Decode steps: one further token for every row of an executor.
+
+On a GPU a step is recorded once as a CUDA graph and then replayed: launching its kernels one by one
+from Python takes many times longer than they run. A recorded step needs tensors that stay where
+they are, so keys, values and mask have their final length from the start, and what is not written
+yet is masked.
+
+Shapes: B rows, K tokens so far, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from skiploop.engine.cache import attends_fully
+from skiploop.engine.executor import Executor
+
+RECORD_FROM = 8  # steps from which recording one pays
+ALIGNED = 16  # keys: attention is faster on multiples of it
+
+_log = logging.getLogger("skiploop")
+
+
+class Steps(Protocol):
+    """Runs decode steps, and can be asked for where they have come to."""
+
+    executor: Executor
+
+    @property
+    def mask_BK(self) -> Tensor:
+        """1 at every token that the executor holds, 0 at padding."""
+
+    def logits(self, tokens_B: Tensor) -> Tensor:
+        """Run the next token of every row and return logits_BV; valid until the next step."""
+
+
+def steps(executor: Executor, mask_BK: Tensor, n_most: int) -> Steps:
+    """Return the fastest way to run up to `n_most` further tokens of some rows.
+
+    Args:
+        executor: Holds the tokens so far.
+        mask_BK: 1 at every token that it holds, 0 at padding.
+        n_most: Steps at most.
+    """
+    stack, pays = executor.stack, mask_BK.is_cuda and n_most >= RECORD_FROM
+    if pays and stack.can_record and attends_fully(stack.model):
+        return RecordedSteps(executor, mask_BK, n_most)
+    return PlainSteps(executor, mask_BK)
+
+
+class PlainSteps:
+    """Steps as they come; the mask grows with them."""
+
+    def __init__(self, executor: Executor, mask_BK: Tensor) -> None:
+        self.executor = executor
+        self.mask_BK = mask_BK
+
+    def logits(self, tokens_B: Tensor) -> Tensor:
+        """Run the next token of every row and return logits_BV."""
+        ones_B1 = self.mask_BK.new_ones(len(self.mask_BK), 1)
+        self.mask_BK = torch.cat([self.mask_BK, ones_B1], dim=1)
+        return self.executor.logits(tokens_B[:, None], self.mask_BK, n_last=1)[:, -1]
+
+
+class RecordedSteps:
+    """The first step runs as it comes, the second one is recorded, and replayed from then on.
+
+    Without CUDA nothing is recorded and every step runs as it comes, on the same tensors.
+
+    Args:
+        executor: Holds the tokens so far; its keys and values get room for the others.
+        mask_BK: 1 at every token that it holds, 0 at padding.
+        n_most: Steps at most.
+    """
+
+    def __init__(self, executor: Executor, mask_BK: Tensor, n_most: int) -> None:
+        self.executor = executor
+        self._n_held = mask_BK.shape[1]
+        length = -(-(self._n_held + n_most) // ALIGNED) * ALIGNED
+        self._whole_mask_BK = torch.nn.functional.pad(mask_BK, (0, length - self._n_held))
+        self._place_1 = torch.tensor([self._n_held], device=mask_BK.device)
+        self._tokens_B1 = mask_BK.new_zeros(len(mask_BK), 1)
+        self._logits_BV = torch.empty(0)
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._has_run = False
+        executor.fix_length(length, self._place_1)
+
+    @property
+    def mask_BK(self) -> Tensor:
+        """1 at every token that the executor holds, 0 at padding."""
+        return self._whole_mask_BK[:, : self._n_held]
+
+    def logits(self, tokens_B: Tensor) -> Tensor:
+        """Run the next token of every row and return logits_BV."""
+        self._tokens_B1.copy_(tokens_B[:, None])
+        if self._graph is not None:
+            self.executor.note_replay()
+        elif self._has_run and self.executor.stack.can_record and self._tokens_B1.is_cuda:
+            self._record()
+        if self._graph is None:
+            self._step()
+        else:
+            self._graph.replay()
+        self._has_run = True
+        self._n_held += 1
+        return self._logits_BV
+
+    def _step(self) -> None:
+        self._whole_mask_BK.index_fill_(1, self._place_1, 1)
+        tokens_B1, mask_BK = self._tokens_B1, self._whole_mask_BK
+        self._logits_BV = self.executor.logits(tokens_B1, mask_BK, n_last=1)[:, -1]
+        self._place_1.add_(1)
+
+    def _record(self) -> None:
+        """Record a step without running it, unless the model does what cannot be recorded."""
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                self._step()
+        except RuntimeError as error:
+            self.executor.stack.can_record = False
+            _log.info("%s: steps cannot be recorded (%s)", self.executor.stack.name, error)
+        else:
+            self._graph = graph

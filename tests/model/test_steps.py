@@ -1,0 +1,74 @@
+"""Decode steps in buffers of fixed length, as a GPU replays them, against steps that grow."""
+
+import pytest
+import torch
+from families import FAMILIES, N_LAYERS, load, tolerance
+
+from skiploop.engine.batch import pad_left
+from skiploop.engine.cache import attends_fully
+from skiploop.engine.executor import Executor
+from skiploop.engine.schedule import schedule
+from skiploop.engine.steps import PlainSteps, RecordedSteps, steps
+from skiploop.program import Program
+
+PROGRAMS = [
+    Program.parse(text, N_LAYERS)
+    for text in ("identity", "1:3x2", "0:2x0 3:6x3", "2:3x0 5:6x0", "2:4x3~0.5")
+]
+PROMPTS = [[7, 3, 9, 22, 41], [3, 8], [44], [9, 8, 7], [5]]
+TOKENS = [torch.tensor(column) for column in ([5, 6, 7, 8, 9], [40, 3, 12, 13, 2], [2, 9, 9, 3, 1])]
+N_MOST = 5
+
+
+@pytest.fixture(autouse=True)
+def no_gradients():
+    with torch.no_grad():
+        yield
+
+
+def prompted(stack):
+    """An executor that holds prompts, ready for further tokens, and its mask."""
+    executor = Executor(stack, schedule([p.steps for p in PROGRAMS]), use_cache=True)
+    tokens, mask = pad_left(PROMPTS, stack.device)
+    executor.logits(tokens, mask, n_last=1)
+    rows = range(len(PROGRAMS))
+    return executor.fork(rows, rows), mask
+
+
+@pytest.mark.parametrize("family", [f for f in FAMILIES if attends_fully(load(f).model)])
+def test_steps_of_fixed_length_have_the_logits_of_steps_that_grow(family):
+    stack = load(family)
+    plain = PlainSteps(*prompted(stack))
+    fixed = RecordedSteps(*prompted(stack), N_MOST)
+    for tokens in TOKENS:
+        expected = plain.logits(tokens)
+        torch.testing.assert_close(fixed.logits(tokens), expected, rtol=0, atol=tolerance(family))
+    assert torch.equal(fixed.mask_BK, plain.mask_BK)
+
+
+def test_rows_go_on_from_steps_of_fixed_length():
+    stack = load("llama")
+    ends = []
+    for running in (PlainSteps(*prompted(stack)), RecordedSteps(*prompted(stack), N_MOST)):
+        running.logits(TOKENS[0])
+        forked = running.executor.fork([1, 4], range(2))
+        ends.append(PlainSteps(forked, running.mask_BK[[1, 4]]).logits(torch.tensor([5, 6])))
+    torch.testing.assert_close(*ends, rtol=0, atol=1e-4)
+
+
+def test_a_replayed_step_is_counted_like_one_that_ran():
+    stack = load("llama")
+    running = RecordedSteps(*prompted(stack), N_MOST)
+    counts = []
+    for step in (lambda: running.logits(TOKENS[0]), running.executor.note_replay):
+        before = stack.work.n_calls, stack.work.n_sequences, stack.work.n_layer_tokens
+        step()
+        after = stack.work.n_calls, stack.work.n_sequences, stack.work.n_layer_tokens
+        counts.append([one - other for one, other in zip(after, before, strict=True)])
+    assert counts[0] == counts[1]
+    assert min(counts[0]) > 0
+
+
+def test_nothing_is_recorded_on_a_cpu():
+    executor, mask = prompted(load("llama"))
+    assert isinstance(steps(executor, mask, 1000), PlainSteps)
