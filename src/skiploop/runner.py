@@ -175,6 +175,7 @@ class TrialRunner:
         if not answers:
             return
         grades = self._grade(answers)
+        dtype = str(self.stack.dtype).removeprefix("torch.")
         new = [
             Trial(
                 example_id=example.id,
@@ -188,7 +189,7 @@ class TrialRunner:
                 stopped_by=completion.stopped_by,
                 n_rows=completion.batch_shape[0],
                 n_positions=completion.batch_shape[1],
-                dtype=str(self.stack.dtype).removeprefix("torch."),
+                dtype=dtype,
                 gold_logprob=_gold_logprob(example, completion),
             )
             for ((example, program), completion), grade in zip(answers, grades, strict=True)

@@ -146,6 +146,12 @@ def test_saved_states_save_the_layers_that_were_run_before():
     assert calls == [2 * 6, 2 * 1]
 
 
+def test_the_first_call_saves_states_where_prompts_share_no_start():
+    saved = SavedStates(10**7)
+    together(load("mistral"), PAIRS[:3], saved=saved)
+    assert len(saved) > 0
+
+
 def test_saved_states_stay_within_their_memory_and_drop_the_oldest():
     stack = load("llama")
     saved = SavedStates(10_000)

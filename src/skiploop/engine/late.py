@@ -82,9 +82,9 @@ def choosing_pass(
             chosen.append(replace(row, program=program))
         after = extend(before, [row.program.steps[late.layer :] for row in chosen])
         new_calls = after.calls[len(before.calls) :]
-        return after, start.prefixes(new_calls, after.passes([row.program.steps for row in chosen]))
+        return after, start.prefixes(new_calls, after.passes)
 
-    prefixes = start.prefixes(before.calls, before.passes([common] * len(rows)))
+    prefixes = start.prefixes(before.calls, before.passes)
     executor = Executor(stack, before, use_cache=True, prefixes=prefixes)
     tokens_ST, mask_SK = pad_left(
         [(row.tokens + row.draft)[start.n_tokens :] for row in firsts], stack.device

@@ -102,21 +102,21 @@ def first_pass(
             starts[sources[-1]] = states_TD
     paths = [row.program.steps[n:] for row, n in zip(rows, n_known, strict=True)]
     batch = schedule(paths, sources)
-    places = {  # of every cell: whose it is, and the layers it has gone through
-        cell: (row, row.program.steps[:n_passes])
-        for index, row in enumerate(rows)
-        for n_passes, cell in enumerate(batch.chain(index), n_known[index] + 1)
-    }
-    prefixes = start.prefixes(batch.calls, {cell: passes for cell, (_, passes) in places.items()})
+    keys = list(numbers)
+    passes_of = [
+        keys[source][1] + passes if keys[source][1] else passes
+        for source, passes in zip(batch.sources, batch.passes, strict=True)
+    ]
+    prefixes = start.prefixes(batch.calls, passes_of)
     use_cache = may_go_on or start.n_tokens > 0
     executor = Executor(stack, batch, use_cache=use_cache, prefixes=prefixes)
-    tokens_ST, mask_SK = pad_left([key[0][start.n_tokens :] for key in numbers], stack.device)
+    tokens_ST, mask_SK = pad_left([tokens[start.n_tokens :] for tokens, _ in keys], stack.device)
     if prefixes:
         mask_SK = torch.cat([mask_SK.new_ones(len(mask_SK), start.n_tokens), mask_SK], dim=1)
     to_save = {
-        cell: (row.tokens + row.draft, passes)
-        for cell, (row, passes) in places.items()
-        if saved is not None and worth_saving(passes)
+        cell: (keys[batch.sources[cell]][0], passes_of[cell])
+        for cell in range(batch.n_sources, len(passes_of))
+        if saved is not None and worth_saving(passes_of[cell])
     }
     states_RTD = executor.hidden(tokens_ST, mask_SK, starts=starts, keep=to_save)
     if saved is not None:

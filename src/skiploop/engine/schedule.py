@@ -36,6 +36,7 @@ class Schedule:
         calls: In the order in which they run.
         sources: The token sequence of each cell.
         parents: The cell whose states each cell is given; its own number for embeddings.
+        passes: The layers that each cell has gone through.
         leaves: The last cell of each row.
         blends: For cells that are given a mix in place of the states of their parent: cells on the
             way to them, and the weight of each.
@@ -45,6 +46,7 @@ class Schedule:
     calls: tuple[Call, ...]
     sources: tuple[int, ...]
     parents: tuple[int, ...]
+    passes: tuple[tuple[int, ...], ...]
     leaves: tuple[int, ...]
     blends: Mapping[int, Blend] = field(default_factory=dict)
 
@@ -60,14 +62,6 @@ class Schedule:
             chain.append(cell)
             cell = self.parents[cell]
         return chain[::-1]
-
-    def passes(self, paths: Sequence[tuple[int, ...]]) -> dict[int, tuple[int, ...]]:
-        """Return the layers that each cell has gone through, given the path of each row."""
-        return {
-            cell: path[:n_passes]
-            for row, path in enumerate(paths)
-            for n_passes, cell in enumerate(self.chain(row), 1)
-        }
 
 
 class Fork(NamedTuple):
@@ -102,10 +96,13 @@ def schedule(paths: Sequence[Sequence[int]], sources: Sequence[int] | None = Non
     Guarantees:
         The layers of the calls that lead to the leaf of a row are, in order, its path; no two
         cells have the same tokens and path (tests/unit/test_schedule.py).
+
+    Cost:
+        Python work for each different beginning of a path, and for each cell.
     """
     row_sources = range(len(paths)) if sources is None else sources
-    orders = (_ordered(paths, row_sources, rule) for rule in (_lowest, _next_in_sweep))
-    return min(orders, key=lambda ordered: len(ordered.calls))
+    trie = _Trie([tuple(path) for path in paths], row_sources)
+    return trie.schedule(min(map(trie.order, (_lowest, _next_in_sweep)), key=len))
 
 
 def _lowest(layers: Iterable[int], _last: int) -> int:
@@ -116,46 +113,96 @@ def _next_in_sweep(layers: Iterable[int], last: int) -> int:
     return min(layers, key=lambda layer: (layer <= last, layer))
 
 
-def _ordered(
-    paths: Sequence[Sequence[int]],
-    row_sources: Sequence[int],
-    rule: Callable[[Iterable[int], int], int],
-) -> Schedule:
-    n_sources = max(row_sources, default=-1) + 1
-    calls: list[Call] = []
-    cell_sources = list(range(n_sources))
-    parents = list(range(n_sources))
-    leaves = list(row_sources)
-    blends: dict[int, Blend] = {}
-    waiting: defaultdict[int, defaultdict[tuple[int, Mix], list[int]]]
-    waiting = defaultdict(lambda: defaultdict(list))
-    positions = [0] * len(paths)
+class _Trie:
+    """The different beginnings of some paths. The order of the layers does not depend on tokens.
 
-    def wait(row: int) -> None:
-        if positions[row] < len(paths[row]):
-            step = paths[row][positions[row]]
-            waiting[int(step)][leaves[row], mix_of(step)].append(row)
+    Args:
+        paths: One a row.
+        sources: The token sequence of each row.
+    """
 
-    for row in range(len(paths)):
-        wait(row)
-    while waiting:
-        layer = rule(waiting, calls[-1].layer if calls else -1)
-        start = len(parents)
-        for (parent, mix), rows in sorted(waiting.pop(layer).items()):
-            cell = len(parents)
-            if mix:
-                blends[cell] = _blend(parents, parent, mix)
-            parents.append(parent)
-            cell_sources.append(cell_sources[parent])
-            for row in rows:
-                leaves[row] = cell
-                positions[row] += 1
-        for row in [row for row, leaf in enumerate(leaves) if leaf >= start]:
-            wait(row)
-        calls.append(Call(layer, start, len(parents)))
-    return Schedule(
-        n_sources, tuple(calls), tuple(cell_sources), tuple(parents), tuple(leaves), blends
-    )
+    def __init__(self, paths: Sequence[tuple[int, ...]], sources: Sequence[int]) -> None:
+        self._sources = sources
+        self._steps: list[int] = [-1]  # the last entry of each beginning; 0 is the empty one
+        self._passes: list[tuple[int, ...]] = [()]
+        self._parents = [0]
+        self._children: list[dict[int, int]] = [{}]
+        ends = {path: self._add(path) for path in dict.fromkeys(paths)}
+        self._ends = [ends[path] for path in paths]
+
+    def _add(self, path: tuple[int, ...]) -> int:
+        """Add the beginnings of a path that are new, and return the number of the whole."""
+        node = 0
+        for n_passes, step in enumerate(path, 1):
+            if step not in self._children[node]:
+                self._children[node][step] = len(self._steps)
+                self._steps.append(step)
+                self._passes.append(path[:n_passes])
+                self._parents.append(node)
+                self._children.append({})
+            node = self._children[node][step]
+        return node
+
+    def order(self, rule: Callable[[Iterable[int], int], int]) -> list[list[int]]:
+        """Return the beginnings that each call computes, given which layer runs next."""
+        calls: list[list[int]] = []
+        waiting: defaultdict[int, list[int]] = defaultdict(list)
+        last, done = -1, [0]
+        while done:
+            for node in done:
+                for step, child in self._children[node].items():
+                    waiting[int(step)].append(child)
+            last = rule(waiting, last) if waiting else last
+            done = waiting.pop(last, [])
+            calls += [done] if done else []
+        return calls
+
+    def schedule(self, order: Sequence[Sequence[int]]) -> Schedule:
+        """Return the schedule of all rows with calls in some order."""
+        sources_of = self._sources_of()
+        n_sources = max(self._sources, default=-1) + 1
+        calls: list[Call] = []
+        cell_sources = list(range(n_sources))
+        passes: list[tuple[int, ...]] = [()] * n_sources
+        parents = list(range(n_sources))
+        blends: dict[int, Blend] = {}
+        cell_of: list[dict[int, int]] = [{source: source for source in range(n_sources)}]
+        cell_of += [{} for _ in self._steps[1:]]
+        for nodes in order:
+            start = len(parents)
+            given = sorted(
+                (cell_of[self._parents[node]][source], mix_of(self._steps[node]), node, source)
+                for node in nodes
+                for source in sources_of[node]
+            )
+            for cell, (parent, mix, node, source) in enumerate(given, start):
+                if mix:
+                    blends[cell] = _blend(parents, parent, mix)
+                parents.append(parent)
+                cell_sources.append(source)
+                passes.append(self._passes[node])
+                cell_of[node][source] = cell
+            calls.append(Call(int(self._steps[nodes[0]]), start, len(parents)))
+        ends = zip(self._ends, self._sources, strict=True)
+        leaves = tuple(cell_of[node][source] for node, source in ends)
+        return Schedule(
+            n_sources,
+            tuple(calls),
+            tuple(cell_sources),
+            tuple(parents),
+            tuple(passes),
+            leaves,
+            blends,
+        )
+
+    def _sources_of(self) -> list[set[int]]:
+        """Return the token sequences that go through each beginning."""
+        found: list[set[int]] = [set() for _ in self._steps]
+        for node, source in zip(self._ends, self._sources, strict=True):
+            found[node].add(source)
+        for node in range(len(found) - 1, 0, -1):  # children have higher numbers
+            found[self._parents[node]] |= found[node]
+        return found
 
 
 def _blend(parents: Sequence[int], parent: int, mix: Mix) -> Blend:
@@ -194,6 +241,8 @@ def extend(before: Schedule, rests: Sequence[Sequence[int]]) -> Schedule:
         before.calls + tuple(Call(c.layer, c.start + shift, c.stop + shift) for c in after.calls),
         before.sources + tuple(before.sources[leaves[after.sources[cell]]] for cell in new),
         before.parents + tuple(moved(after.parents[cell]) for cell in new),
+        before.passes
+        + tuple(before.passes[leaves[after.sources[cell]]] + after.passes[cell] for cell in new),
         tuple(map(moved, after.leaves)),
         {**before.blends, **blends},
     )
@@ -225,6 +274,7 @@ def fork(before: Schedule, rows: Sequence[int], sources: Sequence[int]) -> Fork:
     calls, kept = [], []
     cell_sources = list(range(n_sources))
     parents = list(range(n_sources))
+    passes: list[tuple[int, ...]] = [()] * n_sources
     number: dict[tuple[int, int], int] = {}
     blends: dict[int, Blend] = {}
     for index in sorted(wanted):
@@ -243,11 +293,20 @@ def fork(before: Schedule, rows: Sequence[int], sources: Sequence[int]) -> Fork:
                 )
             parents.append(parent_number)
             cell_sources.append(source)
+            passes.append(before.passes[cell])
         calls.append(Call(layer, start, len(parents)))
         kept.append(tuple(cell - first for _, cell, _ in given))
     leaves = tuple(
         number[source, chains[row][-1]] if chains[row] else source
         for row, source in zip(rows, sources, strict=True)
     )
-    forked = Schedule(n_sources, tuple(calls), tuple(cell_sources), tuple(parents), leaves, blends)
+    forked = Schedule(
+        n_sources,
+        tuple(calls),
+        tuple(cell_sources),
+        tuple(parents),
+        tuple(passes),
+        leaves,
+        blends,
+    )
     return Fork(forked, tuple(sorted(wanted)), tuple(kept))

@@ -8,7 +8,7 @@ token sequence.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -83,7 +83,7 @@ class CommonStart:
         starts = {} if states_TD is None else {0: states_TD}
         return executor.hidden(tokens_ST, torch.ones_like(tokens_ST), starts=starts)[0]
 
-    def prefixes(self, calls: Sequence[Call], passes_of: Mapping[int, Passes]) -> list[Prefix]:
+    def prefixes(self, calls: Sequence[Call], passes_of: Sequence[Passes]) -> list[Prefix]:
         """Return the keys and values of the start for some calls; none without a start.
 
         Args:
@@ -92,7 +92,7 @@ class CommonStart:
         """
         if not self.n_tokens:
             return []
-        cells = {cell for call in calls for cell in range(call.start, call.stop)}
+        cells = (cell for call in calls for cell in range(call.start, call.stop))
         known = self._keys_values({passes_of[cell] for cell in cells})
         prefixes = []
         for call in calls:
@@ -134,12 +134,15 @@ class CommonStart:
                 starts[sources[-1]] = states_TD
         rests = [path[n:] for path, n in zip(paths, n_known, strict=True)]
         executor = Executor(self._stack, schedule(rests, sources), use_cache=True)
-        passes_of = {
-            cell: path[:n]
-            for row, path in enumerate(paths)
-            for n, cell in enumerate(executor.schedule.chain(row), n_known[row] + 1)
-        }
-        keep = [cell for cell, passes in passes_of.items() if worth_saving(passes)]
+        before = list(numbers)
+        passes_of = [
+            before[source] + passes
+            for source, passes in zip(
+                executor.schedule.sources, executor.schedule.passes, strict=True
+            )
+        ]
+        cells = range(executor.schedule.n_sources, len(passes_of))
+        keep = [cell for cell in cells if worth_saving(passes_of[cell])]
         tokens_ST = torch.tensor([self._tokens] * len(numbers), device=self._stack.device)
         executor.hidden(tokens_ST, torch.ones_like(tokens_ST), starts=starts, keep=keep)
         known: dict[Passes, KeysValues] = {}
