@@ -169,7 +169,8 @@ def main():
     def trunk():
         return Trunk(run.stack.n_layers, encoder.width)
 
-    kernel_QP = out_of_fold(lessons.features_QF, score_QP, lessons.weight_Q, lessons.ridge, fold_Q)
+    ridges = (lessons.ridge,)
+    (kernel_QP,) = out_of_fold(lessons.features_QF, score_QP, lessons.weight_Q, ridges, fold_Q)
     ranked_QP, _ = nets(lambda: ScoreHead(trunk(), len(programs)))
     written_QP, prior_QP = nets(lambda: EditListHead(trunk(), programs))
     chosen = {

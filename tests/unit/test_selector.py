@@ -69,7 +69,7 @@ def test_kernel_ridge_gives_back_what_it_learned_and_the_mean_far_away():
     torch.manual_seed(0)
     features = torch.randn(30, 4, dtype=torch.float64)
     scores = torch.rand(30, 3, dtype=torch.float64)
-    model = KernelRidge.fit(features, scores, torch.ones(30, dtype=torch.float64), ridge=1e-8)
+    (model,) = KernelRidge.fit(features, scores, torch.ones(30, dtype=torch.float64), [1e-8])
     assert torch.allclose(model.predict(features), scores, atol=1e-3)
     far = model.predict(torch.full((1, 4), 1e3, dtype=torch.float64))
     assert torch.allclose(far, scores.mean(0)[None], atol=1e-6)
@@ -79,15 +79,15 @@ def test_what_is_said_of_a_fold_does_not_depend_on_its_own_scores():
     torch.manual_seed(0)
     features, scores, fold = torch.randn(40, 3), torch.rand(40, 2), torch.arange(40) % 4
     weights = torch.rand(40) + 0.5
-    before = out_of_fold(features, scores, weights, 1.0, fold)
+    (before,) = out_of_fold(features, scores, weights, [1.0], fold)
     leaked = scores.clone()
     leaked[fold == 2] = 7.0
-    after = out_of_fold(features, leaked, weights, 1.0, fold)
+    (after,) = out_of_fold(features, leaked, weights, [1.0], fold)
     assert torch.equal(before[fold == 2], after[fold == 2])
     assert not torch.equal(before[fold == 1], after[fold == 1])
     # The same comparison catches a model that has seen the fold.
     seen = [
-        KernelRidge.fit(features, s, weights, 1.0).predict(features)[fold == 2]
+        KernelRidge.fit(features, s, weights, [1.0])[0].predict(features)[fold == 2]
         for s in (scores, leaked)
     ]
     assert not torch.equal(*seen)

@@ -7,6 +7,7 @@ Source: Saunders, Gammerman and Vovk 1998; the bandwidth is the median heuristic
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,19 +38,19 @@ class KernelRidge:
 
     @classmethod
     def fit(
-        cls, features_QF: Tensor, score_QP: Tensor, weight_Q: Tensor, ridge: float
-    ) -> KernelRidge:
-        """Learn from some questions.
+        cls, features_QF: Tensor, score_QP: Tensor, weight_Q: Tensor, ridges: Sequence[float]
+    ) -> list[KernelRidge]:
+        """Learn from some questions, once with each strength of shrinking.
 
         Args:
             features_QF: What is known of each question beforehand.
             score_QP: How well each program did.
             weight_Q: How much each question counts.
-            ridge: By how much all is shrunk to the mean; 1 trusts a question as much as one
+            ridges: By how much all is shrunk to the mean; 1 trusts a question as much as one
                 identical to it.
 
         Cost:
-            Q^3 / 3 multiplications, and Q^2 numbers of memory.
+            Q^2 * F multiplications once and Q^3 / 3 for each ridge, and Q^2 numbers of memory.
         """
         center_F, scale_F = features_QF.mean(0), features_QF.std(0, correction=0)
         scale_F = torch.where(scale_F > 1e-6, scale_F, torch.ones_like(scale_F))
@@ -58,10 +59,12 @@ class KernelRidge:
         distances_QQ = torch.cdist(known_QF, known_QF).square()
         bandwidth = max(float(distances_QQ.median()), 1e-6)
         kernel_QQ = torch.exp(-distances_QQ / bandwidth)
-        kernel_QQ.diagonal().add_(ridge / weight_Q)
-        factor_QQ = torch.linalg.cholesky(kernel_QQ)
-        weights_QP = torch.cholesky_solve(score_QP - mean_P, factor_QQ)
-        return cls(known_QF, weights_QP, center_F, scale_F, mean_P, bandwidth)
+        fitted = []
+        for ridge in ridges:
+            factor_QQ = torch.linalg.cholesky(kernel_QQ + torch.diag(ridge / weight_Q))
+            weights_QP = torch.cholesky_solve(score_QP - mean_P, factor_QQ)
+            fitted.append(cls(known_QF, weights_QP, center_F, scale_F, mean_P, bandwidth))
+        return fitted
 
     def predict(self, features_MF: Tensor) -> Tensor:
         """Return the expected score_MP of every program for new questions.
@@ -75,21 +78,26 @@ class KernelRidge:
 
 
 def out_of_fold(
-    features_QF: Tensor, score_QP: Tensor, weight_Q: Tensor, ridge: float, fold_Q: Tensor
-) -> Tensor:
+    features_QF: Tensor,
+    score_QP: Tensor,
+    weight_Q: Tensor,
+    ridges: Sequence[float],
+    fold_Q: Tensor,
+) -> list[Tensor]:
     """Return score_QP predicted for each question by a model that has not seen its fold.
 
     Args:
         features_QF: What is known of each question beforehand.
         score_QP: How well each program did.
         weight_Q: How much each question counts.
-        ridge: As for `KernelRidge.fit`.
+        ridges: As for `KernelRidge.fit`; there is one result for each.
         fold_Q: The fold of each question, numbered from 0.
     """
-    predicted_QP = torch.empty_like(score_QP)
+    predicted = [torch.empty_like(score_QP) for _ in ridges]
     for fold in range(int(fold_Q.max()) + 1):
         held = fold_Q == fold
         seen = ~held
-        model = KernelRidge.fit(features_QF[seen], score_QP[seen], weight_Q[seen], ridge)
-        predicted_QP[held] = model.predict(features_QF[held])
-    return predicted_QP
+        models = KernelRidge.fit(features_QF[seen], score_QP[seen], weight_Q[seen], ridges)
+        for predicted_QP, model in zip(predicted, models, strict=True):
+            predicted_QP[held] = model.predict(features_QF[held])
+    return predicted

@@ -162,8 +162,8 @@ class SelectorPolicy:
             lessons.predicted_QP, lessons.right_QP, lessons.weight_Q, self._slots_P
         )
         self.gate = self._tuned(None) if self.validation.is_shown_to_help else NEVER
-        self._model = KernelRidge.fit(
-            lessons.features_QF, lessons.score_QP, lessons.weight_Q, lessons.ridge
+        (self._model,) = KernelRidge.fit(
+            lessons.features_QF, lessons.score_QP, lessons.weight_Q, (lessons.ridge,)
         )
 
     def _tuned(self, max_slots: float | None) -> Gate:
@@ -294,13 +294,11 @@ def learn(features_QF: Tensor, evidence: Evidence, config: SelectorConfig) -> Le
     order = torch.randperm(len(score_QP), generator=torch.Generator().manual_seed(config.seed))
     fold_Q = torch.empty_like(order)
     fold_Q[order] = torch.arange(len(order)) % config.n_folds
-    predicted = {r: out_of_fold(features_QF, score_QP, weight_Q, r, fold_Q) for r in config.ridges}
-    errors = {
-        r: float(weight_Q @ (found - score_QP).square().mean(1)) for r, found in predicted.items()
-    }
-    ridge = min(errors, key=lambda r: errors[r])
+    predicted = out_of_fold(features_QF, score_QP, weight_Q, config.ridges, fold_Q)
+    errors = [float(weight_Q @ (found - score_QP).square().mean(1)) for found in predicted]
+    best = errors.index(min(errors))
     right_QP = torch.from_numpy(evidence.right_QP).float()
-    return Lessons(features_QF, score_QP, right_QP, weight_Q, predicted[ridge], ridge)
+    return Lessons(features_QF, score_QP, right_QP, weight_Q, predicted[best], config.ridges[best])
 
 
 def first_change(menu: Menu) -> int:
