@@ -163,6 +163,7 @@ def train(
     policy = train_predictor(run.stack, training, validation, space, config, run.folder, progress)
     run.record("train", config)  # not before: it is true of this predictor only
     run.note_provenance("train")
+    run.predictor = policy
     return policy
 
 
@@ -204,6 +205,7 @@ def train_on_menu(run: Run, config: SelectorConfig) -> SelectorPolicy:
     policy.save(run.folder)
     run.record("selector", config)
     run.note_provenance("selector")
+    run.selector = policy
     return policy
 
 
@@ -236,12 +238,12 @@ def evaluate(
     if any(isinstance(policy, SelectorPolicy | VotePolicy | KindPolicy) for policy in policies):
         check_kinds(menu_examples(run), examples)
     prompts = [run.task.prompt(example) for example in examples]
-    features = _features_of(policies)
-    for encoded in features:
-        encoded.remember(prompts)
+    readers = _readers(policies)
+    for reader in readers:
+        reader.remember(prompts)
     ranked = {policy.name: policy.rank(prompts, config.k) for policy in policies}
-    for encoded in features:
-        encoded.forget()  # choosing is timed with all that it takes
+    for reader in readers:
+        reader.forget()  # choosing is timed with all that it takes
     if expect:
         expect(_n_pairs(ranked))
     records = answer(run.runner(progress), examples, policies, ranked)
@@ -265,10 +267,12 @@ def evaluate(
     return report
 
 
-def _features_of(policies: Sequence[Policy]) -> set[PromptFeatures]:
-    """Return what selectors see of prompts, themselves or in a vote; many may share it."""
+def _readers(policies: Sequence[Policy]) -> list[PromptFeatures | PredictorPolicy]:
+    """Return what reads prompts for policies, alone or in a vote; many may share one."""
     choosers = [p.policy if isinstance(p, VotePolicy) else p for p in policies]
-    return {chooser.features for chooser in choosers if isinstance(chooser, SelectorPolicy)}
+    features = {chooser.features for chooser in choosers if isinstance(chooser, SelectorPolicy)}
+    decodings = [chooser for chooser in choosers if isinstance(chooser, PredictorPolicy)]
+    return [*features, *decodings[:1]]  # all decodings are of one network
 
 
 def _held_out_examples(run: Run, config: EvaluateConfig) -> list[Example]:

@@ -25,7 +25,6 @@ from skiploop.predictor.selector import (
     learn,
     load_selector,
 )
-from skiploop.predictor.training import TrainConfig
 from skiploop.predictor.vote import VotePolicy
 from skiploop.program import Program
 from skiploop.run import Run
@@ -176,31 +175,27 @@ def _damped(run: Run, _progress: Progress | None) -> Policy:
     return FixedPolicy([damped_loop(run.stack.n_layers)], "damped")
 
 
-def _polar(run: Run, _progress: Progress | None) -> PredictorPolicy:
-    policy = load_predictor(run.folder, run.stack)
-    run.finished("train", TrainConfig)  # refuses what an interrupted training left
-    return policy
+def _polar(run: Run, _progress: Progress | None) -> Policy:
+    return run.predictor
 
 
-def _polar_joint(run: Run, progress: Progress | None) -> Policy:
-    return _polar(run, progress).decoded_by(rank_jointly, "polar:joint")
+def _polar_joint(run: Run, _progress: Progress | None) -> Policy:
+    return run.predictor.decoded_by(rank_jointly, "polar:joint")
 
 
-def _polar_prior(run: Run, progress: Progress | None) -> Policy:
-    policy = _polar(run, progress)
-    return policy.decoded_by(PriorDecoding(_prior(run, policy)), "polar:prior")
+def _polar_prior(run: Run, _progress: Progress | None) -> Policy:
+    return run.predictor.decoded_by(PriorDecoding(_prior(run)), "polar:prior")
 
 
-def _polar_menu(run: Run, progress: Progress | None) -> Policy:
-    policy = _polar(run, progress)
+def _polar_menu(run: Run, _progress: Progress | None) -> Policy:
     menu = Menu.load(run.folder)
-    return policy.decoded_by(MenuDecoding(menu, _prior(run, policy)), "polar:menu")
+    return run.predictor.decoded_by(MenuDecoding(menu, _prior(run)), "polar:menu")
 
 
-def _prior(run: Run, policy: PredictorPolicy) -> LabelScores:
+def _prior(run: Run) -> LabelScores:
     """Return what the network says of the questions it learned from, on average."""
     examples = searched_examples(run) if run.has("search") else menu_examples(run)
-    return policy.prior([run.task.prompt(example) for example in examples[:N_PRIOR]])
+    return run.predictor.prior([run.task.prompt(example) for example in examples[:N_PRIOR]])
 
 
 def _selector(run: Run, _progress: Progress | None) -> Policy:

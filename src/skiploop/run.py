@@ -37,6 +37,7 @@ from skiploop.tasks import get_task
 from skiploop.tasks.base import Task
 
 if TYPE_CHECKING:
+    from skiploop.predictor.policy import PredictorPolicy
     from skiploop.predictor.selector import SelectorPolicy
     from skiploop.stack import LayerStack
 
@@ -166,8 +167,10 @@ class Run:
         Raises:
             RunError: A setting differs; the message names them.
         """
-        known = self._sections().get(section, {})
-        differing = settings.differences(known, settings.to_dict(config)) if known else []
+        if not self.has(section):
+            return
+        made = self.section(section, type(config))  # what did not exist then has its default
+        differing = settings.differences(settings.to_dict(made), settings.to_dict(config))
         if differing:
             raise RunError(
                 f"{self.folder} was made with another configuration ({section}: "
@@ -311,6 +314,20 @@ class Run:
 
         self.finished("selector", SelectorConfig)
         return load_selector(self.folder, self.stack)
+
+    @cached_property
+    def predictor(self) -> PredictorPolicy:
+        """The trained predictor, loaded on first use.
+
+        Raises:
+            RunError: There is none, it is not finished, or it is for another model.
+        """
+        from skiploop.predictor.policy import load_predictor
+        from skiploop.predictor.training import TrainConfig
+
+        policy = load_predictor(self.folder, self.stack)
+        self.finished("train", TrainConfig)  # refuses what an interrupted training left
+        return policy
 
     def runner(self, progress: Progress | None = None) -> TrialRunner:
         """Return what evaluates and remembers pairs in this run."""

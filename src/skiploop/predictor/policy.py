@@ -111,6 +111,7 @@ class PredictorPolicy:
         self.origin = origin
         self.name = name
         self.decode: Decode = rank_programs
+        self._known: dict[str, Logits] = {}  # shared by all ways of decoding
 
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
         """Return at most `k` different programs a prompt, the best first, never none.
@@ -142,7 +143,21 @@ class PredictorPolicy:
         """Return what the network says of some prompts on average."""
         return LabelScores.mean([LabelScores.of(*logits) for logits in self._logits(prompts)])
 
+    def remember(self, prompts: Sequence[str]) -> None:
+        """Run the network on prompts that will be asked about again, once for all decodings."""
+        distinct = list(dict.fromkeys(prompts))
+        self._known.update(zip(distinct, self._run(distinct), strict=True))
+
+    def forget(self) -> None:
+        """Run the network anew for every prompt from now on."""
+        self._known.clear()
+
     def _logits(self, prompts: Sequence[str]) -> Iterator[Logits]:
+        if all(prompt in self._known for prompt in prompts):
+            return iter([self._known[prompt] for prompt in prompts])
+        return self._run(prompts)
+
+    def _run(self, prompts: Sequence[str]) -> Iterator[Logits]:
         for start in range(0, len(prompts), BATCH_SIZE):
             encodings = self.encoder.encode(prompts[start : start + BATCH_SIZE])
             with torch.inference_mode():
