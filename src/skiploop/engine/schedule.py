@@ -147,14 +147,18 @@ class _Trie:
         """Return the beginnings that each call computes, given which layer runs next."""
         calls: list[list[int]] = []
         waiting: defaultdict[int, list[int]] = defaultdict(list)
-        last, done = -1, [0]
-        while done:
-            for node in done:
-                for step, child in self._children[node].items():
-                    waiting[int(step)].append(child)
-            last = rule(waiting, last) if waiting else last
-            done = waiting.pop(last, [])
-            calls += [done] if done else []
+
+        def wait(node: int) -> None:
+            for step, child in self._children[node].items():
+                waiting[int(step)].append(child)
+
+        wait(0)
+        last = -1
+        while waiting:
+            last = rule(waiting, last)
+            calls.append(waiting.pop(last))
+            for node in calls[-1]:
+                wait(node)
         return calls
 
     def schedule(self, order: Sequence[Sequence[int]]) -> Schedule:
