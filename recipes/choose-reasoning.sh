@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# The table "Eight reasoning-gym sets" in docs/log.md. SmolLM2-135M in bfloat16; half an hour on one
-# thread. Started again, it goes on where it stopped.
+# The table "Eight reasoning-gym sets without favourite answers" in docs/log.md. SmolLM2-135M in float32; two hours on one
+# thread. Options after RUN go to every command. Started again, it goes on where it stopped.
 #
-#     recipes/choose-reasoning.sh [RUN]
+#     recipes/choose-reasoning.sh [RUN [--device cuda --memory 14]]
 set -euo pipefail
 run=${1:-runs/choose-reasoning}
+options=("${@:2}")
 sets=(chain_sum products gcd letter_counting number_sequence family_relationships syllogism calendar_arithmetic)
 task=mix$(printf '+reasoning-gym:%s' "${sets[@]}")
 
-skiploop menu build --task "${task/+/:}" --option size=1000 --dtype bfloat16 \
-  --raced 64 --limit 800 --size 12 --max-edits 2 --memory 4 --out "$run"
-skiploop train --method selector --run "$run"
-skiploop evaluate --limit 2000 --k 1 --memory 4 --run "$run" \
-  --policy selector,static,shuffled
+skiploop menu build --task "${task/+/:}" --option size=1000 \
+  --raced 32 --limit 480 --size 10 --max-edits 2 --out "$run" "${options[@]}"
+skiploop train --method selector --run "$run" "${options[@]}"
+skiploop evaluate --limit 2000 --k 1 --run "$run" "${options[@]}" \
+  --policy selector,selector:31,static,by-kind,vote:5,sample:5
