@@ -23,6 +23,10 @@ def path_of(ordered, row):
     return tuple(layer_of[cell] for cell in ordered.chain(row))
 
 
+def beginnings_of(path):
+    return [path[:n] for n in range(1, len(path) + 1)]
+
+
 @given(batches)
 def test_every_row_runs_its_path_in_order(batch):
     paths, sources = with_sources(batch)
@@ -30,6 +34,7 @@ def test_every_row_runs_its_path_in_order(batch):
     for row, path in enumerate(paths):
         chain = ordered.chain(row)
         assert path_of(ordered, row) == path
+        assert [ordered.passes[cell] for cell in chain] == beginnings_of(path)
         assert chain == sorted(chain)
         assert {ordered.sources[cell] for cell in chain} == {sources[row]}
         assert ordered.leaves[row] == chain[-1]
@@ -69,6 +74,7 @@ def test_a_schedule_that_is_extended_runs_whole_paths_and_keeps_its_calls(batch,
     assert after.parents[: len(before.parents)] == before.parents
     for row, path in enumerate(paths):
         assert path_of(after, row) == path
+        assert [after.passes[cell] for cell in after.chain(row)] == beginnings_of(path)
         assert {after.sources[cell] for cell in after.chain(row)} == {sources[row]}
     assert after.n_cells == schedule(paths, sources).n_cells
 
@@ -89,6 +95,7 @@ def test_rows_that_go_on_continue_their_own_cells(batch, data):
     for new, (row, source) in enumerate(zip(rows, sources, strict=True)):
         chain = forked.schedule.chain(new)
         assert [continued[cell] for cell in chain] == before.chain(row)
+        assert [forked.schedule.passes[cell] for cell in chain] == beginnings_of(batch[row][0])
         assert {forked.schedule.sources[cell] for cell in chain} <= {source}
     assert forked.schedule.n_cells == len({
         (source, cell)
