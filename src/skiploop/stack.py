@@ -45,6 +45,7 @@ class LayerStack:
         memory: Bytes that the keys and values of one batch may take; more rows wait.
         exact: Whether every row runs alone and from its first token, so that its numbers do not
             depend on what else is asked for, to the last bit. Many times slower.
+        can_record: Whether decode steps on a GPU may be recorded; False once one could not be.
         work: Counts of what was computed; set it to `Work()` to start again.
 
     Raises:
@@ -70,7 +71,7 @@ class LayerStack:
         self.n_layers = len(self.layers)
         self.memory = memory
         self.exact = exact
-        self.can_record = True  # until a step turns out not to be recordable as a CUDA graph
+        self.can_record = True
         self.work = Work()
 
     @property

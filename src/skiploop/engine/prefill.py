@@ -103,10 +103,7 @@ def first_pass(
     paths = [row.program.steps[n:] for row, n in zip(rows, n_known, strict=True)]
     batch = schedule(paths, sources)
     keys = list(numbers)
-    passes_of = [
-        keys[source][1] + passes if keys[source][1] else passes
-        for source, passes in zip(batch.sources, batch.passes, strict=True)
-    ]
+    passes_of = batch.passes_after([known for _, known in keys])
     prefixes = start.prefixes(batch.calls, passes_of)
     use_cache = may_go_on or start.n_tokens > 0
     executor = Executor(stack, batch, use_cache=use_cache, prefixes=prefixes)

@@ -63,6 +63,13 @@ class Schedule:
             cell = self.parents[cell]
         return chain[::-1]
 
+    def passes_after(self, before: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """Return the layers of each cell where each token sequence had gone through some before."""
+        return [
+            before[source] + passes if before[source] else passes
+            for source, passes in zip(self.sources, self.passes, strict=True)
+        ]
+
 
 class Fork(NamedTuple):
     """A schedule that goes on where another one stopped.

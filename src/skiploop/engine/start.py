@@ -134,13 +134,7 @@ class CommonStart:
                 starts[sources[-1]] = states_TD
         rests = [path[n:] for path, n in zip(paths, n_known, strict=True)]
         executor = Executor(self._stack, schedule(rests, sources), use_cache=True)
-        before = list(numbers)
-        passes_of = [
-            before[source] + passes
-            for source, passes in zip(
-                executor.schedule.sources, executor.schedule.passes, strict=True
-            )
-        ]
+        passes_of = executor.schedule.passes_after(list(numbers))
         cells = range(executor.schedule.n_sources, len(passes_of))
         keep = [cell for cell in cells if worth_saving(passes_of[cell])]
         tokens_ST = torch.tensor([self._tokens] * len(numbers), device=self._stack.device)
