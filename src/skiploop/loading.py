@@ -45,7 +45,8 @@ def load(
             used as it is.
         dtype: float32, float64, bfloat16 or float16. By default float32, or whatever a given
             model has.
-        device: Such as `cpu` or `cuda:1`. By default the CPU, or where a given model is.
+        device: Such as `cpu` or `cuda:1`. By default the CPU, or where a given model is. On a GPU
+            cuDNN's attention is switched off, for the whole process.
         tokenizer: Used instead of the one that comes with the weights. A given model has none.
         layers: Dotted path of the list of layers, such as `model.layers`, if it is not found.
         memory: Bytes that the keys and values of one batch may take; see `LayerStack`.
@@ -121,6 +122,9 @@ def _checked(stack: LayerStack) -> LayerStack:
         )
     if stack.memory < 1:
         raise ConfigError(f"memory is {stack.memory} bytes: give at least 1")
+    if stack.device.type == "cuda":
+        # cuDNN's attention is compiled for every shape, and hardly two batches have the same.
+        torch.backends.cuda.enable_cudnn_sdp(False)
     return stack
 
 

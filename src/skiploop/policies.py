@@ -195,7 +195,9 @@ def _polar_menu(run: Run, _progress: Progress | None) -> Policy:
 def _prior(run: Run) -> LabelScores:
     """Return what the network says of the questions it learned from, on average."""
     examples = searched_examples(run) if run.has("search") else menu_examples(run)
-    return run.predictor.prior([run.task.prompt(example) for example in examples[:N_PRIOR]])
+    prompts = [run.task.prompt(example) for example in examples[:N_PRIOR]]
+    run.predictor.remember(prompts)  # for all decodings that ask for it
+    return run.predictor.prior(prompts)
 
 
 def _selector(run: Run, _progress: Progress | None) -> Policy:

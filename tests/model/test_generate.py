@@ -281,6 +281,18 @@ def test_a_start_token_in_the_prompt_is_not_doubled():
     assert batch.encode(stack, ["a", "<pad>a"])[0] == batch.encode(stack, ["a", "<pad>a"])[1]
 
 
+def test_padding_counts_as_memory(monkeypatch):
+    much = batch.LIMITS["cpu"]._replace(pass_tokens=10_000)
+    monkeypatch.setitem(batch.LIMITS, "cpu", much)
+    stack, program = load("llama"), PROGRAMS[0]
+    cell = program.n_slots * stack.token_bytes
+    lengths = [60, *[5] * 40]
+    rows = [batch.Row(i, (1,) * n, program, n_bytes=n * cell) for i, n in enumerate(lengths)]
+    stack.memory = 2 * 240 * cell
+    batches = list(batch.split(stack, rows))
+    assert [max(len(row.tokens) for row in some) * len(some) for some in batches] == [240, 185]
+
+
 def test_completions_are_values():
     completion = load("llama").generate(["a"], PROGRAMS[0])[0]
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -18,6 +18,7 @@ PROGRAMS = [
 PROMPTS = [[7, 3, 9, 22, 41], [3, 8], [44], [9, 8, 7], [5]]
 TOKENS = [torch.tensor(column) for column in ([5, 6, 7, 8, 9], [40, 3, 12, 13, 2], [2, 9, 9, 3, 1])]
 N_MOST = 5
+FULLY = [family for family in FAMILIES if attends_fully(load(family).model)]
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +36,7 @@ def prompted(stack):
     return executor.fork(rows, rows), mask
 
 
-@pytest.mark.parametrize("family", [f for f in FAMILIES if attends_fully(load(f).model)])
+@pytest.mark.parametrize("family", FULLY)
 def test_steps_of_fixed_length_have_the_logits_of_steps_that_grow(family):
     stack = load(family)
     plain = PlainSteps(*prompted(stack))
@@ -44,6 +45,16 @@ def test_steps_of_fixed_length_have_the_logits_of_steps_that_grow(family):
         expected = plain.logits(tokens)
         torch.testing.assert_close(fixed.logits(tokens), expected, rtol=0, atol=tolerance(family))
     assert torch.equal(fixed.mask_BK, plain.mask_BK)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine that cannot record")
+def test_a_step_that_cannot_be_recorded_runs_as_it_comes():
+    stack = load("llama")
+    plain, running = PlainSteps(*prompted(stack)), RecordedSteps(*prompted(stack), N_MOST)
+    running._may_record = True  # as on a GPU; without one, recording fails
+    for tokens in TOKENS:
+        torch.testing.assert_close(running.logits(tokens), plain.logits(tokens), rtol=0, atol=1e-4)
+    assert not stack.can_record
 
 
 def test_rows_go_on_from_steps_of_fixed_length():

@@ -25,7 +25,7 @@ class Limits(NamedTuple):
         rows: Most rows.
         tokens: Most tokens, padding included: more do not make matrix products faster.
         pass_tokens: What a layer call costs apart from its tokens, in tokens.
-        head_rows: Rows whose logits are in memory at once.
+        head_rows: Rows whose logits are computed at once after the first pass.
     """
 
     rows: int
@@ -146,19 +146,22 @@ def split(
     n_bytes = longest = padding = 0
     for row in sorted(rows, key=_batch_order, reverse=True):
         n_own = len(row.tokens) + len(row.draft) - n_shared
+        n_padded = longest - n_own if batch else 0
+        row_bytes = row.n_bytes and row.n_bytes + n_padded * row.program.n_slots * stack.token_bytes
         is_full = (
             len(batch) == max_rows
             or (len(batch) + 1) * longest > most.tokens
-            or n_bytes + row.n_bytes > stack.memory // 2
-            or padding + longest - n_own > most.pass_tokens * n_passes
+            or n_bytes + row_bytes > stack.memory // 2
+            or padding + n_padded > most.pass_tokens * n_passes
         )
         if batch and is_full:
             yield batch
             batch, n_bytes, padding = [], 0, 0
+            row_bytes, n_padded = row.n_bytes, 0
         longest = longest if batch else n_own
         batch.append(row)
-        n_bytes += row.n_bytes
-        padding += longest - n_own
+        n_bytes += row_bytes
+        padding += n_padded
     if batch:
         yield batch
 

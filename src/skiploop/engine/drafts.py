@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from skiploop.engine.answer import Answer, Column, Writer
-from skiploop.engine.batch import check_texts, encode
+from skiploop.engine.batch import check_texts, encode, limits
 from skiploop.engine.executor import Executor
 from skiploop.engine.options import Options
 from skiploop.stack import LayerStack
@@ -97,8 +97,9 @@ def log_probabilities(
         targets: Its possible tokens.
     """
     found: list[float] = []
-    for start in range(0, len(places), executor.n_head_rows):
-        stop = start + executor.n_head_rows
+    n_rows = limits(executor.stack).head_rows
+    for start in range(0, len(places), n_rows):
+        stop = start + n_rows
         rows, columns = zip(*places[start:stop], strict=True)
         logits_NV = executor.head(states_RTD[list(rows), list(columns)][:, None])[:, -1]
         totals_N = logits_NV.logsumexp(1)
@@ -156,8 +157,9 @@ def _choose(
 ) -> tuple[Tensor, Tensor]:
     """Run the head and choose tokens, some rows at a time."""
     parts = []
-    for start in range(0, len(answers), executor.n_head_rows):
-        stop = start + executor.n_head_rows
+    n_rows = limits(executor.stack).head_rows
+    for start in range(0, len(answers), n_rows):
+        stop = start + n_rows
         logits_BV = executor.head(states_BND[start:stop])[:, -1]
         parts.append(writer.choose(logits_BV, answers[start:stop]))
     tokens, logprobs = zip(*parts, strict=True)

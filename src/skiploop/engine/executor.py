@@ -18,11 +18,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
-from skiploop.engine.batch import limits
 from skiploop.engine.cache import CallCache, Prefix
 from skiploop.engine.fixed import FixedCache
 from skiploop.engine.plan import Picker, given, make_plan, pick
@@ -32,8 +30,6 @@ from skiploop.stack import LayerStack
 from skiploop.view import graft
 
 _FREED = torch.empty(0)
-# All but cuDNN's, which is compiled for every shape, and hardly two batches here have the same.
-_ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 Then = Callable[[Tensor], tuple[Schedule, list[Prefix]]]
 _Arguments = tuple[tuple[object, ...], dict[str, object]]
 
@@ -49,7 +45,6 @@ class Executor:
 
     Attributes:
         stack, schedule: As given.
-        n_head_rows: Rows whose logits should be in memory at once.
         kept: States_TD of the cells that `hidden` was asked to keep.
 
     Raises:
@@ -81,7 +76,6 @@ class Executor:
             )
         self._cache = CallCache(stack.model.config, schedule.calls, prefixes) if use_cache else None
         self.schedule = schedule
-        self.n_head_rows = limits(stack).head_rows
         self._plan = make_plan(schedule, stack.device)
         self.returns_tuples = stack.layers_return_tuples
         self._arguments: list[_Arguments] = [((), {})] * stack.n_layers
@@ -109,22 +103,26 @@ class Executor:
         self.stack.work.note_cache(self._cache.n_bytes + executor._cache.n_bytes)
         return executor
 
-    def fix_length(self, length: int, place_1: Tensor) -> None:
+    def fix_length(self, length: int, place_1: Tensor) -> FixedCache:
         """Give keys and values their final length, so that they stay where they are.
 
         Args:
             length: Tokens that there is room for.
             place_1: Where the next token goes; the caller moves it on.
+
+        Returns:
+            The cache from now on; the caller counts the tokens that it gets.
         """
-        if self._cache is not None:
-            self._cache = FixedCache(self._cache, length, place_1)
+        if self._cache is None:
+            raise ValueError("only a batch that has a cache can go on")
+        self._cache = fixed = FixedCache(self._cache, length, place_1)
+        self.stack.work.note_cache(fixed.n_bytes)
+        return fixed
 
     def note_replay(self) -> None:
-        """Count a step of one token that ran again without this executor's code."""
+        """Note the work of a step of one token that ran again without this executor's code."""
         for call in self.schedule.calls:
             self.stack.work.note_call(call.stop - call.start, 1)
-        if self._cache is not None:
-            self._cache.advance(1)
 
     def logits(self, tokens_ST: Tensor, mask_SK: Tensor, *, n_last: int) -> Tensor:
         """Run the next tokens of every sequence and return the logits at the last ones.
@@ -193,14 +191,13 @@ class Executor:
         if "position_ids" in self._accepted:
             positions_SK = (mask_SK.cumsum(-1) - 1).clamp(min=0)
             extra["position_ids"] = positions_SK[:, -tokens_ST.shape[1] :]
-        with sdpa_kernel(_ATTENTION):
-            output = model(
-                input_ids=tokens_ST,
-                attention_mask=mask_SK,
-                past_key_values=self._cache,
-                use_cache=self._cache is not None,
-                **extra,
-            )
+        output = model(
+            input_ids=tokens_ST,
+            attention_mask=mask_SK,
+            past_key_values=self._cache,
+            use_cache=self._cache is not None,
+            **extra,
+        )
         if self._cache is not None:
             self._cache.advance(tokens_ST.shape[1])
             self.stack.work.note_cache(self._cache.n_bytes)

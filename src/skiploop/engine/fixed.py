@@ -45,7 +45,7 @@ class FixedCache(CallCache):
     To layers it looks as if the last place was written now: the mask hides what is not there yet.
 
     Args:
-        cache: The tokens so far, attention in all layers.
+        cache: The tokens so far, attention in all layers; it is empty afterwards.
         length: Tokens that there is room for.
         place_1: Where the next token goes.
     """
@@ -54,14 +54,18 @@ class FixedCache(CallCache):
         super().__init__(cache.config, ())
         self.calls = cache.calls
         self.n_tokens = cache.n_tokens
-        self.slots = [FixedSlot(slot, length, place_1) for slot in cache.slots]
         self._length = length
+        while cache.slots:  # one after the other: there may not be room for all twice
+            self.slots.append(FixedSlot(cache.slots.pop(0), length, place_1))
 
     def advance(self, n_tokens: int) -> None:
-        """Count the tokens of a finished forward pass."""
-        self.n_tokens += n_tokens
+        """Do nothing: a pass that is recorded has not run, one that is replayed is not seen."""
+
+    def count(self) -> None:
+        """Count a token that every slot has got."""
+        self.n_tokens += 1
         for slot in self.slots:
-            slot.n_own += n_tokens
+            slot.n_own += 1
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Return the number of places before the last one."""

@@ -96,13 +96,15 @@ def _run_part(
         if number:
             start.forget()
         for batch in batches:
-            saved = options.saved
-            if late is None:
-                first = first_pass(stack, batch, start, saved, may_go_on=saved is None)
-            else:
-                first = choosing_pass(stack, batch, start, late)
-            yield from _run_batch(first, writer, later, few)
-            del first
+            # No name here for the first pass: it is to be gone once its rows go on.
+            yield from _run_batch(
+                first_pass(stack, batch, start, options.saved, may_go_on=options.saved is None)
+                if late is None
+                else choosing_pass(stack, batch, start, late),
+                writer,
+                later,
+                few,
+            )
     # Few rows of many batches go on better together, even if they run again what they have.
     for answer in later:
         tokens = *answer.row.tokens, *answer.tokens[:-1]

@@ -10,7 +10,9 @@ Shapes: B rows, K tokens so far, V vocabulary.
 
 from __future__ import annotations
 
+import functools
 import logging
+import threading
 from typing import Protocol
 
 import torch
@@ -23,6 +25,7 @@ RECORD_FROM = 8  # steps from which recording one pays
 ALIGNED = 16  # keys: attention is faster on multiples of it
 
 _log = logging.getLogger("skiploop")
+_recording = threading.Lock()  # CUDA records one graph at a time in a process
 
 
 class Steps(Protocol):
@@ -46,8 +49,7 @@ def steps(executor: Executor, mask_BK: Tensor, n_most: int) -> Steps:
         mask_BK: 1 at every token that it holds, 0 at padding.
         n_most: Steps at most.
     """
-    stack, pays = executor.stack, mask_BK.is_cuda and n_most >= RECORD_FROM
-    if pays and stack.can_record and attends_fully(stack.model):
+    if mask_BK.is_cuda and n_most >= RECORD_FROM and attends_fully(executor.stack.model):
         return RecordedSteps(executor, mask_BK, n_most)
     return PlainSteps(executor, mask_BK)
 
@@ -69,7 +71,8 @@ class PlainSteps:
 class RecordedSteps:
     """The first step runs as it comes, the second one is recorded, and replayed from then on.
 
-    Without CUDA nothing is recorded and every step runs as it comes, on the same tensors.
+    Where nothing is recorded, without CUDA or because the model does not allow it, every step runs
+    as it comes, on the same tensors.
 
     Args:
         executor: Holds the tokens so far; its keys and values get room for the others.
@@ -86,8 +89,9 @@ class RecordedSteps:
         self._tokens_B1 = mask_BK.new_zeros(len(mask_BK), 1)
         self._logits_BV = torch.empty(0)
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._may_record = mask_BK.is_cuda
         self._has_run = False
-        executor.fix_length(length, self._place_1)
+        self._cache = executor.fix_length(length, self._place_1)
 
     @property
     def mask_BK(self) -> Tensor:
@@ -99,7 +103,7 @@ class RecordedSteps:
         self._tokens_B1.copy_(tokens_B[:, None])
         if self._graph is not None:
             self.executor.note_replay()
-        elif self._has_run and self.executor.stack.can_record and self._tokens_B1.is_cuda:
+        elif self._has_run and self._may_record and self.executor.stack.can_record:
             self._record()
         if self._graph is None:
             self._step()
@@ -107,6 +111,7 @@ class RecordedSteps:
             self._graph.replay()
         self._has_run = True
         self._n_held += 1
+        self._cache.count()
         return self._logits_BV
 
     def _step(self) -> None:
@@ -117,12 +122,26 @@ class RecordedSteps:
 
     def _record(self) -> None:
         """Record a step without running it, unless the model does what cannot be recorded."""
-        graph = torch.cuda.CUDAGraph()
+        device, stack = self._tokens_B1.device, self.executor.stack
         try:
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            graph = torch.cuda.CUDAGraph()
+            with (
+                _recording,
+                torch.cuda.device(device),
+                torch.cuda.stream(torch.cuda.current_stream(device)),  # the one to come back to
+                torch.cuda.graph(graph, stream=_stream(device), capture_error_mode="thread_local"),
+            ):
                 self._step()
         except RuntimeError as error:
-            self.executor.stack.can_record = False
-            _log.info("%s: steps cannot be recorded (%s)", self.executor.stack.name, error)
+            self._may_record = False
+            if not isinstance(error, torch.OutOfMemoryError):
+                stack.can_record = False
+            _log.info("%s: a step cannot be recorded (%s)", stack.name, error)
         else:
             self._graph = graph
+
+
+@functools.cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream on which all graphs of a device are recorded."""
+    return torch.cuda.Stream(device)

@@ -50,7 +50,7 @@ class KernelRidge:
                 identical to it.
 
         Cost:
-            Q^2 * F multiplications once and Q^3 / 3 for each ridge, and Q^2 numbers of memory.
+            Q^2 * F multiplications once and Q^3 / 3 for each ridge, and 3 Q^2 numbers of memory.
         """
         center_F, scale_F = features_QF.mean(0), features_QF.std(0, correction=0)
         scale_F = torch.where(scale_F > 1e-6, scale_F, torch.ones_like(scale_F))
@@ -58,10 +58,12 @@ class KernelRidge:
         mean_P = weight_Q @ score_QP / weight_Q.sum()
         distances_QQ = torch.cdist(known_QF, known_QF).square()
         bandwidth = max(float(distances_QQ.median()), 1e-6)
-        kernel_QQ = torch.exp(-distances_QQ / bandwidth)
+        kernel_QQ = distances_QQ.div_(-bandwidth).exp_()
         fitted = []
         for ridge in ridges:
-            factor_QQ = torch.linalg.cholesky(kernel_QQ + torch.diag(ridge / weight_Q))
+            shrunk_QQ = kernel_QQ.clone()
+            shrunk_QQ.diagonal().add_(ridge / weight_Q)
+            factor_QQ = torch.linalg.cholesky(shrunk_QQ)
             weights_QP = torch.cholesky_solve(score_QP - mean_P, factor_QQ)
             fitted.append(cls(known_QF, weights_QP, center_F, scale_F, mean_P, bandwidth))
         return fitted

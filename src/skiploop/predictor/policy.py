@@ -145,8 +145,8 @@ class PredictorPolicy:
 
     def remember(self, prompts: Sequence[str]) -> None:
         """Run the network on prompts that will be asked about again, once for all decodings."""
-        distinct = list(dict.fromkeys(prompts))
-        self._known.update(zip(distinct, self._run(distinct), strict=True))
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._known]
+        self._known.update(zip(new, self._run(new), strict=True))
 
     def forget(self) -> None:
         """Run the network anew for every prompt from now on."""
