@@ -120,6 +120,49 @@ def _next_in_sweep(layers: Iterable[int], last: int) -> int:
     return min(layers, key=lambda layer: (layer <= last, layer))
 
 
+class _Cells:
+    """The cells of a schedule as they are numbered, call by call.
+
+    Args:
+        n_sources: Token sequences, whose embeddings are the first cells.
+    """
+
+    def __init__(self, n_sources: int) -> None:
+        self.n_sources = n_sources
+        self.calls: list[Call] = []
+        self.sources = list(range(n_sources))
+        self.parents = list(range(n_sources))
+        self.passes: list[tuple[int, ...]] = [()] * n_sources
+        self.blends: dict[int, Blend] = {}
+
+    def add(self, source: int, parent: int, passes: tuple[int, ...], blend: Blend = ()) -> int:
+        """Add a cell to the call that comes next, and return its number."""
+        cell = len(self.parents)
+        if blend:
+            self.blends[cell] = blend
+        self.sources.append(source)
+        self.parents.append(parent)
+        self.passes.append(passes)
+        return cell
+
+    def end_call(self, layer: int) -> None:
+        """Put all cells since the last call into one."""
+        start = self.calls[-1].stop if self.calls else self.n_sources
+        self.calls.append(Call(layer, start, len(self.parents)))
+
+    def schedule(self, leaves: Iterable[int]) -> Schedule:
+        """Return the schedule, given the last cell of each row."""
+        return Schedule(
+            self.n_sources,
+            tuple(self.calls),
+            tuple(self.sources),
+            tuple(self.parents),
+            tuple(self.passes),
+            tuple(leaves),
+            self.blends,
+        )
+
+
 class _Trie:
     """The different beginnings of some paths. The order of the layers does not depend on tokens.
 
@@ -171,40 +214,21 @@ class _Trie:
     def schedule(self, order: Sequence[Sequence[int]]) -> Schedule:
         """Return the schedule of all rows with calls in some order."""
         sources_of = self._sources_of()
-        n_sources = max(self._sources, default=-1) + 1
-        calls: list[Call] = []
-        cell_sources = list(range(n_sources))
-        passes: list[tuple[int, ...]] = [()] * n_sources
-        parents = list(range(n_sources))
-        blends: dict[int, Blend] = {}
-        cell_of: list[dict[int, int]] = [{source: source for source in range(n_sources)}]
+        cells = _Cells(max(self._sources, default=-1) + 1)
+        cell_of: list[dict[int, int]] = [{source: source for source in range(cells.n_sources)}]
         cell_of += [{} for _ in self._steps[1:]]
         for nodes in order:
-            start = len(parents)
             given = sorted(
                 (cell_of[self._parents[node]][source], mix_of(self._steps[node]), node, source)
                 for node in nodes
                 for source in sources_of[node]
             )
-            for cell, (parent, mix, node, source) in enumerate(given, start):
-                if mix:
-                    blends[cell] = _blend(parents, parent, mix)
-                parents.append(parent)
-                cell_sources.append(source)
-                passes.append(self._passes[node])
-                cell_of[node][source] = cell
-            calls.append(Call(int(self._steps[nodes[0]]), start, len(parents)))
+            for parent, mix, node, source in given:
+                blend = _blend(cells.parents, parent, mix) if mix else ()
+                cell_of[node][source] = cells.add(source, parent, self._passes[node], blend)
+            cells.end_call(int(self._steps[nodes[0]]))
         ends = zip(self._ends, self._sources, strict=True)
-        leaves = tuple(cell_of[node][source] for node, source in ends)
-        return Schedule(
-            n_sources,
-            tuple(calls),
-            tuple(cell_sources),
-            tuple(parents),
-            tuple(passes),
-            leaves,
-            blends,
-        )
+        return cells.schedule(cell_of[node][source] for node, source in ends)
 
     def _sources_of(self) -> list[set[int]]:
         """Return the token sequences that go through each beginning."""
@@ -243,6 +267,7 @@ def extend(before: Schedule, rests: Sequence[Sequence[int]]) -> Schedule:
         return leaves[cell] if cell < after.n_sources else cell + shift
 
     new = range(after.n_sources, len(after.parents))
+    passes = after.passes_after([before.passes[leaf] for leaf in leaves])
     blends = {
         moved(cell): tuple((moved(other), weight) for other, weight in blend)
         for cell, blend in after.blends.items()
@@ -252,8 +277,7 @@ def extend(before: Schedule, rests: Sequence[Sequence[int]]) -> Schedule:
         before.calls + tuple(Call(c.layer, c.start + shift, c.stop + shift) for c in after.calls),
         before.sources + tuple(before.sources[leaves[after.sources[cell]]] for cell in new),
         before.parents + tuple(moved(after.parents[cell]) for cell in new),
-        before.passes
-        + tuple(before.passes[leaves[after.sources[cell]]] + after.passes[cell] for cell in new),
+        before.passes + tuple(passes[after.n_sources :]),
         tuple(map(moved, after.leaves)),
         {**before.blends, **blends},
     )
@@ -281,43 +305,25 @@ def fork(before: Schedule, rows: Sequence[int], sources: Sequence[int]) -> Fork:
         for cell in chains[row]:
             wanted[call_of[cell]][source, cell] = parent
             parent = source, cell
-    n_sources = max(sources, default=-1) + 1
-    calls, kept = [], []
-    cell_sources = list(range(n_sources))
-    parents = list(range(n_sources))
-    passes: list[tuple[int, ...]] = [()] * n_sources
+    cells = _Cells(max(sources, default=-1) + 1)
+    kept = []
     number: dict[tuple[int, int], int] = {}
-    blends: dict[int, Blend] = {}
     for index in sorted(wanted):
         layer, first, _ = before.calls[index]
-        start = len(parents)
         given = sorted(
             (source if parent is None else number[parent], cell, source)
             for (source, cell), parent in wanted[index].items()
         )
         for parent_number, cell, source in given:
-            number[source, cell] = len(parents)
-            if cell in before.blends:
-                blends[len(parents)] = tuple(
-                    (source if other < before.n_sources else number[source, other], weight)
-                    for other, weight in before.blends[cell]
-                )
-            parents.append(parent_number)
-            cell_sources.append(source)
-            passes.append(before.passes[cell])
-        calls.append(Call(layer, start, len(parents)))
+            blend = tuple(
+                (source if other < before.n_sources else number[source, other], weight)
+                for other, weight in before.blends.get(cell, ())
+            )
+            number[source, cell] = cells.add(source, parent_number, before.passes[cell], blend)
+        cells.end_call(layer)
         kept.append(tuple(cell - first for _, cell, _ in given))
-    leaves = tuple(
+    leaves = (
         number[source, chains[row][-1]] if chains[row] else source
         for row, source in zip(rows, sources, strict=True)
     )
-    forked = Schedule(
-        n_sources,
-        tuple(calls),
-        tuple(cell_sources),
-        tuple(parents),
-        tuple(passes),
-        leaves,
-        blends,
-    )
-    return Fork(forked, tuple(sorted(wanted)), tuple(kept))
+    return Fork(cells.schedule(leaves), tuple(sorted(wanted)), tuple(kept))
