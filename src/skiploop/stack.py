@@ -171,7 +171,8 @@ class LayerStack:
             programs: One for each prompt, or one for all, or what chooses them by the states after
                 the first layers, such as `SelectorPolicy.late()`.
             max_new_tokens: Most tokens to write.
-            stop: Strings that end an answer; they are not part of it.
+            stop: Strings that end an answer; they are not part of it. `box.CLOSED_BOX` among them
+                ends it after its first closed box, which is part of it.
             sampling: How tokens are drawn; the most likely ones if not given.
             seeds: One for each prompt, needed with `sampling`. In float32 a prompt with the same
                 program and seed gets the same tokens whatever else is in the batch.

@@ -11,6 +11,7 @@ from families import FAMILIES, MIXED_FAMILIES, N_LAYERS, load, restacked, tokeni
 from transformers import AutoConfig, AutoModelForCausalLM
 
 import skiploop
+from skiploop.box import CLOSED_BOX
 from skiploop.engine import batch
 from skiploop.engine import decode as engine_decode
 from skiploop.engine.cache import GROWTH, attends_fully
@@ -175,6 +176,19 @@ def test_stop_strings_are_found_at_the_token_that_completes_them(text, stop):
     complete = [stop in decode(tokenizer(), tokens[:n]) for n in range(1, len(tokens) + 1)]
     assert found.index(True) == complete.index(True)
     assert cut(text, [stop, "absent"]) == text[: text.find(stop)]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (r"So \boxed{7}. Or \boxed{8}", r"So \boxed{7}"),
+        (r"\boxed{\frac{1}{2}} is it}", r"\boxed{\frac{1}{2}}"),
+        (r"{1} \fbox{2} \fboxed{3}}}", r"{1} \fbox{2} \fboxed{3}"),
+    ],
+)
+def test_the_first_box_that_closes_cuts_after_its_last_brace(text, kept):
+    assert cut(text, ["absent", CLOSED_BOX]) == kept
+    assert cut(kept[:-1], [CLOSED_BOX]) == kept[:-1]  # an open box ends nothing
 
 
 def test_the_first_of_several_stop_strings_cuts():

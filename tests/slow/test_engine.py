@@ -5,6 +5,7 @@ import torch
 
 import skiploop
 from skiploop import Options, Program
+from skiploop.box import CLOSED_BOX
 from skiploop.engine.saved import SavedStates
 
 pytestmark = pytest.mark.slow
@@ -92,3 +93,12 @@ def test_the_identity_writes_what_the_plain_model_writes(stack):
     inputs = stack.tokenizer(["Once upon a time"], return_tensors="pt")
     output = stack.model.generate(**inputs, max_new_tokens=20, do_sample=False)
     assert completion.token_ids == tuple(output[0, inputs["input_ids"].shape[1] :].tolist())
+
+
+def test_a_closed_box_ends_the_answer_where_the_whole_text_closes_it(stack):
+    prompt = "2 + 2 = \\boxed{4}, done.\n1 + 1 = \\boxed{2}, done.\n2 + 1 ="
+    (whole,) = stack.generate([prompt], Program.identity(30), max_new_tokens=20)
+    (closed,) = stack.generate([prompt], Program.identity(30), max_new_tokens=20, stop=[CLOSED_BOX])
+    end = whole.text.index("}") + 1
+    assert closed.text == whole.text[:end] and "\\boxed{" in closed.text
+    assert closed.stopped_by == "stop" and len(closed.token_ids) < len(whole.token_ids)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from skiploop.box import CLOSED_BOX
 from skiploop.errors import ConfigError, DataError, DownloadError
 from skiploop.tasks import SPLITS, get_task
 from skiploop.tasks.base import Example
@@ -128,8 +129,16 @@ def test_another_box_rule_changes_verdicts_and_version(hub):
     assert last.grade(example, text).correct is False
     assert first.grade(example, text).correct is True
     assert last.version != first.version
-    with pytest.raises(ConfigError, match="expected 'last' or 'first'"):
+    with pytest.raises(ConfigError, match="expected one of last, first, closed"):
         get_task("gsm8k", box="best")
+
+
+def test_published_rules_write_all_tokens_and_a_closed_box_can_end_the_answer_instead(hub):
+    assert get_task("gsm8k").stop == get_task("gsm8k", box="first").stop == ()
+    closed = get_task("gsm8k", box="closed")
+    assert closed.stop == (CLOSED_BOX,) and closed.version != get_task("gsm8k").version
+    example = closed.examples("test", 1)[0]
+    assert closed.grade(example, f"\\boxed{{{example.gold}}}").correct is True
 
 
 def test_a_hub_out_of_reach_is_one_clear_error(hub):

@@ -19,7 +19,7 @@ class Options:
 
     Attributes:
         max_new_tokens: Most tokens to write.
-        stop: Strings that end an answer.
+        stop: Strings that end an answer, or `CLOSED_BOX`.
         sampling: How tokens are drawn; None for the most likely ones.
         seeds: One for each prompt; needed where tokens are drawn.
         drafts: For each prompt, a text that the model may write next. Greedy answers are checked

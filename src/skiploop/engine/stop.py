@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from skiploop.box import CLOSED_BOX, first_box_end
+
 UNFINISHED = "\ufffd"  # what a part of a character decodes to
 _UNKNOWN, _HARMLESS, _WATCHED = -1, 0, 1
 
@@ -22,7 +24,7 @@ class StopFinder:
 
     Args:
         tokenizer: Decodes tokens.
-        stop: Strings to look for, none of them empty.
+        stop: Strings to look for, none of them empty; `CLOSED_BOX` stands for a box of any content.
         end_tokens: Tokens that end a row whatever the text.
     """
 
@@ -63,7 +65,7 @@ class StopFinder:
         if not self._stop:
             return False
         text = decode(self._tokenizer, tokens)
-        return any(string in text for string in self._stop)
+        return any(_end(text, string) is not None for string in self._stop)
 
 
 @lru_cache(maxsize=8)
@@ -81,8 +83,17 @@ def ending_tokens(
 
 
 def cut(text: str, stop: Sequence[str]) -> str:
-    """Return the text before the first stop string in it."""
-    return text[: min((text.find(string) for string in stop if string in text), default=None)]
+    """Return the text before the first stop string in it, a closed box with its last brace."""
+    ends = [_end(text, string) for string in stop]
+    return text[: min((end for end in ends if end is not None), default=None)]
+
+
+def _end(text: str, string: str) -> int | None:
+    """Return how many characters of a text a stop string leaves, None if it is not in it."""
+    if string == CLOSED_BOX:
+        end = first_box_end(text)
+        return None if end is None else end + 1
+    return text.find(string) if string in text else None
 
 
 def without_part_of(stop: Sequence[str], text: str) -> str:

@@ -9,30 +9,18 @@ Source: arXiv 2606.06574, appendix D.4.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from skiploop.box import BOX, box_end, first_box_end
 from skiploop.graders.isolate import GraderPool, Job, shared_pool
 from skiploop.tasks.base import Grade
 
 MAX_ANSWER_LENGTH = 500
 """Characters beyond which an answer is not compared but left ungraded."""
 
-_BOX = "oxed{"
 _MARKERS = ("herefore", "####")
 _COMPARE = "skiploop.graders.equivalence:grade_equivalent"
-_BRACES = re.compile(r"[{}]")
-
-
-def _box_end(text: str, start: int) -> int | None:
-    """Return the index of the brace that closes the box opened before `start`, if there is one."""
-    depth = 1
-    for brace in _BRACES.finditer(text, start):
-        depth += 1 if brace[0] == "{" else -1
-        if depth == 0:
-            return brace.start()
-    return None
 
 
 def extract_answer(text: str) -> str | None:
@@ -49,14 +37,14 @@ def extract_answer(text: str) -> str | None:
         >>> extract_answer("8") is None
         True
     """
-    if _BOX not in text:
+    if BOX not in text:
         return None
     for marker in _MARKERS:
         text = text.rpartition(marker)[2]
-    before, box, _ = text.rpartition(_BOX)
+    before, box, _ = text.rpartition(BOX)
     if box:
         start = len(before) + len(box)
-        return text[start : _box_end(text, start)].strip()
+        return text[start : box_end(text, start)].strip()
     answer = text.rpartition("answer is")[2].strip(" \n\t,:")
     return answer.split("\n")[0].rstrip(" .").strip("$")
 
@@ -67,9 +55,9 @@ def truncate_after_first_box(text: str) -> str:
     RE-PoLar cuts so before grading, because a model that goes on after its answer may write
     another box; PoLar does not, there the last box counts.
     """
-    if text.count(_BOX) < 2:
+    if text.count(BOX) < 2:
         return text
-    end = _box_end(text, text.index(_BOX) + len(_BOX))
+    end = first_box_end(text)
     return text if end is None else text[: end + 1]
 
 

@@ -63,7 +63,7 @@ class Task(Protocol):
         name: What `get_task` was given, with every argument that changes the questions.
         version: Changes whenever a prompt, a question or a verdict can change.
         max_new_tokens: Tokens within which an answer must be complete; 0 for multiple choice.
-        stop: Strings that end an answer.
+        stop: Strings that end an answer, or `CLOSED_BOX`.
     """
 
     name: str

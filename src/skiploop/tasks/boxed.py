@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from string import ascii_uppercase
-from typing import Literal
+from typing import Literal, get_args
 
+from skiploop.box import CLOSED_BOX
 from skiploop.errors import ConfigError
 from skiploop.graders.math import grade_math, truncate_after_first_box
 from skiploop.tasks.base import SPLITS, Example, Grade, ListTask, Split, digest_of
 
-Box = Literal["last", "first"]
+Box = Literal["last", "first", "closed"]
 
 _PROMPT = (
     "Solve the following math problem and output ONLY the final answer directly, "
@@ -48,21 +49,22 @@ class BoxedTask(ListTask):
         name: See `ListTask`.
         splits: See `ListTask`.
         box: Which box counts if the model writes several: the last one, as in PoLar, or the
-            first one, as in RE-PoLar.
+            first one, as in RE-PoLar. After `closed` the first box that closes ends the answer:
+            no token is written after it, where both publications write all 50.
 
     Raises:
         ConfigError: `box` is something else.
     """
 
     max_new_tokens = 50
-    stop = ()
 
     def __init__(
         self, name: str, splits: Mapping[Split, Sequence[Example]], *, box: Box = "last"
     ) -> None:
-        if box not in ("last", "first"):
-            raise ConfigError(f"box={box!r} of {name}: expected 'last' or 'first'")
+        if box not in get_args(Box):
+            raise ConfigError(f"box={box!r} of {name}: expected one of {', '.join(get_args(Box))}")
         super().__init__(name, splits)
+        self.stop = (CLOSED_BOX,) if box == "closed" else ()
         self._box = box
         digest = digest_of(example for split in SPLITS for example in splits[split])
         self.version = f"1@{digest}+math-verify{version('math-verify')}+{box}-box"
