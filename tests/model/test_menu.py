@@ -56,10 +56,21 @@ def test_a_menu_starts_with_the_identity_and_every_program_adds_something(runner
 def test_a_race_keeps_the_first_program_and_a_quarter_of_the_field(runner):
     space = CONFIG.space(N_LAYERS)
     programs = [IDENTITY, *(IDENTITY.with_edit(edit) for edit in space.edits(IDENTITY))]
-    seen = race(runner, runner.task.examples("train", 12), programs)
+    seen = race(runner, runner.task.examples("train", 12), programs, price=0.0)
     assert seen.programs[0] == IDENTITY
     assert len(seen.programs) == -(-len(programs) // 4)
     assert seen.score_QP.shape == (12, len(seen.programs))
+
+
+def test_with_a_price_of_a_layer_short_programs_get_places(runner):
+    examples = runner.task.examples("train", 12)
+    free = build_menu(runner, examples, CONFIG)
+    dear = build_menu(runner, examples, dataclasses.replace(CONFIG, price=0.9))
+    assert dear.programs[1].n_slots <= N_LAYERS - CONFIG.max_block
+    assert sum(p.n_slots for p in dear.programs) < sum(p.n_slots for p in free.programs)
+    assert dear.gains[0] == free.gains[0] and dear.gains[1] > 0.9 * CONFIG.max_block
+    with pytest.raises(ConfigError, match="price is -1"):
+        dataclasses.replace(CONFIG, price=-1)
 
 
 def test_coverage_grows_with_the_menu():

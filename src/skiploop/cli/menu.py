@@ -56,6 +56,10 @@ def build(
         list[float] | None,
         typer.Option(help="Try damped loops with this anchor too; give it again for more. [none]"),
     ] = None,
+    price: Annotated[
+        float | None,
+        typer.Option(help="Score that a layer must bring; above 0, short programs come too. [0]"),
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Part of the task. [train]")] = None,
     model: Model = None,
     dtype: Dtype = None,
@@ -92,6 +96,7 @@ def build(
             "max_edits": max_edits,
             "first_layer": first_layer,
             "anchors": tuple(anchor) if anchor else None,
+            "price": price,
             "split": split,
         },
     }

@@ -45,6 +45,8 @@ class MenuConfig:
         max_block: Longest block that one edit skips or repeats.
         max_runs: Most passes over one block.
         anchors: Every block that may be repeated is tried as a damped loop too, with each of them.
+        price: Score that one layer pass must bring: above 0, programs that are short without
+            losing as much get places too.
 
     Raises:
         ConfigError: A number is out of range.
@@ -59,6 +61,7 @@ class MenuConfig:
     max_block: int = 4
     max_runs: int = 2
     anchors: tuple[float, ...] = ()
+    price: float = 0.0
 
     def __post_init__(self) -> None:
         numbers = (self.raced, self.limit, self.max_edits, self.max_block, self.max_runs)
@@ -69,6 +72,8 @@ class MenuConfig:
             )
         if self.anchors and not 0 <= min(self.anchors) <= max(self.anchors) <= 1:
             raise ConfigError(f"anchors are {self.anchors}: give numbers from 0 to 1")
+        if not 0 <= self.price < 1:
+            raise ConfigError(f"price is {self.price}: give a number from 0 to below 1")
 
     def space(self, n_layers: int) -> ProgramSpace:
         """Return the space that the programs come from."""
@@ -92,8 +97,9 @@ class Menu:
     Attributes:
         programs: At least two.
         weights_id: `LayerStack.weights_id` of the model.
-        gains: Mean best score on the questions of the race, with each program and those before
-            it; all right answers of a kind count alike.
+        gains: Mean best worth on the questions of the race, with each program and those before
+            it: the score, less the price of layer passes beyond those of the identity; all right
+            answers of a kind count alike.
         oracle_coverage: Share of the other questions that this program or one before it answers
             right, judged with the gold answer; empty without other questions.
     """
@@ -144,7 +150,7 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
 
     All programs of one edit race; those that complement each other best get further edits, and
     the menu is a greedy cover of what was seen: each program is the one that raises the mean best
-    score most, given those before it.
+    worth most, given those before it.
 
     Args:
         runner: Evaluates and remembers.
@@ -170,13 +176,14 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
             f"no layer may be edited: the model has {identity.n_layers} layers, but the first "
             f"{config.first_layer} are kept; lower first_layer"
         )
-    seen = race(runner, examples, [identity, *(identity.with_edit(edit) for edit in edits)])
+    single = [identity.with_edit(edit) for edit in edits]
+    seen = race(runner, examples, [identity, *single], config.price)
     for _ in range(1, config.max_edits):
-        best = [seen.programs[column] for column, _ in _cover(seen, PARENTS + 1)]
+        best = [seen.programs[column] for column, _ in _cover(seen, PARENTS + 1, config.price)]
         children = _children(best)
         if new := [program for program in children if program not in seen.programs]:
-            seen = seen.beside(race(runner, examples, [identity, *new]))
-    covered = list(_cover(seen, config.size))
+            seen = seen.beside(race(runner, examples, [identity, *new], config.price))
+    covered = list(_cover(seen, config.size, config.price))
     return Menu(
         programs=tuple(seen.programs[column] for column, _ in covered),
         weights_id=runner.stack.weights_id,
@@ -184,10 +191,12 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
     )
 
 
-def race(runner: TrialRunner, examples: Sequence[Example], programs: Sequence[Program]) -> Evidence:
+def race(
+    runner: TrialRunner, examples: Sequence[Example], programs: Sequence[Program], price: float
+) -> Evidence:
     """Return what the best programs answered, by successive halving.
 
-    A program is as good as the mean of what it adds to the score of the first one, question by
+    A program is as good as the mean of what it adds to the worth of the first one, question by
     question: one that helps a few questions much stays. Right answers of a kind count alike, so
     preferring another one is no advantage (`balanced`).
 
@@ -195,12 +204,14 @@ def race(runner: TrialRunner, examples: Sequence[Example], programs: Sequence[Pr
         runner: Evaluates and remembers.
         examples: Questions.
         programs: The first one always stays.
+        price: Of a layer pass.
     """
     field = list(programs)
     *rounds, everything = halving(examples)
     for asked in rounds:
         seen = collect(runner, asked, field)
-        added_QP = np.maximum(seen.score_QP - seen.score_QP[:, :1], 0)
+        worth_QP = _worth(seen, price)
+        added_QP = np.maximum(worth_QP - worth_QP[:, :1], 0)
         added_P = seen.weight_Q @ added_QP / len(asked)
         added_P[0] = np.inf
         best = np.argsort(-added_P, kind="stable")[: half(field)]
@@ -219,18 +230,25 @@ def _children(parents: Sequence[Program]) -> list[Program]:
     return list(children)
 
 
-def _cover(seen: Evidence, size: int) -> Iterator[tuple[int, float]]:
-    """Yield columns, the first one first, and the mean best score with each and those before."""
+def _worth(seen: Evidence, price: float) -> np.ndarray:
+    """Return the score of each cell, less the price of the passes beyond those of the identity."""
+    extra_P = [program.n_slots - program.n_layers for program in seen.programs]
+    return seen.score_QP - price * np.array(extra_P)
+
+
+def _cover(seen: Evidence, size: int, price: float) -> Iterator[tuple[int, float]]:
+    """Yield columns, the first one first, and the mean best worth with each and those before."""
     share_Q = seen.weight_Q / len(seen.weight_Q)
-    best_Q = seen.score_QP[:, 0]
+    worth_QP = _worth(seen, price)
+    best_Q = worth_QP[:, 0]
     yield 0, float(share_Q @ best_Q)
     chosen = {0}
     while len(chosen) < min(size, len(seen.programs)):
-        means_P = share_Q @ np.maximum(seen.score_QP, best_Q[:, None])
-        means_P[list(chosen)] = -1
+        means_P = share_Q @ np.maximum(worth_QP, best_Q[:, None])
+        means_P[list(chosen)] = -np.inf
         column = int(means_P.argmax())
         chosen.add(column)
-        best_Q = np.maximum(best_Q, seen.score_QP[:, column])
+        best_Q = np.maximum(best_Q, worth_QP[:, column])
         yield column, float(share_Q @ best_Q)
 
 
