@@ -97,7 +97,7 @@ def shallow_clone(module: _Module) -> _Module:
     clone.__dict__.update(module.__dict__)
     for name, value in module.__dict__.items():
         if name == "_modules" or ("_hooks" in name and isinstance(value, dict)):
-            clone.__dict__[name] = copy.copy(value)
+            clone.__dict__[name] = value.copy()
     for name in _COMPILED:
         clone.__dict__.pop(name, None)
     return clone

@@ -14,6 +14,7 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from transformers.utils import ModelOutput
 
 from skiploop.engine.cache import CallCache, Prefix
 from skiploop.engine.fixed import FixedCache
+from skiploop.engine.grouped import grouped
 from skiploop.engine.plan import Picker, given, make_plan, pick
 from skiploop.engine.schedule import Schedule, fork
 from skiploop.errors import UnsupportedModelError
@@ -88,6 +90,11 @@ class Executor:
         stubs = [_Stub(layer, index, self) for index, layer in enumerate(stack.layers)]
         self._model: PreTrainedModel = graft(stack.model, stack.layers_path, nn.ModuleList(stubs))
 
+    @cached_property
+    def layers(self) -> list[nn.Module]:
+        """The layers as they run here."""
+        return grouped(self.stack.layers)
+
     def fork(self, rows: Sequence[int], sources: Sequence[int]) -> Executor:
         """Return an executor in which rows of this one go on with further tokens.
 
@@ -99,6 +106,7 @@ class Executor:
             raise ValueError("rows can only go on from a batch that has a cache")
         forked = fork(self.schedule, rows, sources)
         executor = Executor(self.stack, forked.schedule, use_cache=False)
+        executor.layers = self.layers
         executor._cache = self._cache.fork(forked, self.stack.device)
         self.stack.work.note_cache(self._cache.n_bytes + executor._cache.n_bytes)
         return executor
@@ -248,7 +256,7 @@ class Executor:
                 args, kwargs = picker.pick(args, step.sources), picker.pick(kwargs, step.sources)
             states_CTD = given(outputs, step)
             self.stack.work.note_call(*states_CTD.shape[:2])
-            outputs.append(_tensor(self.stack.layers[call.layer](states_CTD, *args, **kwargs)))
+            outputs.append(_tensor(self.layers[call.layer](states_CTD, *args, **kwargs)))
             if self._keep:
                 for cell in self._keep.intersection(range(call.start, call.stop)):
                     self.kept[cell] = outputs[-1][cell - call.start].clone()

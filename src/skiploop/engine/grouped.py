@@ -1,0 +1,93 @@
+"""Attention whose heads share keys and values, without a copy of these for every head.
+
+Where a mask is given, Hugging Face repeats keys and values for each head of a group. The heads of
+a group see the same keys, so their queries can stand one after the other as if they were further
+tokens of one head: the same products, and nothing is copied but the mask.
+
+Shapes: B rows, H heads, G groups of them, T new tokens, K tokens so far and new ones, D head size.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+from skiploop.view import shallow_clone
+
+GROUPED = "skiploop_grouped_sdpa"
+
+
+def grouped_attention(
+    module: nn.Module,
+    query_BHTD: Tensor,
+    key_BGKD: Tensor,
+    value_BGKD: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **others: object,
+) -> tuple[Tensor, None]:
+    """Return attention as `sdpa` does, in the form that Hugging Face's layers call it.
+
+    Guarantees:
+        The outputs of `sdpa_attention_forward` (tests/model/test_grouped.py), which also computes
+        what cannot be grouped: heads with keys or masks of their own, and no mask at all.
+    """
+    B, H, T, D = query_BHTD.shape
+    G = key_BGKD.shape[1]
+    is_shared = attention_mask is not None and attention_mask.shape[1] == 1
+    if H == G or not is_shared or others.get("position_bias") is not None:
+        return sdpa_attention_forward(
+            module,
+            query_BHTD,
+            key_BGKD,
+            value_BGKD,
+            attention_mask,
+            dropout=dropout,
+            scaling=scaling,
+            **others,
+        )
+    output = scaled_dot_product_attention(
+        query_BHTD.reshape(B, G, -1, D),
+        key_BGKD,
+        value_BGKD,
+        attn_mask=attention_mask.repeat(1, 1, H // G, 1),
+        dropout_p=dropout,
+        scale=scaling,
+    )
+    return output.reshape(B, H, T, -1).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(GROUPED, grouped_attention)
+
+
+def grouped(layers: Iterable[nn.Module]) -> list[nn.Module]:
+    """Return layers with the same weights whose `sdpa` attention is grouped; others as they are."""
+    configs: dict[int, object] = {}
+    return [_grouped(layer, configs) for layer in layers]
+
+
+def _grouped(layer: nn.Module, configs: dict[int, object]) -> nn.Module:
+    found = {
+        name: module
+        for name, module in layer.named_children()
+        if getattr(module, "num_key_value_groups", 1) > 1
+        and module.config._attn_implementation == "sdpa"
+        and not {"forward"} & {*vars(layer), *vars(module)}  # replaced by a hook
+    }
+    if not found:
+        return layer
+    clone = shallow_clone(layer)
+    for name, module in found.items():
+        attention = clone._modules[name] = shallow_clone(module)
+        if id(module.config) not in configs:
+            config = configs[id(module.config)] = copy.copy(module.config)
+            config._attn_implementation = GROUPED
+        attention.config = configs[id(module.config)]
+    return clone
