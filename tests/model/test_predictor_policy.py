@@ -231,6 +231,12 @@ def test_text_encoder_reads_the_end_of_a_long_prompt(bert_folder):
     torch.testing.assert_close(encoder.encode(["99999+1="]), encoder.encode(["+1="]))
 
 
+def test_text_encoder_reads_no_more_of_a_prompt_than_it_can(bert_folder):
+    encoder = TextEncoder(bert_folder)
+    end = "1234567890" * 3 + "1="  # it has 32 positions
+    torch.testing.assert_close(encoder.encode(["99999" + end]), encoder.encode([end]))
+
+
 def test_text_encoder_is_loaded_on_first_use(tmp_path):
     encoder = TextEncoder(str(tmp_path))
     with pytest.raises(ConfigError, match="cannot load the text encoder"):

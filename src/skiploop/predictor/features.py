@@ -98,7 +98,8 @@ class TextEncoder:
     Args:
         name: Folder or hub id for `AutoModel`; the published predictor uses
             Qwen/Qwen3-Embedding-0.6B.
-        max_tokens: Last tokens of a prompt to keep; tokens before them are not read.
+        max_tokens: Last tokens of a prompt to keep, fewer for an encoder that takes fewer; tokens
+            before them are not read.
         device: Where the encoder runs.
     """
 
@@ -137,13 +138,15 @@ class TextEncoder:
     def encode(self, prompts: Sequence[str]) -> list[Tensor]:
         """Return the last hidden states of each prompt, padding removed."""
         tokenizer, model = self._loaded
+        n_positions = getattr(model.config, "max_position_embeddings", self.max_tokens)
+        max_length = min(self.max_tokens, tokenizer.model_max_length, n_positions)
         encodings: list[Tensor] = []
         for batch in _batches(prompts):
             inputs = tokenizer(
                 batch,
                 padding=True,
                 truncation=True,
-                max_length=self.max_tokens,
+                max_length=max_length,
                 return_tensors="pt",
             ).to(self._device)
             with torch.inference_mode():
