@@ -158,6 +158,33 @@ class TextEncoder:
         return encodings
 
 
+def check_one_encoder(text_encoder: str | None, layer: int | None) -> None:
+    """Refuse settings that ask for a text encoder and for layers of the language model.
+
+    Raises:
+        ConfigError: They do.
+    """
+    if text_encoder is not None and layer is not None:
+        raise ConfigError(
+            f"text_encoder is {text_encoder!r} and layer is {layer}: give one of them"
+        )
+
+
+def make_encoder(
+    stack: LayerStack, *, text_encoder: str | None, layer: int | None
+) -> PromptEncoder:
+    """Make the encoder that settings ask for.
+
+    Args:
+        stack: The model.
+        text_encoder: Folder or hub id of a Hugging Face encoder; None uses the model.
+        layer: As for `LayerStates`; not used by a text encoder.
+    """
+    if text_encoder is None:
+        return LayerStates(stack, layer=layer)
+    return TextEncoder(text_encoder, device=str(stack.device))
+
+
 def build_encoder(spec: Mapping[str, Any], stack: LayerStack) -> PromptEncoder:
     """Make the encoder that a `spec` describes.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from skiploop.errors import DataError
 from skiploop.predictor.checkpoint import Metrics
-from skiploop.predictor.features import LayerStates, PromptEncoder, TextEncoder
+from skiploop.predictor.features import make_encoder
 from skiploop.predictor.policy import PREDICTOR_FOLDER, Origin, PredictorPolicy
 from skiploop.predictor.targets import QuestionPrograms, Target, TargetCounts, build_targets
 from skiploop.predictor.training import TrainConfig, fit
@@ -54,11 +54,7 @@ def train(
     validation_targets, validation_counts = build_targets(
         validation, space, rules=config.targets, seed=config.seed
     )
-    encoder: PromptEncoder
-    if config.text_encoder is None:
-        encoder = LayerStates(stack, layer=config.layer)
-    else:
-        encoder = TextEncoder(config.text_encoder, device=str(stack.device))
+    encoder = make_encoder(stack, text_encoder=config.text_encoder, layer=config.layer)
     prompts = _distinct_prompts([*targets, *validation_targets])
     network = fit(
         targets,

@@ -23,6 +23,7 @@ from skiploop.config import to_dict
 from skiploop.errors import ConfigError, DataError
 from skiploop.files import write_atomic
 from skiploop.predictor.checkpoint import Metrics, TrainState
+from skiploop.predictor.features import check_one_encoder
 from skiploop.predictor.network import NetworkConfig, PolarNetwork, Scores, pad
 from skiploop.predictor.targets import Target, TargetRules
 from skiploop.seeds import derive_seed
@@ -69,10 +70,7 @@ class TrainConfig:
         for name in ("warmup_steps", "weight_decay"):
             if vars(self)[name] < 0:
                 raise ConfigError(f"train.{name} is {vars(self)[name]}: give 0 or more")
-        if self.text_encoder is not None and self.layer is not None:
-            raise ConfigError(
-                f"text_encoder is {self.text_encoder!r} and layer is {self.layer}: give one of them"
-            )
+        check_one_encoder(self.text_encoder, self.layer)
 
 
 def fit(
