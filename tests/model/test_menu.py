@@ -9,6 +9,7 @@ from parity import FirstLetterTask, ParityTask
 
 from skiploop import Program
 from skiploop.errors import ConfigError, RunError
+from skiploop.predictor.gate import Gate
 from skiploop.predictor.selector import SelectorConfig, load_selector, train_selector
 from skiploop.runner import TrialRunner
 from skiploop.search.evidence import Evidence, collect
@@ -17,6 +18,7 @@ from skiploop.search.trials import TrialStore
 
 CONFIG = MenuConfig(size=5, raced=12, limit=12, first_layer=1, max_block=2)
 IDENTITY = Program.identity(N_LAYERS)
+PROMPTS = [f"{i} is {'odd' if i % 2 else 'even'}" for i in range(60)]
 
 
 @pytest.fixture
@@ -90,24 +92,42 @@ def test_a_menu_that_may_change_no_layer_is_refused(runner):
         build_menu(runner, runner.task.examples("train", 2), config)
 
 
-def test_a_selector_is_kept_and_chooses_the_same_when_it_is_loaded(tmp_path):
-    stack = load("llama")
+def selector_of_chance(stack, config):
+    """Return a selector that learned from random scores."""
     programs = (IDENTITY, Program.parse("2:3x2", N_LAYERS), Program.parse("1:2x0", N_LAYERS))
     menu = Menu(programs, stack.weights_id, (0.1, 0.2, 0.3))
-    prompts = [f"{i} is {'odd' if i % 2 else 'even'}" for i in range(60)]
-    rng = np.random.default_rng(0)
-    score = rng.random((60, 3))
+    score = np.random.default_rng(0).random((60, 3))
     table = Evidence(
-        tuple(prompts), programs, (score > 0.5).astype(float), score, np.ones(len(prompts))
+        tuple(PROMPTS), programs, (score > 0.5).astype(float), score, np.ones(len(PROMPTS))
     )
-    policy = train_selector(stack, menu, prompts, table, SelectorConfig())
+    return train_selector(stack, menu, PROMPTS, table, config)
+
+
+def test_a_selector_is_kept_and_chooses_the_same_when_it_is_loaded(tmp_path):
+    stack = load("llama")
+    policy = selector_of_chance(stack, SelectorConfig())
     assert policy.features.encoder.spec["layer"] == 1  # no program changes the layer before
     policy.save(tmp_path)
     loaded = load_selector(tmp_path, stack)
-    assert loaded.rank(prompts, 3) == policy.rank(prompts, 3)
+    assert loaded.rank(PROMPTS, 3) == policy.rank(PROMPTS, 3)
     assert loaded.gate == policy.gate
     with pytest.raises(RunError, match="made for weights"):
         load_selector(tmp_path, load("qwen3"))
+
+
+def test_a_selector_on_a_text_encoder_is_kept_with_it_and_never_asks_the_model(
+    bert_folder, tmp_path
+):
+    stack = load("llama")
+    policy = selector_of_chance(stack, SelectorConfig(text_encoder=bert_folder))
+    policy.save(tmp_path)
+    loaded = load_selector(tmp_path, stack)
+    policy.gate = loaded.gate = Gate(0.0, 0.0)  # chance never passes the validation
+    ranked = policy.rank(PROMPTS, 3)
+    assert loaded.rank(PROMPTS, 3) == ranked and len(set(map(tuple, ranked))) > 1
+    assert stack.work.n_layer_tokens == 0
+    with pytest.raises(ConfigError, match=r"described by .*text-encoder.*: use rank\(\)"):
+        loaded.late()
 
 
 def test_with_an_anchor_damped_loops_compete_for_places_too(runner):

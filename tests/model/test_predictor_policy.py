@@ -3,18 +3,13 @@
 import json
 import shutil
 
+import families
 import pytest
 import torch
 from tokenizers import Regex, Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
-from transformers import (
-    BertConfig,
-    BertModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-)
+from transformers import BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from skiploop.errors import ConfigError, DataError, RunError
 from skiploop.predictor.features import LayerStates, TextEncoder, build_encoder
@@ -198,30 +193,12 @@ def test_layers_outside_the_model_are_refused(stack):
         LayerStates(stack, layer=7)
 
 
-@pytest.fixture(scope="module")
-def bert_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bert")
-    config = BertConfig(
-        hidden_size=24,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        vocab_size=len(LETTERS) + 2,
-        max_position_embeddings=32,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        BertModel(config).save_pretrained(folder)
-    letter_tokenizer().save_pretrained(folder)
-    return str(folder)
-
-
 def test_text_encoder_gives_the_states_of_each_prompt_alone(bert_folder):
     encoder = TextEncoder(bert_folder)
     together = encoder.encode(["12+345=", "6="])
     assert [len(states) for states in together] == [7, 2]
     torch.testing.assert_close(together[1], encoder.encode(["6="])[0])
-    ids = torch.tensor([letter_tokenizer()("12+345=")["input_ids"]])
+    ids = torch.tensor([families.tokenizer()("12+345=")["input_ids"]])
     expected = BertModel.from_pretrained(bert_folder)(ids).last_hidden_state[0]
     torch.testing.assert_close(together[0], expected)
 

@@ -1,13 +1,16 @@
 """A run folder from a menu to a judged selector."""
 
+import json
 import shutil
 import sqlite3
+from pathlib import Path
 
 import pytest
 from families import build, tokenizer
 
 import skiploop
 from skiploop import pipeline
+from skiploop.cli.main import main
 from skiploop.errors import ConfigError, DataError, RunError, UnknownNameError
 from skiploop.policies import make_policy
 from skiploop.predictor.selector import SelectorConfig
@@ -85,6 +88,20 @@ def test_the_trained_selector_loads_with_its_model(folder):
     assert policy.name == "selector"
     prompts = ["2 + 3 = ", "47 + 5 = "]
     assert policy.rank(prompts, 3) == known.rank(prompts, 3)
+
+
+def test_a_selector_is_trained_on_a_text_encoder_and_used_from_the_command_line(
+    folder, bert_folder, tmp_path, capsys
+):
+    run = str(shutil.copytree(folder, tmp_path / "run"))
+    train = ["train", "--method", "selector", "--text-encoder", bert_folder]
+    assert main([*train, "--run", run, "--json"]) == 0
+    learned = json.loads(capsys.readouterr().out.splitlines()[-1])["selector"]
+    assert (learned["text_encoder"], learned["layer"]) == (bert_folder, None)
+    model = Run.open(Path(run)).config.model
+    assert main(["generate", "2 + 3 = ", "--policy", run, "--model", model, "--json"]) == 0
+    written = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [one["program"] for one in written["completions"]] == ["identity"]
 
 
 def test_without_names_the_policies_of_the_menu_are_judged(folder):

@@ -116,6 +116,13 @@ def test_the_selector_takes_no_option_of_the_published_recipe(capsys, tmp_path):
     assert "--epochs: the selector has no such option" in line
 
 
+def test_a_text_encoder_or_layers_describe_a_prompt(capsys, tmp_path):
+    both = ["--text-encoder", "some/encoder", "--layer", "3"]
+    for method in ("polar", "selector"):
+        line = error_line(capsys, "train", "--method", method, *both, "--run", str(tmp_path))
+        assert "text_encoder is 'some/encoder' and layer is 3: give one of them" in line
+
+
 def test_a_folder_that_is_no_run_says_how_to_make_one(capsys, tmp_path):
     assert "skiploop search" in error_line(capsys, "train", "--run", str(tmp_path))
     assert "skiploop search" in error_line(capsys, "evaluate", "--run", str(tmp_path))

@@ -217,6 +217,11 @@ def test_a_selector_with_fewer_layers_takes_the_shorter_program():
     assert {p.n_slots for (p,) in policy.rank(PROMPTS, 1)} == {8, 9}
 
 
+def test_two_encoders_are_refused():
+    with pytest.raises(ConfigError, match="give one of them"):
+        SelectorConfig(text_encoder="some/encoder", layer=3)
+
+
 class NoModel:
     weights_id, name = "other", "tiny"
 

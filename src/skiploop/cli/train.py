@@ -66,7 +66,7 @@ def train(
 ) -> None:
     """Train what chooses a program for a prompt.
 
-    The selector takes only --layer and --seed of the options of the recipe.
+    Of the options of the recipe, the selector takes --text-encoder, --layer and --seed.
 
     Example: skiploop train --run RUN --method selector
     """
@@ -74,13 +74,12 @@ def train(
         "epochs": epochs,
         "learning_rate": learning_rate,
         "batch_size": batch_size,
-        "text_encoder": text_encoder,
     }
     given = [f"--{name.replace('_', '-')}" for name, value in recipe.items() if value is not None]
     if method is Method.selector and given:
         raise ConfigError(f"{', '.join(given)}: the selector has no such option, only polar has")
     section = "train" if method is Method.polar else "selector"
-    flags = {section: {**recipe, "layer": layer, "seed": seed}}
+    flags = {section: {**recipe, "text_encoder": text_encoder, "layer": layer, "seed": seed}}
     sections = read_settings((section, "run"), config, overrides, flags)
 
     from skiploop.cli import console
@@ -146,7 +145,7 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
     figures = {
         "n_questions": len(lessons.score_QP),
         "ridge": lessons.ridge,
-        "layer": policy.features.encoder.spec["layer"],
+        "layer": policy.features.encoder.spec.get("layer"),
         "margin": policy.gate.margin,
         "price": policy.gate.price,
         "validation": policy.validation.to_dict(),

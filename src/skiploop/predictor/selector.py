@@ -24,7 +24,13 @@ from skiploop import config as settings
 from skiploop.engine.late import LateChoice
 from skiploop.errors import ConfigError, DataError, ProgramError, RunError, one_line
 from skiploop.files import write_atomic
-from skiploop.predictor.features import LayerStates, PromptEncoder, build_encoder
+from skiploop.predictor.features import (
+    LayerStates,
+    PromptEncoder,
+    build_encoder,
+    check_one_encoder,
+    make_encoder,
+)
 from skiploop.predictor.gate import NEVER, Gate, tune
 from skiploop.predictor.kernel import KernelRidge, out_of_fold
 from skiploop.predictor.network import write_tensors
@@ -47,17 +53,19 @@ class SelectorConfig:
 
     Attributes:
         layer: How many first layers of the language model a prompt runs through to be told from
-            others; None for those that no program of the menu changes.
+            others; None for those that no program of the menu changes. Not used by a text encoder.
+        text_encoder: Folder or hub id of a Hugging Face encoder that takes their place.
         ridges: Strengths of shrinking, of which the one with the smallest error on questions that
             were not learned from is taken.
         n_folds: Parts of the questions; what is said of one is learned from the others.
         seed: Decides the parts.
 
     Raises:
-        ConfigError: A number is out of range.
+        ConfigError: A number is out of range, or both encoders are asked for.
     """
 
     layer: int | None = None
+    text_encoder: str | None = None
     ridges: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 3.0)
     n_folds: int = 5
     seed: int = 0
@@ -65,6 +73,7 @@ class SelectorConfig:
     def __post_init__(self) -> None:
         if self.n_folds < 2 or not self.ridges or min(self.ridges) <= 0:
             raise ConfigError(f"{self}: give at least 2 folds, and ridges above 0")
+        check_one_encoder(self.text_encoder, self.layer)
 
 
 @dataclass(frozen=True)
@@ -196,7 +205,8 @@ class SelectorPolicy:
             k: At least 1.
 
         Cost:
-            The first layers of the model for each prompt, and `Q * F` multiplications.
+            The first layers of the model, or the text encoder, for each prompt, and `Q * F`
+            multiplications.
         """
         return self._rank(self.features.of(prompts), k) if prompts else []
 
@@ -216,7 +226,12 @@ class SelectorPolicy:
         if not 1 <= k <= len(self.menu.programs):
             raise ConfigError(f"the menu has {len(self.menu.programs)} programs, not {k}")
         encoder = self.features.encoder
-        if not isinstance(encoder, LayerStates) or encoder.layer > first_change(self.menu):
+        if not isinstance(encoder, LayerStates):
+            raise ConfigError(
+                f"prompts are described by {encoder.spec}, not by layers that all programs run "
+                "first: use rank(), or train without a text encoder"
+            )
+        if encoder.layer > first_change(self.menu):
             raise ConfigError(
                 f"prompts are described by {encoder.spec}, but programs of the menu change layer "
                 f"{first_change(self.menu)}: use rank(), or train with an earlier layer"
@@ -264,10 +279,11 @@ def train_selector(
     Raises:
         DataError: There are too few questions, no wrong answers, or all programs did equally well
             on all.
+        ConfigError: The model has no such layer, or the text encoder cannot be loaded.
 
     Cost:
-        The first layers of the model for each prompt; `n_folds + 1` fits of a few seconds for each
-        ridge, at thousands of questions.
+        The first layers of the model, or the text encoder, for each prompt; `n_folds + 1` fits of
+        a few seconds for each ridge, at thousands of questions.
     """
     if len(prompts) < MIN_QUESTIONS:
         raise DataError(
@@ -283,7 +299,7 @@ def train_selector(
     if not score_QP.std(1, correction=0).any():
         raise DataError("all programs of the menu did equally well: there is nothing to choose")
     layer = first_change(menu) if config.layer is None else config.layer
-    features = PromptFeatures(LayerStates(stack, layer=layer))
+    features = PromptFeatures(make_encoder(stack, text_encoder=config.text_encoder, layer=layer))
     return SelectorPolicy(menu, features, learn(features.of(prompts), evidence, config))
 
 
