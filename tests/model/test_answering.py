@@ -37,6 +37,9 @@ def test_every_ranked_program_gets_a_record_and_every_pair_runs_once(runner):
     assert [r.program for r in records[-2:]] == PROGRAMS[:2]
     assert runner.task.n_graded == len(examples) * 4
     assert {r.extra_passes for r in records} == {0}
+    trials = runner.run([(example, program) for example in examples for program in PROGRAMS])
+    sure = [r.confidence for r in records if r.policy == "fixed"]
+    assert sure == [math.exp(trial.logprob) for trial in trials]
 
 
 @pytest.mark.parametrize("is_weighted", [True, False])
@@ -55,6 +58,8 @@ def test_a_vote_puts_its_winner_first_with_the_cost_of_all_that_were_asked(runne
         outcome = count(ballots)
         assert record.text == trials[outcome.winner].text
         assert record.correct is trials[outcome.winner].correct
+        assert record.confidence == outcome.confidence
+        assert {r.confidence for r in others} <= {math.exp(trial.logprob) for trial in trials}
         asked = [program.path for program in PROGRAMS[: outcome.n_asked]]
         beginnings = {path[:n] for path in asked for n in range(1, len(path) + 1)}
         assert record.n_slots + record.extra_passes == len(beginnings)
@@ -74,6 +79,7 @@ def test_self_consistency_draws_the_same_answers_again_and_takes_the_most_freque
         texts = [completion.text for completion, _ in answers]
         assert record.rank == 0
         assert texts.count(record.text) == max(map(texts.count, texts))
+        assert record.confidence == texts.count(record.text) / 5
         assert (record.program.is_identity, record.extra_passes) == (True, 0)
     ((*alone,),) = policy.sample(runner, examples[3:4])
     together = samples[3]

@@ -85,6 +85,11 @@ def test_a_menu_teaches_a_selector_that_is_judged_and_used(capsys, tmp_path):
     written = run(capsys, "generate", "2 + 3 = ", "--policy", out, "--vote", "3")
     assert len(written["completions"]) == 1
     assert written["completions"][0]["program"] in made["programs"]
+    assert written["abstained"] is False and 0 < written["confidence"] < 1
+    asked = ["generate", "2 + 3 = ", "--policy", out, "--vote", "3", "--abstain-below", "1"]
+    assert main(asked) == 0
+    silent = capsys.readouterr()
+    assert silent.out == "" and "no answer is sure enough" in silent.err
 
 
 def test_ctrl_c_says_what_was_done_and_how_to_go_on_and_loses_nothing(capsys, tmp_path):

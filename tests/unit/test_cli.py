@@ -247,6 +247,21 @@ def test_a_wrong_program_is_told_before_the_model_is_looked_for(capsys):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--abstain-below", "0.4"], "--abstain-below is about the weight of a vote: give --vote"),
+        (["--abstain-below", "1.5", "--vote", "3"], "'--abstain-below': Input should be less"),
+        (["--abstain-below", "-0.1", "--vote", "3"], "'--abstain-below': Input should be greater"),
+        (["--abstain-below", "sure", "--vote", "3"], "'--abstain-below': Input should be a valid"),
+        (["--abstain-below", "nan", "--vote", "3"], "'--abstain-below': Input should be less"),
+    ],
+)
+def test_only_a_vote_abstains_and_below_a_share_of_its_weight(capsys, arguments, message):
+    line = error_line(capsys, "generate", "2 + 3 =", *arguments, "--policy", "no-such-run")
+    assert message in line
+
+
+@pytest.mark.parametrize(
     ("arguments", "folder"),
     [
         ([], "runs/demo"),

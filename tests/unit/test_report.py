@@ -1,5 +1,6 @@
 import json
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from skiploop.evaluation.policy_table import policy_rows
 from skiploop.evaluation.reading import conclusions, fewest_fixed
 from skiploop.evaluation.records import Record, read_records, write_records
 from skiploop.evaluation.report import Timing, build_report, write_report
+from skiploop.evaluation.risk_table import RiskRow, risk_rows
 from skiploop.evaluation.search_table import SearchOutcome, search_table
 from skiploop.evaluation.stats import Paired, Share, mcnemar_exact
 from skiploop.evaluation.tables import policies_table, report_tables, search_words
@@ -303,6 +305,7 @@ def test_conclusions_name_the_policies_by_verdict():
             correct=st.none() | st.booleans(),
             n_tokens=st.integers(0, 99),
             text=st.text(),
+            confidence=st.none() | st.floats(0, 1),
         ),
         max_size=5,
     )
@@ -318,6 +321,7 @@ def test_records_survive_their_file(tmp_path_factory, records):
     [
         ({"correct": 1}, "line 2: correct of a record is 1"),
         ({"n_tokens": True}, "line 2: n_tokens of a record is True"),
+        ({"confidence": 1}, "line 2: confidence of a record is 1"),
         ({"extra": 1}, "line 2: .* is no record: expected the keys"),
         ({"program": "3:9x0"}, "line 2: record of 'q': edit 3:9x0 ends after layer 3"),
         ({"n_slots": 9}, "line 2: record of 'q': n_slots is 9, but identity has 4"),
@@ -370,3 +374,37 @@ def test_a_favourite_answer_is_worth_as_much_without_its_question():
     assert dealt["polar"].value < 0.2
     report = build_report([*favourite, *knowing], title="toy", dealt=dealt)
     assert "Answers without their questions" in [table.title for table in report_tables(report)]
+
+
+def with_confidences(policy, verdicts, confidences):
+    found = zip(answers(policy, verdicts), confidences, strict=True)
+    return [replace(record, confidence=confidence) for record, confidence in found]
+
+
+def test_the_surest_answers_count_by_hand():
+    right = [True, False, True, False, None]
+    records = [
+        *with_confidences("identity", right, [0.9, 0.2, 0.4, 0.1, 0.95]),
+        *with_confidences("vote:3", right, [0.5, 0.5, 0.7, 0.1, 0.2]),
+        *answers("old", right),
+    ]
+    records.append(replace(records[1], rank=1, confidence=1.0))  # not what the policy would use
+    assert risk_rows(reversed(records)) == [
+        RiskRow("vote:3", 100, 0.1, Share(2, 4)),
+        RiskRow("vote:3", 75, 0.5, Share(2, 3)),
+        RiskRow("vote:3", 50, 0.5, Share(2, 3)),  # two are equally sure
+        RiskRow("vote:3", 25, 0.7, Share(1, 1)),
+        RiskRow("identity", 100, 0.1, Share(2, 4)),
+        RiskRow("identity", 75, 0.2, Share(2, 3)),
+        RiskRow("identity", 50, 0.4, Share(2, 2)),
+        RiskRow("identity", 25, 0.9, Share(1, 1)),
+    ]
+
+
+def test_the_surest_answers_are_a_table_where_confidences_are_known():
+    report = build_report(with_confidences("identity", [True, False], [0.25, 0.5]), title="toy")
+    (table,) = (t for t in report_tables(report) if t.title == "Right answers among the surest")
+    assert table.rows[0][:3] == ("identity", "100", "2") and table.rows[0][-1] == "0.25"
+    assert "on other questions" in table.note
+    assert report.to_dict()["risk"][-1]["threshold"] == 0.5
+    assert small_report().risk == ()

@@ -15,6 +15,7 @@ from skiploop.program import Program
 
 if TYPE_CHECKING:
     from skiploop.completion import Completion
+    from skiploop.predictor.vote import Outcome
 
 
 def generate(
@@ -28,6 +29,9 @@ def generate(
     vote: Annotated[
         int | None, typer.Option(help="So many programs of the policy answer and vote.", min=1)
     ] = None,
+    abstain_below: Annotated[
+        float, typer.Option(help="Give no answer if the vote is less sure.", min=0, max=1)
+    ] = 0.0,
     max_new_tokens: Annotated[int, typer.Option(help="Tokens to add at most.", min=1)] = 32,
     stop: Annotated[list[str] | None, typer.Option(help="Text that ends the answer.")] = None,
     model: Model = None,
@@ -49,13 +53,15 @@ def generate(
     """
     if vote and policy is None:
         raise ConfigError("--vote needs a run folder whose programs vote: give --policy RUN")
+    if abstain_below and not vote:
+        raise ConfigError("--abstain-below is about the weight of a vote: give --vote K")
     if policy and program:
         raise ConfigError("--policy chooses the programs: give it or --program, not both")
     texts = program or ["identity"]
     for text in texts:
         Program.read_edits(text)  # a typing error is told before the model is loaded
 
-    from skiploop.cli.console import made_by, prepare, print_json
+    from skiploop.cli.console import made_by, prepare, print_json, say
     from skiploop.engine.sampling import Sampling
     from skiploop.loading import load
     from skiploop.policies import load_policy
@@ -80,11 +86,19 @@ def generate(
         sampling=sampling,
         seeds=[seed] * len(programs),
     )
+    verdict: dict[str, object] = {}
     if vote:
-        completions = _elected(completions)
-    for completion in completions:
-        label = f"[{completion.program}] " if len(programs) > 1 else ""
-        print(f"{label}{completion.text}")
+        outcome = _outcome(completions, abstain_below)
+        completions = [completions[outcome.winner]]
+        is_sure = outcome.confidence >= abstain_below
+        verdict = {"confidence": outcome.confidence, "abstained": not is_sure}
+    if verdict.get("abstained"):
+        weight = f"{completions[0].text!r} has weight {verdict['confidence']:.3g} of 1"
+        say(f"no answer is sure enough: {weight}, below {abstain_below:g}")
+    else:
+        for completion in completions:
+            label = f"[{completion.program}] " if len(programs) > 1 else ""
+            print(f"{label}{completion.text}")
     if as_json:
         rows = [
             {
@@ -102,12 +116,12 @@ def generate(
             device=device,
             n_threads=threads,
         )
-        print_json({"model": stack.name, "completions": rows, **facts})
+        print_json({"model": stack.name, "completions": rows, **verdict, **facts})
 
 
-def _elected(completions: Sequence[Completion]) -> list[Completion]:
-    """Return the answer that wins when each counts with its probability, as a list of one."""
+def _outcome(completions: Sequence[Completion], abstain_below: float) -> Outcome:
+    """Return which answer wins when each counts with its probability."""
     from skiploop.predictor.vote import Ballot, count, probability
 
     ballots = [Ballot(c.text.strip(), probability(c.logprob)) for c in completions]
-    return [completions[count(ballots).winner]]
+    return count(ballots, abstain_below)

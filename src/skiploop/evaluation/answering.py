@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from skiploop.baselines.self_consistency import SelfConsistency
@@ -49,45 +51,43 @@ def answer(
             continue
         for example, programs in zip(examples, ranked[policy.name], strict=True):
             answers = [(program, trials[example, program]) for program in programs]
-            n_extra = 0
             if isinstance(policy, VotePolicy):
-                answers, n_extra = _counted(policy, answers)
-            records += [
-                _record(policy.name, example, rank, *one, 0 if rank else n_extra)
-                for rank, one in enumerate(answers)
-            ]
+                records += _voted(policy, example, answers)
+            else:
+                records += _ranked(policy.name, example, answers)
     return records
 
 
-def _record(
-    policy: str,
-    example: Example,
-    rank: int,
-    program: Program,
-    trial: Trial,
-    extra_passes: int,
-) -> Record:
-    return Record(
-        policy=policy,
-        example_id=example.id,
-        rank=rank,
-        program=program,
-        correct=trial.correct,
-        n_tokens=trial.n_tokens,
-        text=trial.text,
-        extra_passes=extra_passes,
-    )
+def _ranked(
+    policy: str, example: Example, answers: Sequence[tuple[Program, Trial]]
+) -> list[Record]:
+    """Return one record for each answer, in their order."""
+    return [
+        Record(
+            policy=policy,
+            example_id=example.id,
+            rank=rank,
+            program=program,
+            correct=trial.correct,
+            n_tokens=trial.n_tokens,
+            text=trial.text,
+            confidence=None if trial.logprob is None else probability(trial.logprob),
+        )
+        for rank, (program, trial) in enumerate(answers)
+    ]
 
 
-def _counted(
-    policy: VotePolicy, answers: Sequence[tuple[Program, Trial]]
-) -> tuple[list[tuple[Program, Trial]], int]:
-    """Return the answers, the one that wins first, and the layer passes that it did not need."""
+def _voted(
+    policy: VotePolicy, example: Example, answers: Sequence[tuple[Program, Trial]]
+) -> list[Record]:
+    """Return the answer that wins, with what the whole vote took, and then the others."""
     from skiploop.engine.batch import count_cells  # loads torch
 
     outcome = count([_ballot(trial, is_weighted=policy.is_weighted) for _, trial in answers])
     n_passes = count_cells([asked.steps for asked, _ in answers[: outcome.n_asked]])
-    return _first(answers, outcome.winner), n_passes - answers[outcome.winner][0].n_slots
+    first, *others = _ranked(policy.name, example, _first(answers, outcome.winner))
+    extra_passes = n_passes - first.n_slots
+    return [replace(first, extra_passes=extra_passes, confidence=outcome.confidence), *others]
 
 
 def _sampled(
@@ -96,8 +96,10 @@ def _sampled(
     """Return all samples, one that most agree on first; the prompt runs once for all of them."""
     records = []
     for example, samples in zip(examples, policy.sample(runner, examples), strict=True):
-        outcome = count([Ballot(grade.answer or c.text, 1.0) for c, grade in samples])
-        for rank, (completion, grade) in enumerate(_first(samples, outcome.winner)):
+        ballots = [Ballot(grade.answer or c.text, 1.0) for c, grade in samples]
+        n_same = Counter(ballot.answer for ballot in ballots)
+        answers = _first(list(zip(samples, ballots, strict=True)), count(ballots).winner)
+        for rank, ((completion, grade), ballot) in enumerate(answers):
             records.append(
                 Record(
                     policy=policy.name,
@@ -107,6 +109,7 @@ def _sampled(
                     correct=grade.correct,
                     n_tokens=len(completion.token_ids),
                     text=completion.text,
+                    confidence=n_same[ballot.answer] / len(ballots),
                 )
             )
     return records

@@ -23,11 +23,9 @@ from skiploop.evaluation.samples import Sample
 from skiploop.evaluation.tables import (
     LENGTH_WORDS,
     Table,
-    dealt_table,
-    kinds_table,
+    comparison_tables,
     lengths_table,
     menu_table,
-    pairs_table,
     policies_table,
     provenance_table,
     search_words,
@@ -91,12 +89,7 @@ def _parts(report: Report) -> Iterable[str]:
         yield _section(policies_table(report.policies, report.timing))
         yield _wide(_accuracy_chart(report.policies))
         yield _wide(_cost_chart(report.policies))
-    if report.dealt:
-        yield _section(dealt_table(report))
-    if report.pairs:
-        yield _section(pairs_table(report.pairs))
-    if report.kinds:
-        yield _section(kinds_table(report.kinds))
+    yield from map(_section, comparison_tables(report))
     if report.menu:
         yield _section(menu_table(report.menu))
         title = "Oracle coverage of other questions against programs on the menu"

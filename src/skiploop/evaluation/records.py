@@ -22,6 +22,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "n_tokens": (int,),
     "text": (str,),
     "extra_passes": (int,),
+    "confidence": (float, type(None)),
 }
 
 
@@ -39,6 +40,9 @@ class Record:
         text: What the model wrote.
         extra_passes: Layer passes of a prompt token beyond those of the program: of the other
             programs of a vote, what several start with counted once.
+        confidence: How sure the answer is, 0..1: its probability; of the winner of a vote, its
+            weight over all ballots divided by their number; of a sample, the share of samples with
+            the same answer. None if the logits were not numbers.
     """
 
     policy: str
@@ -49,6 +53,7 @@ class Record:
     n_tokens: int
     text: str
     extra_passes: int = 0
+    confidence: float | None = None
 
     @property
     def n_slots(self) -> int:
@@ -68,6 +73,7 @@ class Record:
             "n_tokens": self.n_tokens,
             "text": self.text,
             "extra_passes": self.extra_passes,
+            "confidence": self.confidence,
         }
 
     @classmethod

@@ -14,6 +14,7 @@ from skiploop.evaluation.kind_table import KindRow, kind_rows
 from skiploop.evaluation.pair_table import PairRow, pair_rows
 from skiploop.evaluation.policy_table import REFERENCE, PolicyRow, policy_rows
 from skiploop.evaluation.records import Record
+from skiploop.evaluation.risk_table import RiskRow, risk_rows
 from skiploop.evaluation.samples import Sample, changed_answers
 from skiploop.evaluation.search_table import SearchTable
 from skiploop.evaluation.stats import Share
@@ -95,6 +96,7 @@ class Report:
         dealt: By policy, right answers if its answers went to other questions of their kind.
         pairs: One row for each two policies other than the identity.
         kinds: One row for each kind of question, none if there is only one.
+        risk: Some rows a policy, of its surest answers.
         menu: What was chosen from, None if there was no menu.
         search: The search's table, None if there was no search.
         samples: Answers that a policy changed.
@@ -107,6 +109,7 @@ class Report:
     dealt: Mapping[str, Share] = field(default_factory=dict)
     pairs: tuple[PairRow, ...] = ()
     kinds: tuple[KindRow, ...] = ()
+    risk: tuple[RiskRow, ...] = ()
     menu: Menu | None = None
     search: SearchTable | None = None
     samples: tuple[Sample, ...] = ()
@@ -124,6 +127,7 @@ class Report:
             "dealt": {policy: share.to_dict() for policy, share in self.dealt.items()},
             "pairs": [row.to_dict() for row in self.pairs],
             "kinds": [row.to_dict() for row in self.kinds],
+            "risk": [row.to_dict() for row in self.risk],
             "menu": self.menu and self.menu.figures(),
             "search_table": self.search and self.search.to_dict(),
             "samples": [sample.to_dict() for sample in self.samples],
@@ -165,6 +169,7 @@ def build_report(
         dealt=dealt or {},
         pairs=tuple(pair_rows(records)),
         kinds=tuple(kind_rows(records, examples)),
+        risk=tuple(risk_rows(records)),
         menu=menu,
         search=search,
         samples=changed_answers(records, examples),

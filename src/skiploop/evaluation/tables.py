@@ -10,6 +10,7 @@ from skiploop.evaluation.kind_table import KindRow
 from skiploop.evaluation.pair_table import PairRow
 from skiploop.evaluation.policy_table import PolicyRow
 from skiploop.evaluation.report import Report, Timing
+from skiploop.evaluation.risk_table import RiskRow
 from skiploop.evaluation.search_table import SearchTable
 from skiploop.evaluation.stats import Paired, Share
 
@@ -50,12 +51,7 @@ def report_tables(report: Report) -> list[Table]:
             policies_table(report.policies, report.timing),
             lengths_table(report.policies),
         ]
-    if report.dealt:
-        tables.append(dealt_table(report))
-    if report.pairs:
-        tables.append(pairs_table(report.pairs))
-    if report.kinds:
-        tables.append(kinds_table(report.kinds))
+    tables += comparison_tables(report)
     if report.menu:
         tables.append(menu_table(report.menu))
     if report.search:
@@ -64,6 +60,20 @@ def report_tables(report: Report) -> list[Table]:
         tables.append(timing_table(report.timing))
     if report.provenance:
         tables.append(provenance_table(report.provenance.items()))
+    return tables
+
+
+def comparison_tables(report: Report) -> list[Table]:
+    """Return those tables that look at the policies from other sides than the main one."""
+    tables = []
+    if report.dealt:
+        tables.append(dealt_table(report))
+    if report.pairs:
+        tables.append(pairs_table(report.pairs))
+    if report.kinds:
+        tables.append(kinds_table(report.kinds))
+    if report.risk:
+        tables.append(risk_table(report.risk))
     return tables
 
 
@@ -106,6 +116,28 @@ def kinds_table(rows: Sequence[KindRow]) -> Table:
     )
     note = "Top-1 accuracy, %. Few questions of a kind say little; no tests were made here."
     return Table("By kind of question", ("kind", "graded", *policies), cells, note)
+
+
+def risk_table(rows: Sequence[RiskRow]) -> Table:
+    """Return right answers among the surest ones of each policy."""
+    cells = tuple(
+        (
+            row.policy,
+            str(row.coverage),
+            str(row.accuracy.total),
+            share_words(row.accuracy),
+            f"{row.threshold:.3g}",
+        )
+        for row in rows
+    )
+    note = (
+        "Confidence: the probability of the answer; of a vote, the weight of the answer that won "
+        "divided by the number of votes; of samples, the share that agrees. Equally sure answers "
+        "are kept together. The thresholds are read off these very questions: choose one on other "
+        "questions than those it is judged on."
+    )
+    header = ("policy", "surest, %", "answers", "right, % (95 % interval)", "confidence from")
+    return Table("Right answers among the surest", header, cells, note)
 
 
 def menu_table(menu: Menu) -> Table:

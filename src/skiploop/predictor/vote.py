@@ -29,21 +29,30 @@ class Outcome:
 
     Attributes:
         winner: The ballot with the greatest weight among those for the answer that won.
-        n_asked: Ballots after which no later one could change that answer.
+        n_asked: Ballots after which no later one could change that answer, or whether it is sure
+            enough.
+        confidence: Weight of that answer over all ballots, divided by their number, 0..1.
     """
 
     winner: int
     n_asked: int
+    confidence: float
 
 
-def count(ballots: Sequence[Ballot]) -> Outcome:
+def count(ballots: Sequence[Ballot], abstain_below: float = 0.0) -> Outcome:
     """Return which answer gets most weight; of equals, the one that was given first.
 
     Ballots are asked for one after the other, and no more of them than decide the vote: no ballot
     weighs more than 1, so a lead of more than the number of those left cannot be caught up with.
 
+    Args:
+        ballots: In the order of asking, at least one.
+        abstain_below: An outcome of less confidence is no answer. Ballots are asked for until it
+            is decided, too, on which side the outcome is.
+
     Guarantees:
-        The answer that wins is that of all ballots (tests/unit/test_vote.py).
+        The answer that wins, and whether its confidence is enough, are those of all ballots
+        (tests/unit/test_vote.py).
     """
     totals: dict[str, float] = {}
     best_of: dict[str, int] = {}
@@ -55,9 +64,12 @@ def count(ballots: Sequence[Ballot]) -> Outcome:
         leader = max(totals, key=lambda answer: totals[answer])
         others = [total for answer, total in totals.items() if answer != leader]
         n_left = len(ballots) - index - 1
-        if totals[leader] - max(others, default=0.0) > n_left:
+        has_won = totals[leader] - max(others, default=0.0) > n_left
+        least, most = (total / len(ballots) for total in (totals[leader], totals[leader] + n_left))
+        if has_won and (least >= abstain_below or most < abstain_below):
             break
-    return Outcome(best_of[leader], index + 1)
+    weight = sum(ballot.weight for ballot in ballots if ballot.answer == leader)
+    return Outcome(best_of[leader], index + 1, weight / len(ballots))
 
 
 def probability(logprob: float | None) -> float:
