@@ -242,11 +242,11 @@ def evaluate(
     for reader in readers:
         reader.remember(prompts)
     ranked = {policy.name: policy.rank(prompts, config.k) for policy in policies}
-    for reader in readers:
-        reader.forget()  # choosing is timed with all that it takes
     if expect:
         expect(_n_pairs(ranked))
     records = answer(run.runner(progress), examples, policies, ranked)
+    for reader in readers:
+        reader.forget()  # choosing is timed with all that it takes
     run.record("evaluate", config)  # not before: it is true of these records
     write_records(run.folder / "records.jsonl", records)
     timing = None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from skiploop.baselines.by_kind import KindPolicy, best_by_kind
 from skiploop.baselines.damped import damped_loop
@@ -17,6 +18,7 @@ from skiploop.baselines.static import StaticPolicy, promising, race
 from skiploop.errors import ConfigError, unknown_name
 from skiploop.policy import FixedPolicy, IdentityPolicy, Policy
 from skiploop.predictor.joint import LabelScores, MenuDecoding, PriorDecoding, rank_jointly
+from skiploop.predictor.learned_weights import LearnedWeights
 from skiploop.predictor.policy import PredictorPolicy, load_predictor
 from skiploop.predictor.selector import (
     SELECTOR_FOLDER,
@@ -25,7 +27,7 @@ from skiploop.predictor.selector import (
     learn,
     load_selector,
 )
-from skiploop.predictor.vote import VotePolicy
+from skiploop.predictor.vote import VotePolicy, Weigh, alike, by_probability, probability
 from skiploop.program import Program
 from skiploop.run import Run
 from skiploop.runner import Progress
@@ -47,8 +49,11 @@ _FIXED = "fixed:"
 _SELECTOR = "selector:"
 """Before a number: the selector with at most so many layer passes on average."""
 
-_VOTES = {"vote": True, "majority": False}
-"""Before a number: so many programs vote, each answer with its probability or all alike."""
+_VOTES = ("vote", "majority", "learned")
+"""Before a number: so many programs vote, with answers weighed in these ways."""
+
+N_WEIGHED = 500
+"""Questions from which `learned` learns, the last ones of the menu: the first ones chose it."""
 
 _SAMPLE = "sample"
 """Before a number: so many random answers of the plain model vote."""
@@ -99,7 +104,8 @@ def make_policy(name: str, run: Run, progress: Progress | None) -> Policy:
         return run.selector.within(_max_slots(name), name)
     kind = name.partition(":")[0]
     if kind in _VOTES:
-        return VotePolicy(run.selector, _n_votes(name), is_weighted=_VOTES[kind], name=name)
+        weigh = _weigh(kind, run, progress)
+        return VotePolicy(run.selector, _n_votes(name), weigh=weigh, name=name)
     if kind == _SAMPLE:
         seed = run.config.seed
         return SelfConsistency(run.stack.n_layers, _n_votes(name), seed=seed, name=name)
@@ -165,6 +171,30 @@ def _n_votes(name: str) -> int:
             f"{name!r}: after '{kind}:' comes how many answers vote, such as {kind}:5"
         )
     return int(text)
+
+
+def _weigh(kind: str, run: Run, progress: Progress | None) -> Weigh:
+    """Return how a vote weighs answers, learned where it has to be."""
+    if kind == "learned":
+        return _learned_weights(run, progress)
+    return by_probability if kind == "vote" else alike
+
+
+def _learned_weights(run: Run, progress: Progress | None) -> LearnedWeights:
+    """Learn what answers are worth from whole ones: wrong ones of the table are mostly cut off."""
+    programs = run.selector.menu.programs
+    examples = menu_examples(run)[-N_WEIGHED:]
+    pairs = [(example, program) for example in examples for program in programs]
+    trials = run.runner(progress).run(pairs)
+    probabilities = [probability(trial.logprob) for trial in trials]
+    lessons = run.selector.lessons
+    return LearnedWeights(
+        run.selector,
+        lessons.predicted_QP[-N_WEIGHED:],
+        torch.tensor(probabilities, dtype=torch.float64).reshape(len(examples), len(programs)),
+        lessons.right_QP[-N_WEIGHED:],
+        lessons.weight_Q[-N_WEIGHED:],
+    )
 
 
 def _identity(run: Run, _progress: Progress | None) -> Policy:

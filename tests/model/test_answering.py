@@ -10,7 +10,7 @@ from skiploop import Program
 from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.evaluation.answering import answer
 from skiploop.policy import FixedPolicy
-from skiploop.predictor.vote import Ballot, VotePolicy, count
+from skiploop.predictor.vote import Ballot, VotePolicy, alike, by_probability, count
 from skiploop.runner import TrialRunner
 from skiploop.search.trials import TrialStore
 
@@ -42,9 +42,15 @@ def test_every_ranked_program_gets_a_record_and_every_pair_runs_once(runner):
     assert sure == [math.exp(trial.logprob) for trial in trials]
 
 
-@pytest.mark.parametrize("is_weighted", [True, False])
-def test_a_vote_puts_its_winner_first_with_the_cost_of_all_that_were_asked(runner, is_weighted):
-    policy = VotePolicy(FIXED, 4, is_weighted=is_weighted, name="vote:4")
+def by_program(prompts, programs, probabilities):
+    """Only answers of longer programs count."""
+    assert len(prompts) == len(programs) == len(probabilities)
+    return [[float(program.n_slots > N_LAYERS) / 2 for program in found] for found in programs]
+
+
+@pytest.mark.parametrize("weigh", [by_probability, alike, by_program])
+def test_a_vote_puts_its_winner_first_with_the_cost_of_all_that_were_asked(runner, weigh):
+    policy = VotePolicy(FIXED, 4, weigh=weigh, name="vote:4")
     examples, records = records_of(runner, [policy])
     assert [(r.example_id, r.rank) for r in records] == [
         (e.id, rank) for e in examples for rank in range(4)
@@ -54,8 +60,8 @@ def test_a_vote_puts_its_winner_first_with_the_cost_of_all_that_were_asked(runne
         assert {r.program for r in (record, *others)} == set(PROGRAMS)
         assert {r.extra_passes for r in others} == {0}
         trials = runner.run([(example, program) for program in PROGRAMS])
-        ballots = [Ballot(t.answer, math.exp(t.logprob) if is_weighted else 1.0) for t in trials]
-        outcome = count(ballots)
+        (weights,) = weigh(["?"], [PROGRAMS], [[math.exp(trial.logprob) for trial in trials]])
+        outcome = count([Ballot(t.answer, one) for t, one in zip(trials, weights, strict=True)])
         assert record.text == trials[outcome.winner].text
         assert record.correct is trials[outcome.winner].correct
         assert record.confidence == outcome.confidence
@@ -66,7 +72,7 @@ def test_a_vote_puts_its_winner_first_with_the_cost_of_all_that_were_asked(runne
 
 
 def test_as_many_programs_vote_as_the_name_says():
-    vote = VotePolicy(FIXED, 3, is_weighted=True, name="vote:3")
+    vote = VotePolicy(FIXED, 3, weigh=alike, name="vote:3")
     assert vote.rank(["a", "b"], 9) == [PROGRAMS[:3]] * 2
 
 

@@ -24,6 +24,7 @@ NAMES = (
     "selector:5.5",
     "vote:3",
     "majority:3",
+    "learned:3",
     "sample:2",
     "static",
     "by-kind",
@@ -59,7 +60,9 @@ def test_a_menu_and_what_is_learned_from_it_are_judged_on_held_out_questions(fol
     assert "Oracle coverage of other questions" in page and str(menu.programs[1]) in page
     oracle = {row.policy: list(row.oracle) for row in report.policies}
     assert oracle["sample:2"] == [2] and oracle["vote:3"] == [2, 3] and oracle["damped"] == []
-    assert set(report.timing.wall_s) == {"identity", *NAMES} - {"vote:3", "majority:3", "sample:2"}
+    votes = {"vote:3", "majority:3", "learned:3", "sample:2"}
+    assert set(report.timing.wall_s) == {"identity", *NAMES} - votes
+    assert {row.policy for row in report.risk} == {"identity", *NAMES}
 
 
 def test_the_published_network_learns_from_a_menu_too_and_is_decoded_in_four_ways(folder, tmp_path):
@@ -126,6 +129,7 @@ def test_other_settings_known_questions_and_wrong_names_are_refused(folder):
     for name, error in {
         "selector:few": ConfigError,
         "vote:0": ConfigError,
+        "learned:all": ConfigError,
         "sample:x": ConfigError,
         "selektor": UnknownNameError,
     }.items():

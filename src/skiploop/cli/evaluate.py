@@ -26,8 +26,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="identity, polar, polar:joint, polar:prior, polar:menu, selector, "
-            "selector:LAYERS, vote:K, majority:K, sample:K, static, by-kind, damped, random, "
-            "shuffled, random-menu, fixed:PROGRAM; several with commas. "
+            "selector:LAYERS, vote:K, majority:K, learned:K, sample:K, static, by-kind, damped, "
+            "random, shuffled, random-menu, fixed:PROGRAM; several with commas. "
             "[those that the run has something for]"
         ),
     ] = None,

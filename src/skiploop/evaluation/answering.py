@@ -14,7 +14,7 @@ from skiploop.predictor.vote import Ballot, VotePolicy, count, probability
 from skiploop.program import Program
 from skiploop.runner import TrialRunner
 from skiploop.search.trials import Trial
-from skiploop.tasks.base import Example
+from skiploop.tasks.base import Example, Task
 
 _Item = TypeVar("_Item")
 
@@ -49,12 +49,15 @@ def answer(
         if isinstance(policy, SelfConsistency):
             records += _sampled(policy, runner, examples)
             continue
-        for example, programs in zip(examples, ranked[policy.name], strict=True):
-            answers = [(program, trials[example, program]) for program in programs]
-            if isinstance(policy, VotePolicy):
-                records += _voted(policy, example, answers)
-            else:
-                records += _ranked(policy.name, example, answers)
+        answers = [
+            [(program, trials[example, program]) for program in programs]
+            for example, programs in zip(examples, ranked[policy.name], strict=True)
+        ]
+        if isinstance(policy, VotePolicy):
+            records += _voted(policy, runner.task, examples, answers)
+            continue
+        for example, found in zip(examples, answers, strict=True):
+            records += _ranked(policy.name, example, found)
     return records
 
 
@@ -78,14 +81,34 @@ def _ranked(
 
 
 def _voted(
-    policy: VotePolicy, example: Example, answers: Sequence[tuple[Program, Trial]]
+    policy: VotePolicy,
+    task: Task,
+    examples: Sequence[Example],
+    answers: Sequence[Sequence[tuple[Program, Trial]]],
+) -> list[Record]:
+    """Return the answers to each question, the one that wins first."""
+    weights = policy.weigh(
+        [task.prompt(example) for example in examples],
+        [[program for program, _ in found] for found in answers],
+        [[probability(trial.logprob) for _, trial in found] for found in answers],
+    )
+    by_question = zip(examples, answers, weights, strict=True)
+    return [record for one in by_question for record in _counted(policy.name, *one)]
+
+
+def _counted(
+    policy: str,
+    example: Example,
+    answers: Sequence[tuple[Program, Trial]],
+    weights: Sequence[float],
 ) -> list[Record]:
     """Return the answer that wins, with what the whole vote took, and then the others."""
     from skiploop.engine.batch import count_cells  # loads torch
 
-    outcome = count([_ballot(trial, is_weighted=policy.is_weighted) for _, trial in answers])
+    weighed = zip(answers, weights, strict=True)
+    outcome = count([Ballot(trial.answer or trial.text, weight) for (_, trial), weight in weighed])
     n_passes = count_cells([asked.steps for asked, _ in answers[: outcome.n_asked]])
-    first, *others = _ranked(policy.name, example, _first(answers, outcome.winner))
+    first, *others = _ranked(policy, example, _first(answers, outcome.winner))
     extra_passes = n_passes - first.n_slots
     return [replace(first, extra_passes=extra_passes, confidence=outcome.confidence), *others]
 
@@ -118,8 +141,3 @@ def _sampled(
 def _first(items: Sequence[_Item], index: int) -> list[_Item]:
     """Return the items with one of them moved to the front."""
     return [items[index], *items[:index], *items[index + 1 :]]
-
-
-def _ballot(trial: Trial, *, is_weighted: bool) -> Ballot:
-    weight = probability(trial.logprob)
-    return Ballot(trial.answer or trial.text, weight if is_weighted else float(weight > 0))

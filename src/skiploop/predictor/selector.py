@@ -197,6 +197,14 @@ class SelectorPolicy:
         policy.name = name
         return policy
 
+    def expected(self, prompts: Sequence[str]) -> Tensor:
+        """Return score_QP that is expected of each program of the menu, whatever the gate keeps.
+
+        Cost:
+            That of `rank`.
+        """
+        return self._model.predict(self.features.of(prompts))
+
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
         """Return the best `k` programs of the menu for each prompt, the best first.
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from skiploop.policy import Policy
 from skiploop.program import Program
+
+Weigh = Callable[
+    [Sequence[str], Sequence[Sequence[Program]], Sequence[Sequence[float]]],
+    Sequence[Sequence[float]],
+]
+"""From prompts, the programs that answered each of them and the probability of each answer (0 where
+the logits were not numbers) to the weight of each answer, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +80,26 @@ def count(ballots: Sequence[Ballot], abstain_below: float = 0.0) -> Outcome:
 
 
 def probability(logprob: float | None) -> float:
-    """Return the weight of an answer: its probability, 0 where the logits were not numbers."""
+    """Return the probability of an answer, 0 where the logits were not numbers."""
     return 0.0 if logprob is None or math.isnan(logprob) else math.exp(logprob)
+
+
+def by_probability(
+    _prompts: Sequence[str],
+    _programs: Sequence[Sequence[Program]],
+    probabilities: Sequence[Sequence[float]],
+) -> Sequence[Sequence[float]]:
+    """Return how likely each answer is to the model that gave it."""
+    return probabilities
+
+
+def alike(
+    _prompts: Sequence[str],
+    _programs: Sequence[Sequence[Program]],
+    probabilities: Sequence[Sequence[float]],
+) -> list[list[float]]:
+    """Return 1 for every answer."""
+    return [[float(one > 0) for one in found] for found in probabilities]
 
 
 class VotePolicy:
@@ -83,14 +108,14 @@ class VotePolicy:
     Args:
         policy: Ranks the programs.
         n_programs: How many of them have a vote.
-        is_weighted: Whether an answer counts with its own probability, or every answer alike.
+        weigh: How much the answers count.
         name: Name in tables.
     """
 
-    def __init__(self, policy: Policy, n_programs: int, *, is_weighted: bool, name: str) -> None:
+    def __init__(self, policy: Policy, n_programs: int, *, weigh: Weigh, name: str) -> None:
         self.policy = policy
         self.n_programs = n_programs
-        self.is_weighted = is_weighted
+        self.weigh = weigh
         self.name = name
 
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
