@@ -12,7 +12,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
