@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
@@ -40,18 +41,13 @@ def grouped_attention(
     """
     B, H, T, D = query_BHTD.shape
     G = key_BGKD.shape[1]
-    is_shared = attention_mask is not None and attention_mask.shape[1] == 1
-    if H == G or not is_shared or others.get("position_bias") is not None:
-        return sdpa_attention_forward(
-            module,
-            query_BHTD,
-            key_BGKD,
-            value_BGKD,
-            attention_mask,
-            dropout=dropout,
-            scaling=scaling,
-            **others,
+    can_group = H > G and others.get("position_bias") is None
+    if attention_mask is None or attention_mask.shape[1] > 1 or not can_group:
+        inputs = query_BHTD, key_BGKD, value_BGKD, attention_mask
+        output, _ = sdpa_attention_forward(
+            module, *inputs, dropout=dropout, scaling=scaling, **others
         )
+        return output, None
     output = scaled_dot_product_attention(
         query_BHTD.reshape(B, G, -1, D),
         key_BGKD,
@@ -68,25 +64,29 @@ AttentionInterface.register(GROUPED, grouped_attention)
 
 def grouped(layers: Iterable[nn.Module]) -> list[nn.Module]:
     """Return layers with the same weights whose `sdpa` attention is grouped; others as they are."""
-    configs: dict[int, object] = {}
+    configs: dict[int, Any] = {}
     return [_grouped(layer, configs) for layer in layers]
 
 
-def _grouped(layer: nn.Module, configs: dict[int, object]) -> nn.Module:
-    found = {
-        name: module
-        for name, module in layer.named_children()
-        if getattr(module, "num_key_value_groups", 1) > 1
-        and module.config._attn_implementation == "sdpa"
-        and not {"forward"} & {*vars(layer), *vars(module)}  # replaced by a hook
-    }
-    if not found:
+def _grouped(layer: nn.Module, configs: dict[int, Any]) -> nn.Module:
+    """Return one such layer; layers of one config share its copy."""
+    children = [name for name, child in layer.named_children() if _can_be_grouped(child)]
+    if not children or "forward" in vars(layer):
         return layer
     clone = shallow_clone(layer)
-    for name, module in found.items():
-        attention = clone._modules[name] = shallow_clone(module)
-        if id(module.config) not in configs:
-            config = configs[id(module.config)] = copy.copy(module.config)
-            config._attn_implementation = GROUPED
-        attention.config = configs[id(module.config)]
+    for name in children:
+        attention: Any = shallow_clone(layer.get_submodule(name))
+        if id(attention.config) not in configs:
+            configs[id(attention.config)] = copy.copy(attention.config)
+            configs[id(attention.config)]._attn_implementation = GROUPED
+        attention.config = configs[id(attention.config)]
+        clone._modules[name] = attention
     return clone
+
+
+def _can_be_grouped(module: Any) -> bool:  # noqa: ANN401  attributes of any attention
+    """Whether heads share keys, attention is `sdpa`, and no hook replaces the forward pass."""
+    is_shared = getattr(module, "num_key_value_groups", 1) > 1
+    return (
+        is_shared and module.config._attn_implementation == "sdpa" and "forward" not in vars(module)
+    )
