@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The table "Word problems without favourites" in docs/log.md: MultiArith and SVAMP, half of the questions for
+# The table "Word problems with damped loops on offer" in docs/log.md: MultiArith and SVAMP, half of the questions for
 # learning, half for judging. SmolLM2-135M in float32; three minutes on a GPU, some hours on one thread. Options after RUN go to
 # every command. Started again, it goes on where it stopped.
 #
@@ -11,7 +11,7 @@ options=("${@:3}")
 
 skiploop menu build --task "mix:jsonl:$data/multiarith.jsonl+jsonl:$data/svamp.jsonl" \
   --option test=0.5 --option validation=0 \
-  --raced 60 --limit 780 --size 16 --max-edits 2 --out "$run" "${options[@]}"
+  --raced 120 --limit 780 --size 16 --max-edits 2 --anchor 0.5 --anchor 0 --out "$run" "${options[@]}"
 skiploop train --method selector --run "$run" "${options[@]}"
 skiploop evaluate --limit 810 --k 1 --run "$run" "${options[@]}" \
-  --policy selector,selector:31,selector:29,vote:5,sample:5,static,by-kind
+  --policy selector,selector:31,selector:29,vote:5,sample:5,static,by-kind,shuffled

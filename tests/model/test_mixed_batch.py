@@ -86,13 +86,16 @@ def test_one_unpadded_looping_row_equals_recomputing(family):
 
 
 @every_family
-def test_identity_batch_equals_the_plain_model_to_the_last_digits(family):
+def test_identity_batch_equals_the_plain_model_and_for_exactness_bit_for_bit(family, monkeypatch):
     stack = load(family)
-    executor = Executor(stack, schedule([range(N_LAYERS)]), use_cache=False)
     tokens, mask = pad_left(PROMPTS[:1], torch.device("cpu"))
     expected = stack.model(tokens, use_cache=False).logits
+    executor = Executor(stack, schedule([range(N_LAYERS)]), use_cache=False)
     logits = executor.logits(tokens, mask, n_last=tokens.shape[1])
-    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-5)  # attention in groups
+    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-5)
+    monkeypatch.setattr(stack, "exact", True)
+    executor = Executor(stack, schedule([range(N_LAYERS)]), use_cache=False)
+    assert torch.equal(executor.logits(tokens, mask, n_last=tokens.shape[1]), expected)
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen2_sliding", MIXED_FAMILIES[-1], "lfm2"])

@@ -92,8 +92,8 @@ class Executor:
 
     @cached_property
     def layers(self) -> list[nn.Module]:
-        """The layers as they run here."""
-        return grouped(self.stack.layers)
+        """The layers as they run here: in groups of heads, but for exactness as they are."""
+        return list(self.stack.layers) if self.stack.exact else grouped(self.stack.layers)
 
     def fork(self, rows: Sequence[int], sources: Sequence[int]) -> Executor:
         """Return an executor in which rows of this one go on with further tokens.
