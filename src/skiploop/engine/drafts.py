@@ -97,13 +97,11 @@ def log_probabilities(
         targets: Its possible tokens.
     """
     found: list[float] = []
-    n_rows = limits(executor.stack).head_rows
-    for start in range(0, len(places), n_rows):
-        stop = start + n_rows
-        rows, columns = zip(*places[start:stop], strict=True)
+    for some in _slices(executor, len(places)):
+        rows, columns = zip(*places[some], strict=True)
         logits_NV = executor.head(states_RTD[list(rows), list(columns)][:, None])[:, -1]
         totals_N = logits_NV.logsumexp(1)
-        wanted = [tokens.to(logits_NV.device) for tokens in targets[start:stop]]
+        wanted = [tokens.to(logits_NV.device) for tokens in targets[some]]
         chosen = [
             row_V[tokens].logsumexp(0) for row_V, tokens in zip(logits_NV, wanted, strict=True)
         ]
@@ -157,10 +155,14 @@ def _choose(
 ) -> tuple[Tensor, Tensor]:
     """Run the head and choose tokens, some rows at a time."""
     parts = []
-    n_rows = limits(executor.stack).head_rows
-    for start in range(0, len(answers), n_rows):
-        stop = start + n_rows
-        logits_BV = executor.head(states_BND[start:stop])[:, -1]
-        parts.append(writer.choose(logits_BV, answers[start:stop]))
+    for some in _slices(executor, len(answers)):
+        logits_BV = executor.head(states_BND[some])[:, -1]
+        parts.append(writer.choose(logits_BV, answers[some]))
     tokens, logprobs = zip(*parts, strict=True)
     return torch.cat(tokens), torch.cat(logprobs)
+
+
+def _slices(executor: Executor, n_rows: int) -> list[slice]:
+    """Return the rows whose logits there is room for at once, one slice after the other."""
+    n_most = limits(executor.stack).head_rows
+    return [slice(start, start + n_most) for start in range(0, n_rows, n_most)]
