@@ -1,11 +1,17 @@
 """Attention over shared keys and values: the outputs of `sdpa`, and a model that stays as it is."""
 
+import copy
+
 import pytest
 import torch
 from families import load
 from torch import nn
+from transformers import MoshiConfig
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.models.llama.modeling_llama import LlamaAttention
 
+from skiploop.engine import grouped as grouped_module
 from skiploop.engine.grouped import GROUPED, grouped, grouped_attention
 
 N_ROWS, N_HEADS, N_TOKENS, N_KEYS, SIZE = 3, 6, 5, 9, 8
@@ -31,6 +37,7 @@ def masks():
         "by row": by_row,
         "added": torch.where(by_row, 0.0, torch.finfo(torch.float32).min),
         "by head": by_row.repeat(1, N_HEADS, 1, 1),
+        "the same for all tokens": by_row[:, :, -1:],
     }
 
 
@@ -52,6 +59,30 @@ def test_one_new_token_is_the_same_too():
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
 
 
+def test_many_new_tokens_are_left_to_sdpa(monkeypatch):
+    module, query, key, value = inputs(2)
+    longer = query.repeat(1, 1, 5, 1)  # 3 copies of 25 tokens of mask, 4 of 2 x 8 numbers
+    mask = masks()["by row"].repeat(1, 1, 5, 1)
+    monkeypatch.setattr(grouped_module, "scaled_dot_product_attention", None)
+    found, _ = grouped_attention(module, longer, key, value, mask)
+    expected, _ = sdpa_attention_forward(module, longer, key, value, mask)
+    assert torch.equal(found, expected)
+
+
+def test_attention_that_asks_for_the_name_of_its_implementation_stays_as_it_is():
+    class Sparse(LlamaAttention):
+        def forward(self, hidden_states, *args, **kwargs):
+            if self.config._attn_implementation in ("eager", "sdpa"):
+                hidden_states = 2 * hidden_states
+            name = self.config._attn_implementation
+            return ALL_ATTENTION_FUNCTIONS[name](hidden_states, *args, **kwargs)
+
+    layer = copy.deepcopy(load("llama").layers[0])
+    assert grouped([layer])[0] is not layer
+    layer.self_attn.__class__ = Sparse
+    assert grouped([layer])[0] is layer
+
+
 def test_only_the_clones_attend_in_groups():
     stack = load("llama")
     clones = grouped(stack.layers)
@@ -60,6 +91,14 @@ def test_only_the_clones_attend_in_groups():
         assert layer.self_attn.config._attn_implementation == "sdpa"
         assert clone.self_attn.q_proj is layer.self_attn.q_proj
     assert stack.model.config._attn_implementation == "sdpa"
+
+
+def test_configs_inside_a_config_stay_as_they_are():
+    layer = copy.deepcopy(load("llama").layers[0])
+    layer.self_attn.config = MoshiConfig(attn_implementation="sdpa")
+    before = layer.self_attn.config.depth_decoder_config._attn_implementation
+    assert grouped([layer])[0].self_attn.config._attn_implementation == GROUPED
+    assert layer.self_attn.config.depth_decoder_config._attn_implementation == before != GROUPED
 
 
 def test_layers_without_shared_keys_or_with_another_attention_stay_as_they_are():

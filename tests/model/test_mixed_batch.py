@@ -1,6 +1,7 @@
 """The executor: rows of one batch under different programs, against each row alone."""
 
 import gc
+import inspect
 import threading
 import weakref
 
@@ -88,14 +89,20 @@ def test_one_unpadded_looping_row_equals_recomputing(family):
 @every_family
 def test_identity_batch_equals_the_plain_model_and_for_exactness_bit_for_bit(family, monkeypatch):
     stack = load(family)
-    tokens, mask = pad_left(PROMPTS[:1], torch.device("cpu"))
-    expected = stack.model(tokens, use_cache=False).logits
-    executor = Executor(stack, schedule([range(N_LAYERS)]), use_cache=False)
-    logits = executor.logits(tokens, mask, n_last=tokens.shape[1])
-    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-5)
+    tokens, mask = pad_left(PROMPTS[:2], torch.device("cpu"))
+    inputs = {"attention_mask": mask, "position_ids": (mask.cumsum(-1) - 1).clamp(min=0)}
+    accepted = inspect.signature(stack.model.forward).parameters
+    inputs = {name: inputs[name] for name in inputs if name in accepted}
+    expected = stack.model(tokens, use_cache=False, **inputs).logits
+
+    def logits():
+        executor = Executor(stack, schedule([range(N_LAYERS)] * 2, [0, 1]), use_cache=False)
+        return executor.logits(tokens, mask, n_last=tokens.shape[1])
+
+    real = mask.bool()
+    torch.testing.assert_close(logits()[real], expected[real], rtol=0, atol=1e-5)
     monkeypatch.setattr(stack, "exact", True)
-    executor = Executor(stack, schedule([range(N_LAYERS)]), use_cache=False)
-    assert torch.equal(executor.logits(tokens, mask, n_last=tokens.shape[1]), expected)
+    assert torch.equal(logits()[real], expected[real])
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen2_sliding", MIXED_FAMILIES[-1], "lfm2"])

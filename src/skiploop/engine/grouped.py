@@ -1,8 +1,8 @@
 """Attention whose heads share keys and values, without a copy of these for every head.
 
-Where a mask is given, Hugging Face repeats keys and values for each head of a group. The heads of
-a group see the same keys, so their queries can stand one after the other as if they were further
-tokens of one head: the same products, and nothing is copied but the mask.
+Where a mask is given, Hugging Face repeats keys and values of several new tokens for each head of
+a group. The heads of a group see the same keys, so their queries can stand one after the other as
+if they were further tokens of one head: the same products, and only queries and mask are copied.
 
 Shapes: B rows, H heads, G groups of them, T new tokens, K tokens so far and new ones, D head size.
 """
@@ -10,7 +10,10 @@ Shapes: B rows, H heads, G groups of them, T new tokens, K tokens so far and new
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+import dis
+import inspect
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 from torch import Tensor, nn
@@ -35,14 +38,18 @@ def grouped_attention(
 ) -> tuple[Tensor, None]:
     """Return attention as `sdpa` does, in the form that Hugging Face's layers call it.
 
+    Where that does not pay, or is not the same, `sdpa_attention_forward` does it: without a mask,
+    for heads with keys, masks or biases of their own, and for so many new tokens that copies of the
+    mask would be larger than those of keys and values.
+
     Guarantees:
-        The outputs of `sdpa_attention_forward` (tests/model/test_grouped.py), which also computes
-        what cannot be grouped: heads with keys or masks of their own, and no mask at all.
+        The outputs of `sdpa_attention_forward` up to rounding (tests/model/test_grouped.py).
     """
     B, H, T, D = query_BHTD.shape
     G = key_BGKD.shape[1]
-    can_group = H > G and others.get("position_bias") is None
-    if attention_mask is None or attention_mask.shape[1] > 1 or not can_group:
+    pays = H // G * T < 2 * (H - G) * D  # numbers copied for each key: of the mask, of the others
+    is_plain = others.get("position_bias") is None and others.get("softcap") is None
+    if attention_mask is None or attention_mask.shape[1] > 1 or not (pays and is_plain):
         inputs = query_BHTD, key_BGKD, value_BGKD, attention_mask
         output, _ = sdpa_attention_forward(
             module, *inputs, dropout=dropout, scaling=scaling, **others
@@ -52,7 +59,7 @@ def grouped_attention(
         query_BHTD.reshape(B, G, -1, D),
         key_BGKD,
         value_BGKD,
-        attn_mask=attention_mask.repeat(1, 1, H // G, 1),
+        attn_mask=attention_mask.expand(-1, -1, T, -1).repeat(1, 1, H // G, 1),
         dropout_p=dropout,
         scale=scaling,
     )
@@ -77,7 +84,7 @@ def _grouped(layer: nn.Module, configs: dict[int, Any]) -> nn.Module:
     for name in children:
         attention: Any = shallow_clone(layer.get_submodule(name))
         if id(attention.config) not in configs:
-            configs[id(attention.config)] = copy.copy(attention.config)
+            configs[id(attention.config)] = copy.deepcopy(attention.config)
             configs[id(attention.config)]._attn_implementation = GROUPED
         attention.config = configs[id(attention.config)]
         clone._modules[name] = attention
@@ -88,5 +95,18 @@ def _can_be_grouped(module: Any) -> bool:  # noqa: ANN401  attributes of any att
     """Whether heads share keys, attention is `sdpa`, and no hook replaces the forward pass."""
     is_shared = getattr(module, "num_key_value_groups", 1) > 1
     return (
-        is_shared and module.config._attn_implementation == "sdpa" and "forward" not in vars(module)
+        is_shared
+        and module.config._attn_implementation == "sdpa"
+        and "forward" not in vars(module)
+        and _only_dispatches(type(module).forward)
     )
+
+
+@lru_cache
+def _only_dispatches(forward: Callable[..., object]) -> bool:
+    """Whether the name of the implementation is read once: to look it up, and for nothing else.
+
+    Sparse attention prepares another mask for `sdpa` than for a name that it does not know.
+    """
+    names = [step.argval for step in dis.get_instructions(inspect.unwrap(forward))]
+    return names.count("_attn_implementation") == 1
