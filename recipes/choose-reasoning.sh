@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The table "Eight reasoning-gym sets without favourite answers" in docs/log.md. SmolLM2-135M in float32; two hours on one
+# The table "Eight reasoning-gym sets with damped loops on offer" in docs/log.md. SmolLM2-135M in float32; two hours on one
 # thread. Options after RUN go to every command. Started again, it goes on where it stopped.
 #
 #     recipes/choose-reasoning.sh [RUN [--device cuda --memory 14]]
@@ -10,7 +10,7 @@ sets=(chain_sum products gcd letter_counting number_sequence family_relationship
 task=mix$(printf '+reasoning-gym:%s' "${sets[@]}")
 
 skiploop menu build --task "${task/+/:}" --option size=1000 \
-  --raced 32 --limit 480 --size 10 --max-edits 2 --out "$run" "${options[@]}"
+  --raced 64 --limit 600 --size 12 --max-edits 2 --anchor 0.5 --anchor 0 --out "$run" "${options[@]}"
 skiploop train --method selector --run "$run" "${options[@]}"
 skiploop evaluate --limit 2000 --k 1 --run "$run" "${options[@]}" \
-  --policy selector,selector:31,static,by-kind,vote:5,sample:5
+  --policy selector,selector:31,selector:29,vote:5,static,by-kind,shuffled

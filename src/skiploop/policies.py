@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from skiploop.predictor.selector import (
     learn,
     load_selector,
 )
-from skiploop.predictor.vote import VotePolicy, Weigh, alike, by_probability, probability
+from skiploop.predictor.vote import VotePolicy, Weigh, alike, by_probability
 from skiploop.program import Program
 from skiploop.run import Run
 from skiploop.runner import Progress
@@ -186,12 +187,12 @@ def _learned_weights(run: Run, progress: Progress | None) -> LearnedWeights:
     examples = menu_examples(run)[-N_WEIGHED:]
     pairs = [(example, program) for example in examples for program in programs]
     trials = run.runner(progress).run(pairs)
-    probabilities = [probability(trial.logprob) for trial in trials]
+    logprobs = [math.nan if trial.logprob is None else trial.logprob for trial in trials]
     lessons = run.selector.lessons
     return LearnedWeights(
         run.selector,
         lessons.predicted_QP[-N_WEIGHED:],
-        torch.tensor(probabilities, dtype=torch.float64).reshape(len(examples), len(programs)),
+        torch.tensor(logprobs, dtype=torch.float64).reshape(len(examples), len(programs)),
         lessons.right_QP[-N_WEIGHED:],
         lessons.weight_Q[-N_WEIGHED:],
     )

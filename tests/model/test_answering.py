@@ -42,9 +42,9 @@ def test_every_ranked_program_gets_a_record_and_every_pair_runs_once(runner):
     assert sure == [math.exp(trial.logprob) for trial in trials]
 
 
-def by_program(prompts, programs, probabilities):
+def by_program(prompts, programs, logprobs):
     """Only answers of longer programs count."""
-    assert len(prompts) == len(programs) == len(probabilities)
+    assert len(prompts) == len(programs) == len(logprobs)
     return [[float(program.n_slots > N_LAYERS) / 2 for program in found] for found in programs]
 
 
@@ -60,7 +60,7 @@ def test_a_vote_puts_its_winner_first_with_the_cost_of_all_that_were_asked(runne
         assert {r.program for r in (record, *others)} == set(PROGRAMS)
         assert {r.extra_passes for r in others} == {0}
         trials = runner.run([(example, program) for program in PROGRAMS])
-        (weights,) = weigh(["?"], [PROGRAMS], [[math.exp(trial.logprob) for trial in trials]])
+        (weights,) = weigh(["?"], [PROGRAMS], [[trial.logprob for trial in trials]])
         outcome = count([Ballot(t.answer, one) for t, one in zip(trials, weights, strict=True)])
         assert record.text == trials[outcome.winner].text
         assert record.correct is trials[outcome.winner].correct

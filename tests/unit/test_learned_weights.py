@@ -32,11 +32,12 @@ def planted():
     right = (torch.rand((N, 3), generator=generator) < probability).float()
     probability[:, 1], right[:, 1] = 0.95, 0.0
     right[0, 0] = math.nan
-    return Selector(), torch.full((N, 3), 0.5), probability, right, torch.ones(N)
+    return Selector(), torch.full((N, 3), 0.5), probability.log(), right, torch.ones(N)
 
 
 def weights_of(weigh, probabilities, prompt="2 + 5"):
-    (weights,) = weigh([prompt], [PROGRAMS], [probabilities])
+    logprobs = [p and math.log(p) for p in probabilities]  # None is no answer
+    (weights,) = weigh([prompt], [PROGRAMS], [logprobs])
     return weights
 
 
@@ -54,7 +55,7 @@ def test_a_program_that_is_sure_and_always_wrong_is_not_followed():
 def test_weights_are_the_shares_of_right_answers_and_0_for_what_is_no_answer():
     learned = LearnedWeights(*planted())
     sure = weights_of(learned, [0.9, 0.95, 0.9])
-    unsure = weights_of(learned, [0.1, 0.95, 0.0])
+    unsure = weights_of(learned, [0.1, 0.95, None])
     assert sure[0] > 0.8 > 0.2 > unsure[0] > 0.0 and sure[1] < 0.05
     assert unsure[2] == 0.0
     assert weights_of(learned, [1e-60] * 3)[0] > 0.0  # a long answer is unlikely, yet an answer
@@ -63,14 +64,15 @@ def test_weights_are_the_shares_of_right_answers_and_0_for_what_is_no_answer():
 def test_weights_belong_to_programs_in_any_order_and_are_learned_alike_again():
     learned = LearnedWeights(*planted())
     given = weights_of(learned, [0.9, 0.95, 0.8])
-    assert learned(["2 + 5"], [PROGRAMS[::-1]], [[0.8, 0.95, 0.9]]) == [given[::-1]]
+    logprobs = [math.log(0.8), math.log(0.95), math.log(0.9)]
+    assert learned(["2 + 5"], [PROGRAMS[::-1]], [logprobs]) == [given[::-1]]
     assert weights_of(LearnedWeights(*planted()), [0.9, 0.95, 0.8]) == given
 
 
 def test_what_the_selector_expects_counts_too():
-    selector, _, probability, _, weight = planted()
+    selector, _, logprob, _, weight = planted()
     expected = torch.rand((N, 3), generator=torch.Generator().manual_seed(1))
-    learned = LearnedWeights(selector, expected, probability, (expected > 0.5).float(), weight)
+    learned = LearnedWeights(selector, expected, logprob, (expected > 0.5).float(), weight)
     assert max(weights_of(learned, [0.5] * 3, prompt="x")) < 0.2
     assert min(weights_of(learned, [0.5] * 3, prompt="x" * 9)) > 0.8
 
@@ -80,7 +82,7 @@ def test_questions_count_by_their_weight():
     right = torch.zeros((N, 3))
     right[: N // 2] = 1.0
     weight = torch.where(torch.arange(N) < N // 2, 1.8, 0.2)
-    learned = LearnedWeights(selector, expected, torch.full((N, 3), 0.5), right, weight)
+    learned = LearnedWeights(selector, expected, torch.full((N, 3), math.log(0.5)), right, weight)
     assert weights_of(learned, [0.5] * 3) == pytest.approx([0.9] * 3, abs=0.01)
 
 

@@ -404,7 +404,7 @@ def test_the_surest_answers_count_by_hand():
 def test_the_surest_answers_are_a_table_where_confidences_are_known():
     report = build_report(with_confidences("identity", [True, False], [0.25, 0.5]), title="toy")
     (table,) = (t for t in report_tables(report) if t.title == "Right answers among the surest")
-    assert table.rows[0][:3] == ("identity", "100", "2") and table.rows[0][-1] == "0.25"
+    assert table.rows[0][:3] == ("identity", "100", "2") and table.rows[0][-1] == "0.2500"
     assert "on other questions" in table.note
     assert report.to_dict()["risk"][-1]["threshold"] == 0.5
     assert small_report().risk == ()

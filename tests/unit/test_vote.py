@@ -1,16 +1,18 @@
 """The answers of several programs become one."""
 
+import math
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skiploop.predictor.vote import Ballot, Outcome, count
+from skiploop.errors import ConfigError
+from skiploop.policy import IdentityPolicy
+from skiploop.predictor.vote import Ballot, Outcome, VotePolicy, alike, by_probability, count
 
 BALLOTS = st.lists(
     st.builds(Ballot, st.sampled_from("abcd"), st.integers(0, 64).map(lambda n: n / 64)), min_size=1
 )
-
-
-THRESHOLDS = st.integers(0, 64).map(lambda n: n / 64)
 
 
 def totals_of(ballots):
@@ -42,35 +44,21 @@ def test_no_later_ballot_could_change_what_ended_early(ballots):
     assert winner_of_all([*ballots[: outcome.n_asked], *rest]) == ballots[outcome.winner].answer
 
 
-@given(BALLOTS, THRESHOLDS)
-def test_an_early_end_changes_no_abstention_and_asks_no_less_than_a_vote_that_never_abstains(
-    ballots, threshold
-):
-    outcome, always = count(ballots, threshold), count(ballots)
-    assert ballots[outcome.winner].answer == ballots[always.winner].answer
-    assert outcome.n_asked >= always.n_asked
-    assert outcome.confidence == max(totals_of(ballots).values()) / len(ballots)
+@given(BALLOTS)
+def test_the_confidence_is_that_of_all_ballots(ballots):
+    assert count(ballots).confidence == max(totals_of(ballots).values()) / len(ballots)
 
 
-@given(BALLOTS, THRESHOLDS, BALLOTS)
-def test_no_later_ballot_could_change_whether_the_answer_is_sure_enough(ballots, threshold, later):
-    outcome = count(ballots, threshold)
-    winner, n_left = ballots[outcome.winner].answer, len(ballots) - outcome.n_asked
-    for rest in (
-        [Ballot("other", 1.0)] * n_left,
-        [Ballot(winner, 1.0)] * n_left,
-        (later * n_left)[:n_left],
-    ):
-        again = count([*ballots[: outcome.n_asked], *rest], threshold)
-        assert (again.confidence < threshold) is (outcome.confidence < threshold)
-        assert again.n_asked == outcome.n_asked
+def test_every_answer_weighs_but_what_is_none():
+    logprobs = [[-0.5, -800.0, None]]
+    assert alike([""], [[]], logprobs) == [[1.0, 1.0, 0.0]]  # a long answer is unlikely, not none
+    assert by_probability([""], [[]], logprobs) == [[math.exp(-0.5), 0.0, 0.0]]
 
 
-def test_a_vote_goes_on_until_its_answer_is_sure_enough_or_cannot_be():
-    sure, unsure = Ballot("7", 1.0), Ballot("7", 0.25)
-    assert count([sure, sure, sure, sure], abstain_below=0.75) == Outcome(0, 3, 1.0)
-    assert count([sure, sure, unsure, sure], abstain_below=0.75) == Outcome(0, 4, 0.8125)
-    assert count([sure, unsure, unsure, unsure], abstain_below=0.75) == Outcome(0, 3, 0.4375)
+def test_more_votes_than_programs_are_refused():
+    policy = VotePolicy(IdentityPolicy(6), 2, weigh=alike, name="majority:2")
+    with pytest.raises(ConfigError, match="2 programs were to vote, identity has 1"):
+        policy.rank(["2 + 2 ="], 1)
 
 
 def test_a_majority_of_five_is_decided_by_three_that_agree():

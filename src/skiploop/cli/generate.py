@@ -65,6 +65,7 @@ def generate(
     from skiploop.engine.sampling import Sampling
     from skiploop.loading import load
     from skiploop.policies import load_policy
+    from skiploop.predictor.vote import voters
 
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p) if temperature else None
     prepare(threads)
@@ -75,7 +76,7 @@ def generate(
         memory=int(memory * GIGABYTE),
     )
     if policy:
-        programs = load_policy(policy, stack).rank([prompt], vote or 1)[0]
+        programs = voters(load_policy(policy, stack), [prompt], vote or 1)[0]
     else:
         programs = [Program.parse(text, stack.n_layers) for text in texts]
     completions = stack.generate(
@@ -86,42 +87,46 @@ def generate(
         sampling=sampling,
         seeds=[seed] * len(programs),
     )
-    verdict: dict[str, object] = {}
+    is_sure, figures = True, {}
     if vote:
-        outcome = _outcome(completions, abstain_below)
+        outcome = _outcome(completions)
         completions = [completions[outcome.winner]]
         is_sure = outcome.confidence >= abstain_below
-        verdict = {"confidence": outcome.confidence, "abstained": not is_sure}
-    if verdict.get("abstained"):
-        weight = f"{completions[0].text!r} has weight {verdict['confidence']:.3g} of 1"
-        say(f"no answer is sure enough: {weight}, below {abstain_below:g}")
-    else:
+        figures = {"confidence": outcome.confidence, "abstained": not is_sure}
+    if is_sure:
         for completion in completions:
             label = f"[{completion.program}] " if len(programs) > 1 else ""
             print(f"{label}{completion.text}")
+    else:
+        weight = f"{completions[0].text!r} has weight {figures['confidence']:.3g} of 1"
+        say(f"no answer is sure enough: {weight}, below {abstain_below:g}")
     if as_json:
-        rows = [
-            {
-                "program": str(c.program),
-                "text": c.text,
-                "n_tokens": len(c.token_ids),
-                "logprob": None if c.stopped_by == "nan" else c.logprob,
-                "stopped_by": c.stopped_by,
-            }
-            for c in completions
-        ]
         facts = made_by(
             weights=stack.weights_id,
             dtype=dtype or "float32",
             device=device,
             n_threads=threads,
         )
-        print_json({"model": stack.name, "completions": rows, **verdict, **facts})
+        rows = [_figures(completion) for completion in completions]
+        print_json({"model": stack.name, "completions": rows, **figures, **facts})
 
 
-def _outcome(completions: Sequence[Completion], abstain_below: float) -> Outcome:
+def _figures(completion: Completion) -> dict[str, object]:
+    return {
+        "program": str(completion.program),
+        "text": completion.text,
+        "n_tokens": len(completion.token_ids),
+        "logprob": _logprob(completion),
+        "stopped_by": completion.stopped_by,
+    }
+
+
+def _logprob(completion: Completion) -> float | None:
+    return None if completion.stopped_by == "nan" else completion.logprob
+
+
+def _outcome(completions: Sequence[Completion]) -> Outcome:
     """Return which answer wins when each counts with its probability."""
     from skiploop.predictor.vote import Ballot, count, probability
 
-    ballots = [Ballot(c.text.strip(), probability(c.logprob)) for c in completions]
-    return count(ballots, abstain_below)
+    return count([Ballot(c.text.strip(), probability(_logprob(c))) for c in completions])

@@ -90,7 +90,7 @@ def _voted(
     weights = policy.weigh(
         [task.prompt(example) for example in examples],
         [[program for program, _ in found] for found in answers],
-        [[probability(trial.logprob) for _, trial in found] for found in answers],
+        [[trial.logprob for _, trial in found] for found in answers],
     )
     by_question = zip(examples, answers, weights, strict=True)
     return [record for one in by_question for record in _counted(policy.name, *one)]

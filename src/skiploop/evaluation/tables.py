@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -126,7 +127,7 @@ def risk_table(rows: Sequence[RiskRow]) -> Table:
             str(row.coverage),
             str(row.accuracy.total),
             share_words(row.accuracy),
-            f"{row.threshold:.3g}",
+            f"{math.floor(row.threshold * 1e4) / 1e4:.4f}",  # not above the least sure of them
         )
         for row in rows
     )
@@ -145,12 +146,12 @@ def menu_table(menu: Menu) -> Table:
     covered = [percent(share) for share in menu.oracle_coverage]
     rows = zip(menu.programs, menu.gains, covered or [NOTHING] * len(menu.gains), strict=True)
     note = (
-        "Best score so far: mean over the questions of the race, which chose the programs, of the "
-        "highest probability of the right answer among this program and those above it. Oracle "
-        "coverage: other questions that one of these programs answers right, judged with the gold "
-        "answer."
+        "Best worth so far: mean over the questions of the race, which chose the programs, of the "
+        "highest probability of the right answer, less the price of its layers if there is one, "
+        "among this program and those above it. Oracle coverage: other questions that one of these "
+        "programs answers right, judged with the gold answer."
     )
-    header = ("program", "layer passes", "best score so far", "oracle coverage, %")
+    header = ("program", "layer passes", "best worth so far", "oracle coverage, %")
     cells = tuple((str(p), str(p.n_slots), f"{gain:.3f}", share) for p, gain, share in rows)
     return Table("Menu", header, cells, note)
 

@@ -7,6 +7,7 @@ Source: stacking, Wolpert 1992, with logistic regression.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -32,7 +33,8 @@ class LearnedWeights:
     Args:
         selector: Expects scores.
         expected_QP: Scores that were expected from other questions.
-        probability_QP: Of each answer to the questions learned from.
+        logprob_QP: Of each answer to the questions learned from, NaN where the logits were not
+            numbers.
         right_QP: 1 for a right answer, 0 for a wrong one, NaN for one that could not be graded.
         weight_Q: How much each question counts.
     """
@@ -41,7 +43,7 @@ class LearnedWeights:
         self,
         selector: SelectorPolicy,
         expected_QP: Tensor,
-        probability_QP: Tensor,
+        logprob_QP: Tensor,
         right_QP: Tensor,
         weight_Q: Tensor,
     ) -> None:
@@ -49,8 +51,8 @@ class LearnedWeights:
         programs = selector.menu.programs
         self._column_of = {program: column for column, program in enumerate(programs)}
         column_QP = torch.arange(len(programs)).expand(right_QP.shape)
-        features_QPF = self._features(column_QP, probability_QP, expected_QP)
-        is_graded_QP = ~right_QP.isnan()
+        features_QPF = self._features(column_QP, logprob_QP, expected_QP)
+        is_graded_QP = ~(right_QP.isnan() | logprob_QP.isnan())
         self._coefficients_F = fit_logistic(
             features_QPF[is_graded_QP],
             right_QP[is_graded_QP],
@@ -61,21 +63,24 @@ class LearnedWeights:
         self,
         prompts: Sequence[str],
         programs: Sequence[Sequence[Program]],
-        probabilities: Sequence[Sequence[float]],
+        logprobs: Sequence[Sequence[float | None]],
     ) -> list[list[float]]:
         """Return how likely each answer is to be right, 0 where the logits were not numbers."""
         column_QK = torch.tensor(
             [[self._column_of[program] for program in row] for row in programs]
         )
-        probability_QK = torch.tensor(probabilities, dtype=torch.float64)
+        logprob_QK = torch.tensor(
+            [[math.nan if one is None else one for one in found] for found in logprobs],
+            dtype=torch.float64,
+        )
         expected_QK = self.selector.expected(prompts).gather(1, column_QK)
-        features_QKF = self._features(column_QK, probability_QK, expected_QK)
-        weight_QK = (features_QKF @ self._coefficients_F).sigmoid() * (probability_QK > 0)
+        features_QKF = self._features(column_QK, logprob_QK, expected_QK)
+        weight_QK = (features_QKF @ self._coefficients_F).sigmoid().nan_to_num(0.0)
         return weight_QK.tolist()
 
-    def _features(self, column_QK: Tensor, probability_QK: Tensor, expected_QK: Tensor) -> Tensor:
+    def _features(self, column_QK: Tensor, logprob_QK: Tensor, expected_QK: Tensor) -> Tensor:
         own_QKP = functional.one_hot(column_QK, len(self._column_of))
-        logit_QK = probability_QK.double().logit(MIN_PROBABILITY)
+        logit_QK = logprob_QK.double().exp().logit(MIN_PROBABILITY)
         shared_QKF = torch.stack([torch.ones_like(logit_QK), logit_QK, expected_QK], dim=-1)
         return torch.cat([own_QKP, shared_QKF], dim=-1)
 

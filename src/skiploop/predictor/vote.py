@@ -6,15 +6,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from skiploop.errors import ConfigError
 from skiploop.policy import Policy
 from skiploop.program import Program
 
 Weigh = Callable[
-    [Sequence[str], Sequence[Sequence[Program]], Sequence[Sequence[float]]],
+    [Sequence[str], Sequence[Sequence[Program]], Sequence[Sequence[float | None]]],
     Sequence[Sequence[float]],
 ]
-"""From prompts, the programs that answered each of them and the probability of each answer (0 where
-the logits were not numbers) to the weight of each answer, 0..1."""
+"""From prompts, the programs that answered each of them and the log-probability of each answer
+(None where the logits were not numbers) to the weight of each answer, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,7 @@ class Outcome:
 
     Attributes:
         winner: The ballot with the greatest weight among those for the answer that won.
-        n_asked: Ballots after which no later one could change that answer, or whether it is sure
-            enough.
+        n_asked: Ballots after which no later one could change that answer.
         confidence: Weight of that answer over all ballots, divided by their number, 0..1.
     """
 
@@ -46,20 +46,14 @@ class Outcome:
     confidence: float
 
 
-def count(ballots: Sequence[Ballot], abstain_below: float = 0.0) -> Outcome:
+def count(ballots: Sequence[Ballot]) -> Outcome:
     """Return which answer gets most weight; of equals, the one that was given first.
 
     Ballots are asked for one after the other, and no more of them than decide the vote: no ballot
     weighs more than 1, so a lead of more than the number of those left cannot be caught up with.
 
-    Args:
-        ballots: In the order of asking, at least one.
-        abstain_below: An outcome of less confidence is no answer. Ballots are asked for until it
-            is decided, too, on which side the outcome is.
-
     Guarantees:
-        The answer that wins, and whether its confidence is enough, are those of all ballots
-        (tests/unit/test_vote.py).
+        The answer that wins is that of all ballots (tests/unit/test_vote.py).
     """
     totals: dict[str, float] = {}
     best_of: dict[str, int] = {}
@@ -71,9 +65,7 @@ def count(ballots: Sequence[Ballot], abstain_below: float = 0.0) -> Outcome:
         leader = max(totals, key=lambda answer: totals[answer])
         others = [total for answer, total in totals.items() if answer != leader]
         n_left = len(ballots) - index - 1
-        has_won = totals[leader] - max(others, default=0.0) > n_left
-        least, most = (total / len(ballots) for total in (totals[leader], totals[leader] + n_left))
-        if has_won and (least >= abstain_below or most < abstain_below):
+        if totals[leader] - max(others, default=0.0) > n_left:
             break
     weight = sum(ballot.weight for ballot in ballots if ballot.answer == leader)
     return Outcome(best_of[leader], index + 1, weight / len(ballots))
@@ -81,25 +73,41 @@ def count(ballots: Sequence[Ballot], abstain_below: float = 0.0) -> Outcome:
 
 def probability(logprob: float | None) -> float:
     """Return the probability of an answer, 0 where the logits were not numbers."""
-    return 0.0 if logprob is None or math.isnan(logprob) else math.exp(logprob)
+    return 0.0 if logprob is None else math.exp(logprob)
 
 
 def by_probability(
     _prompts: Sequence[str],
     _programs: Sequence[Sequence[Program]],
-    probabilities: Sequence[Sequence[float]],
-) -> Sequence[Sequence[float]]:
+    logprobs: Sequence[Sequence[float | None]],
+) -> list[list[float]]:
     """Return how likely each answer is to the model that gave it."""
-    return probabilities
+    return [[probability(one) for one in found] for found in logprobs]
 
 
 def alike(
     _prompts: Sequence[str],
     _programs: Sequence[Sequence[Program]],
-    probabilities: Sequence[Sequence[float]],
+    logprobs: Sequence[Sequence[float | None]],
 ) -> list[list[float]]:
-    """Return 1 for every answer."""
-    return [[float(one > 0) for one in found] for found in probabilities]
+    """Return 1 for every answer, 0 where the logits were not numbers."""
+    return [[float(one is not None) for one in found] for found in logprobs]
+
+
+def voters(policy: Policy, prompts: Sequence[str], n_programs: int) -> list[list[Program]]:
+    """Return the programs that a policy ranks first for each prompt, so many that can vote.
+
+    Raises:
+        ConfigError: It has fewer.
+    """
+    ranked = policy.rank(prompts, n_programs)
+    fewest = min(map(len, ranked), default=n_programs)
+    if fewest < n_programs:
+        raise ConfigError(
+            f"{n_programs} programs were to vote, {policy.name} has {fewest} to choose from: ask "
+            f"for {fewest} at most"
+        )
+    return ranked
 
 
 class VotePolicy:
@@ -119,5 +127,9 @@ class VotePolicy:
         self.name = name
 
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
-        """Return the programs that have a vote, whatever `k` is."""
-        return self.policy.rank(prompts, self.n_programs)
+        """Return the programs that have a vote, whatever `k` is.
+
+        Raises:
+            ConfigError: There are fewer.
+        """
+        return voters(self.policy, prompts, self.n_programs)
