@@ -26,6 +26,7 @@ from skiploop.policies import (
     searched_examples,
 )
 from skiploop.policy import Policy
+from skiploop.predictor.calibration import CalibrationBin, calibration
 from skiploop.predictor.checkpoint import Metrics
 from skiploop.predictor.policy import PREDICTOR_FOLDER, PredictorPolicy, has_predictor
 from skiploop.predictor.recipe import train as train_predictor
@@ -263,6 +264,7 @@ def evaluate(
         timing=timing,
         provenance=run.note_provenance("evaluate"),
     )
+    report = replace(report, calibration=_calibration(policies))
     write_report(run.folder, report)
     return report
 
@@ -273,6 +275,16 @@ def _readers(policies: Sequence[Policy]) -> list[PromptFeatures | PredictorPolic
     features = {chooser.features for chooser in choosers if isinstance(chooser, SelectorPolicy)}
     decodings = [chooser for chooser in choosers if isinstance(chooser, PredictorPolicy)]
     return [*features, *decodings[:1]]  # all decodings are of one network
+
+
+def _calibration(policies: Sequence[Policy]) -> tuple[CalibrationBin, ...]:
+    """Return that of the run's selector, if it chooses alone or for a vote."""
+    for policy in policies:
+        chooser = policy.policy if isinstance(policy, VotePolicy) else policy
+        if isinstance(chooser, SelectorPolicy) and chooser.name == "selector":
+            lessons = chooser.lessons
+            return tuple(calibration(lessons.predicted_QP, lessons.right_QP))
+    return ()
 
 
 def _held_out_examples(run: Run, config: EvaluateConfig) -> list[Example]:

@@ -63,6 +63,9 @@ def test_a_menu_and_what_is_learned_from_it_are_judged_on_held_out_questions(fol
     votes = {"vote:3", "majority:3", "learned:3", "sample:2"}
     assert set(report.timing.wall_s) == {"identity", *NAMES} - votes
     assert {row.policy for row in report.risk} == {"identity", *NAMES}
+    assert sum(one.right.total for one in report.calibration) == CONFIG.limit * len(menu.programs)
+    assert "Right answers against expected ones" in page
+    assert len(json.loads((folder / "report.json").read_text())["calibration"]) == 10
 
 
 def test_the_published_network_learns_from_a_menu_too_and_is_decoded_in_four_ways(folder, tmp_path):
@@ -79,6 +82,7 @@ def test_the_published_network_learns_from_a_menu_too_and_is_decoded_in_four_way
     asked = {run.task.prompt(example) for example in run.task.examples("test", 6)}
     assert encoded.count(asked) == 1  # for all four; their times are taken prompt by prompt
     assert [row.policy for row in report.policies] == ["identity", *names]
+    assert report.calibration == ()
     prompts = ["2 + 3 = ", "47 + 5 = "]
     menu = Menu.load(folder).programs
     assert all(p in menu for p in make_policy("polar:menu", run, None).rank(prompts, 3)[0])

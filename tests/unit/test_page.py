@@ -7,6 +7,7 @@ from skiploop import Program
 from skiploop.evaluation.charts import (
     CostPoint,
     IntervalRow,
+    calibration_chart,
     cost_chart,
     interval_chart,
     layer_chart,
@@ -179,3 +180,18 @@ def test_a_cost_chart_puts_dear_policies_to_the_right_and_good_ones_higher():
     assert {"plain", "<vote>", "layers"} <= set(page.words) and "unknown" not in page.words
     assert cost_chart(points[2:], "accuracy", "layers") == ""
     assert "NaN" not in cost_chart(points[:1], "accuracy", "layers")
+
+
+def test_a_calibration_chart_has_a_dot_a_bin_and_a_line_where_expected_is_true():
+    points = [(0.1, Share(1, 10)), (0.5, Share(6, 10)), (0.7, Share(0, 0))]
+    page = read(calibration_chart(points, "calibration", "expected"))
+    rare, likely = [attrs for _, attrs in page.elements if attrs.get("class") == "dot"]
+    equal = next(attrs for _, attrs in page.elements if attrs.get("class") == "axis")
+
+    def true_at(expected):
+        x1, x2, y1, y2 = (float(equal[name]) for name in ("x1", "x2", "y1", "y2"))
+        return y1 + (y2 - y1) * (expected - x1) / (x2 - x1)
+
+    assert float(rare["cy"]) == pytest.approx(true_at(float(rare["cx"])), abs=0.2)
+    assert float(likely["cy"]) < true_at(float(likely["cx"]))  # right more often than expected
+    assert calibration_chart(points[2:], "calibration", "expected") == ""

@@ -9,6 +9,7 @@ import torch
 
 from skiploop import Program
 from skiploop.errors import ConfigError, DataError, RunError
+from skiploop.evaluation.stats import Share
 from skiploop.predictor.calibration import CalibrationBin, calibration
 from skiploop.predictor.gate import Gate, tune
 from skiploop.predictor.kernel import KernelRidge, out_of_fold
@@ -273,7 +274,7 @@ def test_calibration_counts_right_answers_by_what_was_expected_of_them():
     right = (predicted > 0.45).float()
     right[0, 0] = torch.nan  # ungraded
     bins = calibration(predicted, right)
-    assert sum(one.n_answers for one in bins) == 19
-    assert sum(one.n_right for one in bins) == 10
+    assert sum(one.right.total for one in bins) == 19
+    assert sum(one.right.count for one in bins) == 10
     assert [one.expected for one in bins] == sorted(one.expected for one in bins)
-    assert bins[-1] == CalibrationBin(pytest.approx(0.95), 1, 1)
+    assert bins[-1] == CalibrationBin(pytest.approx(0.95), Share(1, 1))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,8 +23,6 @@ from skiploop.cli.options import (
 from skiploop.errors import ConfigError
 
 if TYPE_CHECKING:
-    from skiploop.evaluation.tables import Table
-    from skiploop.predictor.calibration import CalibrationBin
     from skiploop.predictor.selector import SelectorConfig, SelectorPolicy
     from skiploop.predictor.training import TrainConfig
     from skiploop.run import Run
@@ -136,6 +132,7 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
     from skiploop import pipeline
     from skiploop.cli import console
     from skiploop.config import to_dict
+    from skiploop.evaluation.tables import calibration_table
     from skiploop.predictor.calibration import calibration
 
     started = time.perf_counter()
@@ -156,13 +153,13 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
         f"programs: {run.folder}/selector"
     )
     print(_validation_words(policy))
-    console.print_table(_calibration_table(bins))
+    console.print_table(calibration_table(bins))
     if as_json:
         console.print_json(
             {
                 "run": str(run.folder),
                 "selector": {**to_dict(config), **figures},
-                "calibration": [asdict(one) for one in bins],
+                "calibration": [one.to_dict() for one in bins],
                 "provenance": run.provenance("selector"),
                 "timing": {"seconds": time.perf_counter() - started},
             }
@@ -180,16 +177,3 @@ def _validation_words(policy: SelectorPolicy) -> str:
         f"{paired_words(found.paired)}; with all right answers of a kind counting alike "
         f"{100 * found.gain:+.1f}, p {p_words(found.p)}{verdict}"
     )
-
-
-def _calibration_table(bins: Sequence[CalibrationBin]) -> Table:
-    from skiploop.evaluation.stats import Share
-    from skiploop.evaluation.tables import Table, percent, share_words
-
-    rows = [
-        (percent(one.expected), share_words(Share(one.n_right, one.n_answers)), str(one.n_answers))
-        for one in bins
-    ]
-    note = "All programs on all questions of the table, each expected without having seen it."
-    header = ("expected, %", "right, % (95 % interval)", "answers")
-    return Table("Calibration", header, tuple(rows), note)

@@ -90,11 +90,37 @@ def cost_chart(points: Sequence[CostPoint], title: str, axis: str) -> str:
         parts.append(f'<text class="mid" x="{x}" y="{_COST_HEIGHT + 20}">{tick:.1f}</text>')
     for point, value, (low, high) in shown:
         x, y = x_of(point.cost), y_of(value)
-        parts += [
-            f'<line class="range" x1="{x}" y1="{y_of(low)}" x2="{x}" y2="{y_of(high)}"/>',
-            f'<circle class="dot" cx="{x}" cy="{y}" r="4"/>',
-            f'<text x="{x + 8}" y="{y - 4}">{escape(point.label)}</text>',
-        ]
+        parts += _dot(x, y, y_of(low), y_of(high))
+        parts.append(f'<text x="{x + 8}" y="{y - 4}">{escape(point.label)}</text>')
+    return _plot(parts, title, axis)
+
+
+def calibration_chart(points: Sequence[tuple[float, Share]], title: str, axis: str) -> str:
+    """Return an SVG with expected shares to the right, true ones upwards, and a line of equals.
+
+    Args:
+        points: Expected and true shares, the latter of at least one answer each.
+        title: Read by screen readers.
+        axis: What was expected.
+    """
+    shown = [(expected, s.value, s.interval) for expected, s in points if s.value is not None]
+    intervals = [interval for _, _, interval in shown if interval is not None]
+    bounds = [*(expected for expected, _, _ in shown), *(b for pair in intervals for b in pair)]
+    if not bounds:
+        return ""
+    x_of = _scale(bounds, _LEFT + 12, _LEFT + _PLOT_WIDTH)
+    y_of = _scale(bounds, _COST_HEIGHT, 12)
+    low, high = min(bounds), max(bounds)
+    parts = _share_axis(bounds, y_of)
+    parts.append(
+        f'<line class="axis" x1="{x_of(low)}" y1="{y_of(low)}" '
+        f'x2="{x_of(high)}" y2="{y_of(high)}"/>'
+    )
+    for tick in _ticks(bounds):
+        text = f"{100 * tick:.1f} %"
+        parts.append(f'<text class="mid" x="{x_of(tick)}" y="{_COST_HEIGHT + 20}">{text}</text>')
+    for (expected, value, _), interval in zip(shown, intervals, strict=True):
+        parts += _dot(x_of(expected), y_of(value), *map(y_of, interval))
     return _plot(parts, title, axis)
 
 
@@ -155,6 +181,14 @@ def layer_chart(
                 f'<text class="mid" x="{middle}" y="{axis + _HALF_HEIGHT + 18}">{layer}</text>'
             )
     return _svg(parts, width, axis + _HALF_HEIGHT + 26, title)
+
+
+def _dot(x: float, y: float, y_low: float, y_high: float) -> list[str]:
+    """Return a dot on the line of its interval."""
+    return [
+        f'<line class="range" x1="{x}" y1="{y_low}" x2="{x}" y2="{y_high}"/>',
+        f'<circle class="dot" cx="{x}" cy="{y}" r="4"/>',
+    ]
 
 
 def _share_axis(shares: Sequence[float], y_of: Callable[[float], float]) -> list[str]:

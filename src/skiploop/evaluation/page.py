@@ -11,6 +11,7 @@ from html import escape
 from skiploop.evaluation.charts import (
     CostPoint,
     IntervalRow,
+    calibration_chart,
     cost_chart,
     curve_chart,
     interval_chart,
@@ -23,6 +24,7 @@ from skiploop.evaluation.samples import Sample
 from skiploop.evaluation.tables import (
     LENGTH_WORDS,
     Table,
+    calibration_table,
     comparison_tables,
     lengths_table,
     menu_table,
@@ -90,6 +92,10 @@ def _parts(report: Report) -> Iterable[str]:
         yield _wide(_accuracy_chart(report.policies))
         yield _wide(_cost_chart(report.policies))
     yield from map(_section, comparison_tables(report))
+    if report.calibration:
+        yield _section(calibration_table(report.calibration))
+        points = [(one.expected, one.right) for one in report.calibration]
+        yield _wide(calibration_chart(points, "Right answers against expected ones", "expected"))
     if report.menu:
         yield _section(menu_table(report.menu))
         title = "Oracle coverage of other questions against programs on the menu"

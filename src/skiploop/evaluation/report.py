@@ -22,6 +22,7 @@ from skiploop.files import write_atomic
 from skiploop.tasks.base import Example
 
 if TYPE_CHECKING:
+    from skiploop.predictor.calibration import CalibrationBin
     from skiploop.search.menu import Menu
 
 FORMAT = 1
@@ -97,6 +98,8 @@ class Report:
         pairs: One row for each two policies other than the identity.
         kinds: One row for each kind of question, none if there is only one.
         risk: Some rows a policy, of its surest answers.
+        calibration: How often answers are right of which the selector expected so much, on the
+            questions that it learned from; none without a selector.
         menu: What was chosen from, None if there was no menu.
         search: The search's table, None if there was no search.
         samples: Answers that a policy changed.
@@ -110,6 +113,7 @@ class Report:
     pairs: tuple[PairRow, ...] = ()
     kinds: tuple[KindRow, ...] = ()
     risk: tuple[RiskRow, ...] = ()
+    calibration: tuple[CalibrationBin, ...] = ()
     menu: Menu | None = None
     search: SearchTable | None = None
     samples: tuple[Sample, ...] = ()
@@ -128,6 +132,7 @@ class Report:
             "pairs": [row.to_dict() for row in self.pairs],
             "kinds": [row.to_dict() for row in self.kinds],
             "risk": [row.to_dict() for row in self.risk],
+            "calibration": [one.to_dict() for one in self.calibration],
             "menu": self.menu and self.menu.figures(),
             "search_table": self.search and self.search.to_dict(),
             "samples": [sample.to_dict() for sample in self.samples],

@@ -16,6 +16,7 @@ from skiploop.evaluation.search_table import SearchTable
 from skiploop.evaluation.stats import Paired, Share
 
 if TYPE_CHECKING:
+    from skiploop.predictor.calibration import CalibrationBin
     from skiploop.search.menu import Menu
 
 NOTHING = "–"  # noqa: RUF001 - an en dash, the usual mark of an empty cell
@@ -53,6 +54,8 @@ def report_tables(report: Report) -> list[Table]:
             lengths_table(report.policies),
         ]
     tables += comparison_tables(report)
+    if report.calibration:
+        tables.append(calibration_table(report.calibration))
     if report.menu:
         tables.append(menu_table(report.menu))
     if report.search:
@@ -139,6 +142,19 @@ def risk_table(rows: Sequence[RiskRow]) -> Table:
     )
     header = ("policy", "surest, %", "answers", "right, % (95 % interval)", "confidence from")
     return Table("Right answers among the surest", header, cells, note)
+
+
+def calibration_table(bins: Sequence[CalibrationBin]) -> Table:
+    """Return how often answers are right of which a selector expected so much."""
+    cells = tuple(
+        (percent(one.expected), share_words(one.right), str(one.right.total)) for one in bins
+    )
+    note = (
+        "All programs on all questions that the selector learned from, each expected without "
+        "having seen the question."
+    )
+    header = ("expected, %", "right, % (95 % interval)", "answers")
+    return Table("Calibration", header, cells, note)
 
 
 def menu_table(menu: Menu) -> Table:

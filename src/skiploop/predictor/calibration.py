@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from skiploop.evaluation.stats import Share
+
 N_BINS = 10
 
 
@@ -19,13 +21,15 @@ class CalibrationBin:
 
     Attributes:
         expected: Mean expected score.
-        n_right: Right answers among them.
-        n_answers: How many they are.
+        right: Right answers among them.
     """
 
     expected: float
-    n_right: int
-    n_answers: int
+    right: Share
+
+    def to_dict(self) -> dict[str, object]:
+        """Return all numbers as plain data."""
+        return {"expected": self.expected, "right": self.right.to_dict()}
 
 
 def calibration(predicted_QP: Tensor, right_QP: Tensor) -> list[CalibrationBin]:
@@ -39,7 +43,7 @@ def calibration(predicted_QP: Tensor, right_QP: Tensor) -> list[CalibrationBin]:
     predicted, right = predicted_QP[is_graded_QP], right_QP[is_graded_QP]
     order = predicted.argsort(stable=True)
     return [
-        CalibrationBin(float(predicted[some].mean()), int(right[some].sum()), len(some))
+        CalibrationBin(float(predicted[some].mean()), Share(int(right[some].sum()), len(some)))
         for some in torch.tensor_split(order, N_BINS)
         if len(some)
     ]
