@@ -264,27 +264,30 @@ def evaluate(
         timing=timing,
         provenance=run.note_provenance("evaluate"),
     )
-    report = replace(report, calibration=_calibration(policies))
+    report = replace(report, calibration=_calibration(run, policies))
     write_report(run.folder, report)
     return report
 
 
+def _choosers(policies: Sequence[Policy]) -> list[Policy]:
+    """Return what chooses the programs of policies, alone or for a vote."""
+    return [p.policy if isinstance(p, VotePolicy) else p for p in policies]
+
+
 def _readers(policies: Sequence[Policy]) -> list[PromptFeatures | PredictorPolicy]:
-    """Return what reads prompts for policies, alone or in a vote; many may share one."""
-    choosers = [p.policy if isinstance(p, VotePolicy) else p for p in policies]
+    """Return what reads prompts for policies; many may share one."""
+    choosers = _choosers(policies)
     features = {chooser.features for chooser in choosers if isinstance(chooser, SelectorPolicy)}
     decodings = [chooser for chooser in choosers if isinstance(chooser, PredictorPolicy)]
     return [*features, *decodings[:1]]  # all decodings are of one network
 
 
-def _calibration(policies: Sequence[Policy]) -> tuple[CalibrationBin, ...]:
-    """Return that of the run's selector, if it chooses alone or for a vote."""
-    for policy in policies:
-        chooser = policy.policy if isinstance(policy, VotePolicy) else policy
-        if isinstance(chooser, SelectorPolicy) and chooser.name == "selector":
-            lessons = chooser.lessons
-            return tuple(calibration(lessons.predicted_QP, lessons.right_QP))
-    return ()
+def _calibration(run: Run, policies: Sequence[Policy]) -> tuple[CalibrationBin, ...]:
+    """Return that of the run's selector, whatever its limits, if it is among the policies."""
+    if not any(isinstance(chooser, SelectorPolicy) for chooser in _choosers(policies)):
+        return ()
+    lessons = run.selector.lessons
+    return tuple(calibration(lessons.predicted_QP, lessons.right_QP))
 
 
 def _held_out_examples(run: Run, config: EvaluateConfig) -> list[Example]:

@@ -13,6 +13,7 @@ from skiploop import pipeline
 from skiploop.cli.main import main
 from skiploop.errors import ConfigError, DataError, RunError, UnknownNameError
 from skiploop.policies import make_policy
+from skiploop.predictor.calibration import calibration
 from skiploop.predictor.selector import SelectorConfig
 from skiploop.predictor.training import TrainConfig
 from skiploop.run import Run, RunConfig
@@ -66,6 +67,13 @@ def test_a_menu_and_what_is_learned_from_it_are_judged_on_held_out_questions(fol
     assert sum(one.right.total for one in report.calibration) == CONFIG.limit * len(menu.programs)
     assert "Right answers against expected ones" in page
     assert len(json.loads((folder / "report.json").read_text())["calibration"]) == 10
+
+
+def test_a_selector_under_a_limit_alone_shows_the_calibration_of_the_selector(folder, tmp_path):
+    run = Run.open(shutil.copytree(folder, tmp_path / "run"))
+    report = pipeline.evaluate(run, pipeline.EvaluateConfig(policies=("selector:5.5",), limit=2))
+    lessons = run.selector.lessons
+    assert list(report.calibration) == calibration(lessons.predicted_QP, lessons.right_QP)
 
 
 def test_the_published_network_learns_from_a_menu_too_and_is_decoded_in_four_ways(folder, tmp_path):

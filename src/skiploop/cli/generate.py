@@ -107,11 +107,11 @@ def generate(
             device=device,
             n_threads=threads,
         )
-        rows = [_figures(completion) for completion in completions]
+        rows = [_row(completion) for completion in completions]
         print_json({"model": stack.name, "completions": rows, **figures, **facts})
 
 
-def _figures(completion: Completion) -> dict[str, object]:
+def _row(completion: Completion) -> dict[str, object]:
     return {
         "program": str(completion.program),
         "text": completion.text,
