@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from skiploop.engine.answer import Column
     from skiploop.engine.late import LateChoice
     from skiploop.engine.options import Options
+    from skiploop.engine.rotary import Switch
     from skiploop.engine.sampling import Sampling
 
 _N_SAMPLES = 16  # numbers of each parameter that go into `weights_id`
@@ -108,6 +109,13 @@ class LayerStack:
         from skiploop.engine.cache import token_bytes
 
         return token_bytes(self.model)
+
+    @cached_property
+    def rotary_switches(self) -> tuple[Switch, ...]:
+        """Where rotary tables change with the length of a row; nowhere in most models."""
+        from skiploop.engine.rotary import find_switches
+
+        return find_switches(self.model)
 
     @cached_property
     def weights_id(self) -> str:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from skiploop.engine.rotary import longest
 from skiploop.errors import BatchError
 from skiploop.program import Program
 from skiploop.stack import LayerStack
@@ -53,6 +54,8 @@ class Row:
         draft: Tokens that the model may write next; they are checked, not believed.
         is_scored: Whether the log-probability of the draft is wanted.
         n_bytes: Most memory that its keys and values take; 0 where none are kept.
+        n_most: Tokens that its answer may have before it ends, or must be run again with other
+            rotary tables.
     """
 
     index: int
@@ -61,6 +64,7 @@ class Row:
     draft: tuple[int, ...] = ()
     is_scored: bool = False
     n_bytes: int = 0
+    n_most: int = 0
 
 
 def check_texts(**lists: Sequence[str]) -> None:
@@ -103,8 +107,7 @@ def check_lengths(stack: LayerStack, rows: Sequence[Row], n_new: int) -> None:
         BatchError: A row and `n_new` more tokens are longer than the model allows, or the keys
             and values of a row alone are more than the memory budget.
     """
-    config = stack.model.config.get_text_config(decoder=True)
-    limit = getattr(config, "max_position_embeddings", None)
+    limit = longest(stack)
     for row in rows:
         if limit is not None and len(row.tokens) + n_new > limit:
             raise BatchError(

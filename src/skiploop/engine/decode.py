@@ -19,9 +19,13 @@ SHRINK_AT = 0.75  # share of unfinished rows at which the finished ones leave th
 
 
 def decode_rows(
-    executor: Executor, mask_BK: Tensor, answers: Sequence[Answer], writer: Writer
+    executor: Executor,
+    mask_BK: Tensor,
+    answers: Sequence[Answer],
+    writer: Writer,
+    outgrown: list[Answer],
 ) -> Iterator[Column]:
-    """Write all answers to their ends.
+    """Write all answers to their ends, or as far as their rotary tables go.
 
     Python looks at a row only where its newest token may end it, or when rows leave the batch.
 
@@ -30,6 +34,7 @@ def decode_rows(
         mask_BK: 1 at every token that the executor holds, 0 at padding.
         answers: Have at least one token each.
         writer: The rules of the call.
+        outgrown: Gets the answers that need other rotary tables to go on.
     """
     tokens_B = torch.tensor([answer.tokens[-1] for answer in answers], device=mask_BK.device)
     held = _Columns(answers)
@@ -42,12 +47,15 @@ def decode_rows(
         held.logprobs.append(logprobs_B)
         column = Column(held.numbers, tokens_B[held.open], {})
         may_end = writer.may_end(tokens_B, logprobs_B)
-        if held.n_longest + len(held.tokens) >= writer.options.max_new_tokens:
+        if len(held.tokens) >= held.n_left:
             may_end.update(held.open)
         for row in sorted(may_end.intersection(held.open)):
             answer = held.preview(row, writer)
             if stopped_by := writer.stopped_by(answer):
                 column.finished[answer.row.index] = writer.completion(answer, stopped_by)
+                held.close(row)
+            elif len(answer.tokens) == answer.row.n_most:
+                outgrown.append(answer)
                 held.close(row)
         yield column
         if held.open and len(held.open) <= SHRINK_AT * len(held.answers):
@@ -66,7 +74,7 @@ class _Columns:
         tokens, logprobs: One vector for each step.
         open: The rows that have not ended.
         numbers: Their prompts.
-        n_longest: Tokens in the longest of the answers that have not ended.
+        n_left: Tokens after which one of the answers that have not ended can get no more here.
     """
 
     def __init__(self, answers: Sequence[Answer]) -> None:
@@ -75,7 +83,7 @@ class _Columns:
         self.logprobs: list[Tensor] = []
         self.open = list(range(len(answers)))
         self.numbers = [answer.row.index for answer in answers]
-        self.n_longest = max(len(answer.tokens) for answer in answers)  # of the open ones
+        self.n_left = self._n_left()
 
     def preview(self, row: int, writer: Writer) -> Answer:
         """Return the answer of a row with all its tokens."""
@@ -90,7 +98,11 @@ class _Columns:
         """Note that a row has ended."""
         self.open = [other for other in self.open if other != row]
         self.numbers = [self.answers[other].row.index for other in self.open]
-        self.n_longest = max((len(self.answers[other].tokens) for other in self.open), default=0)
+        self.n_left = self._n_left()
+
+    def _n_left(self) -> int:
+        answers = [self.answers[row] for row in self.open]
+        return min((answer.row.n_most - len(answer.tokens) for answer in answers), default=0)
 
     def shrunk(self, writer: Writer) -> _Columns:
         """Return the rows that have not ended, their answers with all tokens."""

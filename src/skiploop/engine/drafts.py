@@ -19,6 +19,7 @@ from skiploop.engine.answer import Answer, Column, Writer
 from skiploop.engine.batch import check_texts, encode, limits
 from skiploop.engine.executor import Executor
 from skiploop.engine.options import Options
+from skiploop.engine.rotary import table_of
 from skiploop.stack import LayerStack
 
 
@@ -30,8 +31,9 @@ def draft_tokens(
 ) -> list[tuple[int, ...]]:
     """Return the tokens of each draft.
 
-    A draft is left out where it cannot be checked: answers are drawn at random, or the tokenizer
-    joins the draft with the end of the prompt.
+    A draft is left out where it cannot be checked: answers are drawn at random, the tokenizer joins
+    the draft with the end of the prompt, or prompt and draft have other rotary tables than the
+    prompt alone.
     """
     none: list[tuple[int, ...]] = [()] * len(prompts)
     if options.drafts is None:
@@ -41,7 +43,10 @@ def draft_tokens(
         return none
     wholes = encode(stack, [p + d for p, d in zip(prompts, options.drafts, strict=True)])
     return [
-        whole[len(tokens) :][: options.max_new_tokens - 1] if whole[: len(tokens)] == tokens else ()
+        whole[len(tokens) :][: options.max_new_tokens - 1]
+        if whole[: len(tokens)] == tokens
+        and table_of(stack, len(whole)) == table_of(stack, len(tokens))
+        else ()
         for tokens, whole in zip(encoded, wholes, strict=True)
     ]
 

@@ -17,7 +17,8 @@ from skiploop.engine.drafts import check_drafts, draft_tokens, is_whole, score_d
 from skiploop.engine.late import LateChoice, choosing_pass
 from skiploop.engine.options import Options
 from skiploop.engine.prefill import FirstPass, first_pass
-from skiploop.engine.start import common_start
+from skiploop.engine.rotary import by_table, room, table_of
+from skiploop.engine.start import CommonStart, common_start, no_start
 from skiploop.program import Program
 from skiploop.stack import LayerStack
 
@@ -48,6 +49,8 @@ def generate(
         late, programs = programs, [Program.identity(stack.n_layers)] * len(prompts)
         options = replace(options, saved=None)
     encoded = encode(stack, prompts)
+    if any(table_of(stack, len(tokens)) > 1 for tokens in encoded):
+        options = replace(options, saved=None)  # which holds states of the first table only
     drafts = draft_tokens(stack, prompts, encoded, options)
     rows = [
         Row(
@@ -57,21 +60,39 @@ def generate(
             draft,
             is_scored=options.score_drafts and is_whole(draft, options),
             n_bytes=_n_bytes(stack, tokens, program, options),
+            n_most=_n_most(stack, tokens, 0, options.max_new_tokens),
         )
         for i, (tokens, program, draft) in enumerate(zip(encoded, programs, drafts, strict=True))
     ]
     check_lengths(stack, rows, options.max_new_tokens)
-    if not rows:
-        return
     writer = Writer(stack, options)
-    for part in alike(stack, rows) if options.saved is None else [rows]:
-        yield from _run_part(stack, part, writer, late)
+    outgrown: list[Answer] = []
+    for fitting, some in by_table(stack, rows, [len(row.tokens) for row in rows]):
+        for part in alike(fitting, some) if options.saved is None else [some]:
+            yield from _run_part(fitting, part, writer, late, outgrown)
+    while outgrown:
+        answers, outgrown = outgrown, []
+        lengths = [len(answer.row.tokens) + len(answer.tokens) for answer in answers]
+        for fitting, held in by_table(stack, answers, lengths):
+            yield from _run_again(fitting, held, no_start(fitting), writer, outgrown)
 
 
 def _run_part(
-    stack: LayerStack, rows: Sequence[Row], writer: Writer, late: LateChoice | None
+    stack: LayerStack,
+    rows: Sequence[Row],
+    writer: Writer,
+    late: LateChoice | None,
+    outgrown: list[Answer],
 ) -> Iterator[Column]:
-    """Yield the tokens and completions of rows that start alike."""
+    """Yield the tokens and completions of rows that start alike.
+
+    Args:
+        stack: With the rotary tables of the rows.
+        rows: At least one.
+        writer: The rules of the call.
+        late: What chooses their programs, if they are not known.
+        outgrown: Gets the answers that need other rotary tables to go on.
+    """
     options = writer.options
     start = common_start(stack, rows, options.saved)
     may_stop = options.settled is not None and all(row.draft for row in rows)
@@ -102,36 +123,58 @@ def _run_part(
                 if late is None
                 else choosing_pass(stack, batch, start, late),
                 writer,
-                later,
                 few,
+                later,
+                outgrown,
             )
     # Few rows of many batches go on better together, even if they run again what they have.
-    for answer in later:
-        tokens = *answer.row.tokens, *answer.tokens[:-1]
-        answer.row = replace(answer.row, tokens=tokens, draft=())
-    held = {answer.row.index: answer for answer in later}
-    again = [answer.row for answer in later]
-    n_passes = 1 + options.max_new_tokens
-    for batch in split(stack, again, n_passes=n_passes, n_shared=start.n_tokens):
-        answers = [held[row.index] for row in batch]
+    yield from _run_again(stack, later, start, writer, outgrown)
+
+
+def _run_again(
+    stack: LayerStack,
+    answers: Sequence[Answer],
+    start: CommonStart,
+    writer: Writer,
+    outgrown: list[Answer],
+) -> Iterator[Column]:
+    """Yield the rest of some answers, which run what they have in one pass.
+
+    Args:
+        stack: With the rotary tables of the answers.
+        answers: Any number, with at least one token each.
+        start: What their prompts start with.
+        writer: The rules of the call.
+        outgrown: Gets the answers that need other rotary tables to go on.
+    """
+    n_new = writer.options.max_new_tokens
+    rows = []
+    for answer in answers:
+        n_most = _n_most(stack, answer.row.tokens, len(answer.tokens), n_new)
+        answer.row = replace(answer.row, draft=(), n_most=n_most)
+        rows.append(replace(answer.row, tokens=(*answer.row.tokens, *answer.tokens[:-1])))
+    held = {answer.row.index: answer for answer in answers}
+    for batch in split(stack, rows, n_passes=1 + n_new, n_shared=start.n_tokens):
+        going_on = [held[row.index] for row in batch]
         first = first_pass(stack, batch, start, saved=None, may_go_on=True)
-        for answer in answers:
+        for answer in going_on:
             answer.batch_shape = first.shape
-        rest = decode_rows(*first.continued(range(len(batch)), answers), answers, writer)
+        executor, mask_BK = first.continued(range(len(batch)), going_on)
         del first  # frees what rows shared
-        yield from rest
+        yield from decode_rows(executor, mask_BK, going_on, writer, outgrown)
 
 
 def _run_batch(
-    first: FirstPass, writer: Writer, later: list[Answer], few: float
+    first: FirstPass, writer: Writer, few: float, later: list[Answer], outgrown: list[Answer]
 ) -> Iterator[Column]:
     """Yield the tokens and completions of some rows as they come.
 
     Args:
         first: Their prompts and drafts have run.
         writer: The rules of the call.
+        few: Share of the batch below which answers that go on are put into `later`.
         later: Gets the answers that neither end here nor can go on from here at little cost.
-        few: Share of the batch below which answers that go on are put there.
+        outgrown: Gets the answers that need other rotary tables to go on.
     """
     rows = first.rows
     answers = [Answer(row, first.shape) for row in rows]
@@ -141,14 +184,30 @@ def _run_batch(
     for column in check_drafts(first.executor, first.states_RTD, answers, writer):
         finished.update(column.finished)
         yield column
-    going_on = [i for i, row in enumerate(rows) if row.index not in finished]
+    is_open = [row.index not in finished for row in rows]
+    fits = [len(answer.tokens) < row.n_most for answer, row in zip(answers, rows, strict=True)]
+    outgrown += [answers[i] for i in range(len(rows)) if is_open[i] and not fits[i]]
+    going_on = [i for i in range(len(rows)) if is_open[i] and fits[i]]
     open_answers = [answers[i] for i in going_on]
     if first.can_go_on(open_answers) and len(going_on) > few * len(rows):
-        rest = decode_rows(*first.continued(going_on, open_answers), open_answers, writer)
+        executor, mask_BK = first.continued(going_on, open_answers)
         del first
-        yield from rest
+        yield from decode_rows(executor, mask_BK, open_answers, writer, outgrown)
     else:
         later += open_answers
+
+
+def _n_most(stack: LayerStack, prompt: Sequence[int], n_written: int, n_new: int) -> int:
+    """Return how many tokens an answer may have before its rotary tables change.
+
+    Args:
+        stack: The model.
+        prompt: The tokens of its prompt.
+        n_written: Tokens that it has.
+        n_new: Tokens at most in any case.
+    """
+    end = room(stack, len(prompt) + n_written)
+    return n_new if end is None else min(n_new, end + 1 - len(prompt))
 
 
 def _n_bytes(stack: LayerStack, tokens: Sequence[int], program: Program, options: Options) -> int:

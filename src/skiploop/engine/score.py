@@ -30,6 +30,7 @@ from skiploop.engine.batch import (
 from skiploop.engine.drafts import log_probabilities
 from skiploop.engine.executor import Executor
 from skiploop.engine.prefill import first_pass
+from skiploop.engine.rotary import by_table, table_of
 from skiploop.engine.schedule import schedule
 from skiploop.engine.start import CommonStart, common_start, shares_starts
 from skiploop.errors import BatchError
@@ -75,6 +76,11 @@ class _Stem:
         """Tokens that all continuations run through."""
         return len(self.row.tokens) + len(self.row.draft)
 
+    @property
+    def longest(self) -> _Tail:
+        """The longest continuation; its rotary tables are those of all."""
+        return max(self.tails, key=lambda tail: len(tail.tokens))
+
 
 class _Ran(NamedTuple):
     """Tokens `start` to `stop` of a continuation, whose states are those of a row."""
@@ -110,20 +116,19 @@ def _scores(
     if len(prompts) != len(continuations):
         raise BatchError(f"{len(prompts)} prompts but {len(continuations)} continuations")
     stems = _stems(stack, prompts, continuations, programs)
-    rows = [stem.row for stem in stems]
     for stem in stems:
-        longest = max(stem.tails, key=lambda tail: len(tail.tokens))
+        longest = stem.longest
         whole = replace(stem.row, index=longest.number, tokens=longest.tokens)
         check_lengths(stack, [whole], 0)
-    if not rows:
-        return
-    for part in alike(stack, rows):
-        start = common_start(stack, part, saved=None)
-        for number, group in enumerate(start.groups(part)):
-            if number:
-                start.forget()
-            for batch in split(stack, group, n_shared=start.n_tokens):
-                yield _score_batch(stack, [stems[row.index] for row in batch], start)
+    lengths = [len(stem.longest.tokens) for stem in stems]
+    for fitting, some in by_table(stack, stems, lengths):
+        for part in alike(fitting, [stem.row for stem in some]):
+            start = common_start(fitting, part, saved=None)
+            for number, group in enumerate(start.groups(part)):
+                if number:
+                    start.forget()
+                for batch in split(fitting, group, n_shared=start.n_tokens):
+                    yield _score_batch(fitting, [stems[row.index] for row in batch], start)
 
 
 def _stems(
@@ -144,7 +149,8 @@ def _stems(
                 f"continuation {index} {continuations[index]!r} adds no token to its prompt: "
                 "give it a text of its own"
             )
-        key = (head, program) if may_share else (index,)
+        table = table_of(stack, len(whole))
+        key = (head, program, table) if may_share else (index,)
         together.setdefault(key, []).append(_Tail(index, whole, n_scored))
     return [
         _stem(stack, number, tails, programs[tails[0].number])
@@ -271,10 +277,11 @@ def hidden_states(stack: LayerStack, prompts: Sequence[str], layer: int) -> list
     rows = [Row(i, tokens, plain) for i, tokens in enumerate(encode(stack, prompts))]
     check_lengths(stack, rows, 0)
     states: dict[int, Tensor] = {}
-    for batch in split(stack, rows):
-        executor = Executor(stack, schedule([range(layer)] * len(batch)), use_cache=False)
-        tokens_BT, mask_BT = pad_left([row.tokens for row in batch], stack.device)
-        hidden_BTD = executor.hidden(tokens_BT, mask_BT).float().cpu()
-        for row, hidden_TD in zip(batch, hidden_BTD, strict=True):
-            states[row.index] = hidden_TD[-len(row.tokens) :].clone()
+    for fitting, some in by_table(stack, rows, [len(row.tokens) for row in rows]):
+        for batch in split(fitting, some):
+            executor = Executor(fitting, schedule([range(layer)] * len(batch)), use_cache=False)
+            tokens_BT, mask_BT = pad_left([row.tokens for row in batch], stack.device)
+            hidden_BTD = executor.hidden(tokens_BT, mask_BT).float().cpu()
+            for row, hidden_TD in zip(batch, hidden_BTD, strict=True):
+                states[row.index] = hidden_TD[-len(row.tokens) :].clone()
     return [states[index] for index in range(len(prompts))]

@@ -171,6 +171,11 @@ def common_start(stack: LayerStack, rows: Sequence[Row], saved: SavedStates | No
     return CommonStart(stack, saved)
 
 
+def no_start(stack: LayerStack) -> CommonStart:
+    """Return an empty start, for rows that are to share none."""
+    return CommonStart(stack, SavedStates(0))
+
+
 def shares_starts(stack: LayerStack) -> bool:
     """Whether prompts can share their start: padding comes after it, and rows do not run alone."""
     return not stack.exact and attends_fully(stack.model)
