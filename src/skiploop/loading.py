@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from skiploop import weights
+from skiploop.check import check, check_once
 from skiploop.engine.work import DEFAULT_MEMORY
 from skiploop.errors import ConfigError, UnsupportedModelError, one_line
 from skiploop.stack import LayerStack
@@ -27,7 +28,7 @@ _DTYPES = {
 }
 
 
-def load(
+def load(  # noqa: PLR0913  one for each thing that a user may have to say
     name: str | Path | PreTrainedModel,
     *,
     dtype: str | None = None,
@@ -36,6 +37,7 @@ def load(
     layers: str | None = None,
     memory: int = DEFAULT_MEMORY,
     exact: bool = False,
+    verify: bool = True,
     trust_remote_code: bool = False,
 ) -> LayerStack:
     """Load a causal language model and find its layers.
@@ -51,6 +53,8 @@ def load(
         layers: Dotted path of the list of layers, such as `model.layers`, if it is not found.
         memory: Bytes that the keys and values of one batch may take; see `LayerStack`.
         exact: Whether every row runs alone; see `LayerStack`. Needs float32 or float64.
+        verify: Whether the engine is compared with the plain model on a few random tokens first;
+            see `skiploop.check`. What was loaded by its name is compared once.
         trust_remote_code: Whether code that comes with the weights may run.
 
     Raises:
@@ -59,7 +63,8 @@ def load(
         UnknownNameError: No such model.
         DownloadError: It could not be fetched.
         UnsupportedModelError: It is no causal language model, its weights are damaged or not
-            complete, or its layers cannot be found or depend on each other.
+            complete, its layers cannot be found or depend on each other, or the engine does not
+            give what the plain model gives.
     """
     if isinstance(name, PreTrainedModel):
         _check_as_asked(name, dtype, device)
@@ -67,7 +72,10 @@ def load(
         stack = LayerStack(
             name, tokenizer, name=label, layers_path=layers, memory=memory, exact=exact
         )
-        return _checked(stack)
+        _check_settings(stack)
+        if verify:
+            check(stack)
+        return stack
 
     target_dtype, target_device = _dtype(dtype or "float32"), _device(device or "cpu")
     _check_available(target_device)
@@ -100,7 +108,10 @@ def load(
     stack = LayerStack(
         model, tokenizer, name=str(name), layers_path=layers, memory=memory, exact=exact
     )
-    return _checked(stack)
+    _check_settings(stack)
+    if verify:
+        check_once(stack, folder)
+    return stack
 
 
 def _check_complete(folder: Path, loading: Mapping[str, Collection[Any]]) -> None:
@@ -114,8 +125,8 @@ def _check_complete(folder: Path, loading: Mapping[str, Collection[Any]]) -> Non
         )
 
 
-def _checked(stack: LayerStack) -> LayerStack:
-    """Return the stack; refuse what cannot be exact, and a memory that holds nothing."""
+def _check_settings(stack: LayerStack) -> None:
+    """Refuse what cannot be exact, and a memory that holds nothing."""
     if stack.exact and stack.dtype not in (torch.float32, torch.float64):
         raise ConfigError(
             f"exact was asked for with {stack.dtype}, which rounds too much: use dtype float32"
@@ -125,7 +136,6 @@ def _checked(stack: LayerStack) -> LayerStack:
     if stack.device.type == "cuda":
         # cuDNN's attention is compiled for every shape, and hardly two batches have the same.
         torch.backends.cuda.enable_cudnn_sdp(False)
-    return stack
 
 
 def _check_as_asked(model: PreTrainedModel, dtype: str | None, device: str | None) -> None:

@@ -1,0 +1,270 @@
+"""A stack proves itself before it is used: a few random tokens, run as the engine would.
+
+Two rows of different length under several programs, in one batch, with what they share computed
+once and keys and values kept, are held against the plain model and program views, each row alone
+and without a cache. A family that keeps states elsewhere, counts padding or couples its layers
+shows here, not in somebody's results.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import transformers
+from torch import Tensor, nn
+
+import skiploop
+from skiploop.engine.batch import Row
+from skiploop.engine.executor import Executor
+from skiploop.engine.prefill import first_pass
+from skiploop.engine.schedule import schedule
+from skiploop.engine.start import common_start, shares_starts
+from skiploop.errors import SkiploopError, UnsupportedModelError, one_line
+from skiploop.files import write_atomic
+from skiploop.program import Program
+from skiploop.segment import Segment
+from skiploop.stack import LayerStack
+from skiploop.view import program_view
+from skiploop.weights import cache_dir
+
+_log = logging.getLogger("skiploop")
+
+LENGTHS = (9, 6)  # tokens of the rows
+N_SHARED = 3  # tokens that all of them start with
+N_JUDGED = 4  # positions, the last ones
+N_LATER = N_JUDGED - 1  # tokens that come one after the other
+MOST_LAYERS = 8  # a deeper model is checked whole under the identity, and a part under programs
+
+TOLERANCE = {torch.float64: 3e-3, torch.float32: 3e-3, torch.bfloat16: 0.5, torch.float16: 0.5}
+"""Largest difference that rounding makes, in standard deviations of the logits."""
+
+_ELSE = (
+    "use another family, or load(..., verify=False) for stack.view(program) alone, "
+    "with use_cache=False"
+)
+
+
+class _Case(NamedTuple):
+    """A row and what is right for it.
+
+    Attributes:
+        tokens: Token ids.
+        program: What it runs.
+        right_NV: Logits at its last positions.
+    """
+
+    tokens: tuple[int, ...]
+    program: Program
+    right_NV: Tensor
+
+
+@torch.inference_mode()
+def check(stack: LayerStack) -> None:
+    """Compare the engine with the plain model on a few random tokens.
+
+    Where only batches differ, every row runs alone from now on, as with `exact`.
+
+    Args:
+        stack: Not used so far; `exact` may be set.
+
+    Raises:
+        UnsupportedModelError: A check differs or fails; the message names it, and what works.
+
+    Cost:
+        About ten forward passes of nine tokens, through at most a few layers of each kind, and
+        two through all layers.
+    """
+    family = type(stack.model).__name__
+    try:
+        part = _part(stack)
+        _check_part(part)
+        if part is not stack:
+            plain = _case(stack, _tokens(stack)[0], Program.identity(stack.n_layers))
+            _require(stack, plain, 0)
+            stack.exact = part.exact
+    except SkiploopError:
+        raise
+    except Exception as error:
+        raise UnsupportedModelError(
+            f"{family} fails the check at load ({type(error).__name__}: {one_line(error)}): {_ELSE}"
+        ) from error
+
+
+def check_once(stack: LayerStack, folder: Path) -> None:
+    """Check a stack whose model was read from a folder, unless it was checked before.
+
+    The result is kept in skiploop's cache, for these files, number format, kind of device and
+    versions.
+
+    Args:
+        stack: As for `check`.
+        folder: With the weights.
+
+    Raises:
+        UnsupportedModelError: As for `check`.
+    """
+    files = sorted((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in folder.iterdir())
+    versions = [skiploop.__version__, torch.__version__, transformers.__version__]
+    ways = [str(stack.dtype), stack.device.type, stack.model.config._attn_implementation]
+    facts = [str(folder.resolve()), stack.layers_path, stack.exact, *ways, *versions, files]
+    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    note = cache_dir() / "checked" / f"{key}.json"
+    if note.is_file():
+        stack.exact = json.loads(note.read_text(encoding="utf-8"))["exact"]
+        return
+    check(stack)
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(note, json.dumps({"folder": str(folder), "exact": stack.exact}) + "\n")
+    except OSError as error:  # a read-only cache: checked again next time
+        _log.info("the check of %s is not kept (%s)", folder, error)
+
+
+def _check_part(stack: LayerStack) -> None:
+    """Check what is run under programs; let rows run alone where they must."""
+    cases = [_case(stack, row, program) for program in _programs(stack) for row in _tokens(stack)]
+    if _run_together(stack, cases):
+        return
+    alone = copy.copy(stack)
+    alone.exact = True
+    for case in cases:
+        _require(alone, case, 0)
+        _require(alone, case, N_LATER)
+    stack.exact = True
+    _log.warning(
+        "%s: rows do not run right in one batch; every row runs alone, as with exact=True",
+        type(stack.model).__name__,
+    )
+
+
+def _run_together(stack: LayerStack, cases: Sequence[_Case]) -> bool:
+    """Whether rows run right in one batch; what goes wrong there may go right alone."""
+    try:
+        return _difference(stack, cases, N_LATER) <= TOLERANCE[stack.dtype]
+    except Exception as error:  # noqa: BLE001  whatever a family's code raises
+        _log.info("%s: a batch fails (%s)", type(stack.model).__name__, one_line(error))
+        return False
+
+
+def _require(stack: LayerStack, case: _Case, n_later: int) -> None:
+    """Refuse a model on which a row differs that runs alone."""
+    difference = _difference(stack, [case], n_later)
+    if difference <= TOLERANCE[stack.dtype]:
+        return
+    how = "token by token, with keys and values kept," if n_later else "in one pass"
+    raise UnsupportedModelError(
+        f"{type(stack.model).__name__} fails the check at load: one row under {case.program} "
+        f"{how} differs from copied layers without a cache by {difference:.2g} standard "
+        f"deviations of the logits (rounding makes at most {TOLERANCE[stack.dtype]}): "
+        f"{_ELSE}"
+    )
+
+
+def _difference(stack: LayerStack, cases: Sequence[_Case], n_later: int) -> float:
+    """Return the largest difference of the engine's logits from what is right.
+
+    Args:
+        stack: The model.
+        cases: Rows of one batch.
+        n_later: Tokens of each row that come after its first pass.
+    """
+    rows = [
+        Row(i, case.tokens[: len(case.tokens) - n_later], case.program)
+        for i, case in enumerate(cases)
+    ]
+    start = common_start(stack, rows, saved=None)
+    first = first_pass(stack, rows, start, saved=None, may_go_on=n_later > 0)
+    found = [first.executor.head(first.states_RTD[:, n_later - N_JUDGED :])]
+    if n_later:
+        later_RT = torch.tensor([case.tokens[-n_later:] for case in cases], device=stack.device)
+        executor, mask_RK = first.executor.fork(range(len(rows)), range(len(rows))), first.mask_RK
+        # One token as in decoding; then several, as continuations of one prompt are scored.
+        sizes = (1, n_later - 1) if shares_starts(stack) else (1,) * n_later
+        for tokens_RT in later_RT.split(sizes, dim=1):
+            mask_RK = torch.cat([mask_RK, torch.ones_like(tokens_RT)], dim=1)
+            found.append(executor.logits(tokens_RT, mask_RK, n_last=tokens_RT.shape[1]))
+    right_RNV = torch.stack([case.right_NV for case in cases])
+    difference = ((torch.cat(found, dim=1) - right_RNV).abs().max() / right_RNV.std()).item()
+    return difference if difference == difference else float("inf")
+
+
+def _case(stack: LayerStack, tokens: tuple[int, ...], program: Program) -> _Case:
+    """Return a row with what is right for it: alone, from its first token, without a cache."""
+    tokens_1T = torch.tensor([tokens], device=stack.device)
+    try:
+        model = program_view(stack, program) if program.edits else stack.model
+        logits_1TV: Tensor = model(input_ids=tokens_1T, use_cache=False).logits
+    except UnsupportedModelError:  # a family without views: the engine without a cache
+        executor = Executor(stack, schedule([program.steps]), use_cache=False)
+        logits_1TV = executor.logits(tokens_1T, torch.ones_like(tokens_1T), n_last=N_JUDGED)
+    return _Case(tokens, program, logits_1TV[0, -N_JUDGED:].float())
+
+
+def _programs(stack: LayerStack) -> list[Program]:
+    """Return the identity, one loop over all layers, and a skip of each kind of layer."""
+    n_layers = stack.n_layers
+    edits = [Segment(0, n_layers, 2)]
+    if n_layers > 1:
+        edits += [Segment(layer, layer + 1, 0) for layer in _first_of_each_kind(stack)]
+    return [Program.identity(n_layers), *(Program(n_layers, (edit,)) for edit in edits)]
+
+
+def _part(stack: LayerStack) -> LayerStack:
+    """Return the stack, or of a deep one a part that has layers of all kinds."""
+    kept = sorted({*_first_of_each_kind(stack), 0, 1, stack.n_layers - 1})
+    if stack.n_layers <= MOST_LAYERS or len(kept) > MOST_LAYERS:
+        return stack
+    try:
+        model = program_view(stack, Program.from_path(kept, stack.n_layers))
+    except UnsupportedModelError:
+        return stack
+    part = copy.copy(stack)
+    part.model, part.layers = model, model.get_submodule(stack.layers_path)
+    part.n_layers = len(kept)
+    return part
+
+
+def _first_of_each_kind(stack: LayerStack) -> list[int]:
+    """Return the first layer of each kind: with the same modules, shapes and settings."""
+    kinds: dict[object, int] = {}
+    for index, layer in enumerate(stack.layers):
+        kinds.setdefault(_kind(layer), index)
+    return list(kinds.values())
+
+
+def _kind(layer: nn.Module) -> object:
+    return tuple(
+        (name, type(module), _settings(module), _shapes(module))
+        for name, module in layer.named_modules()
+    )
+
+
+def _settings(module: nn.Module) -> tuple[tuple[str, object], ...]:
+    plain = (str, int, float, bool)
+    return tuple((n, v) for n, v in vars(module).items() if n != "layer_idx" and type(v) in plain)
+
+
+def _shapes(module: nn.Module) -> tuple[torch.Size, ...]:
+    return tuple(weight.shape for weight in module.parameters(recurse=False))
+
+
+def _tokens(stack: LayerStack) -> list[tuple[int, ...]]:
+    """Return token ids of the rows: random, but none with a meaning of its own."""
+    config = stack.model.config.get_text_config(decoder=True).to_dict()
+    special = {value for name, value in config.items() if "token" in name and type(value) is int}
+    n_tokens = stack.model.get_input_embeddings().weight.shape[0]
+    order = torch.randperm(n_tokens, generator=torch.Generator().manual_seed(0)).tolist()
+    ids = [token for token in order if token not in special] * max(LENGTHS)
+    shared = tuple(ids[:N_SHARED])
+    rows, at = [], N_SHARED
+    for length in LENGTHS:
+        rows.append((*shared, *ids[at : at + length - N_SHARED]))
+        at += length - N_SHARED
+    return rows
