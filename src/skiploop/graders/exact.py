@@ -1,67 +1,106 @@
 """Strict comparison of an answer with a number or a text; no rounding, no guessing.
 
-Numbers are compared as exact fractions, so `0.1` equals `1/10` and `0.3333` does not equal `1/3`.
+Numbers are compared exactly, so `0.1` equals `1/10` and `0.3333` does not equal `1/3`. What a
+number is, `numbers` decides for all graders.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Collection
 from fractions import Fraction
+from functools import lru_cache
 
 from skiploop.errors import DataError
+from skiploop.graders.numbers import (
+    MAX_NUMBER_LENGTH,
+    Number,
+    first_number,
+    is_over,
+    read_number,
+    read_quantity,
+)
+from skiploop.graders.spelling import cased, folded
 from skiploop.tasks.base import Grade
 
-MAX_NUMBER_LENGTH = 100
-"""Characters beyond which a text is not read as a number; bounds the cost of one verdict."""
-
-_NUMBER = r"[+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)?(?:\.[0-9]+)?"
-_NUMBER_TEXT = re.compile(rf"({_NUMBER})(?:\s*/\s*([0-9]+))?\.?")
-_FIRST_NUMBER = re.compile(
-    r"[+-]?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)(?:/[0-9]+)?"
-)
-_GOES_ON = "0123456789.,/"  # what may follow a part of a number
 _INTEGER = re.compile(r"[+-]?[0-9]+\.?")
 _INTEGER_BEGINNING = re.compile(r"\s*([+-]?)([0-9]*)(\.?\s*)")
 _MINUS_SIGNS = str.maketrans({"\N{MINUS SIGN}": "-"})
 
 
-def parse_number(text: str) -> Fraction | None:
+def parse_number(text: str) -> Fraction | int | None:
     """Return the number that the whole text is, or None if it is not exactly one number.
-
-    Accepted, with spaces around: integers (`12`, `-12`, `+12`), thousands in groups of three
-    (`1,234`), decimals (`0.5`, `.5`), fractions with an integer below (`1/2`) and one full stop
-    at the end (`12.`). Everything else is no number: units, currency signs, percent signs,
-    exponents, a second number, a division by zero, more than `MAX_NUMBER_LENGTH` characters.
 
     Example:
         >>> parse_number(" 1,234. "), parse_number("12 and 13")
-        (Fraction(1234, 1), None)
+        (1234, None)
     """
-    text = text.strip().translate(_MINUS_SIGNS)
-    match = _NUMBER_TEXT.fullmatch(text) if len(text) <= MAX_NUMBER_LENGTH else None
-    if not match or not match[1].strip("+-"):
-        return None
-    divisor = int(match[2] or 1)
-    return Fraction(match[1].replace(",", "")) / divisor if divisor else None
+    number = read_number(text)
+    return None if number is None else number.value
 
 
 def grade_number(text: str, gold: str) -> Grade:
-    """Return whether the whole text is one number equal to the gold answer.
+    """Return whether the whole text is one number, with or without a unit, equal to the gold one.
 
     Args:
-        text: What the model wrote; the rules are those of `parse_number`.
-        gold: A number by the same rules.
+        text: What the model wrote.
+        gold: A number without a unit.
 
     Raises:
         DataError: The gold answer is not a number.
     """
-    expected = parse_number(gold)
-    if expected is None:
-        raise DataError(f"gold answer {gold[:40]!r} is not a number: grade it as text")
-    number = parse_number(text)
+    return _compare(read_quantity(text), _gold_number(gold), "not exactly one number")
+
+
+def grade_first_number(text: str, gold: str) -> Grade:
+    """Return whether the first number in the first line of the text equals the gold answer.
+
+    For answers in sentences, such as `39 pieces` or `$18`. Where the text does not tell which
+    number it means (`5-3`, `12,34`) and the gold answer is one of them, the verdict is None.
+
+    Raises:
+        DataError: The gold answer is not a number.
+    """
+    return _compare(first_number(_first_line(text)), _gold_number(gold), "no number")
+
+
+def rules_out_first_number(beginning: str, gold: str) -> bool:
+    r"""Whether `grade_first_number` finds every text wrong that starts with this beginning.
+
+    That is known once the first number, or the first line without one, is complete.
+
+    Example:
+        >>> [rules_out_first_number(text, "67") for text in ("$67 a", " 7 a", " 7 at", "7", "no\n")]
+        [False, False, True, False, True]
+    """
+    text = beginning.lstrip()
+    line = _first_line(text)
+    is_complete = len(line) < len(text) or is_over(line)
+    return is_complete and grade_first_number(line, gold).correct is False
+
+
+def _compare(found: Number | None, gold: Number, otherwise: str) -> Grade:
+    if found is None:
+        return Grade(correct=False, reason=otherwise)
+    correct = found.equals(gold)
+    return Grade(
+        correct, str(found), "the text may mean several numbers" if correct is None else ""
+    )
+
+
+@lru_cache
+def _gold_number(gold: str) -> Number:
+    number = read_number(gold)
     if number is None:
-        return Grade(correct=False, reason="not exactly one number")
-    return Grade(number == expected, text.strip())
+        raise DataError(f"gold answer {gold[:40]!r} is not a number: grade it as text")
+    return number
+
+
+def _first_line(text: str) -> str:
+    """Return the first line that is not empty, as it is; the text may go on after it."""
+    lines = text.lstrip().splitlines()
+    return lines[0] if lines else ""
 
 
 def grade_integer(text: str, gold: str) -> Grade:
@@ -109,48 +148,19 @@ def _read_integer(text: str) -> int | None:
     return int(text.rstrip(".")) if is_integer else None
 
 
-def grade_first_number(text: str, gold: str) -> Grade:
-    """Return whether the first number in the first line of the text equals the gold answer.
+def grade_text(text: str, gold: str, others: Collection[str] = ()) -> Grade:
+    """Return whether the first line of the text is the gold answer, as `folded` compares.
 
-    For answers in sentences, such as `39 pieces` or `$18`. A fraction counts as one number only
-    without spaces.
-
-    Raises:
-        DataError: The gold answer is not a number.
+    Args:
+        text: What the model wrote.
+        gold: The right answer.
+        others: Texts that are something else although they may differ from the gold answer in
+            case alone.
     """
-    lines = text.strip().translate(_MINUS_SIGNS).splitlines()
-    match = _FIRST_NUMBER.search(lines[0]) if lines else None
-    if match is None:
-        return grade_number("", gold)
-    return grade_number(match[0], gold)
-
-
-def rules_out_first_number(beginning: str, gold: str) -> bool:
-    r"""Whether `grade_first_number` finds every text wrong that starts with this beginning.
-
-    That is known once the first number, or the first line without one, is complete.
-
-    Example:
-        >>> [rules_out_first_number(text, "67") for text in ("$67 a", " 7 a", "7", "7,", "no\n")]
-        [False, True, False, False, True]
-    """
-    text = beginning.lstrip().translate(_MINUS_SIGNS)
-    line = text.splitlines()[0] if text else ""
-    match = _FIRST_NUMBER.search(line)
-    is_over = match is not None and line[match.end() :][:1] not in _GOES_ON
-    return (is_over or len(line) < len(text)) and not grade_first_number(beginning, gold).correct
-
-
-def normalize_text(text: str) -> str:
-    """Return the text in lower case, one space between words, without a full stop at the end."""
-    return " ".join(text.casefold().split()).rstrip(".").rstrip()
-
-
-def grade_text(text: str, gold: str) -> Grade:
-    """Return whether the first line of the text is the gold answer, after `normalize_text`."""
-    lines = text.strip().splitlines()
-    answer = lines[0].strip() if lines else ""
-    return Grade(bool(answer) and normalize_text(answer) == normalize_text(gold), answer)
+    answer = _first_line(text).strip()
+    is_other = bool(others) and cased(answer) in map(cased, others)
+    is_right = not is_other and bool(folded(answer)) and folded(answer) == folded(gold)
+    return Grade(is_right, answer)
 
 
 def rules_out_text(beginning: str, gold: str) -> bool:
@@ -161,7 +171,10 @@ def rules_out_text(beginning: str, gold: str) -> bool:
         [False, False, True]
     """
     text = beginning.lstrip()
-    line = text.splitlines()[0] if text else ""
+    line = _first_line(text)
     if len(line) < len(text):
         return not grade_text(text, gold).correct
-    return not normalize_text(gold).startswith(normalize_text(line))
+    so_far = folded(line)
+    while so_far and unicodedata.combining(so_far[-1]):  # another mark may come before this one
+        so_far = so_far[:-1]
+    return not folded(gold).startswith(so_far)

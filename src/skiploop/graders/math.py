@@ -1,7 +1,7 @@
 r"""Verdicts on `\boxed{...}` answers: find the answer here, compare it in another process.
 
 Extraction follows the published grader (dart-math's evaluator behind a gate that wants a box);
-equality is math-verify's, with the gold answer first. The deliberate differences are listed in
+numbers are compared exactly, all else by math-verify, with the gold answer first. The deliberate differences are listed in
 docs/reference/graders.md.
 
 Source: arXiv 2606.06574, appendix D.4.
@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from skiploop.box import BOX, box_end, first_box_end
 from skiploop.graders.isolate import GraderPool, Job, shared_pool
+from skiploop.graders.numbers import read_number
 from skiploop.tasks.base import Grade
 
 MAX_ANSWER_LENGTH = 500
@@ -79,7 +80,8 @@ def grade_math(
         GraderError: The grading processes could not be started.
 
     Cost:
-        A few milliseconds a boxed answer, seconds once for starting a process.
+        Microseconds where both are numbers, else a few milliseconds a boxed answer; seconds once
+        for starting a process.
     """
     grades: dict[int, Grade] = {}
     jobs: dict[int, Job] = {}
@@ -93,9 +95,19 @@ def grade_math(
             reason = f"answer of {len(answer)} characters, more than {MAX_ANSWER_LENGTH}"
             grades[index] = Grade(None, answer[:MAX_ANSWER_LENGTH], reason)
         else:
-            jobs[index] = Job(_COMPARE, (answer, gold))
+            correct = _compare_numbers(answer, gold)
+            if correct is None:
+                jobs[index] = Job(_COMPARE, (answer, gold))
+            else:
+                grades[index] = Grade(correct, answer)
     if jobs:
         verdicts = (pool or shared_pool()).grade_many(list(jobs.values()))
         for (index, job), verdict in zip(jobs.items(), verdicts, strict=True):
             grades[index] = replace(verdict, answer=str(job.arguments[0]))
     return [grades[index] for index in range(len(texts))]
+
+
+def _compare_numbers(answer: str, gold: str) -> bool | None:
+    """Return whether both are the same number, None if one of them is not plainly a number."""
+    found, expected = read_number(answer), read_number(gold)
+    return None if found is None or expected is None else found.equals(expected)

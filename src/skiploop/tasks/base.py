@@ -28,7 +28,8 @@ class Example:
         question: Text of the question, without few-shot examples or instructions.
         gold: The right answer; for multiple choice the text of the right choice.
         choices: Texts to choose from; empty if the answer is free text.
-        kind: What sort of question it is, for tables by kind; empty if the task has one sort.
+        kind: What category of question it is, for tables and policies by kind; empty if the task
+            has one sort.
         meta: Anything else a task wants to keep, such as the level.
     """
 
@@ -170,6 +171,13 @@ def check_split(split: str) -> Split:
         if split == known:
             return known
     raise ConfigError(f"unknown split {split!r}: expected one of {', '.join(SPLITS)}")
+
+
+def question_key(question: str) -> str:
+    """Return what two questions have in common that are to be in one split: all but case, spaces
+    and a full stop at the end.
+    """
+    return " ".join(question.casefold().split()).rstrip(".").rstrip()
 
 
 def text_position(text: str) -> float:

@@ -13,8 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from skiploop.errors import ConfigError, DataError
-from skiploop.graders.exact import normalize_text
-from skiploop.tasks.base import Example, Split
+from skiploop.tasks.base import Example, Split, question_key
 from skiploop.tasks.boxed import Box, BoxedTask
 from skiploop.tasks.hub import N_TEST, N_TRAIN, N_VALIDATION, load_rows
 
@@ -63,7 +62,7 @@ def _tier(rows: Sequence[Mapping[str, Any]], level: int) -> list[Mapping[str, An
     start, stop = (round(part * len(ordered) / _N_LEVELS) for part in (level - 1, level))
     by_text: dict[str, Mapping[str, Any]] = {}
     for row in ordered[start:stop]:
-        by_text.setdefault(normalize_text(row["query"]), row)
+        by_text.setdefault(question_key(row["query"]), row)
     return list(by_text.values())
 
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from skiploop.errors import ConfigError, DataError, DownloadError, one_line
-from skiploop.graders.exact import normalize_text
-from skiploop.tasks.base import Example, Split, text_position
+from skiploop.tasks.base import Example, Split, question_key, text_position
 
 N_TRAIN, N_VALIDATION, N_TEST = 1250, 250, 500
 """Sizes of the splits of every task of the paper (arXiv 2606.06574, appendix D.1)."""
@@ -90,7 +89,7 @@ def _distinct(examples: Iterable[Example]) -> dict[str, Example]:
     """Return the first example of every question text."""
     by_text: dict[str, Example] = {}
     for example in examples:
-        by_text.setdefault(normalize_text(example.question), example)
+        by_text.setdefault(question_key(example.question), example)
     return by_text
 
 

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 
 from skiploop.graders.choice import grade_choice
 from skiploop.graders.exact import (
@@ -15,6 +16,7 @@ from skiploop.graders.exact import (
     rules_out_first_number,
     rules_out_text,
 )
+from skiploop.graders.spelling import cased, folded
 from skiploop.tasks.base import Example, Grade, ListTask, Split
 
 
@@ -23,7 +25,8 @@ class QuestionTask(ListTask):
 
     An example with choices is answered by the choice with the highest likelihood after the prompt
     and graded by `grade_choice`. One without is answered by text: the first number of the line if
-    the gold answer is a number, else the whole line.
+    the gold answer is a number, else the whole line. Case does not matter in a text, unless it is
+    all that tells the gold answer from another question or answer.
 
     Args:
         name: See `ListTask`.
@@ -42,6 +45,7 @@ class QuestionTask(ListTask):
     ) -> None:
         super().__init__(name, splits)
         self.max_new_tokens = max_new_tokens
+        self._others = _differ_in_case_alone([*shots, *chain(*splits.values())])
         self._prefix = "".join(f"{self.ask(shot)} {shot.gold}\n\n" for shot in shots)
 
     def ask(self, example: Example) -> str:
@@ -54,7 +58,10 @@ class QuestionTask(ListTask):
 
     def grade_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Grade]:
         """Return the verdicts; see the class."""
-        return [_grade(example, text) for example, text in zip(examples, texts, strict=True)]
+        return [
+            grade_question(example, text, self._others.get(example.gold, ()))
+            for example, text in zip(examples, texts, strict=True)
+        ]
 
     def draft(self, example: Example) -> str:
         """Return the gold answer as the solved questions show theirs."""
@@ -67,9 +74,25 @@ class QuestionTask(ListTask):
         return rules_out_text(beginning, example.gold)
 
 
-def _grade(example: Example, text: str) -> Grade:
+def grade_question(example: Example, text: str, others: Collection[str] = ()) -> Grade:
+    """Return the verdict on an answer to one question.
+
+    Args:
+        example: The question.
+        text: What was written or picked.
+        others: See `grade_text`.
+    """
     if example.choices:
         return grade_choice(text, example.choices, example.gold)
     if parse_number(example.gold) is not None:
         return grade_first_number(text, example.gold)
-    return grade_text(text, example.gold)
+    return grade_text(text, example.gold, others)
+
+
+def _differ_in_case_alone(examples: Sequence[Example]) -> dict[str, set[str]]:
+    """Return, by gold answer, the other questions and answers that only case tells from it."""
+    by_form: dict[str, set[str]] = {}
+    for text in (text for example in examples for text in (example.question, example.gold)):
+        by_form.setdefault(folded(text), set()).add(cased(text))
+    found = {gold: by_form[folded(gold)] - {cased(gold)} for gold in {one.gold for one in examples}}
+    return {gold: others for gold, others in found.items() if others}

@@ -1,0 +1,242 @@
+r"""The one reader of numbers: what a text says, exactly, and whether it says more than that.
+
+A number is a sign, a currency, digits with or without groups, and what belongs to it: a fraction, a
+power, `e3` or `x 10^3`, a percent sign, a word such as "million". Where it goes on in another way
+(`12,34`, `5-3`, `1:00`) the text does not tell which number is meant; then all that it may be are
+kept beside each other, and nobody guesses.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from skiploop.graders.spelling import plain, without_latex
+
+MAX_NUMBER_LENGTH = 100
+"""Characters beyond which a text is not read as a number; bounds the cost of one verdict."""
+
+_MAX_EXPONENT = 1000
+_MAX_POWER_BITS = 10_000
+
+_GROUPED = r"[1-9]\d{0,2}(?:(?:,\d{3})+|(?:'\d{3})+|(?:_\d{3})+|(?:[ ]\d{3})+)(?!\d)"
+_LAKHS = r"[1-9]\d?(?:,\d\d)+,\d{3}(?!\d)"
+_DIGITS = rf"(?:{_GROUPED}|{_LAKHS}|\d+)"
+_UNSIGNED = rf"(?:{_DIGITS}(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?"
+_EXPONENT = r"\s?(?:\^|\*\*)(?:\s?\(\s?[+-]?\d+\s?\)|[+-]?\d+|\s[+-]?\d+(?![\d/]))"
+_CURRENCY = r"(?-i:[A-Z]{0,3})[$¢-¥฿₠-⃏]"
+_SCALES = {
+    "k": 10**3,
+    "hundred": 10**2,
+    "thousand": 10**3,
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
+}
+_SHARES = {"half": Fraction(1, 2), "quarter": Fraction(1, 4)}
+
+_NUMBER = re.compile(
+    rf"""
+    (?: (?<![\w)\]}}%+-]) (?P<sign>[+-]) (?P<gap>\s{{0,2}}) (?-i:[A-Z]{{3}}\s)? )?
+    (?: (?P<currency>{_CURRENCY}) \s{{0,2}} (?P<late_sign>[+-]\s?)? )?
+    (?:
+      (?P<whole>{_DIGITS}) (?: \s{{1,4}}(?:and\s)?(?P<above>\d+)\s?/\s?(?P<below>\d+)
+                             | \s and \s an? \s (?P<share>{"|".join(_SHARES)})\b )
+    | (?P<first>{_UNSIGNED}) (?P<first_power>{_EXPONENT})? (?P<ten>\s?[x*]\s?10{_EXPONENT})?
+      (?: \s?/\s? (?P<second>{_UNSIGNED}) (?P<second_power>{_EXPONENT})? )?
+    )
+    (?: (?P<scale>k\b | \s?(?:{"|".join(list(_SCALES)[1:])})s?\b) )?
+    (?: \s?(?P<unit>%|[$¢-¥฿₠-⃏](?!\s?\d)) | \s?(?P<percent>per\s?cent)\b )?
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_GOES_ON = re.compile(
+    r"[.,:'_/^]\d | \s?(?:\*\*?|[-+/x])\s?[-+]?[\d.($] | e[-+]?\d | \s?\^ | \)\s?[*/^]"
+    r" | \s?(?:√|π|pi\b) | (?-i:[xyzni])\b",
+    re.VERBOSE | re.IGNORECASE,
+)
+_BELONGS_TO_MORE = re.compile(r"[-+√^±]\s?$|\\(?!f?boxed)[a-zA-Z]+[\[{\s]*$")
+_UNIT = re.compile(r"\s?(?:[^\W\d_]+|[°'\"])(?:[ /][^\W\d_]+)?(?:\^?[23])?\.?")
+_WORD = re.compile(r"\s?([a-zA-Z]+)")
+_GOING_ON = ("and", "e", "percent", "pi", "x", *_SCALES)  # words that may belong to a number
+_ENDS = re.compile(r"\s?[;?!\"&<>|#@=(\[]|[.,:]\s")
+_RUN = re.compile(r"[\d\s.,:'_/^*()x=+%e$-]*", re.IGNORECASE)
+_PART = re.compile(r"\d+(?:[.,'_* ]\d+)*")
+_SEPARATORS = str.maketrans("", "", ",'_ ")
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """What a text says about a number.
+
+    Attributes:
+        value: The number, None if the text does not tell which of `others` it is.
+        others: Numbers that it may be as well: of "2 million" 2, of `5-3` 5 and 3.
+        unit: `%` or a currency sign, empty without one.
+    """
+
+    value: Fraction | int | None
+    others: frozenset[Fraction | int] = frozenset()
+    unit: str = ""
+
+    def __str__(self) -> str:
+        """The number alone, the same text for every spelling; empty if it is not known."""
+        return "" if self.value is None else str(self.value)
+
+    def equals(self, gold: Number) -> bool | None:
+        """Return whether both say the same, None if one of them may be meant otherwise.
+
+        `50%` equals 50 and 0.5, but not `5000%`; `$20` equals 20, but not `€20`.
+        """
+        if self.unit and gold.unit and self.unit != gold.unit:
+            return False
+        if self.value is not None and gold.value is not None:
+            if self.value == gold.value:
+                return True
+            if self.unit != gold.unit and "%" in (self.unit, gold.unit):
+                percent, share = (self, gold) if self.unit == "%" else (gold, self)
+                if percent.value == 100 * (share.value or 0):
+                    return True
+        if not self.others and not gold.others:
+            return False
+        is_open = (self.others | {self.value}) & (gold.others | {gold.value}) - {None}
+        return None if is_open else False
+
+
+def read_number(text: str) -> Number | None:
+    """Return the number that the whole text is, None if it is none or does not tell which.
+
+    Example:
+        >>> read_number("-$1,500.").value, read_number("2 2/3").value, read_number("12 and 13")
+        (-1500, Fraction(8, 3), None)
+    """
+    line = plain(without_latex(text)).strip()
+    if len(line) > MAX_NUMBER_LENGTH:
+        return None
+    match = _NUMBER.fullmatch(line) or _NUMBER.fullmatch(line.removesuffix("."))
+    number = match and _read(match)
+    return number if number and number.value is not None else None
+
+
+def read_quantity(text: str) -> Number | None:
+    """Return the number that the whole text is, or is but for a unit such as `km/h`, as above.
+
+    Example:
+        >>> read_quantity("12 apples").value, read_quantity("3 square miles."), read_quantity("3x")
+        (12, Number(value=3, others=frozenset(), unit=''), None)
+    """
+    line = plain(without_latex(text)).strip()
+    match = _NUMBER.match(line)
+    if match is None or not _UNIT.fullmatch(line, match.end()) or len(line) > MAX_NUMBER_LENGTH:
+        return read_number(text)
+    number = None if _GOES_ON.match(line, match.end()) else _read(match)
+    return number if number and number.value is not None else None
+
+
+def first_number(text: str) -> Number | None:
+    """Return the first number in a line of text, None if it has none.
+
+    Example:
+        >>> first_number("He has 1 1/2 cups, not 2").value
+        Fraction(3, 2)
+        >>> first_number("1:00").value is None
+        True
+    """
+    line = plain(without_latex(text))
+    match = _NUMBER.search(line)
+    if match is None or match.end() - match.start() > MAX_NUMBER_LENGTH:
+        return None
+    before = line[max(0, match.start() - 20) : match.start()]
+    goes_on = _GOES_ON.match(line, match.end()) or _BELONGS_TO_MORE.search(before)
+    is_dash = match["sign"] == "-" and match["gap"] and before.rstrip()[-1:].isalnum()
+    number = None if goes_on or is_dash else _read(match)
+    return number or Number(None, _all_readings(line, match))
+
+
+def is_over(line: str) -> bool:
+    """Whether the first number of a line is complete, whatever the line goes on with.
+
+    Example:
+        >>> [is_over(line) for line in ("7", "7 a", "7 apples", "7, 5", "7 x", "no")]
+        [False, False, True, True, False, False]
+    """
+    line = plain(line)
+    match = _NUMBER.search(line)
+    if match is None or "\\" in line or "{" in line:
+        return False
+    word = _WORD.match(line, match.end())
+    if word is None:
+        return _ENDS.match(line, match.end()) is not None
+    found = word[1].lower()
+    return not any(one.startswith(found) or found.startswith(one) for one in _GOING_ON)
+
+
+def _read(match: re.Match[str]) -> Number | None:
+    """Return the number of a match, None if it is too large or no number, such as 1/0."""
+    value = _mixed(match) if match["whole"] else _quotient(match)
+    if value is None or (match["sign"] and match["late_sign"]):
+        return None
+    if "-" in (match["sign"] or match["late_sign"] or ""):
+        value = -value
+    unit = "%" if match["percent"] else (match["currency"] or match["unit"] or "")[-1:]
+    if match["scale"]:
+        scale = _SCALES[match["scale"].strip().lower().removesuffix("s")]
+        return Number(value * scale, frozenset([value]), unit)
+    return Number(value, unit=unit)
+
+
+def _mixed(match: re.Match[str]) -> Fraction | int | None:
+    whole = _unsigned(match["whole"])
+    if whole is None:
+        return None
+    if match["share"]:
+        return whole + _SHARES[match["share"].lower()]
+    above, below = int(match["above"]), int(match["below"])
+    return whole + Fraction(above, below) if above < below else None
+
+
+def _quotient(match: re.Match[str]) -> Fraction | int | None:
+    value = _factor(match["first"], match["first_power"])
+    if value is not None and match["ten"]:
+        ten = _factor("10", match["ten"].partition("10")[2])
+        value = None if ten is None else value * ten
+    if value is None or not match["second"]:
+        return value
+    below = _factor(match["second"], match["second_power"])
+    return Fraction(value) / below if below else None
+
+
+def _factor(base: str, power: str | None) -> Fraction | int | None:
+    value = _unsigned(base)
+    if value is None or not power:
+        return value
+    exponent = int(power.strip(" ^*()"))
+    bits = value.numerator.bit_length() + value.denominator.bit_length()
+    if abs(exponent) * bits > _MAX_POWER_BITS or (not value and exponent <= 0):
+        return None
+    return Fraction(value) ** exponent
+
+
+def _unsigned(text: str) -> Fraction | int | None:
+    if text.isdigit():
+        return int(text)
+    text = text.translate(_SEPARATORS)
+    _, _, exponent = text.lower().partition("e")
+    return None if exponent and abs(int(exponent)) > _MAX_EXPONENT else Fraction(text)
+
+
+def _all_readings(line: str, match: re.Match[str]) -> frozenset[Fraction | int]:
+    """Return what the run of digits and signs that starts here may stand for."""
+    run = _RUN.match(line, match.start("whole") if match["whole"] else match.start("first"))
+    readings: set[Fraction | int] = set()
+    for part in _PART.findall(run[0][:MAX_NUMBER_LENGTH] if run else ""):
+        *pieces, last = re.split(r"\D", part)
+        readings |= {Fraction(piece) for piece in (*pieces, last)}
+        if pieces:
+            joined = "".join(pieces)
+            readings |= {Fraction(joined + last), Fraction(f"{joined}.{last}")}
+    number = _read(match)
+    if number and number.value is not None:
+        readings |= {number.value, *number.others}
+    return frozenset(readings | {-reading for reading in readings})
