@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from skiploop.graders.numbers import read_number
+from skiploop.graders.number import read_number
 from skiploop.graders.spelling import cased, exact_form, folded
 from skiploop.tasks.base import Grade
 

@@ -1,7 +1,7 @@
 """Strict comparison of an answer with a number or a text; no rounding, no guessing.
 
 Numbers are compared exactly, so `0.1` equals `1/10` and `0.3333` does not equal `1/3`. What a
-number is, `numbers` decides for all graders.
+number is, `number` decides for all graders.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from skiploop.errors import DataError
-from skiploop.graders.numbers import (
+from skiploop.graders.number import (
     MAX_NUMBER_LENGTH,
     Number,
     first_number,
@@ -28,15 +28,17 @@ _INTEGER = re.compile(r"[+-]?[0-9]+\.?")
 _INTEGER_BEGINNING = re.compile(r"\s*([+-]?)([0-9]*)(\.?\s*)")
 _MINUS_SIGNS = str.maketrans({"\N{MINUS SIGN}": "-"})
 
+_gold_number = lru_cache(2**14)(read_number)  # asked for with every answer to its question
+
 
 def parse_number(text: str) -> Fraction | int | None:
-    """Return the number that the whole text is, or None if it is not exactly one number.
+    """Return the number that the whole text is, None if it is not exactly one number.
 
     Example:
         >>> parse_number(" 1,234. "), parse_number("12 and 13")
         (1234, None)
     """
-    number = read_number(text)
+    number = _gold_number(text)
     return None if number is None else number.value
 
 
@@ -50,7 +52,7 @@ def grade_number(text: str, gold: str) -> Grade:
     Raises:
         DataError: The gold answer is not a number.
     """
-    return _compare(read_quantity(text), _gold_number(gold), "not exactly one number")
+    return _compare(read_quantity(text), gold, "not exactly one number")
 
 
 def grade_first_number(text: str, gold: str) -> Grade:
@@ -62,7 +64,7 @@ def grade_first_number(text: str, gold: str) -> Grade:
     Raises:
         DataError: The gold answer is not a number.
     """
-    return _compare(first_number(_first_line(text)), _gold_number(gold), "no number")
+    return _compare(first_number(_first_line(text)), gold, "no number")
 
 
 def rules_out_first_number(beginning: str, gold: str) -> bool:
@@ -80,21 +82,15 @@ def rules_out_first_number(beginning: str, gold: str) -> bool:
     return is_complete and grade_first_number(line, gold).correct is False
 
 
-def _compare(found: Number | None, gold: Number, otherwise: str) -> Grade:
+def _compare(found: Number | None, gold: str, otherwise: str) -> Grade:
+    expected = _gold_number(gold)
+    if expected is None:
+        raise DataError(f"gold answer {gold[:40]!r} is not a number: grade it as text")
     if found is None:
         return Grade(correct=False, reason=otherwise)
-    correct = found.equals(gold)
-    return Grade(
-        correct, str(found), "the text may mean several numbers" if correct is None else ""
-    )
-
-
-@lru_cache
-def _gold_number(gold: str) -> Number:
-    number = read_number(gold)
-    if number is None:
-        raise DataError(f"gold answer {gold[:40]!r} is not a number: grade it as text")
-    return number
+    correct = found.equals(expected)
+    reason = "the text may mean several numbers" if correct is None else ""
+    return Grade(correct, str(found), reason)
 
 
 def _first_line(text: str) -> str:

@@ -1,8 +1,8 @@
 r"""Verdicts on `\boxed{...}` answers: find the answer here, compare it in another process.
 
 Extraction follows the published grader (dart-math's evaluator behind a gate that wants a box);
-numbers are compared exactly, all else by math-verify, with the gold answer first. The deliberate differences are listed in
-docs/reference/graders.md.
+numbers are compared exactly, all else by math-verify, with the gold answer first. The deliberate
+differences are listed in docs/reference/graders.md.
 
 Source: arXiv 2606.06574, appendix D.4.
 """
@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from skiploop.box import BOX, box_end, first_box_end
 from skiploop.graders.isolate import GraderPool, Job, shared_pool
-from skiploop.graders.numbers import read_number
+from skiploop.graders.number import read_number
 from skiploop.tasks.base import Grade
 
 MAX_ANSWER_LENGTH = 500

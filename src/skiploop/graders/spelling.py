@@ -66,11 +66,13 @@ _PLAIN = _PlainCharacters(
 
 
 def plain(text: str) -> str:
-    """Return the text with ASCII digits, signs and spaces, superscripts after `^`.
+    r"""Return the text with ASCII digits, signs and spaces, superscripts after `^`.
 
     Example:
-        >>> plain("\N{MINUS SIGN}3½ × 10²³"), plain("１\N{NARROW NO-BREAK SPACE}２３４")
-        ('-3 1/2 * 10^23', '1 234')
+        >>> plain("\N{MINUS SIGN}3½ \N{MULTIPLICATION SIGN} 10²³")
+        '-3 1/2 * 10^23'
+        >>> plain("\N{FULLWIDTH DIGIT ONE}\N{NARROW NO-BREAK SPACE}000")
+        '1 000'
     """
     if text.isascii():
         return text

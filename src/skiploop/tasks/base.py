@@ -174,8 +174,9 @@ def check_split(split: str) -> Split:
 
 
 def question_key(question: str) -> str:
-    """Return what two questions have in common that are to be in one split: all but case, spaces
-    and a full stop at the end.
+    """Return the question without case, repeated spaces and a full stop at the end.
+
+    Questions that have it in common are in one split, although they may be different ones.
     """
     return " ".join(question.casefold().split()).rstrip(".").rstrip()
 

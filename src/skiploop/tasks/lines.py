@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from skiploop.errors import DataError
 from skiploop.graders.exact import parse_number
-from skiploop.graders.numbers import MAX_NUMBER_LENGTH
+from skiploop.graders.number import MAX_NUMBER_LENGTH
 from skiploop.graders.spelling import cased
 from skiploop.tasks.base import Example
 from skiploop.tasks.questions import grade_question
@@ -131,12 +131,14 @@ def _category_of(row: dict[str, object]) -> str:
 
 
 def _check_verdicts(example: Example) -> None:
-    """Refuse a question whose verdicts are not: the right answer right, every other choice wrong."""
+    """Refuse a question unless its right answer is right and every other choice is wrong."""
     texts = example.choices or (example.gold,)
     verdicts = [grade_question(example, text).correct for text in texts]
     expected = [text == example.gold for text in texts]
     if verdicts != expected or sum(expected) != 1:
-        judged = ", ".join(f"{text!r}: {verdict}" for text, verdict in zip(texts, verdicts))
+        judged = ", ".join(
+            f"{text!r}: {verdict}" for text, verdict in zip(texts, verdicts, strict=True)
+        )
         raise ValueError(
             f"right must be {example.gold!r} and nothing else, but the verdicts are {judged}: "
             "write the answer as one plain line, and every choice once"

@@ -57,7 +57,10 @@ _GOES_ON = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _BELONGS_TO_MORE = re.compile(r"[-+√^±]\s?$|\\(?!f?boxed)[a-zA-Z]+[\[{\s]*$")
-_UNIT = re.compile(r"\s?(?:[^\W\d_]+|[°'\"])(?:[ /][^\W\d_]+)?(?:\^?[23])?\.?")
+_DIGIT = re.compile(r"\d")
+_MAX_BEFORE_DIGITS = 16  # signs, a currency, spaces and a point
+_FULL_STOP = re.compile(r"\.?")
+_UNIT = re.compile(r"(?:\s?(?:[^\W\d_]+|[°'\"])(?:[ /][^\W\d_]+)?(?:\^?[23])?)?\.?")
 _WORD = re.compile(r"\s?([a-zA-Z]+)")
 _GOING_ON = ("and", "e", "percent", "pi", "x", *_SCALES)  # words that may belong to a number
 _ENDS = re.compile(r"\s?[;?!\"&<>|#@=(\[]|[.,:]\s")
@@ -111,27 +114,17 @@ def read_number(text: str) -> Number | None:
         >>> read_number("-$1,500.").value, read_number("2 2/3").value, read_number("12 and 13")
         (-1500, Fraction(8, 3), None)
     """
-    line = plain(without_latex(text)).strip()
-    if len(line) > MAX_NUMBER_LENGTH:
-        return None
-    match = _NUMBER.fullmatch(line) or _NUMBER.fullmatch(line.removesuffix("."))
-    number = match and _read(match)
-    return number if number and number.value is not None else None
+    return _read_whole(text, _FULL_STOP)
 
 
 def read_quantity(text: str) -> Number | None:
-    """Return the number that the whole text is, or is but for a unit such as `km/h`, as above.
+    """Return the number that the whole text is but for a unit such as `km/h`; else as above.
 
     Example:
         >>> read_quantity("12 apples").value, read_quantity("3 square miles."), read_quantity("3x")
         (12, Number(value=3, others=frozenset(), unit=''), None)
     """
-    line = plain(without_latex(text)).strip()
-    match = _NUMBER.match(line)
-    if match is None or not _UNIT.fullmatch(line, match.end()) or len(line) > MAX_NUMBER_LENGTH:
-        return read_number(text)
-    number = None if _GOES_ON.match(line, match.end()) else _read(match)
-    return number if number and number.value is not None else None
+    return _read_whole(text, _UNIT)
 
 
 def first_number(text: str) -> Number | None:
@@ -144,7 +137,7 @@ def first_number(text: str) -> Number | None:
         True
     """
     line = plain(without_latex(text))
-    match = _NUMBER.search(line)
+    match = _search(line)
     if match is None or match.end() - match.start() > MAX_NUMBER_LENGTH:
         return None
     before = line[max(0, match.start() - 20) : match.start()]
@@ -162,7 +155,7 @@ def is_over(line: str) -> bool:
         [False, False, True, True, False, False]
     """
     line = plain(line)
-    match = _NUMBER.search(line)
+    match = _search(line)
     if match is None or "\\" in line or "{" in line:
         return False
     word = _WORD.match(line, match.end())
@@ -170,6 +163,20 @@ def is_over(line: str) -> bool:
         return _ENDS.match(line, match.end()) is not None
     found = word[1].lower()
     return not any(one.startswith(found) or found.startswith(one) for one in _GOING_ON)
+
+
+def _search(line: str) -> re.Match[str] | None:
+    digit = _DIGIT.search(line)
+    return digit and _NUMBER.search(line, max(0, digit.start() - _MAX_BEFORE_DIGITS))
+
+
+def _read_whole(text: str, ending: re.Pattern[str]) -> Number | None:
+    line = plain(without_latex(text)).strip()
+    match = _NUMBER.match(line) if len(line) <= MAX_NUMBER_LENGTH else None
+    if match is None or not ending.fullmatch(line, match.end()):
+        return None
+    number = None if _GOES_ON.match(line, match.end()) else _read(match)
+    return number if number and number.value is not None else None
 
 
 def _read(match: re.Match[str]) -> Number | None:
@@ -219,9 +226,9 @@ def _factor(base: str, power: str | None) -> Fraction | int | None:
 
 
 def _unsigned(text: str) -> Fraction | int | None:
+    text = text.translate(_SEPARATORS)
     if text.isdigit():
         return int(text)
-    text = text.translate(_SEPARATORS)
     _, _, exponent = text.lower().partition("e")
     return None if exponent and abs(int(exponent)) > _MAX_EXPONENT else Fraction(text)
 
