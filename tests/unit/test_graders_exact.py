@@ -1,7 +1,8 @@
+import unicodedata
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skiploop.errors import DataError
@@ -13,6 +14,7 @@ from skiploop.graders.exact import (
     rules_out_integer,
     rules_out_text,
 )
+from skiploop.graders.spelling import folded
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,10 @@ from skiploop.graders.exact import (
         (".5", Fraction(1, 2)),
         ("1/2", Fraction(1, 2)),
         ("-6 / 4", Fraction(-3, 2)),
+        ("$5", 5),
+        ("50%", 50),
+        ("1e3", 1000),
+        ("1_000", 1000),
     ],
 )
 def test_a_text_that_is_one_number_is_read_exactly(text, value):
@@ -37,7 +43,7 @@ def test_a_text_that_is_one_number_is_read_exactly(text, value):
 
 @pytest.mark.parametrize(
     "text",
-    ["", ".", "-", "12 and 13", "12 13", "x12", "12 apples", "$5", "50%", "1e3", "1,23", "1/0"],
+    ["", ".", "-", "$", "12 and 13", "12 13", "x12", "12 apples", "3x", "1,23", "1/0", "1:00"],
 )
 def test_anything_else_is_no_number(text):
     assert parse_number(text) is None
@@ -45,7 +51,7 @@ def test_anything_else_is_no_number(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["1/2/3", "--3", "1..2", "12,345,6", "nan", "inf", "0x10", "1_000", "\N{SUPERSCRIPT TWO}"],
+    ["1/2/3", "--3", "1..2", "12,345,6", "nan", "inf", "0x10", "1_00", "\N{SUPERSCRIPT TWO}"],
 )
 def test_other_notations_are_no_number(text):
     assert parse_number(text) is None
@@ -156,16 +162,21 @@ def test_a_beginning_is_ruled_out_unless_something_right_follows(beginning, numb
         assert rules_out_integer(beginning, str(number))
 
 
-@given(
-    st.text("0123456789,./-$ \na"),
-    st.text("0123456789,./-$ \na"),
-    st.sampled_from(["7", "12", "1/2", "-3"]),
-)
+number_pieces = st.lists(
+    st.sampled_from(
+        [*"0123456789,./-$ \nax^*%(e", "000", "½", "²", " and ", "half", "million", "7"]
+    ),
+    max_size=12,
+).map("".join)
+
+
+@given(number_pieces, number_pieces, st.sampled_from(["7", "12", "1/2", "-3", "1000", "0.07"]))
+@settings(max_examples=500)
 def test_no_text_that_goes_on_from_a_ruled_out_beginning_has_the_right_first_number(
     start, rest, gold
 ):
     if rules_out_first_number(start, gold):
-        assert not grade_first_number(start + rest, gold).correct
+        assert grade_first_number(start + rest, gold).correct is False
 
 
 @given(
@@ -176,3 +187,59 @@ def test_no_text_that_goes_on_from_a_ruled_out_beginning_has_the_right_first_num
 def test_no_text_that_goes_on_from_a_ruled_out_beginning_is_the_right_one(start, rest, gold):
     if rules_out_text(start, gold):
         assert not grade_text(start + rest, gold).correct
+
+
+LETTERS = st.text("aeAcC\u0301\u0327\u0323\u00e9\u00e7\u1eb9. ", max_size=6)
+
+
+@given(LETTERS, LETTERS, LETTERS)
+@settings(max_examples=500)
+def test_composed_and_decomposed_letters_are_the_same(start, rest, gold):
+    for form in ("NFC", "NFD"):
+        text = unicodedata.normalize(form, gold)
+        assert grade_text(text, gold).correct is bool(folded(gold))
+        assert not gold.strip() or grade_choice(text, [gold, gold + "x"], gold).correct is True
+    if rules_out_text(start, gold):
+        assert not grade_text(start + rest, gold).correct
+
+
+@pytest.mark.parametrize("text", ["\uff30\uff41\uff52\uff49\uff53", "PARIS.", "Par\u00adis"])
+def test_a_text_in_other_characters_is_the_same(text):
+    assert grade_text(text, "Paris").correct is True
+    assert grade_choice(text, ["Paris", "Rome"], "Paris").correct is True
+
+
+def test_a_power_is_not_its_digits():
+    assert grade_text("10\u00b2 of them", "102 of them").correct is False
+
+
+def test_what_differs_in_case_alone_can_be_told_apart():
+    assert grade_text("b", "B").correct is True
+    assert grade_text("b", "B", others=["b"]).correct is False
+    assert grade_text("B.", "B", others=["b"]).correct is True
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [("TT", "Tt", "tt"), ("Co", "CO"), ("St", "St."), ("1/2", "0.5", "50%"), ("x", "x^2")],
+)
+def test_a_choice_to_the_letter_is_that_choice(choices):
+    for gold in choices:
+        for choice in choices:
+            assert grade_choice(f" {choice}\n", choices, gold).correct is (choice == gold)
+
+
+@pytest.mark.parametrize(
+    ("text", "choices"),
+    [("co", ("Co", "CO")), ("tT", ("TT", "Tt", "tt")), ("0.50", ("1/2", "0.5"))],
+)
+def test_a_text_that_may_be_several_choices_is_not_graded(text, choices):
+    grade = grade_choice(text, choices, choices[0])
+    assert grade.correct is None
+    assert grade.reason.startswith("may be ")
+
+
+def test_a_choice_may_be_written_with_a_full_stop_in_another_case_or_as_another_number():
+    assert grade_choice("Tt.", ("TT", "Tt"), "Tt").correct is True
+    assert grade_choice("1000", ("1,000", "2,000"), "1,000").correct is True
+    assert grade_choice("2e3", ("1,000", "2,000"), "1,000").correct is False

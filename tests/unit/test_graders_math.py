@@ -80,6 +80,32 @@ def test_equal_values_in_other_forms_are_correct(answer, pool):
     assert grade_math([rf"\boxed{{{answer}}}"], ["512"], pool=pool)[0].correct is True
 
 
+@pytest.mark.parametrize(
+    ("answer", "gold", "correct"),
+    [
+        ("3 2", "32", False),
+        ("3 2", "5", False),
+        ("1 1/2", "11/2", False),
+        ("x = 1 1/2", "3/2", True),
+        ("½x", "x/2", True),
+        ("x²", "x^2", True),
+        ("1.414214", r"\sqrt{2}", False),
+        (r"\sqrt{2}", "1.4142135", False),
+        ("(0.0000001, 2)", "(0.0000002, 2)", False),
+        (r"0.0000001\text{ m}", r"0.0000002\text{ m}", False),
+        (r"0.5\pi", r"\frac{\pi}{2}", True),
+        ("1:00", "12:00", False),
+        ("01:00", "1:00", True),
+        ("1:00 pm", "12:00 pm", False),
+        ("2:40", "1:20", None),
+        ("6:4", "3:2", True),
+        ("cafe\u0301", "caf\u00e9", True),
+    ],
+)
+def test_expressions_are_compared_exactly(answer, gold, correct, pool):
+    assert grade_math([rf"\boxed{{{answer}}}"], [gold], pool=pool)[0].correct is correct
+
+
 def test_a_word_is_only_equal_to_itself(pool):
     texts = [r"\boxed{\text{monday}}", r"\boxed{dayMon}", r"\boxed{M o n d a y}"]
     grades = grade_math(texts, [r"\text{Monday}"] * 3, pool=pool)

@@ -1,9 +1,8 @@
 r"""The one reader of numbers: what a text says, exactly, and whether it says more than that.
 
-A number is a sign, a currency, digits with or without groups, and what belongs to it: a fraction, a
-power, `e3` or `x 10^3`, a percent sign, a word such as "million". Where it goes on in another way
-(`12,34`, `5-3`, `1:00`) the text does not tell which number is meant; then all that it may be are
-kept beside each other, and nobody guesses.
+Where a number goes on in a way that is no number (`12,34`, `5-3`, `1:00`) the text does not tell
+which number is meant; then all that it may be are kept beside each other, and nobody guesses.
+`numeral` says what a number looks like.
 """
 
 from __future__ import annotations
@@ -12,6 +11,21 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from skiploop.graders.numeral import (
+    BELONGS_TO_MORE,
+    DIGIT,
+    ENDS,
+    GOES_ON,
+    GOING_ON,
+    MAX_BEFORE_DIGITS,
+    NUMBER,
+    PART,
+    RUN,
+    SCALES,
+    SHARES,
+    UNIT,
+    WORD,
+)
 from skiploop.graders.spelling import plain, without_latex
 
 MAX_NUMBER_LENGTH = 100
@@ -19,54 +33,9 @@ MAX_NUMBER_LENGTH = 100
 
 _MAX_EXPONENT = 1000
 _MAX_POWER_BITS = 10_000
-
-_GROUPED = r"[1-9]\d{0,2}(?:(?:,\d{3})+|(?:'\d{3})+|(?:_\d{3})+|(?:[ ]\d{3})+)(?!\d)"
-_LAKHS = r"[1-9]\d?(?:,\d\d)+,\d{3}(?!\d)"
-_DIGITS = rf"(?:{_GROUPED}|{_LAKHS}|\d+)"
-_UNSIGNED = rf"(?:{_DIGITS}(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?"
-_EXPONENT = r"\s?(?:\^|\*\*)(?:\s?\(\s?[+-]?\d+\s?\)|[+-]?\d+|\s[+-]?\d+(?![\d/]))"
-_CURRENCY = r"(?-i:[A-Z]{0,3})[$¢-¥฿₠-⃏]"
-_SCALES = {
-    "k": 10**3,
-    "hundred": 10**2,
-    "thousand": 10**3,
-    "million": 10**6,
-    "billion": 10**9,
-    "trillion": 10**12,
-}
-_SHARES = {"half": Fraction(1, 2), "quarter": Fraction(1, 4)}
-
-_NUMBER = re.compile(
-    rf"""
-    (?: (?<![\w)\]}}%+-]) (?P<sign>[+-]) (?P<gap>\s{{0,2}}) (?-i:[A-Z]{{3}}\s)? )?
-    (?: (?P<currency>{_CURRENCY}) \s{{0,2}} (?P<late_sign>[+-]\s?)? )?
-    (?:
-      (?P<whole>{_DIGITS}) (?: \s{{1,4}}(?:and\s)?(?P<above>\d+)\s?/\s?(?P<below>\d+)
-                             | \s and \s an? \s (?P<share>{"|".join(_SHARES)})\b )
-    | (?P<first>{_UNSIGNED}) (?P<first_power>{_EXPONENT})? (?P<ten>\s?[x*]\s?10{_EXPONENT})?
-      (?: \s?/\s? (?P<second>{_UNSIGNED}) (?P<second_power>{_EXPONENT})? )?
-    )
-    (?: (?P<scale>k\b | \s?(?:{"|".join(list(_SCALES)[1:])})s?\b) )?
-    (?: \s?(?P<unit>%|[$¢-¥฿₠-⃏](?!\s?\d)) | \s?(?P<percent>per\s?cent)\b )?
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-_GOES_ON = re.compile(
-    r"[.,:'_/^]\d | \s?(?:\*\*?|[-+/x])\s?[-+]?[\d.($] | e[-+]?\d | \s?\^ | \)\s?[*/^]"
-    r" | \s?(?:√|π|pi\b) | (?-i:[xyzni])\b",
-    re.VERBOSE | re.IGNORECASE,
-)
-_BELONGS_TO_MORE = re.compile(r"[-+√^±]\s?$|\\(?!f?boxed)[a-zA-Z]+[\[{\s]*$")
-_DIGIT = re.compile(r"\d")
-_MAX_BEFORE_DIGITS = 16  # signs, a currency, spaces and a point
-_FULL_STOP = re.compile(r"\.?")
-_UNIT = re.compile(r"(?:\s?(?:[^\W\d_]+|[°'\"])(?:[ /][^\W\d_]+)?(?:\^?[23])?)?\.?")
-_WORD = re.compile(r"\s?([a-zA-Z]+)")
-_GOING_ON = ("and", "e", "percent", "pi", "x", *_SCALES)  # words that may belong to a number
-_ENDS = re.compile(r"\s?[;?!\"&<>|#@=(\[]|[.,:]\s")
-_RUN = re.compile(r"[\d\s.,:'_/^*()x=+%e$-]*", re.IGNORECASE)
-_PART = re.compile(r"\d+(?:[.,'_* ]\d+)*")
 _SEPARATORS = str.maketrans("", "", ",'_ ")
+_FULL_STOP = re.compile(r"\.?")
+_DASHES = ("-", "minus")  # after a word: a sign, a dash or an operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +63,17 @@ class Number:
         """
         if self.unit and gold.unit and self.unit != gold.unit:
             return False
-        if self.value is not None and gold.value is not None:
-            if self.value == gold.value:
-                return True
-            if self.unit != gold.unit and "%" in (self.unit, gold.unit):
-                percent, share = (self, gold) if self.unit == "%" else (gold, self)
-                if percent.value == 100 * (share.value or 0):
-                    return True
-        if not self.others and not gold.others:
-            return False
-        is_open = (self.others | {self.value}) & (gold.others | {gold.value}) - {None}
-        return None if is_open else False
+        found, wanted = self._meant(gold.unit), gold._meant(self.unit)
+        if found & wanted:
+            return True
+        return None if (found | self.others) & (wanted | gold.others) else False
+
+    def _meant(self, other_unit: str) -> frozenset[Fraction | int]:
+        """Return what the number may stand for next to one with that unit."""
+        if self.value is None:
+            return frozenset()
+        is_share = self.unit == "%" != other_unit
+        return frozenset((self.value, Fraction(self.value) / 100) if is_share else (self.value,))
 
 
 def read_number(text: str) -> Number | None:
@@ -124,7 +93,7 @@ def read_quantity(text: str) -> Number | None:
         >>> read_quantity("12 apples").value, read_quantity("3 square miles."), read_quantity("3x")
         (12, Number(value=3, others=frozenset(), unit=''), None)
     """
-    return _read_whole(text, _UNIT)
+    return _read_whole(text, UNIT)
 
 
 def first_number(text: str) -> Number | None:
@@ -141,8 +110,8 @@ def first_number(text: str) -> Number | None:
     if match is None or match.end() - match.start() > MAX_NUMBER_LENGTH:
         return None
     before = line[max(0, match.start() - 20) : match.start()]
-    goes_on = _GOES_ON.match(line, match.end()) or _BELONGS_TO_MORE.search(before)
-    is_dash = match["sign"] == "-" and match["gap"] and before.rstrip()[-1:].isalnum()
+    goes_on = GOES_ON.match(line, match.end()) or BELONGS_TO_MORE.search(before)
+    is_dash = match["sign"] in _DASHES and match["gap"] and before.rstrip()[-1:].isalnum()
     number = None if goes_on or is_dash else _read(match)
     return number or Number(None, _all_readings(line, match))
 
@@ -158,24 +127,24 @@ def is_over(line: str) -> bool:
     match = _search(line)
     if match is None or "\\" in line or "{" in line:
         return False
-    word = _WORD.match(line, match.end())
+    word = WORD.match(line, match.end())
     if word is None:
-        return _ENDS.match(line, match.end()) is not None
+        return ENDS.match(line, match.end()) is not None
     found = word[1].lower()
-    return not any(one.startswith(found) or found.startswith(one) for one in _GOING_ON)
+    return not any(one.startswith(found) or found.startswith(one) for one in GOING_ON)
 
 
 def _search(line: str) -> re.Match[str] | None:
-    digit = _DIGIT.search(line)
-    return digit and _NUMBER.search(line, max(0, digit.start() - _MAX_BEFORE_DIGITS))
+    digit = DIGIT.search(line)
+    return digit and NUMBER.search(line, max(0, digit.start() - MAX_BEFORE_DIGITS))
 
 
 def _read_whole(text: str, ending: re.Pattern[str]) -> Number | None:
     line = plain(without_latex(text)).strip()
-    match = _NUMBER.match(line) if len(line) <= MAX_NUMBER_LENGTH else None
+    match = NUMBER.match(line) if len(line) <= MAX_NUMBER_LENGTH else None
     if match is None or not ending.fullmatch(line, match.end()):
         return None
-    number = None if _GOES_ON.match(line, match.end()) else _read(match)
+    number = None if GOES_ON.match(line, match.end()) else _read(match)
     return number if number and number.value is not None else None
 
 
@@ -184,11 +153,11 @@ def _read(match: re.Match[str]) -> Number | None:
     value = _mixed(match) if match["whole"] else _quotient(match)
     if value is None or (match["sign"] and match["late_sign"]):
         return None
-    if "-" in (match["sign"] or match["late_sign"] or ""):
+    if (match["sign"] or match["late_sign"] or "+")[0] != "+":
         value = -value
     unit = "%" if match["percent"] else (match["currency"] or match["unit"] or "")[-1:]
     if match["scale"]:
-        scale = _SCALES[match["scale"].strip().lower().removesuffix("s")]
+        scale = SCALES[match["scale"].strip().lower().removesuffix("s")]
         return Number(value * scale, frozenset([value]), unit)
     return Number(value, unit=unit)
 
@@ -198,7 +167,7 @@ def _mixed(match: re.Match[str]) -> Fraction | int | None:
     if whole is None:
         return None
     if match["share"]:
-        return whole + _SHARES[match["share"].lower()]
+        return whole + SHARES[match["share"].lower()]
     above, below = int(match["above"]), int(match["below"])
     return whole + Fraction(above, below) if above < below else None
 
@@ -227,6 +196,8 @@ def _factor(base: str, power: str | None) -> Fraction | int | None:
 
 def _unsigned(text: str) -> Fraction | int | None:
     text = text.translate(_SEPARATORS)
+    if text.count(".") > 1:
+        text = text.replace(".", "")
     if text.isdigit():
         return int(text)
     _, _, exponent = text.lower().partition("e")
@@ -235,9 +206,9 @@ def _unsigned(text: str) -> Fraction | int | None:
 
 def _all_readings(line: str, match: re.Match[str]) -> frozenset[Fraction | int]:
     """Return what the run of digits and signs that starts here may stand for."""
-    run = _RUN.match(line, match.start("whole") if match["whole"] else match.start("first"))
+    run = RUN.match(line, match.start("whole") if match["whole"] else match.start("first"))
     readings: set[Fraction | int] = set()
-    for part in _PART.findall(run[0][:MAX_NUMBER_LENGTH] if run else ""):
+    for part in PART.findall(run[0][:MAX_NUMBER_LENGTH] if run else ""):
         *pieces, last = re.split(r"\D", part)
         readings |= {Fraction(piece) for piece in (*pieces, last)}
         if pieces:

@@ -16,11 +16,13 @@ _BY_HAND = {
     ",": "\N{ARABIC THOUSANDS SEPARATOR}",
     "%": "\N{ARABIC PERCENT SIGN}",
 }
+_AFTER_WHOLE = re.compile(r"(?<=[\d^])(?=[¼-¾⅐-⅞]|[⁰¹²³⁴-⁹]+\u2044|\\[dtc]?frac)")  # a mixed number
 _SUPERSCRIPTS = re.compile("[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_SMALL_FRACTION = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+\N{FRACTION SLASH}[₀₁₂₃₄₅₆₇₈₉]+")
 _KEPT = ("<super>", "<sub>")  # 10² is not 102
 
 _PART = r"\s*(?:\{\s*([\d.]+)\s*\}|(\d))"
-_FRACTION = re.compile(rf"(?<!\^)(?<!\^\{{)\\[dtc]?frac{_PART}{_PART}(?!\s*\^)")
+_FRACTION = re.compile(rf"(?<!\^\{{)\\[dtc]?frac{_PART}{_PART}(?!\s*\^)")
 _LATEX = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -54,7 +56,7 @@ def _plain_character(character: str) -> str:
     if category in ("Zs", "Cf"):  # spaces; marks without a width
         return " " if category == "Zs" else ""
     if decomposition.startswith("<fraction>"):
-        return " " + unicodedata.normalize("NFKC", character).replace("\N{FRACTION SLASH}", "/")
+        return unicodedata.normalize("NFKC", character).replace("\N{FRACTION SLASH}", "/")
     if decomposition.startswith(_KEPT):
         return character
     return unicodedata.normalize("NFKC", character)
@@ -76,6 +78,7 @@ def plain(text: str) -> str:
     """
     if text.isascii():
         return text
+    text = _SMALL_FRACTION.sub(_normal_size, _AFTER_WHOLE.sub(" ", text))
     return _SUPERSCRIPTS.sub(_after_caret, text).translate(_PLAIN)
 
 
@@ -88,10 +91,18 @@ def without_latex(text: str) -> str:
     """
     if "\\" not in text and "{" not in text:
         return text
-    text = _FRACTION.sub(lambda found: f" {found[1] or found[2]}/{found[3] or found[4]}", text)
+    text = _FRACTION.sub(_with_slash, _AFTER_WHOLE.sub(" ", text))
     for pattern, replacement in _LATEX:
         text = pattern.sub(replacement, text)
     return text
+
+
+def _with_slash(match: re.Match[str]) -> str:
+    return f"{match[1] or match[2]}/{match[3] or match[4]}"
+
+
+def _normal_size(match: re.Match[str]) -> str:
+    return unicodedata.normalize("NFKC", match[0])
 
 
 def _after_caret(match: re.Match[str]) -> str:
