@@ -9,6 +9,7 @@ from skiploop.box import CLOSED_BOX
 from skiploop.errors import ConfigError, DataError, DownloadError
 from skiploop.tasks import SPLITS, get_task
 from skiploop.tasks.base import Example
+from skiploop.tasks.boxed import BoxedTask
 from skiploop.tasks.hub import cut_splits, load_rows
 
 HUB = Path(__file__).parents[1] / "data" / "hub"
@@ -168,3 +169,10 @@ def test_the_real_datasets_package_reads_the_same_rows(tmp_path):
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
     loaded = load_rows(str(tmp_path), split="train", columns=("question", "answer"))
     assert list(loaded) == [{"question": f"q{i}", "answer": str(i)} for i in range(3)]
+
+
+@pytest.mark.parametrize("gold", ["", "$", "}", "1} or {2", "4 #### 5", "1" * 501])
+def test_a_question_whose_answer_cannot_be_right_in_a_box_is_left_out(gold):
+    examples = [Example("1", "q", gold), Example("2", "r", r"\frac{1}{2}")]
+    task = BoxedTask("t", {"train": examples, "validation": [], "test": []})
+    assert [example.id for example in task.examples("train")] == ["2"]

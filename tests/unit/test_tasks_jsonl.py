@@ -1,10 +1,15 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from skiploop.errors import ConfigError, DataError
 from skiploop.tasks import SPLITS, get_task
+from skiploop.tasks.lines import parse_lines
+from skiploop.tasks.questions import grade_question
 
 QUESTIONS = Path(__file__).parents[1] / "data" / "questions"
 
@@ -99,6 +104,108 @@ def test_the_right_choice_is_given_by_index_or_text(tmp_path, answer):
     assert task.grade(example, " mall").correct is False
 
 
+def all_examples(task):
+    return [example for split in SPLITS for example in task.examples(split)]
+
+
+@pytest.mark.parametrize("number", ["0.00001", "10000000000000000.0", "1e3", "1.50", "-0", "1E400"])
+def test_a_number_is_kept_as_the_file_writes_it(tmp_path, number):
+    task = task_of(tmp_path, f'{{"question": "q", "answer": {number}}}')
+    example = only_example(task)
+    assert example.gold == number
+    assert task.grade(example, f" {number}").correct is True
+    assert task.grade(example, f" {number}1").correct is False
+
+
+def test_a_number_with_a_point_is_graded_as_its_plain_digits(tmp_path):
+    task = task_of(tmp_path, '{"question": "q", "answer": 10000000000000000.0}')
+    assert task.grade(only_example(task), " 10000000000000000").correct is True
+
+
+def test_questions_that_differ_in_case_are_different_and_so_are_their_answers(tmp_path):
+    lines = [("a", "b"), ("A", "B"), ("b", "c"), ("B", "C"), ("monday", "tuesday"), ("1", "2")]
+    task = task_of(tmp_path, *({"question": q, "answer": a} for q, a in lines))
+    examples = {example.question: example for example in all_examples(task)}
+    assert {question: example.gold for question, example in examples.items()} == dict(lines)
+    for question, gold in lines[:4]:
+        assert task.grade(examples[question], f" {gold}").correct is True
+        assert task.grade(examples[question], f" {gold.swapcase()}").correct is False
+    assert task.grade(examples["monday"], " Tuesday").correct is True
+
+
+def test_an_answer_that_only_case_tells_from_its_question_must_be_in_that_case(tmp_path):
+    task = task_of(tmp_path, {"question": "without", "answer": "Without"})
+    verdicts = [task.grade(only_example(task), text).correct for text in ("Without.", "without")]
+    assert verdicts == [True, False]
+
+
+@pytest.mark.parametrize(
+    "choices", [["TT", "Tt", "tt"], ["Co", "CO"], ["1/2", "0.5", "50%"], ["St", "St.", "st"]]
+)
+def test_exactly_one_choice_of_a_question_is_right(tmp_path, choices):
+    lines = [
+        {"question": f"{index}?", "choices": choices, "answer": answer}
+        for index, choice in enumerate(choices)
+        for answer in (index, choice)
+    ]
+    for example in all_examples(task := task_of(tmp_path, *lines)):
+        right = [task.grade(example, choice).correct is True for choice in example.choices]
+        assert right.index(True) == int(example.question[0])
+        assert sum(right) == 1
+
+
+def test_a_choice_that_is_listed_twice_counts_once(tmp_path):
+    line = {"question": "q", "choices": ["ram", "lamb", "ram ", "wolf"], "answer": 2}
+    example = only_example(task := task_of(tmp_path, line))
+    assert example.choices == ("ram", "lamb", "wolf")
+    assert example.gold == "ram"
+    assert [task.grade(example, choice).correct for choice in example.choices] == [
+        True,
+        False,
+        False,
+    ]
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+answers = st.one_of(texts, st.integers(), st.floats(allow_nan=False, allow_infinity=False))
+
+
+@given(st.lists(st.tuples(texts, answers, st.none() | st.lists(texts, max_size=4)), max_size=4))
+@settings(max_examples=200)
+def test_every_accepted_question_has_one_right_answer_and_every_other_line_is_named(rows):
+    lines = [
+        json.dumps(
+            {"question": question, "answer": answer} | ({"choices": choices} if choices else {})
+        )
+        for question, answer, choices in rows
+    ]
+    try:
+        examples = parse_lines("\n".join(lines).encode(), "q.jsonl", "q")
+    except DataError as error:
+        assert re.match(r"q\.jsonl(, line \d+:| has no questions)", str(error))
+        return
+    for example in examples:
+        verdicts = [
+            grade_question(example, text).correct for text in example.choices or [example.gold]
+        ]
+        assert verdicts.count(True) == 1
+        assert verdicts.count(False) == len(verdicts) - 1
+
+
+@pytest.mark.parametrize("key", ["category", "kind"])
+def test_the_category_of_a_line_is_the_kind_of_its_question(tmp_path, key):
+    lines = [question(i, **{key: f"sort {i % 3}"}) for i in range(60)]
+    task = task_of(tmp_path, *lines)
+    for example in all_examples(task):
+        assert example.kind == f"sort {int(example.gold) % 3}"
+    assert len({example.kind for example in task.examples("test")}) == 3
+
+
+def test_category_counts_before_kind(tmp_path):
+    task = task_of(tmp_path, question(1, category="a", kind="b"))
+    assert only_example(task).kind == "a"
+
+
 def test_there_is_room_for_the_longest_answer(tmp_path):
     assert task_of(tmp_path, question(1), question(12345)).max_new_tokens == 5 + 8
 
@@ -161,11 +268,37 @@ def test_options_out_of_range_are_refused(tmp_path, options):
     ("lines", "message"),
     [
         (
-            b'{"question": "a?", "answer": 1}\n{"question": "A? ", "answer": 2}\n',
+            b'{"question": "a?", "answer": 1}\n{"question": "a? ", "answer": 2}\n',
             "line 2: the question of line 1 with another answer",
         ),
-        (b'{"question": "a?", "answer": NaN}\n', "line 1: 'answer' is nan, expected a finite"),
-        (b'{"question": "a?", "answer": 1e400}\n', "line 1: 'answer' is inf, expected a finite"),
+        (
+            '{"question": "\u00e9", "answer": 1}\n{"question": "e\u0301.", "answer": 2}'.encode(),
+            "line 2: the question of line 1 with another answer",
+        ),
+        (b'{"question": "a?", "answer": NaN}\n', "line 1: 'answer' is NaN, expected a finite"),
+        (
+            b'{"question": "a?", "answer": 1e99999}',
+            "line 1: 'answer' is 1e99999, expected a finite",
+        ),
+        (b'{"question": "a?", "answer": "."}\n', "line 1: right must be '.' and nothing else"),
+        (b'{"question": "a?", "answer": "x\\u2028y"}\n', "line 1: right must be 'x"),
+        (
+            b'{"question": "a", "answer": 1, "category": 2.5}\n{"question": "b", "answer": 1}',
+            "line 2: a category must be in all lines",
+        ),
+        (
+            b'{"question": "a?", "answer": "1", "category": ["b"]}',
+            "line 1: 'category' is \\['b'\\]",
+        ),
+        (b'{"question": "a?", "answer": "1", "kind": ""}', "line 1: 'kind' is ''"),
+        (
+            b'{"question": "a?", "choices": ["b", "b "], "answer": 0}',
+            "line 1: .* texts or more that",
+        ),
+        (
+            b'{"question": "a?", "choices": ["b", "c"], "answer": 1.0}',
+            "line 1: 'answer' is 1.0, exp",
+        ),
         (b'{"question": "\\ud800?", "answer": 1}\n', "line 1: not UTF-8"),
         (b'{"question": "\xe9?", "answer": 1}\n', "line 1: not UTF-8"),
     ],

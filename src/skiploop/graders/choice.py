@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
 from skiploop.graders.number import read_number
 from skiploop.graders.spelling import cased, exact_form, folded
 from skiploop.tasks.base import Grade
-
-_SAME: tuple[Callable[[str, str], bool], ...] = (
-    lambda text, choice: exact_form(text) == exact_form(choice),
-    lambda text, choice: cased(text) == cased(choice) != "",
-    lambda text, choice: folded(text) == folded(choice) != "",
-    lambda text, choice: _is_same_number(text, choice),
-)
-"""When a text is a choice, the strictest first: the first that finds any choice decides."""
 
 
 def grade_choice(text: str, choices: Sequence[str], gold: str) -> Grade:
@@ -30,15 +22,20 @@ def grade_choice(text: str, choices: Sequence[str], gold: str) -> Grade:
         choices: All choices.
         gold: The right one.
     """
-    for is_same in _SAME:
-        found = [choice for choice in choices if is_same(text, choice)]
-        if len(found) > 1:
-            return Grade(None, text.strip(), f"may be {' or '.join(map(repr, found))}")
-        if found:
-            return Grade(exact_form(found[0]) == exact_form(gold), found[0])
-    return Grade(correct=False, reason="not one of the choices")
+    found = next(filter(None, _readings(text, choices)), [])
+    if not found:
+        return Grade(correct=False, reason="not one of the choices")
+    if len(found) > 1:
+        return Grade(None, text.strip(), f"may be {' or '.join(map(repr, found))}")
+    return Grade(exact_form(found[0]) == exact_form(gold), found[0])
 
 
-def _is_same_number(text: str, choice: str) -> bool:
-    number, other = read_number(text), read_number(choice)
-    return number is not None and other is not None and number.equals(other) is True
+def _readings(text: str, choices: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the choices that a text may be, the strictest reading first."""
+    for form in (exact_form, cased, folded):
+        wanted = form(text)
+        yield [choice for choice in choices if wanted and form(choice) == wanted]
+    number = read_number(text)
+    if number is not None:
+        numbers = [(choice, read_number(choice)) for choice in choices]
+        yield [choice for choice, other in numbers if other and other.equals(number)]

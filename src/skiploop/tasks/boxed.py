@@ -12,7 +12,13 @@ from typing import Literal, get_args
 
 from skiploop.box import CLOSED_BOX
 from skiploop.errors import ConfigError
-from skiploop.graders.math import grade_math, truncate_after_first_box
+from skiploop.graders.math import (
+    MAX_ANSWER_LENGTH,
+    extract_answer,
+    grade_math,
+    truncate_after_first_box,
+)
+from skiploop.graders.spelling import folded
 from skiploop.tasks.base import SPLITS, Example, Grade, ListTask, Split, digest_of
 
 Box = Literal["last", "first", "closed"]
@@ -47,7 +53,8 @@ class BoxedTask(ListTask):
 
     Args:
         name: See `ListTask`.
-        splits: See `ListTask`.
+        splits: See `ListTask`. Questions whose answer cannot be right in a box, as it is empty,
+            too long or has a box's end within, are left out.
         box: Which box counts if the model writes several: the last one, as in PoLar, or the
             first one, as in RE-PoLar. After `closed` the first box that closes ends the answer:
             no token is written after it, where both publications write all 50.
@@ -63,11 +70,14 @@ class BoxedTask(ListTask):
     ) -> None:
         if box not in get_args(Box):
             raise ConfigError(f"box={box!r} of {name}: expected one of {', '.join(get_args(Box))}")
-        super().__init__(name, splits)
+        super().__init__(
+            name,
+            {split: [one for one in found if _fits(one.gold)] for split, found in splits.items()},
+        )
         self.stop = (CLOSED_BOX,) if box == "closed" else ()
         self._box = box
-        digest = digest_of(example for split in SPLITS for example in splits[split])
-        self.version = f"1@{digest}+math-verify{version('math-verify')}+{box}-box"
+        digest = digest_of(example for split in SPLITS for example in self.examples(split))
+        self.version = f"2@{digest}+math-verify{version('math-verify')}+{box}-box"
 
     def prompt(self, example: Example) -> str:
         """Return the paper's prompt, word for word, as plain text without a chat template."""
@@ -78,3 +88,9 @@ class BoxedTask(ListTask):
         if self._box == "first":
             texts = [truncate_after_first_box(text) for text in texts]
         return grade_math(texts, [example.gold for example in examples])
+
+
+def _fits(gold: str) -> bool:
+    """Whether an answer in a box is found again, so that it can be right."""
+    is_found = extract_answer(f"\\boxed{{{gold}}}") == gold.strip()
+    return is_found and bool(folded(gold.strip("$ "))) and len(gold) <= MAX_ANSWER_LENGTH

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from skiploop.errors import DataError
 from skiploop.graders.exact import parse_number
 from skiploop.graders.number import MAX_NUMBER_LENGTH
-from skiploop.graders.spelling import cased
+from skiploop.graders.spelling import cased, exact_form
 from skiploop.tasks.base import Example
 from skiploop.tasks.questions import grade_question
 
@@ -76,9 +76,16 @@ def _parse_line(line: bytes, example_id: str) -> Example:
     question = row["question"]
     if not _is_text(question):
         raise ValueError(f"'question' is {question!r}, expected a text")
-    choices = _choices_of(row["choices"]) if "choices" in row else ()
-    gold = _right_choice(row["answer"], choices) if choices else _text_of(row["answer"])
-    return Example(example_id, question.strip(), gold, choices, kind=_category_of(row))
+    kind = _category_of(row)
+    if "choices" not in row:
+        return Example(example_id, question.strip(), _text_of(row["answer"]), kind=kind)
+    listed = _choices_of(row["choices"])
+    gold = _right_choice(row["answer"], listed)
+    choices: dict[str, str] = {}
+    for choice in listed:
+        choices.setdefault(exact_form(choice), choice)  # one that is listed twice counts once
+    gold = choices[exact_form(gold)]
+    return Example(example_id, question.strip(), gold, tuple(choices.values()), kind=kind)
 
 
 def _is_text(value: object) -> bool:
@@ -99,12 +106,14 @@ def _text_of(answer: object) -> str:
     return text
 
 
-def _choices_of(choices: object) -> tuple[str, ...]:
-    if not isinstance(choices, list) or len(choices) < 2:
-        raise ValueError(f"'choices' is {choices!r}, expected a list of two texts or more")
-    if not all(map(_is_text, choices)):
+def _choices_of(choices: object) -> list[str]:
+    if not isinstance(choices, list) or not all(map(_is_text, choices)):
         raise ValueError(f"'choices' is {choices!r}, expected texts that are not empty")
-    return tuple(choice.strip() for choice in choices)
+    if len(set(map(exact_form, choices))) < 2:
+        raise ValueError(
+            f"'choices' is {choices!r}, expected a list of two texts or more that differ"
+        )
+    return [choice.strip() for choice in choices]
 
 
 def _right_choice(answer: object, choices: Sequence[str]) -> str:
@@ -141,7 +150,7 @@ def _check_verdicts(example: Example) -> None:
         )
         raise ValueError(
             f"right must be {example.gold!r} and nothing else, but the verdicts are {judged}: "
-            "write the answer as one plain line, and every choice once"
+            "write the answer as one plain line, and choices that can be told apart"
         )
 
 

@@ -91,8 +91,9 @@ def grade_question(example: Example, text: str, others: Collection[str] = ()) ->
 
 def _differ_in_case_alone(examples: Sequence[Example]) -> dict[str, set[str]]:
     """Return, by gold answer, the other questions and answers that only case tells from it."""
+    written = [one for one in examples if not one.choices and parse_number(one.gold) is None]
     by_form: dict[str, set[str]] = {}
-    for text in (text for example in examples for text in (example.question, example.gold)):
+    for text in {text for example in written for text in (example.question, example.gold)}:
         by_form.setdefault(folded(text), set()).add(cased(text))
-    found = {gold: by_form[folded(gold)] - {cased(gold)} for gold in {one.gold for one in examples}}
-    return {gold: others for gold, others in found.items() if others}
+    others = {one.gold: by_form[folded(one.gold)] - {cased(one.gold)} for one in written}
+    return {gold: texts for gold, texts in others.items() if texts}
