@@ -51,7 +51,14 @@ DIGIT = re.compile(r"\d")
 MAX_BEFORE_DIGITS = 24
 """Characters of a number before its first digit: signs, a currency, spaces and a point."""
 
-BELONGS_TO_MORE = re.compile(r"[-+√^±]\s?$|\\(?!f?boxed)[a-z]+[\[{\s]*$", re.IGNORECASE)
+BELONGS_TO_MORE = re.compile(
+    r"""
+    [-+√^±]\s?$                                    # --3  ±3
+    | (?<![\w)])-\s?[a-z]{1,4}\.?\s?$              # -Rs. 20
+    | \\(?!f?boxed)[a-z]+[\[{\s]*$                  # \sqrt{4}
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 """The end of a text after which a number is only a part of something."""
 
 GOES_ON = re.compile(

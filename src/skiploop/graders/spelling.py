@@ -26,11 +26,11 @@ _FRACTION = re.compile(rf"(?<!\^\{{)\\[dtc]?frac{_PART}{_PART}(?!\s*\^)")
 _LATEX = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        (r"\\(?:text|textbf|textit|mathrm|mbox)\s*\{([^{}]*)\}", r"\1"),
+        (r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|underline)\s*\{([^{}]*)\}", r"\1"),
         (r"\\(?:times|cdot)(?![a-zA-Z])", "*"),
         (r"\\div(?![a-zA-Z])", "/"),
         (r"\\!|\\(?:left|right)(?![a-zA-Z])", ""),
-        (r"\\[,;: ]|~", " "),
+        (r"\\(?:[,;: ]|quad|approx(?![a-zA-Z]))|~", " "),
         (r"\\([$%])", r"\1"),
         (r"\{,\}", ","),
         (r"\^\s?\{\s?([+-]?\d+)\s?\}", r"^\1"),
