@@ -164,7 +164,19 @@ def test_a_beginning_is_ruled_out_unless_something_right_follows(beginning, numb
 
 number_pieces = st.lists(
     st.sampled_from(
-        [*"0123456789,./-$ \nax^*%(e", "000", "½", "²", " and ", "half", "million", "7"]
+        [
+            *"0123456789,./-$ \nax^*%(e",
+            "000",
+            "½",
+            "²",
+            " and ",
+            "half",
+            "million",
+            "7",
+            "\\frac{1}{2}",
+            "{",
+            "   ",
+        ]
     ),
     max_size=12,
 ).map("".join)

@@ -35,7 +35,6 @@ _MAX_EXPONENT = 1000
 _MAX_POWER_BITS = 10_000
 _SEPARATORS = str.maketrans("", "", ",'_ ")
 _FULL_STOP = re.compile(r"\.?")
-_DASHES = ("-", "minus")  # after a word: a sign, a dash or an operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,7 @@ def first_number(text: str) -> Number | None:
         return None
     before = line[max(0, match.start() - 20) : match.start()]
     goes_on = GOES_ON.match(line, match.end()) or BELONGS_TO_MORE.search(before)
-    is_dash = match["sign"] in _DASHES and match["gap"] and before.rstrip()[-1:].isalnum()
+    is_dash = _is_dash(match, before)
     number = None if goes_on or is_dash else _read(match)
     return number or Number(None, _all_readings(line, match))
 
@@ -137,6 +136,12 @@ def is_over(line: str) -> bool:
 def _search(line: str) -> re.Match[str] | None:
     digit = DIGIT.search(line)
     return digit and NUMBER.search(line, max(0, digit.start() - MAX_BEFORE_DIGITS))
+
+
+def _is_dash(match: re.Match[str], before: str) -> bool:
+    """Whether a minus stands after a word, where it may be a sign, a dash or an operation."""
+    is_minus = match["sign"] is not None and match["sign"].lower() in ("-", "minus")
+    return is_minus and match["gap"] != "" and before.rstrip()[-1:].isalnum()
 
 
 def _read_whole(text: str, ending: re.Pattern[str]) -> Number | None:

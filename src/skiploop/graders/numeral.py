@@ -30,7 +30,7 @@ _CURRENCY = rf"(?-i:[A-Z]{{0,3}}){_SIGN}"
 
 NUMBER = re.compile(
     rf"""
-    (?: (?<![\w)\]}}%+-]) (?P<sign>[+-]|minus\b|negative\b) (?P<gap>\s{{0,2}})
+    (?: (?<![\w)\]}}%+-]) (?P<sign>[+-]|minus\b|negative\b) (?P<gap>\s{{0,4}})
         (?-i:[A-Z]{{3}}\s)? )?
     (?: (?P<currency>{_CURRENCY}) \s{{0,2}} (?P<late_sign>[+-]\s{{0,2}})? )?
     (?:
@@ -53,7 +53,7 @@ MAX_BEFORE_DIGITS = 24
 
 BELONGS_TO_MORE = re.compile(
     r"""
-    [-+√^±]\s?$                                    # --3  ±3
+    [-+√^±]\s*$                                    # --3  ±3
     | (?<![\w)])-\s?[a-z]{1,4}\.?\s?$              # -Rs. 20
     | \\(?!f?boxed)[a-z]+[\[{\s]*$                  # \sqrt{4}
     """,
