@@ -6,39 +6,20 @@ from fractions import Fraction
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from spellings import spelled
 
-from skiploop.graders import grade_choice, grade_first_number, grade_math, grade_number
+from skiploop.graders import grade_first_number, grade_math, grade_number
 from skiploop.graders.number import first_number, read_number
+from spellings import lookalikes, spelled, verdicts
 
 UNITS = ("", "", " cups", " km/h", " m\u00b2", "kg", " US dollars", "\u00b0")
 STARTS = ("", " ", "The answer is ", "= ", "x = ", "Answer: ", "**")
 ENDINGS = ("", ".", "\n", " (all of them)", ", not 7", "; 3 more", "!")
 
 
-def is_right(text, gold):
-    """Return the verdicts of all graders that read numbers; math with numbers needs no process."""
-    other = str(Fraction(gold) + 1)
-    return {
-        "number": grade_number(text, gold).correct,
-        "first number": grade_first_number(text, gold).correct,
-        "choice": grade_choice(text, [gold, other], gold).correct,
-        "choice, other": grade_choice(text, [other, gold], other).correct,
-        "math": grade_math([rf"so \boxed{{{text}}}"], [gold])[0].correct,
-    }
-
-
-def lookalikes(value, text):
-    """Return what a reader that stops early, joins digits or drops a sign would find."""
-    parts = [Fraction(part) for part in re.findall(r"[0-9]+(?:\.[0-9]+)?", text)]
-    joined = "".join(re.findall(r"\d", text))
-    return {-value, value + 1, value * 10, *parts, Fraction(int(joined or 0))} - {value}
-
-
 @given(spelled())
 def test_the_same_value_is_right_in_every_spelling(pair):
     value, text = pair
-    right = is_right(text, str(value))
+    right = verdicts(text, str(value))
     assert right == {**dict.fromkeys(right, True), "choice, other": False}
 
 
@@ -46,8 +27,8 @@ def test_the_same_value_is_right_in_every_spelling(pair):
 def test_another_value_is_wrong_in_every_spelling(pair, data):
     value, text = pair
     other = str(data.draw(st.sampled_from(sorted(lookalikes(value, text)))))
-    verdicts = is_right(text, other)
-    assert [verdicts[name] for name in ("number", "first number", "math")] == [False] * 3
+    found = verdicts(text, other)
+    assert [found[name] for name in ("number", "first number", "math")] == [False] * 3
 
 
 @given(spelled(), spelled())

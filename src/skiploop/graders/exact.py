@@ -28,7 +28,8 @@ _INTEGER = re.compile(r"[+-]?[0-9]+\.?")
 _INTEGER_BEGINNING = re.compile(r"\s*([+-]?)([0-9]*)(\.?\s*)")
 _MINUS_SIGNS = str.maketrans({"\N{MINUS SIGN}": "-"})
 
-_gold_number = lru_cache(2**14)(read_number)  # asked for with every answer to its question
+_gold_number = lru_cache(2**14)(read_number)  # these two are asked for with every answer
+_gold_text = lru_cache(2**14)(folded)
 
 
 def parse_number(text: str) -> Fraction | int | None:
@@ -155,8 +156,8 @@ def grade_text(text: str, gold: str, others: Collection[str] = ()) -> Grade:
     """
     answer = _first_line(text).strip()
     is_other = bool(others) and cased(answer) in map(cased, others)
-    is_right = not is_other and bool(folded(answer)) and folded(answer) == folded(gold)
-    return Grade(is_right, answer)
+    found = folded(answer)
+    return Grade(found != "" and found == _gold_text(gold) and not is_other, answer)
 
 
 def rules_out_text(beginning: str, gold: str) -> bool:
@@ -173,4 +174,4 @@ def rules_out_text(beginning: str, gold: str) -> bool:
     so_far = folded(line)
     while so_far and unicodedata.combining(so_far[-1]):  # another mark may come before this one
         so_far = so_far[:-1]
-    return not folded(gold).startswith(so_far)
+    return not _gold_text(gold).startswith(so_far)

@@ -1,8 +1,11 @@
 """Numbers in many spellings: what the graders are fuzzed with, written without their reader."""
 
+import re
 from fractions import Fraction
 
 from hypothesis import strategies as st
+
+from skiploop.graders import grade_choice, grade_first_number, grade_math, grade_number
 
 _SEPARATORS = (",", " ", "\u00a0", "\u2009", "\u202f", "'", "\u2019", "_")
 _FIRST_DIGITS = ("0", "\uff10", "\u0660", "\u0966", "\U0001d7ce")  # full-width, Arabic, bold, ...
@@ -19,14 +22,14 @@ def decimal(value: Fraction) -> str:
     return digits[:-places] + "." + digits[-places:] if places else digits
 
 
-def grouped(draw, digits: str) -> str:
-    whole, point, rest = digits.partition(".")
+def grouped(draw, value: Fraction) -> str:
+    whole, point, rest = decimal(value).partition(".")
     return f"{int(whole):,}".replace(",", draw(st.sampled_from(_SEPARATORS))) + point + rest
 
 
-def in_other_digits(draw, text: str) -> str:
+def in_some_digits(draw, value: Fraction) -> str:
     first = ord(draw(st.sampled_from(_FIRST_DIGITS)))
-    return text.translate({ord(str(digit)): first + digit for digit in range(10)})
+    return decimal(value).translate({ord(str(digit)): first + digit for digit in range(10)})
 
 
 def scientific(draw, value: Fraction) -> str:
@@ -68,12 +71,7 @@ def spelled(draw):
         value = Fraction(
             draw(st.integers(0, 10**9)), draw(st.sampled_from((1, 1, 1, 2, 4, 10, 1000)))
         )
-        text = draw(st.sampled_from(("plain", "grouped", "scientific")))
-        text = {
-            "plain": lambda: in_other_digits(draw, decimal(value)),
-            "grouped": lambda: grouped(draw, decimal(value)),
-            "scientific": lambda: scientific(draw, value),
-        }[text]()
+        text = draw(st.sampled_from((in_some_digits, grouped, scientific)))(draw, value)
     elif draw(st.booleans()):
         below = draw(st.integers(2, 12))
         value = Fraction(draw(st.integers(1, 400)), below)
@@ -88,3 +86,22 @@ def spelled(draw):
     is_negative = draw(st.booleans()) and value != 0
     text = with_sign(draw, text, is_negative=is_negative)
     return (-value if is_negative else value), text
+
+
+def verdicts(text, gold):
+    """Return the verdicts of all graders that read numbers; math with numbers needs no process."""
+    other = str(Fraction(gold) + 1)
+    return {
+        "number": grade_number(text, gold).correct,
+        "first number": grade_first_number(text, gold).correct,
+        "choice": grade_choice(text, [gold, other], gold).correct,
+        "choice, other": grade_choice(text, [other, gold], other).correct,
+        "math": grade_math([rf"so \boxed{{{text}}}"], [gold])[0].correct,
+    }
+
+
+def lookalikes(value, text):
+    """Return what a reader that stops early, joins digits or drops a sign would find."""
+    parts = [Fraction(part) for part in re.findall(r"[0-9]+(?:\.[0-9]+)?", text)]
+    joined = "".join(re.findall(r"\d", text))
+    return {-value, value + 1, value * 10, *parts, Fraction(int(joined or 0))} - {value}
