@@ -18,6 +18,7 @@ from skiploop.evaluation.records import write_records
 from skiploop.evaluation.report import Report, build_report, write_report
 from skiploop.evaluation.search_table import SearchOutcome, SearchTable, search_table
 from skiploop.evaluation.timing import time_policies
+from skiploop.identity import check_model
 from skiploop.policies import (
     available,
     checked_name,
@@ -34,7 +35,6 @@ from skiploop.predictor.selector import (
     PromptFeatures,
     SelectorConfig,
     SelectorPolicy,
-    check_model,
     train_selector,
 )
 from skiploop.predictor.targets import QuestionPrograms
@@ -199,7 +199,8 @@ def train_on_menu(run: Run, config: SelectorConfig) -> SelectorPolicy:
     """
     examples = menu_examples(run)
     found = Menu.load(run.folder)
-    check_model(found, run.stack, f"the menu in {run.folder}")
+    remedy = f"load that one, or make a menu for {run.stack.name}"
+    check_model(found.weights_id, run.stack, f"the menu in {run.folder}", remedy)
     evidence = collect(run.runner(), examples, found.programs)
     prompts = [run.task.prompt(example) for example in examples]
     policy = train_selector(run.stack, found, prompts, evidence, config)

@@ -59,7 +59,7 @@ class RunConfig:
         task: A name that `skiploop.get_task` takes.
         options: Options of the task, as `key=value`.
         seed: Seed of the searches and controls; the training has its own.
-        weights: Identity of the weights; filled in when the model is loaded.
+        weights: `LayerStack.model_id`; filled in when the model is loaded.
         questions: Identity of the questions, prompts and verdicts: the task's name and version;
             filled in when the task is made.
     """
@@ -244,7 +244,7 @@ class Run:
         facts: dict[str, object] = dict(
             provenance.collect(
                 model=self.config.model,
-                weights=self.stack.weights_id,
+                weights=self.stack.model_id,
                 dtype=self.config.dtype,
                 device=self.device,
                 n_threads=torch.get_num_threads(),
@@ -265,8 +265,9 @@ class Run:
         """The model, loaded on first use.
 
         Raises:
-            RunError: Its weights are not those the run was made with.
+            RunError: It is not the model that the run was made with.
         """
+        from skiploop.identity import check_model
         from skiploop.loading import load
 
         stack = load(
@@ -277,12 +278,9 @@ class Run:
             exact=self.config.exact,
         )
         if self.config.weights is None:
-            self.config = replace(self.config, weights=stack.weights_id)
-        elif self.config.weights != stack.weights_id:
-            raise RunError(
-                f"{self.folder} was made with weights {self.config.weights}, but "
-                f"{self.config.model} now has {stack.weights_id}: use another --out"
-            )
+            self.config = replace(self.config, weights=stack.model_id)
+        else:
+            check_model(self.config.weights, stack, str(self.folder), "use another --out")
         return stack
 
     @cached_property

@@ -5,7 +5,6 @@ Source: arXiv 2606.06574, section 3.1.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from skiploop import identity
 from skiploop.completion import Completion
 from skiploop.engine.work import DEFAULT_MEMORY, Work
 from skiploop.errors import BatchError, ConfigError, ProgramError, UnsupportedModelError
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from skiploop.engine.options import Options
     from skiploop.engine.rotary import Switch
     from skiploop.engine.sampling import Sampling
-
-_N_SAMPLES = 16  # numbers of each parameter that go into `weights_id`
 
 
 class LayerStack:
@@ -74,6 +72,10 @@ class LayerStack:
         self.exact = exact
         self.can_record = True
         self.work = Work()
+        if tokenizer is not None:
+            from skiploop.engine.encoding import warn_of_unknown
+
+            warn_of_unknown(self)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -124,11 +126,32 @@ class LayerStack:
         A hash of the family, of the names and shapes of all parameters, and of a few numbers of
         each one, rounded to bfloat16: a float32 and a bfloat16 copy have the same id.
         """
-        parameters = sorted(self.model.named_parameters())
-        shapes = [self.model.config.model_type, *((n, tuple(w.shape)) for n, w in parameters)]
-        samples = torch.cat([_sample(weight).to(self.device) for _, weight in parameters])
-        numbers = samples.cpu().view(torch.int16).numpy().tobytes()
-        return hashlib.sha256(repr(shapes).encode() + numbers).hexdigest()[:16]
+        return identity.weights_id(self.model)
+
+    @property
+    def model_id(self) -> str:
+        """A text that changes with all that changes the model's numbers, but the number format.
+
+        `weights_id`, then a checksum of all weights, the settings of the configuration that count
+        and the end tokens, and the tokenizer (`none` without one), eight digits each.
+
+        Cost:
+            The weights are read once, 0.4 seconds for a billion on one core of a CPU. The tokenizer
+            is written out each time, up to 0.3 seconds with 256,000 tokens.
+        """
+        known = self._tokenizer is not None
+        tokenizer = identity.tokenizer_id(self.tokenizer) if known else "none"
+        config = identity.config_id(self.model)
+        return "-".join([self.weights_id, self._checksum, config, tokenizer])
+
+    @cached_property
+    def _checksum(self) -> str:
+        return identity.weights_checksum(self.model)
+
+    @property
+    def n_embeddings(self) -> int:
+        """How many tokens the model knows; a tokenizer may have more or fewer."""
+        return len(self.model.get_input_embeddings().weight)
 
     @cached_property
     def layers_return_tuples(self) -> bool:
@@ -377,9 +400,3 @@ def _check_supported(model: PreTrainedModel) -> None:
             "values, so they cannot be skipped or repeated: use a family without these, such as "
             "Gemma 3, Llama or Qwen3"
         )
-
-
-def _sample(weight: Tensor) -> Tensor:
-    """Return a few evenly spread numbers of a parameter in bfloat16."""
-    flat = weight.detach().reshape(-1)
-    return flat[:: max(1, len(flat) // _N_SAMPLES)][:_N_SAMPLES].to(torch.bfloat16)

@@ -102,7 +102,7 @@ def generate(
         say(f"no answer is sure enough: {weight}, below {abstain_below:g}")
     if as_json:
         facts = made_by(
-            weights=stack.weights_id,
+            weights=stack.model_id,
             dtype=dtype or "float32",
             device=device,
             n_threads=threads,

@@ -16,14 +16,8 @@ from skiploop.completion import Completion, StoppedBy
 from skiploop.engine.batch import Row
 from skiploop.engine.options import Options
 from skiploop.engine.sampling import draw, most_likely
-from skiploop.engine.stop import (
-    UNFINISHED,
-    StopFinder,
-    cut,
-    decode,
-    ending_tokens,
-    without_part_of,
-)
+from skiploop.engine.stop import StopFinder, cut, ending_tokens, without_part_of
+from skiploop.engine.written import UNFINISHED
 from skiploop.stack import LayerStack
 
 
@@ -59,10 +53,14 @@ class Writer:
         self.options = options
         self._tokenizer = stack.tokenizer
         self._finder = StopFinder(stack.tokenizer, options.stop, _end_tokens(stack))
+        self._reader = self._finder.reader
+        self._n_known = stack.n_embeddings
 
     def endings(self) -> Tensor:
         """Return the tokens that end an answer at once, whatever was written before."""
-        return ending_tokens(self._tokenizer, tuple(self.options.stop), self._finder.end_tokens)
+        stop = tuple(self.options.stop)
+        tokens = ending_tokens(self._tokenizer, stop, self._finder.end_tokens)
+        return tokens[tokens < self._n_known]
 
     def choose(self, logits_BV: Tensor, answers: Sequence[Answer], n_more: int = 0) -> list[Tensor]:
         """Return the next token of each answer and its log-probability.
@@ -107,14 +105,14 @@ class Writer:
         settled = self.options.settled
         if settled is None:
             return False
-        text = decode(self._tokenizer, answer.tokens).rstrip(UNFINISHED)
-        return settled(answer.row.index, without_part_of(self.options.stop, text))
+        written = self._reader.written(answer.tokens).rstrip(UNFINISHED)
+        sure = without_part_of(self.options.stop, written)
+        return settled(answer.row.index, self._reader.shown_of(sure, answer.tokens))
 
     def completion(self, answer: Answer, stopped_by: StoppedBy) -> Completion:
         """Return a finished answer."""
-        written = answer.tokens[:-1] if stopped_by == "eos" else answer.tokens
         return Completion(
-            text=cut(decode(self._tokenizer, written), self.options.stop),
+            text=self._text(answer.tokens),
             token_ids=tuple(answer.tokens),
             logprob=answer.logprob,
             program=answer.row.program,
@@ -122,6 +120,15 @@ class Writer:
             batch_shape=answer.batch_shape,
             draft_logprob=answer.draft_logprob,
         )
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        """Return what is shown of a finished answer."""
+        if self.options.stop:
+            written = self._reader.written(tokens)
+            before = cut(written, self.options.stop)
+            if len(before) < len(written):
+                return self._reader.shown_of(before, tokens)
+        return self._reader.shown(tokens)
 
 
 def _end_tokens(stack: LayerStack) -> frozenset[int]:

@@ -1,4 +1,4 @@
-"""From texts to padded batches: tokenizing, checking, grouping.
+"""From tokens to padded batches: checking, grouping.
 
 Shapes: S token sequences, T tokens of the longest one.
 """
@@ -79,25 +79,6 @@ def check_texts(**lists: Sequence[str]) -> None:
         for index, text in enumerate(texts):
             if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
                 raise BatchError(f"{name}[{index}] is no Unicode text: write it as UTF-8")
-
-
-def encode(stack: LayerStack, texts: Sequence[str]) -> list[tuple[int, ...]]:
-    """Tokenize texts, with the start token if the tokenizer adds one and the text has none.
-
-    Raises:
-        BatchError: A text has no tokens.
-    """
-    start = stack.tokenizer.bos_token
-    encoded: dict[str, tuple[int, ...]] = {}
-    for index, text in enumerate(texts):
-        if text in encoded:
-            continue
-        has_start = bool(start) and text.startswith(start)
-        tokens = stack.tokenizer(text, add_special_tokens=not has_start)["input_ids"]
-        if not tokens:
-            raise BatchError(f"prompt {index} has no tokens: give every row a text to continue")
-        encoded[text] = tuple(tokens)
-    return [encoded[text] for text in texts]
 
 
 def check_lengths(stack: LayerStack, rows: Sequence[Row], n_new: int) -> None:

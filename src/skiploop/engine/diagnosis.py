@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from skiploop.engine.batch import encode
+from skiploop.engine.encoding import encode
 from skiploop.engine.executor import Executor
 from skiploop.engine.schedule import schedule
 from skiploop.program import Program

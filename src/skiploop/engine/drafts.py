@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from skiploop.engine.answer import Answer, Column, Writer
-from skiploop.engine.batch import check_texts, encode, limits
+from skiploop.engine.batch import check_texts, limits
+from skiploop.engine.encoding import encode
 from skiploop.engine.executor import Executor
 from skiploop.engine.options import Options
 from skiploop.engine.rotary import table_of

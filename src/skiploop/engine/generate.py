@@ -10,10 +10,11 @@ import torch
 
 from skiploop.engine.alike import alike
 from skiploop.engine.answer import Answer, Column, Writer
-from skiploop.engine.batch import Row, check_lengths, check_texts, encode, split
+from skiploop.engine.batch import Row, check_lengths, check_texts, split
 from skiploop.engine.cache import GROWTH
 from skiploop.engine.decode import decode_rows
 from skiploop.engine.drafts import check_drafts, draft_tokens, is_whole, score_drafts
+from skiploop.engine.encoding import encode
 from skiploop.engine.late import LateChoice, choosing_pass
 from skiploop.engine.options import Options
 from skiploop.engine.prefill import FirstPass, first_pass

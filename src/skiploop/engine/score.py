@@ -23,11 +23,11 @@ from skiploop.engine.batch import (
     check_lengths,
     check_texts,
     common_length,
-    encode,
     pad_left,
     split,
 )
 from skiploop.engine.drafts import log_probabilities
+from skiploop.engine.encoding import encode, encode_pairs
 from skiploop.engine.executor import Executor
 from skiploop.engine.prefill import first_pass
 from skiploop.engine.rotary import by_table, table_of
@@ -138,20 +138,13 @@ def _stems(
     programs: Sequence[Program],
 ) -> list[_Stem]:
     """Put together what starts alike, where rows can go on from what others have run."""
-    wholes = encode(stack, [p + c for p, c in zip(prompts, continuations, strict=True)])
-    heads = encode(stack, [prompt.rstrip() for prompt in prompts])
+    pairs = encode_pairs(stack, prompts, continuations)
     may_share = shares_starts(stack)
     together: dict[tuple[object, ...], list[_Tail]] = {}
-    for index, (whole, head, program) in enumerate(zip(wholes, heads, programs, strict=True)):
-        n_scored = len(whole) - len(head)
-        if n_scored < 1:
-            raise BatchError(
-                f"continuation {index} {continuations[index]!r} adds no token to its prompt: "
-                "give it a text of its own"
-            )
-        table = table_of(stack, len(whole))
-        key = (head, program, table) if may_share else (index,)
-        together.setdefault(key, []).append(_Tail(index, whole, n_scored))
+    for index, (pair, program) in enumerate(zip(pairs, programs, strict=True)):
+        table = table_of(stack, len(pair.whole))
+        key = (pair.whole[: -pair.n_continued], program, table) if may_share else (index,)
+        together.setdefault(key, []).append(_Tail(index, pair.whole, pair.n_continued))
     return [
         _stem(stack, number, tails, programs[tails[0].number])
         for number, tails in enumerate(together.values())

@@ -14,24 +14,28 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from skiploop.box import CLOSED_BOX, first_box_end
+from skiploop.engine.written import UNFINISHED, Reader
 
-UNFINISHED = "\ufffd"  # what a part of a character decodes to
 _UNKNOWN, _HARMLESS, _WATCHED = -1, 0, 1
 
 
 class StopFinder:
     """Watches the tokens of many rows.
 
+    Attributes:
+        reader: Reads tokens as text.
+        end_tokens: Tokens that end a row whatever the text.
+
     Args:
         tokenizer: Decodes tokens.
         stop: Strings to look for, none of them empty; `CLOSED_BOX` stands for a box of any content.
-        end_tokens: Tokens that end a row whatever the text.
+        end_tokens: See above.
     """
 
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, stop: Sequence[str], end_tokens: frozenset[int]
     ) -> None:
-        self._tokenizer = tokenizer
+        self.reader = Reader(tokenizer, end_tokens)
         self._stop = stop
         self.end_tokens = end_tokens
         self._last = {string[-1] for string in stop}
@@ -53,18 +57,18 @@ class StopFinder:
             more = int(tokens_B.max()) + 1 - len(self._kind_V)
             self._kind_V = torch.cat([self._kind_V, self._kind_V.new_full((more,), _UNKNOWN)])
         for token in tokens_B[self._kind_V[tokens_B] == _UNKNOWN].tolist():
-            piece = decode(self._tokenizer, [token]) if self._last else ""
-            # A space at the start of a piece is lost when the piece is decoded alone.
+            piece = self.reader.written([token]) if self._last else ""
+            # Some tokenizers put a space before a piece only after certain others.
             is_watched = self._last & {*piece, " "}
             self._kind_V[token] = _WATCHED if is_watched else _HARMLESS
         watched: list[int] = self._kind_V[tokens_B].nonzero()[:, 0].tolist()
         return watched
 
     def has_stop(self, tokens: Sequence[int]) -> bool:
-        """Whether the text of all tokens of a row holds a stop string."""
+        """Whether a row has written a stop string; special tokens count as text."""
         if not self._stop:
             return False
-        text = decode(self._tokenizer, tokens)
+        text = self.reader.written(tokens)
         return any(_end(text, string) is not None for string in self._stop)
 
 
@@ -72,12 +76,12 @@ class StopFinder:
 def ending_tokens(
     tokenizer: PreTrainedTokenizerBase, stop: tuple[str, ...], end_tokens: frozenset[int]
 ) -> Tensor:
-    """Return the end tokens and those whose text starts with a stop string.
+    """Return the end tokens and those whose text, after other text, starts with a stop string.
 
     Cost:
         The whole vocabulary is decoded, once for each tokenizer.
     """
-    pieces = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
+    pieces = Reader(tokenizer).written_alone(range(len(tokenizer)))
     starting = {token for token, piece in enumerate(pieces) if piece.startswith(stop)}
     return torch.tensor(sorted(starting | end_tokens))
 
@@ -100,11 +104,3 @@ def without_part_of(stop: Sequence[str], text: str) -> str:
     """Return the text without an end that may turn out to be the start of a stop string."""
     lengths = [n for string in stop for n in range(1, len(string)) if text.endswith(string[:n])]
     return text[: len(text) - max(lengths, default=0)]
-
-
-def decode(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int]) -> str:
-    """Return the text of tokens as it is, without special tokens."""
-    text: str = tokenizer.decode(
-        list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
-    )
-    return text

@@ -64,10 +64,14 @@ def time_policies(
 
 
 def _generation_s(stack: LayerStack, prompt: str, program: Program) -> float:
+    import torch
+
+    from skiploop.engine.encoding import encode
+
     model = stack.view(program)
-    inputs = stack.tokenizer(prompt, return_tensors="pt").to(stack.device)
+    tokens = torch.tensor(encode(stack, [prompt]), device=stack.device)
     started = time.perf_counter()
     model.generate(
-        **inputs, do_sample=False, min_new_tokens=N_NEW_TOKENS, max_new_tokens=N_NEW_TOKENS
+        tokens, do_sample=False, min_new_tokens=N_NEW_TOKENS, max_new_tokens=N_NEW_TOKENS
     )
     return time.perf_counter() - started

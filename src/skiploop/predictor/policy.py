@@ -18,6 +18,7 @@ import torch
 from skiploop.config import from_dict, load_file, to_dict
 from skiploop.errors import ConfigError, RunError
 from skiploop.files import write_atomic
+from skiploop.identity import check_model
 from skiploop.predictor.decoding import RankedProgram, rank_programs
 from skiploop.predictor.features import PromptEncoder, build_encoder
 from skiploop.predictor.joint import LabelScores
@@ -59,7 +60,7 @@ class Origin:
 
     Attributes:
         model: Name of the language model, as `skiploop.load` takes it.
-        weights_id: `LayerStack.weights_id` of that model.
+        weights_id: `LayerStack.model_id` of that model.
         dtype: Number format in which it ran.
         config: The recipe.
         training: What became of the training questions.
@@ -203,11 +204,12 @@ def load_predictor(run: str | Path, stack: LayerStack | None = None) -> Predicto
         from skiploop.loading import load  # loads transformers, which a given stack already did
 
         stack = load(origin.model, dtype=origin.dtype)
-    if (stack.weights_id, stack.n_layers) != (origin.weights_id, space.n_layers):
+    remedy = f"load {origin.model}, or search and train with {stack.name}"
+    check_model(origin.weights_id, stack, f"the predictor in {run}", remedy)
+    if stack.n_layers != space.n_layers:
         raise RunError(
-            f"the predictor in {run} was made for {origin.model} ({space.n_layers} layers, "
-            f"weights {origin.weights_id}), not for {stack.name} ({stack.n_layers} layers, "
-            f"weights {stack.weights_id}): load the former, or search and train with the latter"
+            f"the predictor in {run} was made for {space.n_layers} layers, {stack.name} has "
+            f"{stack.n_layers}: {remedy}"
         )
     network = PolarNetwork.from_pretrained(folder)
     encoder = build_encoder(encoder_spec, stack)

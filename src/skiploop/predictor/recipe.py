@@ -68,7 +68,7 @@ def train(
     )
     origin = Origin(
         model=stack.name,
-        weights_id=stack.weights_id,
+        weights_id=stack.model_id,
         dtype=str(stack.dtype).removeprefix("torch."),
         config=config,
         training=counts,

@@ -24,6 +24,7 @@ from skiploop import config as settings
 from skiploop.engine.late import LateChoice
 from skiploop.errors import ConfigError, DataError, ProgramError, RunError, one_line
 from skiploop.files import write_atomic
+from skiploop.identity import check_model
 from skiploop.predictor.features import (
     LayerStates,
     PromptEncoder,
@@ -351,18 +352,6 @@ def load_selector(run: Path, stack: LayerStack) -> SelectorPolicy:
         encoder = build_encoder(spec, stack)  # type: ignore[arg-type]
     except (OSError, KeyError, TypeError, ConfigError, ProgramError, SafetensorError) as error:
         raise RunError(f"{folder} is not complete ({one_line(error)}): {again}") from error
-    check_model(menu, stack, f"the selector in {run}")
+    remedy = f"load that one, or make a menu for {stack.name}"
+    check_model(menu.weights_id, stack, f"the selector in {run}", remedy)
     return SelectorPolicy(menu, PromptFeatures(encoder), lessons)
-
-
-def check_model(menu: Menu, stack: LayerStack, what: str) -> None:
-    """Refuse a menu that was made for another model.
-
-    Raises:
-        RunError: The weights differ.
-    """
-    if menu.weights_id != stack.weights_id:
-        raise RunError(
-            f"{what} was made for weights {menu.weights_id}, not for {stack.name} with weights "
-            f"{stack.weights_id}: load the former, or make a menu for the latter"
-        )

@@ -50,11 +50,14 @@ def score_grid(
         Linear in questions and in programs. Programs that start with the same layers, and prompts
         that start with the same tokens, share that work.
     """
+    from skiploop.identity import check_model
+
     pairs = [(example, program) for example in examples for program in programs]
     with closing(TrialStore(path or Path(":memory:"))) as store:
+        made_for = store.note("weights", stack.model_id)
+        check_model(made_for, stack, str(store.path), "use another file")
         store.settle(
             {
-                "weights": stack.weights_id,
                 "dtype": str(stack.dtype).removeprefix("torch."),
                 "task": f"{task.name} version {task.version}",
             }

@@ -96,7 +96,7 @@ class Menu:
 
     Attributes:
         programs: At least two.
-        weights_id: `LayerStack.weights_id` of the model.
+        weights_id: `LayerStack.model_id` of the model.
         gains: Mean best worth on the questions of the race, with each program and those before
             it: the score, less the price of layer passes beyond those of the identity; all right
             answers of a kind count alike.
@@ -186,7 +186,7 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
     covered = list(_cover(seen, config.size, config.price))
     return Menu(
         programs=tuple(seen.programs[column] for column, _ in covered),
-        weights_id=runner.stack.weights_id,
+        weights_id=runner.stack.model_id,
         gains=tuple(gain for _, gain in covered),
     )
 

@@ -126,16 +126,19 @@ class TrialStore:
         Raises:
             RunError: The file holds trials of something else; the message names the difference.
         """
-        with self._reporting(), self._db:
-            known = dict(self._db.execute("SELECT name, value FROM facts"))
-            query = "INSERT OR IGNORE INTO facts VALUES (?, ?)"
-            self._db.executemany(query, facts.items())
         for name, value in facts.items():
-            if known.get(name, value) != value:
+            known = self.note(name, value)
+            if known != value:
                 raise RunError(
-                    f"{self.path} holds trials with {name} {known[name]}, not {value}: "
-                    "use another file"
+                    f"{self.path} holds trials with {name} {known}, not {value}: use another file"
                 )
+
+    def note(self, name: str, value: str) -> str:
+        """Note a fact about the trials unless it was noted before, and return what stands."""
+        with self._reporting(), self._db:
+            self._db.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
+            query = "SELECT value FROM facts WHERE name = ?"
+            return str(self._db.execute(query, (name,)).fetchone()[0])
 
     def add_asks(self, source: Source, asks: Iterable[tuple[str, int, str]]) -> None:
         """Note who asked for which program: (example id, step, program text)."""
