@@ -33,7 +33,7 @@ def invented(stack, prompts, n_programs):
     features = PromptFeatures(LayerStates(stack, layer=config.first_layer))
     evidence = Evidence(tuple(prompts), programs, score_QP > 0.5, score_QP, np.ones(len(prompts)))
     lessons = learn(features.of(prompts), evidence, SelectorConfig())
-    menu = Menu(programs, stack.weights_id, (0.0,) * n_programs)
+    menu = Menu(programs, stack.model_id, (0.0,) * n_programs)
     return SelectorPolicy(menu, features, lessons)
 
 

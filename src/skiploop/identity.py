@@ -23,14 +23,18 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("skiploop")
 
-_PARTS = ("set of weights", "set of weights", "configuration", "tokenizer")
+_PARTS = ("weights", "weights with checksum", "configuration", "tokenizer")
 _N_SAMPLES = 16  # numbers of each parameter that go into `weights_id`
 _CHUNK = 1 << 20  # numbers that are added up at once; a multiple of 8
 _HARMLESS = {
     "architectures",
     "auto_map",
+    "bos_token_id",
     "dtype",
     "eos_token_id",  # answers end by the generation config
+    "id2label",
+    "initializer_range",
+    "label2id",
     "name_or_path",
     "output_attentions",
     "output_hidden_states",
@@ -53,26 +57,22 @@ def check_model(made_for: str, stack: LayerStack, what: str, remedy: str) -> Non
     Args:
         made_for: The identity of the model that it was made for.
         stack: The model at hand.
-        what: Was made for a model, such as "the menu in RUN".
+        what: The start of a sentence, such as "RUN was made with".
         remedy: What to do if the models differ.
 
     Raises:
-        RunError: The weights, the configuration or the tokenizer differ.
+        RunError: The weights, the configuration or the tokenizer differ; the message says which.
     """
     before, now = made_for.split("-"), stack.model_id.split("-")
-    differing = [
-        part for part, was, found in zip(_PARTS, before, now, strict=False) if was != found
-    ]
-    if differing:
-        raise RunError(
-            f"{what} was made for {made_for}, but {stack.name} is {'-'.join(now)}: "
-            f"the {differing[0]} is another one; {remedy}"
-        )
+    for part, was, found in zip(_PARTS, before, now, strict=False):
+        if was != found:
+            raise RunError(f"{what} {part} {was}, but {stack.name} has {found}: {remedy}")
     if len(before) < len(now):
         _log.warning(
-            "%s was made by a version that noted the weights alone: they are those of %s, and its "
-            "configuration and tokenizer are taken to be those it was made with",
+            "%s weights %s, which %s has, and by a version that noted nothing else: its "
+            "configuration and tokenizer are taken for the same",
             what,
+            made_for,
             stack.name,
         )
 

@@ -200,7 +200,7 @@ def train_on_menu(run: Run, config: SelectorConfig) -> SelectorPolicy:
     examples = menu_examples(run)
     found = Menu.load(run.folder)
     remedy = f"load that one, or make a menu for {run.stack.name}"
-    check_model(found.weights_id, run.stack, f"the menu in {run.folder}", remedy)
+    check_model(found.weights_id, run.stack, f"the menu in {run.folder} was made for", remedy)
     evidence = collect(run.runner(), examples, found.programs)
     prompts = [run.task.prompt(example) for example in examples]
     policy = train_selector(run.stack, found, prompts, evidence, config)

@@ -280,7 +280,8 @@ class Run:
         if self.config.weights is None:
             self.config = replace(self.config, weights=stack.model_id)
         else:
-            check_model(self.config.weights, stack, str(self.folder), "use another --out")
+            what = f"{self.folder} was made with"
+            check_model(self.config.weights, stack, what, "use another --out")
         return stack
 
     @cached_property

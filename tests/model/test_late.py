@@ -88,7 +88,7 @@ def selector(stack, layer):
     generator = torch.Generator().manual_seed(0)
     score_QP = torch.rand(60, len(PROGRAMS), generator=generator).double().numpy()
     prompts = [f"{number}+{number * 7}=" for number in range(60)]
-    menu = Menu(tuple(PROGRAMS), stack.weights_id, (0.0,) * len(PROGRAMS))
+    menu = Menu(tuple(PROGRAMS), stack.model_id, (0.0,) * len(PROGRAMS))
     features = PromptFeatures(LayerStates(stack, layer=layer))
     evidence = Evidence(
         tuple(prompts), menu.programs, score_QP > 0.5, score_QP, np.ones(len(prompts))

@@ -95,7 +95,7 @@ def test_a_menu_that_may_change_no_layer_is_refused(runner):
 def selector_of_chance(stack, config):
     """Return a selector that learned from random scores."""
     programs = (IDENTITY, Program.parse("2:3x2", N_LAYERS), Program.parse("1:2x0", N_LAYERS))
-    menu = Menu(programs, stack.weights_id, (0.1, 0.2, 0.3))
+    menu = Menu(programs, stack.model_id, (0.1, 0.2, 0.3))
     score = np.random.default_rng(0).random((60, 3))
     table = Evidence(
         tuple(PROMPTS), programs, (score > 0.5).astype(float), score, np.ones(len(PROMPTS))

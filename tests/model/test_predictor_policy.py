@@ -134,12 +134,13 @@ def test_policy_loads_the_model_it_was_made_for(stack, tmp_path):
     assert load_predictor(tmp_path).rank(["1+2="], 3) == policy.rank(["1+2="], 3)
 
 
-def test_predictor_of_another_model_is_refused(trained):
+def test_predictor_of_another_model_is_refused(trained, stack):
     run, policy = trained
     other = make_stack(seed=1)
-    with pytest.raises(RunError, match=r"made for llama-0 .* not for llama-1") as error:
+    with pytest.raises(RunError, match=r"made for llama-0 .* but llama-1 has") as error:
         load_predictor(run, other)
-    assert policy.origin.weights_id in str(error.value)
+    assert policy.origin.weights_id == stack.model_id
+    assert stack.weights_id in str(error.value)
     assert other.weights_id in str(error.value)
 
 

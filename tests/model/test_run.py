@@ -69,7 +69,7 @@ def test_changed_weights_are_refused(config, tmp_path):
     build("llama").bfloat16().float().save_pretrained(other)
     tokenizer().save_pretrained(other)
     run = Run.open(tmp_path / "run")
-    assert run.stack.weights_id  # rounding to bfloat16 does not change the identity
+    assert run.stack.model_id  # rounding to bfloat16 does not change the identity
     model = build("llama")
     model.model.layers[0].mlp.up_proj.weight.data *= 2
     model.save_pretrained(config.model)

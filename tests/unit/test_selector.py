@@ -224,7 +224,7 @@ def test_two_encoders_are_refused():
 
 
 class NoModel:
-    weights_id, name = "other", "tiny"
+    model_id, name = "other", "tiny"
 
 
 def test_too_few_questions_or_nothing_to_choose_is_said():

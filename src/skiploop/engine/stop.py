@@ -83,7 +83,7 @@ def ending_tokens(
     """
     pieces = Reader(tokenizer).written_alone(range(len(tokenizer)))
     starting = {token for token, piece in enumerate(pieces) if piece.startswith(stop)}
-    return torch.tensor(sorted(starting | end_tokens))
+    return torch.tensor(sorted(starting | end_tokens), dtype=torch.long)
 
 
 def cut(text: str, stop: Sequence[str]) -> str:

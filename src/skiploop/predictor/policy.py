@@ -205,11 +205,11 @@ def load_predictor(run: str | Path, stack: LayerStack | None = None) -> Predicto
 
         stack = load(origin.model, dtype=origin.dtype)
     remedy = f"load {origin.model}, or search and train with {stack.name}"
-    check_model(origin.weights_id, stack, f"the predictor in {run}", remedy)
+    what = f"the predictor in {run} was made for {origin.model} with"
+    check_model(origin.weights_id, stack, what, remedy)
     if stack.n_layers != space.n_layers:
         raise RunError(
-            f"the predictor in {run} was made for {space.n_layers} layers, {stack.name} has "
-            f"{stack.n_layers}: {remedy}"
+            f"{what} {space.n_layers} layers, but {stack.name} has {stack.n_layers}: {remedy}"
         )
     network = PolarNetwork.from_pretrained(folder)
     encoder = build_encoder(encoder_spec, stack)

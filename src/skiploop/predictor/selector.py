@@ -353,5 +353,5 @@ def load_selector(run: Path, stack: LayerStack) -> SelectorPolicy:
     except (OSError, KeyError, TypeError, ConfigError, ProgramError, SafetensorError) as error:
         raise RunError(f"{folder} is not complete ({one_line(error)}): {again}") from error
     remedy = f"load that one, or make a menu for {stack.name}"
-    check_model(menu.weights_id, stack, f"the selector in {run}", remedy)
+    check_model(menu.weights_id, stack, f"the selector in {run} was made for", remedy)
     return SelectorPolicy(menu, PromptFeatures(encoder), lessons)

@@ -55,7 +55,7 @@ def score_grid(
     pairs = [(example, program) for example in examples for program in programs]
     with closing(TrialStore(path or Path(":memory:"))) as store:
         made_for = store.note("weights", stack.model_id)
-        check_model(made_for, stack, str(store.path), "use another file")
+        check_model(made_for, stack, f"{store.path} holds trials with", "use another file")
         store.settle(
             {
                 "dtype": str(stack.dtype).removeprefix("torch."),
