@@ -45,8 +45,6 @@ _HARMLESS = {
 }
 """Settings that change no number, or are looked at elsewhere."""
 
-_SPECIMEN = "Wait: what is 12 + 7?\n\tna\u00efve \u6771\u4eac"
-
 
 def check_model(made_for: str, stack: LayerStack, what: str, remedy: str) -> None:
     """Refuse what was made for another model.
@@ -116,13 +114,10 @@ def config_id(model: PreTrainedModel) -> str:
 def tokenizer_id(tokenizer: PreTrainedTokenizerBase) -> str:
     """Return eight hexadecimal digits of all that a tokenizer does to texts and to tokens.
 
-    Chat templates are left out: skiploop's prompts do not use them. A tokenizer without a
-    serialised form is known by its vocabulary and by what it makes of a text.
+    Chat templates are left out: skiploop's prompts do not use them. A tokenizer in Python is known
+    by its class, its vocabulary and its special tokens.
     """
-    added = sorted(
-        (number, str(t), t.special) for number, t in tokenizer.added_tokens_decoder.items()
-    )
-    parts = [repr(added).encode(), repr(tokenizer(_SPECIMEN)["input_ids"]).encode()]
+    parts = [repr(tokenizer("a")["input_ids"]).encode()]
     if tokenizer.is_fast:
         backend = tokenizer.backend_tokenizer
         steps = (
@@ -133,8 +128,12 @@ def tokenizer_id(tokenizer: PreTrainedTokenizerBase) -> str:
             backend.decoder,
         )
         parts += [step.__getstate__() for step in steps if step is not None]
+        added = backend.get_added_tokens_decoder().items()
+        parts.append(repr(sorted((number, repr(token)) for number, token in added)).encode())
     else:
-        parts.append(repr(sorted(tokenizer.get_vocab().items())).encode())
+        vocabulary = sorted(tokenizer.get_vocab().items())
+        known_by = type(tokenizer).__qualname__, vocabulary, sorted(tokenizer.all_special_ids)
+        parts.append(repr(known_by).encode())
     return _short(b"\0".join(parts))
 
 

@@ -45,13 +45,13 @@ def answers(draw, kind):
     tokens = [token for part in parts for token in part] or [5]
     text = written(tokenizer, tokens)
     start = draw(st.integers(0, max(0, len(text) - 1)))
-    inside = text[start : start + draw(st.integers(1, 5))] or "x"
+    inside = text[start : start + draw(st.integers(1, 5))].strip("\ufffd") or "x"
     others = st.sampled_from(["\n", " the", "€", " ", "</s>", "a<|end_turn|>", "<s> on", "zz"])
     return tokens, [*draw(st.lists(others, max_size=2)), inside]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_a_stop_is_found_at_the_first_token_that_completes_it(kind, data):
     tokens, stop = data.draw(answers(kind))
@@ -65,7 +65,7 @@ def test_a_stop_is_found_at_the_first_token_that_completes_it(kind, data):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_neither_the_stop_nor_special_tokens_are_shown(kind, data):
     tokens, stop = data.draw(answers(kind))
@@ -76,8 +76,10 @@ def test_neither_the_stop_nor_special_tokens_are_shown(kind, data):
     # Only special tokens hold a "<", so they are found in the text, also when cut.
     ordinary = re.sub(r"<[^>]*>?", "", before)
     whole = re.sub(r"<[^>]*>?", "", written(tokenizer, tokens))
-    loses_space = kind != "byte_level" and whole.startswith(" ")
-    assert shown == (ordinary[1:] if loses_space else ordinary)
+    decoded = decode(tokenizer, tokens)  # without the space in front, and special tokens
+    # Bytes on both sides of a special token may be one character for the tokenizer.
+    assume(whole.lstrip(" ") == decoded.lstrip(" "))
+    assert shown == ordinary[len(whole) - len(decoded) :]
 
 
 @pytest.mark.parametrize("kind", KINDS)

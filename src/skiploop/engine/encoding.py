@@ -107,10 +107,9 @@ def _n_beyond(stack: LayerStack, prompt: str, text: str) -> int:
 def warn_of_unknown(stack: LayerStack) -> None:
     """Name the tokens that the model has no embedding for; prompts with one are refused."""
     tokenizer, n_known = stack.tokenizer, stack.n_embeddings
-    numbers = {*range(n_known, len(tokenizer)), *tokenizer.added_tokens_decoder}
-    unknown = sorted(number for number in numbers if number >= n_known)
+    unknown = range(n_known, len(tokenizer))
     if unknown:
-        few = ", ".join(map(repr, tokenizer.convert_ids_to_tokens(unknown[:3])))
+        few = ", ".join(map(repr, tokenizer.convert_ids_to_tokens([*unknown[:3]])))
         _log.warning(
             "%s has embeddings for %d tokens, its tokenizer has more (%s%s): prompts with one of "
             "them are refused; resize and train the model, or use the tokenizer it came with",
