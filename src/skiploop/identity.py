@@ -67,8 +67,8 @@ def check_model(made_for: str, stack: LayerStack, what: str, remedy: str) -> Non
             raise RunError(f"{what} {part} {was}, but {stack.name} has {found}: {remedy}")
     if len(before) < len(now):
         _log.warning(
-            "%s weights %s, which %s has, and by a version that noted nothing else: its "
-            "configuration and tokenizer are taken for the same",
+            "%s weights %s, those of %s; configuration and tokenizer were not noted then and are "
+            "taken for the same",
             what,
             made_for,
             stack.name,

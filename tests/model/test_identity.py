@@ -199,4 +199,4 @@ def test_a_table_of_another_configuration_or_tokenizer_is_refused_by_name(tmp_pa
     again = skiploop.score_grid(stack, task, examples, [PLAIN], path=path)
     assert (again == table).all()
     (record,) = caplog.records
-    assert str(path) in record.getMessage() and "noted nothing else" in record.getMessage()
+    assert str(path) in record.getMessage() and "were not noted then" in record.getMessage()

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from families import build, tokenizer
@@ -76,6 +77,27 @@ def test_changed_weights_are_refused(config, tmp_path):
     with pytest.raises(RunError, match="was made with weights"):
         _ = Run.open(tmp_path / "run").stack
     build("llama").save_pretrained(config.model)
+
+
+def test_a_changed_configuration_is_refused_and_an_older_run_is_told_apart(
+    config, tmp_path, caplog
+):
+    pipeline.search(Run.create(tmp_path / "run", config), CONFIG)
+    settings, path = Path(config.model) / "config.json", tmp_path / "run" / "config.json"
+    before = settings.read_text()
+    settings.write_text(json.dumps({**json.loads(before), "rms_norm_eps": 0.1}))
+    with pytest.raises(
+        RunError, match=r"was made with configuration \w+, but .* use another --out"
+    ):
+        _ = Run.open(tmp_path / "run").stack
+    settings.write_text(before)
+    assert not caplog.records
+    stored = json.loads(path.read_text())
+    stored["run"]["weights"] = stored["run"]["weights"].split("-")[0]
+    path.write_text(json.dumps(stored))
+    pipeline.search(Run.create(tmp_path / "run", config), CONFIG)
+    (record,) = caplog.records
+    assert "was made with weights" in record.getMessage()
 
 
 def test_other_settings_are_refused_by_name_and_a_mistake_occupies_no_folder(config, tmp_path):
