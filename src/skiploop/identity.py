@@ -1,7 +1,8 @@
 """Who a model is: a short text that changes with everything that changes its numbers.
 
 It has four parts, so that a difference can be named: `WEIGHTS-CHECKSUM-CONFIG-TOKENIZER`. What was
-made before the last three were noted has the first part alone.
+made before the last three were noted has the first part alone; files keep its name (`weights`,
+`weights_id`) for all of them.
 """
 
 from __future__ import annotations

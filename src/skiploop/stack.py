@@ -202,8 +202,9 @@ class LayerStack:
             programs: One for each prompt, or one for all, or what chooses them by the states after
                 the first layers, such as `SelectorPolicy.late()`.
             max_new_tokens: Most tokens to write.
-            stop: Strings that end an answer; they are not part of it. `box.CLOSED_BOX` among them
-                ends it after its first closed box, which is part of it.
+            stop: Strings that end an answer; they are not part of it. They may be or hold special
+                tokens. `box.CLOSED_BOX` among them ends it after its first closed box, which is
+                part of it.
             sampling: How tokens are drawn; the most likely ones if not given.
             seeds: One for each prompt, needed with `sampling`. In float32 a prompt with the same
                 program and seed gets the same tokens whatever else is in the batch.
@@ -287,9 +288,10 @@ class LayerStack:
     ) -> list[float]:
         """Return the log-probability of each continuation after its prompt.
 
-        The two texts are tokenized together; the tokens after those of the prompt count. White
-        space at the end of the prompt is moved to the continuation first, where tokenizers
-        expect it. The result is NaN where the logits are not numbers.
+        The two texts are tokenized together; the tokens after those of the prompt count, and one
+        that joins the end of the prompt with the continuation. White space at the end of the
+        prompt is moved to the continuation first, where tokenizers expect it. The result is NaN
+        where the logits are not numbers.
 
         Args:
             prompts: Any number of texts.

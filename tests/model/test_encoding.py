@@ -114,9 +114,9 @@ TEXTS = st.text("thendoa 12", min_size=1, max_size=8)
 
 @pytest.mark.parametrize("make", [byte_level, sentencepiece])
 @settings(max_examples=50)
-@given(order=st.permutations(MERGES), prompt=TEXTS, rest=TEXTS)
+@given(order=st.permutations(MERGES), prompt=TEXTS, rest=TEXTS, other=TEXTS)
 def test_tokens_that_join_prompt_and_continuation_count_once_and_none_is_lost(
-    make, order, prompt, rest
+    make, order, prompt, rest, other
 ):
     prompt, rest = f"x{prompt}", rest.rstrip() or "a"
     merges = sorted(order, key=lambda pair: len(pair[0]))  # `th` must be there before `the`
@@ -129,6 +129,10 @@ def test_tokens_that_join_prompt_and_continuation_count_once_and_none_is_lost(
     assert pair.n_continued == len(bare) - inside[-1]
     (score,) = stack.loglikelihood([prompt], [rest], PLAIN)
     assert score == pytest.approx(likelihood(stack, list(pair.whole), pair.n_continued), abs=1e-3)
+    others = [f"{other}a", rest, "nd"]  # choices of one prompt share what they can
+    alone = [stack.loglikelihood([prompt], [text], PLAIN)[0] for text in others]
+    together = stack.loglikelihood([prompt] * 3, others, PLAIN)
+    assert together == pytest.approx(alone, abs=1e-3)
 
 
 def test_a_continuation_that_takes_the_whole_prompt_is_refused():

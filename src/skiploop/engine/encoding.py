@@ -52,12 +52,10 @@ class Pair(NamedTuple):
     """A prompt and what follows it.
 
     Attributes:
-        head: Tokens of the prompt alone, without white space at its end.
         whole: Tokens of both texts together.
         n_continued: How many of these, at the end, hold something of what follows.
     """
 
-    head: tuple[int, ...]
     whole: tuple[int, ...]
     n_continued: int
 
@@ -89,7 +87,7 @@ def encode_pairs(
                 + ("adds no token to" if n_continued < 1 else "takes all tokens of")
                 + f" its prompt {_shortened(prompts[index])}: give each a text of its own"
             )
-        pairs.append(Pair(head, whole, n_continued))
+        pairs.append(Pair(whole, n_continued))
     return pairs
 
 
