@@ -112,12 +112,14 @@ def config_id(model: PreTrainedModel) -> str:
     return _short(settings.encode())
 
 
-def tokenizer_id(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return eight hexadecimal digits of all that a tokenizer does to texts and to tokens.
+def tokenizer_id(tokenizer: PreTrainedTokenizerBase | None) -> str:
+    """Return eight hexadecimal digits of all that a tokenizer does; `none` if there is none.
 
     Chat templates are left out: skiploop's prompts do not use them. A tokenizer in Python is known
     by its class, its vocabulary and its special tokens.
     """
+    if tokenizer is None:
+        return "none"
     parts = [repr(tokenizer("a")["input_ids"]).encode()]
     if tokenizer.is_fast:
         backend = tokenizer.backend_tokenizer

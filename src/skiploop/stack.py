@@ -132,17 +132,11 @@ class LayerStack:
     def model_id(self) -> str:
         """A text that changes with all that changes the model's numbers, but the number format.
 
-        `weights_id`, then a checksum of all weights, the settings of the configuration that count
-        and the end tokens, and the tokenizer (`none` without one), eight digits each.
-
-        Cost:
-            The weights are read once, 0.4 seconds for a billion on one core of a CPU. The tokenizer
-            is written out each time, up to 0.3 seconds with 256,000 tokens.
+        `weights_id`, a checksum of all weights, and eight digits each of the configuration and the
+        tokenizer; see docs/reference/identity.md, also for what it costs.
         """
-        known = self._tokenizer is not None
-        tokenizer = identity.tokenizer_id(self.tokenizer) if known else "none"
-        config = identity.config_id(self.model)
-        return "-".join([self.weights_id, self._checksum, config, tokenizer])
+        others = identity.config_id(self.model), identity.tokenizer_id(self._tokenizer)
+        return "-".join([self.weights_id, self._checksum, *others])
 
     @cached_property
     def _checksum(self) -> str:
