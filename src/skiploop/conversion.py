@@ -10,15 +10,23 @@ from __future__ import annotations
 import contextlib
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from skiploop.errors import UnsupportedModelError
+from skiploop.declared import build_empty, check_counts, check_size
+from skiploop.gguf_config import check_positions, read_config
+from skiploop.gguf_header import GgufHeader, read_header
+from skiploop.gguf_rope import ROPE_TENSORS
+from skiploop.gguf_tokenizer import check_tokenizer
+from skiploop.reading import reading
+
+VERSION = 2
+"""Raised whenever the same file becomes another folder."""
 
 # What transformers hangs on a model read from GGUF and `save_pretrained` then refuses.
 _QUANTIZATION_MARKS = ("hf_quantizer", "is_quantized", "quantization_method")
-_READ_ERRORS = (ValueError, KeyError, NotImplementedError, ImportError, RuntimeError)
+_ADVICE = "give a folder of safetensors instead"
 
 
 def gguf_licence(file: Path) -> str:
@@ -27,72 +35,103 @@ def gguf_licence(file: Path) -> str:
     Raises:
         UnsupportedModelError: The file is not GGUF, or is cut off.
     """
-    from gguf import GGUFReader
-
-    try:
-        field = GGUFReader(file).get_field("general.license")
-    except ValueError as error:
-        raise UnsupportedModelError(
-            f"{file} is not a complete GGUF file ({error}): download it again"
-        ) from error
-    return str(field.contents()) if field else "unknown"
+    return str(read_header(file).metadata.get("general.license", "unknown"))
 
 
 def convert_gguf(file: Path, folder: Path) -> None:
     """Write the weights, configuration and tokenizer of a GGUF file as a Hugging Face folder.
 
     Args:
-        file: The GGUF file, already known to be complete.
+        file: The GGUF file.
         folder: An existing folder; what is written there is loaded by `from_pretrained`.
 
     Raises:
-        UnsupportedModelError: transformers cannot read this architecture from GGUF.
+        UnsupportedModelError: The file is damaged, transformers cannot read this architecture from
+            GGUF, or the file says something that would be left out.
         OSError: The disk is full.
 
     Cost:
         About 15 s and 4 bytes of memory and of disk per weight, twice that memory at the peak.
     """
     from safetensors import SafetensorError
-    from transformers import AutoTokenizer
 
+    header = read_header(file)
     # Alone in a folder: from_pretrained would also read a tokenizer_config.json lying beside it.
     alone = folder / "source"
     alone.mkdir()
     (alone / "model.gguf").symlink_to(file.resolve())
-    try:
-        with _quiet_transformers():
-            model = _load_dense(alone)
+    with _quiet_transformers():
+        with reading(f"{file} cannot be converted to safetensors", _ADVICE):
+            model, tokenizer = _load_dense(alone, header), _load_tokenizer(alone, header)
+        try:
             model.save_pretrained(folder)
-            tokenizer = AutoTokenizer.from_pretrained(alone, gguf_file="model.gguf")
             tokenizer.save_pretrained(folder)
-    except SafetensorError as error:
-        raise OSError(str(error)) from error
-    except _READ_ERRORS as error:
-        reason = " ".join(str(error).split())
-        raise UnsupportedModelError(
-            f"{file} cannot be converted ({reason}): give a folder of safetensors instead"
-        ) from error
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
     shutil.rmtree(alone)
     for weights in folder.glob("*.safetensors"):
         weights.chmod(0o644)  # they are written for one user, but a cache may be shared
 
 
-def _load_dense(folder: Path) -> Any:  # noqa: ANN401 (a transformers model, without import)
+def _load_tokenizer(folder: Path, header: GgufHeader) -> Any:  # noqa: ANN401 (without import)
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file="model.gguf")
+    check_tokenizer(header, tokenizer)
+    return tokenizer
+
+
+def _load_dense(folder: Path, header: GgufHeader) -> Any:  # noqa: ANN401 (without import)
     """Load `model.gguf` of a folder as a plain float32 model."""
     import torch
     from transformers import AutoModelForCausalLM
 
+    check_counts(header.metadata, len(header.tensors))
+    config = read_config(folder, header)
+    check_size(build_empty(config), header.n_values)
     model, loading = AutoModelForCausalLM.from_pretrained(
-        folder, gguf_file="model.gguf", dtype=torch.float32, output_loading_info=True
+        folder,
+        gguf_file="model.gguf",
+        config=config,
+        dtype=torch.float32,
+        output_loading_info=True,
     )
     if loading["missing_keys"]:  # transformers would fill them with random numbers
         raise ValueError(f"it lacks {sorted(loading['missing_keys'])[0]}; is it one of several?")
+    unread = _unread(header, model, loading["unexpected_keys"])
+    if unread:
+        raise ValueError(f"the model built from it has no place for {unread[0]}")
     if any(tensor.dtype == torch.uint8 for tensor in model.state_dict().values()):
         raise ValueError("its weights stay packed in GGUF blocks")
+    check_positions(header, model)
     for mark in _QUANTIZATION_MARKS:
         vars(model).pop(mark, None)
     vars(model.config).pop("quantization_config", None)
     return model
+
+
+def _unread(
+    header: GgufHeader,
+    model: Any,  # noqa: ANN401 (without import)
+    unexpected: Collection[str],
+) -> list[str]:
+    """Return the tensors that went into no weight and no configuration."""
+    from transformers.modeling_gguf_pytorch_utils import (
+        TENSOR_PROCESSORS,
+        TensorProcessor,
+        get_gguf_hf_weights_map,
+    )
+
+    if vars(vars(model)["hf_quantizer"]).get("supported"):  # read tensor by tensor, and reported
+        return sorted(set(unexpected) - set(ROPE_TENSORS))
+    processor = TENSOR_PROCESSORS.get(header.architecture, TensorProcessor)
+    places = get_gguf_hf_weights_map(model, processor(config=model.config.to_dict()))
+    # Experts that are stored as one tensor lose the last part of their name.
+    return [
+        name
+        for name in header.tensors
+        if not ({name, name.removesuffix(".weight")} & places.keys() or name in ROPE_TENSORS)
+    ]
 
 
 @contextlib.contextmanager

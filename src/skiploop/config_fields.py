@@ -1,0 +1,125 @@
+"""Fields of config.json that would be passed over although a model depends on them."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import PretrainedConfig
+
+from skiploop.errors import UnsupportedModelError
+
+# Fields of some families that change what a model computes; in other families nobody reads them.
+_BEAR_ON_NUMBERS = {
+    "alibi",
+    "attention_chunk_size",
+    "attention_multiplier",
+    "attn_logit_softcapping",
+    "clip_qkv",
+    "embedding_multiplier",
+    "final_logit_softcapping",
+    "lm_head_multiplier",
+    "logit_scale",
+    "logits_scaling",
+    "query_pre_attn_scalar",
+    "residual_multiplier",
+    "rope_parameters",
+    "rope_scaling",
+    "scale_depth",
+    "scale_emb",
+    "sliding_window",
+}
+_OFF: tuple[Any, ...] = (None, False, 0, 1, {}, [])
+_ALIKE = 0.92  # "slidding_window" is, "layer_norm_eps" for "rms_norm_eps" is not
+# Quantised models that transformers turns back into plain numbers while it reads them.
+_UNPACKED = ("fp8", "mxfp8", "mxfp4")
+_KEPT = ("bitsandbytes",)
+_QUANTIZATION = ("quantization_config", "compression_config")
+
+
+def check_fields(stated: Mapping[str, Any], config: PretrainedConfig) -> None:
+    """Refuse fields that the configuration class passes over and that a model may depend on.
+
+    Args:
+        stated: What stands in config.json.
+        config: What transformers made of it.
+
+    Raises:
+        UnsupportedModelError: A field has no effect where it should have one.
+    """
+    known = _known(config)
+    for key, value in stated.items():
+        if key in known or value in _OFF:
+            continue
+        alike = difflib.get_close_matches(key, known - stated.keys(), 1, _ALIKE)
+        if alike:
+            raise UnsupportedModelError(
+                f"config.json has {key!r}, which {config.model_type} does not know: "
+                f"did you mean {alike[0]!r}? Correct it, or remove it"
+            )
+        windowless = key == "sliding_window" and stated.get("use_sliding_window") is False
+        if key in _BEAR_ON_NUMBERS and not windowless:
+            raise UnsupportedModelError(
+                f"config.json has {key!r} = {value}, but {config.model_type} in transformers "
+                "passes over it: set model_type to a family that has it, or remove it"
+            )
+    _check_positions(config)
+    if isinstance(stated.get("text_config"), Mapping):
+        check_fields(stated["text_config"], config.get_text_config())
+
+
+def _known(config: PretrainedConfig) -> set[str]:
+    """Return the fields that a configuration class reads."""
+    names = {field.name for field in dataclasses.fields(config)} | set(config.attribute_map)
+    return names | ({"rope_scaling"} if "rope_parameters" in names else set())
+
+
+def _check_positions(config: PretrainedConfig) -> None:
+    """Refuse factors for rotary positions without the rule that uses them."""
+    for positions in _position_rules(getattr(config, "rope_parameters", None) or {}):
+        unused = {"factor", "long_factor", "short_factor"} & positions.keys()
+        if positions.get("rope_type", "default") == "default" and unused:
+            raise UnsupportedModelError(
+                f"config.json scales positions by {min(unused)!r} without a rope_type that uses "
+                "it: name the rope_type, such as linear, yarn or longrope"
+            )
+
+
+def _position_rules(positions: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the rules; some families have one for each kind of layer."""
+    nested = [value for value in positions.values() if isinstance(value, Mapping)]
+    yield from nested or [positions]
+
+
+def check_quantization(folder: Path, stated: Mapping[str, Any]) -> bool:
+    """Return whether the weights are quantised; refuse the ways that are not supported.
+
+    Args:
+        folder: Where the weights lie.
+        stated: What stands in config.json.
+
+    Raises:
+        UnsupportedModelError: The way is none that is known to give the right numbers.
+    """
+    for part in (stated, stated.get("text_config") or {}):
+        for key in _QUANTIZATION:
+            if part.get(key) is not None:
+                method = part[key].get("quant_method")
+                if method not in _UNPACKED + _KEPT:
+                    raise UnsupportedModelError(
+                        f"the weights in {folder} are quantised with {method}, which is not "
+                        "supported: use the original model, or a GGUF file, or save it dequantised"
+                    )
+                return True
+    return False
+
+
+def unpack(config: PretrainedConfig) -> None:
+    """Let transformers turn quantised weights into plain numbers wherever it can."""
+    for part in (config, config.get_text_config()):
+        quantization = getattr(part, "quantization_config", None)
+        if isinstance(quantization, dict) and quantization.get("quant_method") in _UNPACKED:
+            quantization["dequantize"] = True

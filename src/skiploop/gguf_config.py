@@ -1,0 +1,208 @@
+"""The configuration of a GGUF file: every key that bears on the numbers is in it, or is refused.
+
+transformers reads some keys of each architecture and passes over the others. Here each key of the
+architecture's namespace has a counterpart in the configuration, is neutral, or names the refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from skiploop.errors import UnsupportedModelError
+from skiploop.gguf_header import GgufHeader
+from skiploop.gguf_rope import rope_scaling
+
+# Key of the architecture: names of its counterpart; the first that the configuration class has.
+_COUNTERPARTS = {
+    "context_length": ("max_position_embeddings",),
+    "block_count": ("num_hidden_layers",),
+    "embedding_length": ("hidden_size",),
+    "feed_forward_length": ("intermediate_size", "n_inner", "ffn_hidden_size"),
+    "vocab_size": ("vocab_size",),
+    "attention.head_count": ("num_attention_heads",),
+    "attention.head_count_kv": ("num_key_value_heads", "num_kv_heads"),
+    "attention.key_length": ("head_dim",),
+    "attention.value_length": ("head_dim",),
+    "attention.layer_norm_epsilon": (
+        "layer_norm_eps",
+        "layer_norm_epsilon",
+        "norm_epsilon",
+        "norm_eps",
+    ),
+    "attention.layer_norm_rms_epsilon": ("rms_norm_eps", "norm_eps", "layer_norm_epsilon"),
+    "attention.sliding_window": ("sliding_window",),
+    "attn_logit_softcapping": ("attn_logit_softcapping",),
+    "final_logit_softcapping": ("final_logit_softcapping",),
+    "expert_count": ("num_experts", "num_local_experts"),
+    "expert_used_count": ("num_experts_per_tok",),
+    "expert_feed_forward_length": ("moe_intermediate_size",),
+    "expert_shared_feed_forward_length": ("shared_expert_intermediate_size",),
+    "use_parallel_residual": ("use_parallel_residual",),
+}
+# Keys that say something only if they have another value than these.
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "attention.causal": (True,),
+    "attention.sliding_window": (0,),
+    "attention.max_alibi_bias": (0,),
+    "attention.clamp_kqv": (0,),
+    "expert_count": (0,),
+    "expert_used_count": (0,),
+    "expert_shared_count": (0,),
+    "nextn_predict_layers": (0,),
+    "logit_scale": (0, 1),
+    "residual_scale": (0, 1),
+    "embedding_scale": (0, 1),
+}
+_ROPE = ("rope.freq_base", "rope.dimension_count", "rope.scale_linear", "rope.scaling.")
+_WIDTHS = ("attention.key_length", "attention.value_length")
+_FOR_THE_RECORD = ("tensor_data_layout",)
+# Read by transformers where it knows the architecture at all, into more than one field.
+_HYBRID = ("ssm.", "shortconv.", "rope.dimension_sections", "full_attention_interval")
+_BY_TRANSFORMERS = {
+    "mamba": _HYBRID,
+    "lfm2": _HYBRID,
+    "qwen35": (*_HYBRID, "block_count", "nextn_predict_layers"),
+    "qwen35moe": (*_HYBRID, "block_count", "nextn_predict_layers"),
+}
+# In these the scale of attention is not the head's, and the file does not say so.
+_GEMMA_27B_LAYERS = {"gemma2": 46, "gemma3": 62}
+
+
+def read_config(folder: Path, header: GgufHeader) -> Any:  # noqa: ANN401 (without import)
+    """Return the configuration of the file `model.gguf` in a folder.
+
+    Raises:
+        UnsupportedModelError: The file says something that the configuration cannot say.
+    """
+    from transformers import AutoConfig, PretrainedConfig
+
+    _check_kind(header)
+    stated, _ = PretrainedConfig.get_config_dict(folder, gguf_file="model.gguf")
+    default = AutoConfig.for_model(stated["model_type"])
+    for key in _own_keys(header):
+        _state(stated, key, header, lambda name: name in stated or hasattr(default, name))
+    if hasattr(default, "rope_parameters"):
+        _state_positions(stated, header, default)
+    _state_gemma(stated, header)
+    return AutoConfig.for_model(**stated)
+
+
+def check_positions(header: GgufHeader, model: Any) -> None:  # noqa: ANN401 (without import)
+    """Refuse a model that turns another part of its heads than the file says."""
+    count = header.metadata.get(f"{header.architecture}.rope.dimension_count")
+    found = {
+        2 * len(table)
+        for name, table in model.named_buffers()
+        if name.endswith("inv_freq") and not name.endswith("original_inv_freq")
+    }
+    if count is not None and found - {count}:
+        raise _refused(header, "rope.dimension_count", count)
+
+
+def _check_kind(header: GgufHeader) -> None:
+    """Refuse a file that is no whole model, or that speaks about another architecture."""
+    from gguf import MODEL_ARCH_NAMES
+
+    metadata, own = header.metadata, header.architecture
+    if metadata.get("general.type", "model") != "model":
+        raise UnsupportedModelError(
+            f"{header.file} holds a {metadata['general.type']}, not a model: "
+            "merge it into its model first"
+        )
+    if metadata.get("split.count", 1) not in (0, 1):
+        raise UnsupportedModelError(
+            f"{header.file} is one of {metadata['split.count']} files: "
+            "merge them with llama-gguf-split first"
+        )
+    others = {*MODEL_ARCH_NAMES.values(), *_spelt_by_transformers(), "adapter"} - {own}
+    for key in metadata:
+        if key.partition(".")[0] in others:
+            raise UnsupportedModelError(
+                f"{header.file} is of the architecture {own} and has {key}: download it again"
+            )
+
+
+def _spelt_by_transformers() -> set[str]:
+    """Return the namespaces that transformers reads, whatever the architecture is."""
+    from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
+
+    return GGUF_CONFIG_MAPPING.keys() - {"general", "tokenizer"}
+
+
+def _own_keys(header: GgufHeader) -> list[str]:
+    """Return the keys of the architecture that are not about positions, without its name."""
+    own = f"{header.architecture}."
+    passed = (*_ROPE, *_FOR_THE_RECORD, *_BY_TRANSFORMERS.get(header.architecture, ()))
+    keys = [key.removeprefix(own) for key in header.metadata if key.startswith(own)]
+    return [key for key in keys if not key.startswith(passed)]
+
+
+def _state(
+    stated: dict[str, Any], key: str, header: GgufHeader, known: Callable[[str], bool]
+) -> None:
+    """Write the counterpart of one key into a configuration."""
+    value = _of_all_layers(header, key, stated)
+    name = next((name for name in _COUNTERPARTS.get(key, ()) if known(name)), None)
+    neutral = value in _NEUTRAL.get(key, ())
+    if name is not None:
+        stated[name] = None if neutral else value
+    elif not (neutral or (key in _WIDTHS and value == _width(stated))):
+        raise _refused(header, key, value)
+
+
+def _width(stated: dict[str, Any]) -> int | None:
+    """Return the width of a head if the configuration leaves it to the other widths."""
+    heads = stated.get("num_attention_heads")
+    return stated["hidden_size"] // heads if heads else None
+
+
+def _of_all_layers(header: GgufHeader, key: str, stated: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Return a value; of a list with one for each layer, the one that all layers have."""
+    value = header.metadata[f"{header.architecture}.{key}"]
+    if not isinstance(value, list):
+        return value
+    # Zero stands for a layer without attention, where the configuration names kinds of layers.
+    different = set(value) - ({0} if "layer_types" in stated else set())
+    if len(different) != 1:
+        raise _refused(header, key, value)
+    return different.pop()
+
+
+def _state_positions(
+    stated: dict[str, Any],
+    header: GgufHeader,
+    default: Any,  # noqa: ANN401 (without import)
+) -> None:
+    """Write base, width and scaling of rotary positions into a configuration."""
+    own = f"{header.architecture}.rope."
+    if base := header.metadata.get(f"{own}freq_base"):
+        stated["rope_theta"] = base
+    turned = header.metadata.get(f"{own}dimension_count")
+    part = turned / (stated.get("head_dim") or _width(stated)) if turned else 1.0
+    if part != (default.rope_parameters or {}).get("partial_rotary_factor", 1.0):
+        stated["partial_rotary_factor"] = part
+    positions = rope_scaling(header) or {}
+    if "rope_parameters" in stated:
+        stated["rope_parameters"] |= positions
+    elif positions:
+        stated["rope_scaling"] = positions
+
+
+def _state_gemma(stated: dict[str, Any], header: GgufHeader) -> None:
+    """Write the scale of attention, which is the head's width but in the largest Gemma."""
+    layers = _GEMMA_27B_LAYERS.get(header.architecture)
+    if layers is None:
+        return
+    largest = stated["num_hidden_layers"] == layers
+    stated["query_pre_attn_scalar"] = (
+        stated["hidden_size"] // stated["num_attention_heads"] if largest else stated["head_dim"]
+    )
+
+
+def _refused(header: GgufHeader, key: str, value: object) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"{header.file} has {header.architecture}.{key} = {value}, which would be left out: "
+        "give a folder of safetensors instead"
+    )

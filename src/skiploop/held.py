@@ -1,0 +1,170 @@
+"""What the safetensors of a folder hold, and whether the model built from them has it all."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from transformers import PreTrainedModel
+
+from skiploop.errors import UnsupportedModelError, one_line
+
+_INDEX = "model.safetensors.index.json"
+_WHOLE = "model.safetensors"
+_FLOATS = {"F64", "F32", "F16", "BF16", "BOOL"}
+_INDICES = r"position_ids$"
+_COPY_AGAIN = "copy or download the whole folder again"
+
+# Without a place in the model, and without effect on its numbers.
+_DRAFTING = re.compile(r"(^|\.)(mtp|mtp_layers)\.")  # layers that guess more than one token ahead
+_LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
+_OTHER_SENSES = re.compile(
+    r"(^|\.)(vision_tower|vision_model|visual|multi_modal_projector|audio_tower)\."
+)
+
+
+@dataclass(frozen=True)
+class HeldTensor:
+    """A tensor as its file describes it.
+
+    Attributes:
+        dtype: In the words of safetensors, such as F32.
+        shape: Its shape.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def read_held(folder: Path) -> dict[str, HeldTensor]:
+    """Return the tensors that transformers would load from a folder, by name.
+
+    Raises:
+        UnsupportedModelError: A file is cut off or damaged, or two files hold the same tensor.
+    """
+    held: dict[str, HeldTensor] = {}
+    for file in _files(folder):
+        try:
+            with safe_open(file, framework="pt") as opened:
+                for name in opened.keys():  # noqa: SIM118 (the opened file is no mapping)
+                    if name in held:
+                        raise UnsupportedModelError(
+                            f"two files in {folder} hold {name}: {_COPY_AGAIN}"
+                        )
+                    part = opened.get_slice(name)
+                    held[name] = HeldTensor(part.get_dtype(), tuple(part.get_shape()))
+        except SafetensorError as error:
+            raise UnsupportedModelError(
+                f"the *.safetensors in {folder} are cut off or damaged ({one_line(error)}): "
+                "copy or download them again"
+            ) from error
+    return held
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the files that transformers would read."""
+    index = folder / _INDEX
+    if (folder / _WHOLE).is_file():
+        return [folder / _WHOLE]
+    if not index.is_file():
+        raise UnsupportedModelError(f"{folder} has no file named {_WHOLE}: {_COPY_AGAIN}")
+    shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+    return [folder / name for name in sorted(set(shards))]
+
+
+def count_values(held: Mapping[str, HeldTensor]) -> int:
+    """Return how many numbers the tensors hold together."""
+    return sum(prod(tensor.shape) for tensor in held.values())
+
+
+def check_numbers(
+    folder: Path, held: Mapping[str, HeldTensor], empty: PreTrainedModel, *, scaled: bool
+) -> None:
+    """Refuse weights in numbers that mean nothing without a scale.
+
+    Args:
+        folder: Where the files lie.
+        held: What they hold.
+        empty: The model without numbers.
+        scaled: Whether the configuration says that scales belong to them.
+
+    Raises:
+        UnsupportedModelError: A weight is stored in float8 or in integers, and alone.
+    """
+    places = empty.state_dict()
+    unread = re.compile("|".join([_INDICES, *(empty._keys_to_ignore_on_load_unexpected or ())]))
+    for name, tensor in held.items():
+        integer_place = name in places and not places[name].is_floating_point()
+        if (
+            tensor.dtype in _FLOATS
+            or integer_place
+            or (name not in places and unread.search(name))
+            or (scaled and any(scale in held for scale in _scales(name)))
+        ):
+            continue
+        raise UnsupportedModelError(
+            f"{name} in {folder} is stored as {tensor.dtype} without a scale that is used: "
+            "give the model in float32, float16 or bfloat16"
+        )
+
+
+def _scales(name: str) -> tuple[str, ...]:
+    """Return the names that the scale of a tensor may have; a scale has one itself."""
+    if name.endswith(("_scale", "_scale_inv", "_scales", ".scale")):
+        return (name,)
+    stem = name.removesuffix("weight").removesuffix("_blocks")
+    return f"{name}_scale_inv", f"{name}_scale", f"{stem}scale", f"{stem}_scales"
+
+
+def check_complete(
+    folder: Path,
+    model: PreTrainedModel,
+    held: Collection[str],
+    loading: Mapping[str, Collection[Any]],
+) -> None:
+    """Refuse a model that was filled up with random numbers, or that leaves out tensors.
+
+    Args:
+        folder: Where the weights came from.
+        model: The model that was loaded.
+        held: Names of the tensors in the files.
+        loading: What transformers says about the loading.
+
+    Raises:
+        UnsupportedModelError: The model is not what the files hold.
+    """
+    wrong = [f"{name} has shape {list(found)}" for name, found, _ in loading["mismatched_keys"]]
+    lacking = [f"{name} is missing" for name in loading["missing_keys"]]
+    twice = [f"{name} is there under two names" for name in _twice(model, held)]
+    placeless = [
+        f"{name} has no place in the model"
+        for name in loading["unexpected_keys"]
+        if not _harmless(name, model)
+    ]
+    found = sorted(wrong + lacking) + sorted(twice) + sorted(placeless)
+    if found:
+        raise UnsupportedModelError(
+            f"the weights in {folder} are not those of its config.json ({found[0]}): {_COPY_AGAIN}"
+        )
+
+
+def _twice(model: PreTrainedModel, held: Iterable[str]) -> list[str]:
+    """Return the names that stand there with and without the prefix of the model in them."""
+    prefix = f"{model.base_model_prefix}."
+    names = set(held)
+    return [name for name in names if prefix + name in names]
+
+
+def _harmless(name: str, model: PreTrainedModel) -> bool:
+    """Whether a tensor that was left out takes no part in reading and writing text."""
+    config = model.config.to_dict()
+    layer = _LAYER.search(name)
+    if layer and config.get("num_nextn_predict_layers"):
+        return int(layer[1]) >= config["num_hidden_layers"]
+    return bool(_DRAFTING.search(name) or _OTHER_SENSES.search(name))

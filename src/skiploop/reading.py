@@ -1,0 +1,40 @@
+"""The boundary around the reading of a model: what other libraries raise becomes one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from skiploop.errors import SkiploopError, UnsupportedModelError, one_line
+
+_LONGEST = 600  # characters of a foreign text; a tokenizer that cannot be read quotes itself whole
+
+
+@contextmanager
+def reading(problem: str, advice: str) -> Iterator[None]:
+    """Turn whatever is raised while a model is read into `UnsupportedModelError`.
+
+    Half a dozen libraries take part, and a damaged or foreign file can make each of them raise
+    anything. skiploop's own errors, a lack of memory and an interrupt pass as they are.
+
+    Args:
+        problem: What went wrong if something is raised, such as "m.gguf cannot be loaded".
+        advice: What to do then.
+
+    Raises:
+        UnsupportedModelError: Something was raised.
+    """
+    try:
+        yield
+    except (SkiploopError, MemoryError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # a panic of a Rust library is no Exception
+        raise UnsupportedModelError(f"{problem}: {_reason(error)}; {advice}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return the text of an error, with its type where the text alone may say nothing."""
+    text = one_line(error)
+    if isinstance(error, LookupError | AttributeError | TypeError):
+        text = f"{type(error).__name__} {text}"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
