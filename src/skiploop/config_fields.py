@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from transformers import PretrainedConfig
@@ -32,12 +30,7 @@ _BEAR_ON_NUMBERS = {
     "scale_emb",
     "sliding_window",
 }
-_OFF: tuple[Any, ...] = (None, False, 0, 1, {}, [])
 _ALIKE = 0.92  # "slidding_window" is, "layer_norm_eps" for "rms_norm_eps" is not
-# Quantised models that transformers turns back into plain numbers while it reads them.
-_UNPACKED = ("fp8", "mxfp8", "mxfp4")
-_KEPT = ("bitsandbytes",)
-_QUANTIZATION = ("quantization_config", "compression_config")
 
 
 def check_fields(stated: Mapping[str, Any], config: PretrainedConfig) -> None:
@@ -52,7 +45,7 @@ def check_fields(stated: Mapping[str, Any], config: PretrainedConfig) -> None:
     """
     known = _known(config)
     for key, value in stated.items():
-        if key in known or value in _OFF:
+        if key in known or _neutral(value):
             continue
         alike = difflib.get_close_matches(key, known - stated.keys(), 1, _ALIKE)
         if alike:
@@ -71,9 +64,14 @@ def check_fields(stated: Mapping[str, Any], config: PretrainedConfig) -> None:
         check_fields(stated["text_config"], config.get_text_config())
 
 
+def _neutral(value: object) -> bool:
+    """Whether a field with this value is as good as none; a factor of 1 is."""
+    return not value or (value == 1 and value is not True)
+
+
 def _known(config: PretrainedConfig) -> set[str]:
     """Return the fields that a configuration class reads."""
-    names = {field.name for field in dataclasses.fields(config)} | set(config.attribute_map)
+    names = {*vars(type(config)()), *config.attribute_map}
     return names | ({"rope_scaling"} if "rope_parameters" in names else set())
 
 
@@ -92,34 +90,3 @@ def _position_rules(positions: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]
     """Yield the rules; some families have one for each kind of layer."""
     nested = [value for value in positions.values() if isinstance(value, Mapping)]
     yield from nested or [positions]
-
-
-def check_quantization(folder: Path, stated: Mapping[str, Any]) -> bool:
-    """Return whether the weights are quantised; refuse the ways that are not supported.
-
-    Args:
-        folder: Where the weights lie.
-        stated: What stands in config.json.
-
-    Raises:
-        UnsupportedModelError: The way is none that is known to give the right numbers.
-    """
-    for part in (stated, stated.get("text_config") or {}):
-        for key in _QUANTIZATION:
-            if part.get(key) is not None:
-                method = part[key].get("quant_method")
-                if method not in _UNPACKED + _KEPT:
-                    raise UnsupportedModelError(
-                        f"the weights in {folder} are quantised with {method}, which is not "
-                        "supported: use the original model, or a GGUF file, or save it dequantised"
-                    )
-                return True
-    return False
-
-
-def unpack(config: PretrainedConfig) -> None:
-    """Let transformers turn quantised weights into plain numbers wherever it can."""
-    for part in (config, config.get_text_config()):
-        quantization = getattr(part, "quantization_config", None)
-        if isinstance(quantization, dict) and quantization.get("quant_method") in _UNPACKED:
-            quantization["dequantize"] = True

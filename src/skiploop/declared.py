@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Modules are made one by one, and Python makes a thousand a second; real models have fewer.
 _ALWAYS_POSSIBLE = 1000
-_COUNTED = ("layer", "block_count", "expert", "label", "depth")
+_COUNTED = ("layer", "layers", "experts", "labels", "depth", "block_count", "expert_count")
 # Tables that are computed, not stored, such as those of positions: half a gigabyte in float32.
 _COMPUTED = 2**27
 _COPY_AGAIN = "copy or download the whole model again"
@@ -30,7 +30,7 @@ def check_counts(stated: Mapping[str, Any], n_tensors: int) -> None:
     """
     most = max(n_tensors, _ALWAYS_POSSIBLE)
     for key, value in _fields(stated):
-        if isinstance(value, int) and value > most and any(part in key for part in _COUNTED):
+        if isinstance(value, int) and value > most and key.endswith(_COUNTED):
             raise UnsupportedModelError(
                 f"the configuration states {key} = {value}, but the files hold only {n_tensors} "
                 f"tensors: {_COPY_AGAIN}"

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from skiploop.config_fields import check_fields, check_quantization, unpack
+from skiploop.config_fields import check_fields
 from skiploop.declared import build_empty, check_counts, check_size
 from skiploop.errors import UnsupportedModelError
-from skiploop.held import check_complete, check_numbers, count_values, read_held
+from skiploop.held import check_complete, count_values, read_held
+from skiploop.quantization import check_numbers, check_quantization, unpack
 
 
 def read_model(folder: Path, dtype: torch.dtype, *, trust_remote_code: bool) -> PreTrainedModel:

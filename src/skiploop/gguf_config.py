@@ -128,7 +128,7 @@ def _spelt_by_transformers() -> set[str]:
     """Return the namespaces that transformers reads, whatever the architecture is."""
     from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
 
-    return GGUF_CONFIG_MAPPING.keys() - {"general", "tokenizer"}
+    return set(GGUF_CONFIG_MAPPING) - {"general", "tokenizer"}
 
 
 def _own_keys(header: GgufHeader) -> list[str]:

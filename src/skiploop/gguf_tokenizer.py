@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 from skiploop.errors import UnsupportedModelError
@@ -67,12 +69,25 @@ def _check_split(header: GgufHeader, said: dict[str, Any]) -> None:
     if said.get("model") != _BYTE_LEVEL or way is None or way in _LIKE_GPT2:
         return
     # Where no merge has a digit, digits stay alone however the text is split.
-    if way in _DIGITS_ALONE and not any(map(str.isnumeric, "".join(said.get("merges", ())))):
+    if way in _DIGITS_ALONE and not _joins_digits(said.get("merges", ())):
         return
     from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
 
     if way not in GGUF_PRE_TOKENIZER_SPLITS:
         raise _refused(header, "pre", way)
+
+
+def _joins_digits(merges: Iterable[str]) -> bool:
+    """Whether a merge makes a token of a digit and something else."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    spelt = {character: byte for byte, character in bytes_to_unicode().items()} | {" ": None}
+    for merge in merges:
+        made = bytes(byte for byte in map(spelt.__getitem__, merge) if byte is not None)
+        text = made.decode(errors="ignore")
+        if len(text) > 1 and any(unicodedata.category(letter)[0] == "N" for letter in text):
+            return True
+    return False
 
 
 def _refused(header: GgufHeader, key: str, value: object) -> UnsupportedModelError:

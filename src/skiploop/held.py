@@ -17,8 +17,6 @@ from skiploop.errors import UnsupportedModelError, one_line
 
 _INDEX = "model.safetensors.index.json"
 _WHOLE = "model.safetensors"
-_FLOATS = {"F64", "F32", "F16", "BF16", "BOOL"}
-_INDICES = r"position_ids$"
 _COPY_AGAIN = "copy or download the whole folder again"
 
 # Without a place in the model, and without effect on its numbers.
@@ -83,45 +81,6 @@ def count_values(held: Mapping[str, HeldTensor]) -> int:
     return sum(prod(tensor.shape) for tensor in held.values())
 
 
-def check_numbers(
-    folder: Path, held: Mapping[str, HeldTensor], empty: PreTrainedModel, *, scaled: bool
-) -> None:
-    """Refuse weights in numbers that mean nothing without a scale.
-
-    Args:
-        folder: Where the files lie.
-        held: What they hold.
-        empty: The model without numbers.
-        scaled: Whether the configuration says that scales belong to them.
-
-    Raises:
-        UnsupportedModelError: A weight is stored in float8 or in integers, and alone.
-    """
-    places = empty.state_dict()
-    unread = re.compile("|".join([_INDICES, *(empty._keys_to_ignore_on_load_unexpected or ())]))
-    for name, tensor in held.items():
-        integer_place = name in places and not places[name].is_floating_point()
-        if (
-            tensor.dtype in _FLOATS
-            or integer_place
-            or (name not in places and unread.search(name))
-            or (scaled and any(scale in held for scale in _scales(name)))
-        ):
-            continue
-        raise UnsupportedModelError(
-            f"{name} in {folder} is stored as {tensor.dtype} without a scale that is used: "
-            "give the model in float32, float16 or bfloat16"
-        )
-
-
-def _scales(name: str) -> tuple[str, ...]:
-    """Return the names that the scale of a tensor may have; a scale has one itself."""
-    if name.endswith(("_scale", "_scale_inv", "_scales", ".scale")):
-        return (name,)
-    stem = name.removesuffix("weight").removesuffix("_blocks")
-    return f"{name}_scale_inv", f"{name}_scale", f"{stem}scale", f"{stem}_scales"
-
-
 def check_complete(
     folder: Path,
     model: PreTrainedModel,
@@ -166,5 +125,5 @@ def _harmless(name: str, model: PreTrainedModel) -> bool:
     config = model.config.to_dict()
     layer = _LAYER.search(name)
     if layer and config.get("num_nextn_predict_layers"):
-        return int(layer[1]) >= config["num_hidden_layers"]
+        return bool(int(layer[1]) >= config["num_hidden_layers"])
     return bool(_DRAFTING.search(name) or _OTHER_SENSES.search(name))

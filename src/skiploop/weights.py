@@ -102,7 +102,7 @@ def resolve(name: str | Path) -> Path:
 
 def cached_models() -> list[CachedModel]:
     """Return the packaged models, fetched or not, then the GGUF files converted so far."""
-    notes = [_read_note(file) for file in cache_dir().glob(f"converted/*/{_NOTE}")]
+    notes = [_read_note(file) for file in cache_dir().glob(f"converted/*-{VERSION}/{_NOTE}")]
     by_sha256 = {note.sha256: note for note in notes}
     packaged = []
     for model in PACKAGED.values():

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 import skiploop
 from skiploop.cli.models import app
-from skiploop.conversion import gguf_licence
+from skiploop.conversion import VERSION, gguf_licence
 from skiploop.errors import DownloadError, UnknownNameError, UnsupportedModelError
 from skiploop.packaged import PACKAGED
 from skiploop.weights import build_once, cache_dir, cached_models, resolve
@@ -117,6 +117,12 @@ def test_a_name_that_is_nothing_is_answered_with_what_can_be_given(name, message
 def test_a_folder_with_safetensors_is_taken_as_it_is(tmp_path):
     folder = write_folder(tmp_path / "model", "config.json", "model.safetensors")
     assert resolve(folder) == resolve(str(folder)) == folder
+
+
+def test_a_folder_with_an_adapter_beside_the_model_is_refused(tmp_path):
+    names = ("config.json", "model.safetensors", "adapter_config.json")
+    with pytest.raises(UnsupportedModelError, match=r"an adapter .*: merge it"):
+        resolve(write_folder(tmp_path / "model", *names))
 
 
 def test_a_folder_that_cannot_be_loaded_says_what_is_missing(tmp_path):
@@ -250,7 +256,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 
 
 def write_note(cache, key, **fields):
-    folder = cache / "converted" / key
+    folder = cache / "converted" / f"{key}-{VERSION}"
     folder.mkdir(parents=True)
     note = {"name": key, "source": "x.gguf", "sha256": key, "licence": "mit", "n_bytes": 5}
     (folder / "skiploop.json").write_text(json.dumps(note | fields))
@@ -265,6 +271,12 @@ def test_the_list_has_packaged_models_first_fetched_or_not(cache):
     folder = write_note(cache, MODEL.sha256[:16], name="own-copy", sha256=MODEL.sha256)
     assert [model.name for model in cached_models()] == ["smollm2-135m", "ant", "zoo"]
     assert (cached_models()[0].folder, cached_models()[0].n_bytes) == (folder, 5)
+
+
+def test_a_conversion_by_an_earlier_version_is_not_used_again(cache):
+    folder = write_note(cache, "zoo")
+    folder.rename(cache / "converted" / "zoo")
+    assert [model.name for model in cached_models()] == ["smollm2-135m"]
 
 
 def test_listing_imports_no_torch():
@@ -286,7 +298,7 @@ def test_the_command_lists_as_text_and_as_json(cache):
     last_line = CliRunner().invoke(app, ["--json"]).stdout.splitlines()[-1]
     listed = json.loads(last_line)
     assert [model["n_bytes"] for model in listed["models"]] == [MODEL.n_bytes, 5]
-    assert listed["models"][1]["folder"] == str(cache / "converted" / "ant")
+    assert listed["models"][1]["folder"] == str(cache / "converted" / f"ant-{VERSION}")
 
 
 def test_pull_prints_the_folder(tmp_path, own_log):
