@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import io
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from skiploop.declared import build_empty, check_counts, check_size
@@ -19,7 +20,7 @@ from skiploop.gguf_config import check_positions, read_config
 from skiploop.gguf_header import GgufHeader, read_header
 from skiploop.gguf_rope import ROPE_TENSORS
 from skiploop.gguf_tokenizer import check_tokenizer
-from skiploop.reading import reading
+from skiploop.reading import quiet_transformers, reading
 
 VERSION = 2
 """Raised whenever the same file becomes another folder."""
@@ -60,7 +61,7 @@ def convert_gguf(file: Path, folder: Path) -> None:
     alone = folder / "source"
     alone.mkdir()
     (alone / "model.gguf").symlink_to(file.resolve())
-    with _quiet_transformers():
+    with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):  # no progress bars
         with reading(f"{file} cannot be converted to safetensors", _ADVICE):
             model, tokenizer = _load_dense(alone, header), _load_tokenizer(alone, header)
         try:
@@ -125,24 +126,15 @@ def _unread(
     if vars(vars(model)["hf_quantizer"]).get("supported"):  # read tensor by tensor, and reported
         return sorted(set(unexpected) - set(ROPE_TENSORS))
     processor = TENSOR_PROCESSORS.get(header.architecture, TensorProcessor)
-    places = get_gguf_hf_weights_map(model, processor(config=model.config.to_dict()))
-    # Experts that are stored as one tensor lose the last part of their name.
-    return [
-        name
-        for name in header.tensors
-        if not ({name, name.removesuffix(".weight")} & places.keys() or name in ROPE_TENSORS)
-    ]
-
-
-@contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Hide its progress bars and warnings, which all go to stderr, and restore its settings."""
-    from transformers.utils import logging as transformers_logging
-
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
+    unread = [name for name in header.tensors if name not in ROPE_TENSORS]
+    # Names are looked up for every part of a model, which takes long; mostly the whole is enough.
+    whole = SimpleNamespace(
+        config=model.config, state_dict=model.state_dict, named_children=lambda: ()
+    )
+    for part in (whole, model):
+        places = get_gguf_hf_weights_map(part, processor(config=model.config.to_dict()))
+        # Experts that are stored as one tensor lose the last part of their name.
+        unread = [n for n in unread if not {n, n.removesuffix(".weight")} & places.keys()]
+        if not unread:
+            break
+    return unread

@@ -56,6 +56,8 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "embedding_scale": (0, 1),
 }
 _ROPE = ("rope.freq_base", "rope.dimension_count", "rope.scale_linear", "rope.scaling.")
+_BASE = 10000.0  # what the format means if a file leaves it out
+_CONTEXT = "original_max_position_embeddings"
 _WIDTHS = ("attention.key_length", "attention.value_length")
 _FOR_THE_RECORD = ("tensor_data_layout",)
 # Read by transformers where it knows the architecture at all, into more than one field.
@@ -115,6 +117,13 @@ def _check_kind(header: GgufHeader) -> None:
         raise UnsupportedModelError(
             f"{header.file} is one of {metadata['split.count']} files: "
             "merge them with llama-gguf-split first"
+        )
+    if f"{own}.attention.head_count" not in metadata or not any(
+        key.startswith(f"{own}.attention.layer_norm_") for key in metadata
+    ):
+        raise UnsupportedModelError(
+            f"{header.file} does not say how many heads {own} has, or what its norms add: "
+            "download it again"
         )
     others = {*MODEL_ARCH_NAMES.values(), *_spelt_by_transformers(), "adapter"} - {own}
     for key in metadata:
@@ -177,13 +186,14 @@ def _state_positions(
 ) -> None:
     """Write base, width and scaling of rotary positions into a configuration."""
     own = f"{header.architecture}.rope."
-    if base := header.metadata.get(f"{own}freq_base"):
-        stated["rope_theta"] = base
+    stated["rope_theta"] = header.metadata.get(f"{own}freq_base", _BASE)
     turned = header.metadata.get(f"{own}dimension_count")
     part = turned / (stated.get("head_dim") or _width(stated)) if turned else 1.0
     if part != (default.rope_parameters or {}).get("partial_rotary_factor", 1.0):
         stated["partial_rotary_factor"] = part
     positions = rope_scaling(header) or {}
+    if _CONTEXT in positions and hasattr(default, _CONTEXT):  # it would go before the rule's
+        stated[_CONTEXT] = positions[_CONTEXT]
     if "rope_parameters" in stated:
         stated["rope_parameters"] |= positions
     elif positions:

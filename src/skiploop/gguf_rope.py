@@ -112,7 +112,7 @@ def _by_factors(header: GgufHeader) -> dict[str, Any]:
     rule = {"rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0}
     for context in _CONTEXTS:
         scaling = rule | {
-            "factor": float(factors.max()),
+            "factor": round(float(factors.max()), 4),
             "original_max_position_embeddings": context,
         }
         if np.allclose(_llama3_factors(scaling, base, len(factors)), factors, rtol=1e-5, atol=0):

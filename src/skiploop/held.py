@@ -10,13 +10,16 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from skiploop.errors import UnsupportedModelError, one_line
 
 _INDEX = "model.safetensors.index.json"
 _WHOLE = "model.safetensors"
+_FREQUENCIES = "rotary_emb.inv_freq"
 _COPY_AGAIN = "copy or download the whole folder again"
 
 # Without a place in the model, and without effect on its numbers.
@@ -32,10 +35,12 @@ class HeldTensor:
     """A tensor as its file describes it.
 
     Attributes:
+        file: Where it lies.
         dtype: In the words of safetensors, such as F32.
         shape: Its shape.
     """
 
+    file: Path
     dtype: str
     shape: tuple[int, ...]
 
@@ -56,7 +61,7 @@ def read_held(folder: Path) -> dict[str, HeldTensor]:
                             f"two files in {folder} hold {name}: {_COPY_AGAIN}"
                         )
                     part = opened.get_slice(name)
-                    held[name] = HeldTensor(part.get_dtype(), tuple(part.get_shape()))
+                    held[name] = HeldTensor(file, part.get_dtype(), tuple(part.get_shape()))
         except SafetensorError as error:
             raise UnsupportedModelError(
                 f"the *.safetensors in {folder} are cut off or damaged ({one_line(error)}): "
@@ -84,7 +89,7 @@ def count_values(held: Mapping[str, HeldTensor]) -> int:
 def check_complete(
     folder: Path,
     model: PreTrainedModel,
-    held: Collection[str],
+    held: Mapping[str, HeldTensor],
     loading: Mapping[str, Collection[Any]],
 ) -> None:
     """Refuse a model that was filled up with random numbers, or that leaves out tensors.
@@ -92,7 +97,7 @@ def check_complete(
     Args:
         folder: Where the weights came from.
         model: The model that was loaded.
-        held: Names of the tensors in the files.
+        held: What the files hold.
         loading: What transformers says about the loading.
 
     Raises:
@@ -106,7 +111,8 @@ def check_complete(
         for name in loading["unexpected_keys"]
         if not _harmless(name, model)
     ]
-    found = sorted(wrong + lacking) + sorted(twice) + sorted(placeless)
+    turned = [f"{name} has other values than the model" for name in _other_tables(model, held)]
+    found = sorted(wrong + lacking) + sorted(twice) + sorted(placeless) + turned
     if found:
         raise UnsupportedModelError(
             f"the weights in {folder} are not those of its config.json ({found[0]}): {_COPY_AGAIN}"
@@ -118,6 +124,33 @@ def _twice(model: PreTrainedModel, held: Iterable[str]) -> list[str]:
     prefix = f"{model.base_model_prefix}."
     names = set(held)
     return [name for name in names if prefix + name in names]
+
+
+def _other_tables(model: PreTrainedModel, held: Mapping[str, HeldTensor]) -> list[str]:
+    """Return the stored frequencies of plain rotary positions that the model does not have.
+
+    Older folders hold them, and transformers computes them anew. They may be rounded.
+    """
+    positions = getattr(model.config, "rope_parameters", None) or {}
+    tables = [table for name, table in model.named_buffers() if name.endswith(_FREQUENCIES)]
+    if len(tables) != 1 or positions.get("rope_type") != "default":
+        return []
+    return [
+        name
+        for name, tensor in held.items()
+        if name.endswith(_FREQUENCIES) and not _close(_read(tensor, name), tables[0])
+    ]
+
+
+def _read(tensor: HeldTensor, name: str) -> Tensor:
+    with safe_open(tensor.file, framework="pt") as opened:
+        stored: Tensor = opened.get_tensor(name)
+    return stored
+
+
+def _close(stored: Tensor, table: Tensor) -> bool:
+    same = stored.shape == table.shape
+    return same and torch.allclose(stored.float(), table.float().cpu(), rtol=1e-2, atol=0)
 
 
 def _harmless(name: str, model: PreTrainedModel) -> bool:

@@ -13,7 +13,7 @@ from skiploop.check import check, check_once
 from skiploop.engine.work import DEFAULT_MEMORY
 from skiploop.errors import ConfigError, one_line
 from skiploop.folder import read_model
-from skiploop.reading import reading
+from skiploop.reading import quiet_transformers, reading
 from skiploop.stack import LayerStack
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def load(  # noqa: PLR0913  one for each thing that a user may have to say
     target_dtype, target_device = _dtype(dtype or "float32"), _device(device or "cpu")
     _check_available(target_device)
     folder = weights.resolve(name)
-    with reading(f"{str(name)!r} cannot be loaded", _ADVICE):
+    with quiet_transformers(), reading(f"{str(name)!r} cannot be loaded", _ADVICE):
         model = read_model(folder, target_dtype, trust_remote_code=trust_remote_code)
         tokenizer = tokenizer or AutoTokenizer.from_pretrained(
             folder, trust_remote_code=trust_remote_code

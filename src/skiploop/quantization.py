@@ -64,9 +64,8 @@ def check_numbers(
     """
     places = empty.state_dict()
     for name, tensor in held.items():
-        if tensor.dtype in _WITHOUT_SCALE or (
-            scaled and any(scale in held for scale in _scales(name))
-        ):
+        has_scale = scaled and any(scale in held for scale in _scales(name))
+        if tensor.dtype in _WITHOUT_SCALE or has_scale:
             continue
         # Tables of indices are whole numbers; under another name than in the model, too.
         weight = places[name].is_floating_point() if name in places else name.endswith("weight")
@@ -82,4 +81,5 @@ def _scales(name: str) -> tuple[str, ...]:
     if name.endswith(("_scale", "_scale_inv", "_scales", ".scale")):
         return (name,)
     stem = name.removesuffix("weight").removesuffix("_blocks")
-    return f"{name}_scale_inv", f"{name}_scale", f"{stem}scale", f"{stem}_scales"
+    own = tuple(f"{name}{ending}" for ending in ("_scale_inv", "_scale", ".absmax"))
+    return (*own, f"{stem}scale", f"{stem}_scales", f"{stem}SCB")

@@ -32,6 +32,19 @@ def reading(problem: str, advice: str) -> Iterator[None]:
         raise UnsupportedModelError(f"{problem}: {_reason(error)}; {advice}") from error
 
 
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Hide its warnings, as what they are about is used or refused, and restore its settings."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
 def _reason(error: BaseException) -> str:
     """Return the text of an error, with its type where the text alone may say nothing."""
     text = one_line(error)

@@ -114,7 +114,7 @@ def _write_tokenizer(writer):
 
 def _tensors(made, architecture):
     numbers = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
-    names = gguf.get_tensor_name_map(numbers[architecture], N_LAYERS)
+    names = gguf.get_tensor_name_map(numbers[architecture], made.config.num_hidden_layers)
     for name, tensor in made.state_dict().items():
         stem, _, last = name.rpartition(".")
         values = tensor.numpy()
