@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from transformers import PretrainedConfig
@@ -30,6 +30,23 @@ _BEAR_ON_NUMBERS = {
     "scale_emb",
     "sliding_window",
 }
+_POSITIONS = {
+    "attention_factor",
+    "beta_fast",
+    "beta_slow",
+    "factor",
+    "high_freq_factor",
+    "long_factor",
+    "low_freq_factor",
+    "mscale",
+    "mscale_all_dim",
+    "original_max_position_embeddings",
+    "partial_rotary_factor",
+    "rope_theta",
+    "rope_type",
+    "short_factor",
+    "truncate",
+}
 _ALIKE = 0.92  # "slidding_window" is, "layer_norm_eps" for "rms_norm_eps" is not
 
 
@@ -47,19 +64,22 @@ def check_fields(stated: Mapping[str, Any], config: PretrainedConfig) -> None:
     for key, value in stated.items():
         if key in known or _neutral(value):
             continue
-        alike = difflib.get_close_matches(key, known - stated.keys(), 1, _ALIKE)
-        if alike:
-            raise UnsupportedModelError(
-                f"config.json has {key!r}, which {config.model_type} does not know: "
-                f"did you mean {alike[0]!r}? Correct it, or remove it"
-            )
+        _check_spelling(key, known - stated.keys())
         windowless = key == "sliding_window" and stated.get("use_sliding_window") is False
         if key in _BEAR_ON_NUMBERS and not windowless:
             raise UnsupportedModelError(
                 f"config.json has {key!r} = {value}, but {config.model_type} in transformers "
                 "passes over it: set model_type to a family that has it, or remove it"
             )
-    _check_positions(config)
+    rules = list(_position_rules(getattr(config, "rope_parameters", None) or {}))
+    for rule in rules:
+        _check_positions(rule)
+    base = stated.get("rope_theta")
+    if base is not None and rules and all(rule.get("rope_theta", base) != base for rule in rules):
+        raise UnsupportedModelError(
+            f"config.json has 'rope_theta' = {base} beside 'rope_parameters' that say otherwise: "
+            "remove one of them"
+        )
     if isinstance(stated.get("text_config"), Mapping):
         check_fields(stated["text_config"], config.get_text_config())
 
@@ -75,15 +95,26 @@ def _known(config: PretrainedConfig) -> set[str]:
     return names | ({"rope_scaling"} if "rope_parameters" in names else set())
 
 
-def _check_positions(config: PretrainedConfig) -> None:
-    """Refuse factors for rotary positions without the rule that uses them."""
-    for positions in _position_rules(getattr(config, "rope_parameters", None) or {}):
-        unused = {"factor", "long_factor", "short_factor"} & positions.keys()
-        if positions.get("rope_type", "default") == "default" and unused:
-            raise UnsupportedModelError(
-                f"config.json scales positions by {min(unused)!r} without a rope_type that uses "
-                "it: name the rope_type, such as linear, yarn or longrope"
-            )
+def _check_spelling(name: str, expected: Collection[str]) -> None:
+    """Refuse a name that nobody reads and that is nearly one that is missing."""
+    alike = difflib.get_close_matches(name, expected, 1, _ALIKE)
+    if alike:
+        raise UnsupportedModelError(
+            f"config.json has {name!r}, which nothing reads: did you mean {alike[0]!r}? "
+            "Correct it, or remove it"
+        )
+
+
+def _check_positions(rule: Mapping[str, Any]) -> None:
+    """Refuse factors for rotary positions that have no effect."""
+    for name in rule.keys() - _POSITIONS:
+        _check_spelling(name, _POSITIONS - rule.keys())
+    unused = {"factor", "long_factor", "short_factor"} & rule.keys()
+    if rule.get("rope_type", "default") == "default" and unused:
+        raise UnsupportedModelError(
+            f"config.json scales positions by {min(unused)!r} without a rope_type that uses it: "
+            "name the rope_type, such as linear, yarn or longrope"
+        )
 
 
 def _position_rules(positions: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -184,7 +184,7 @@ def test_a_field_that_is_misspelt_is_refused_with_the_right_one(folder, right, w
     stated = json.loads(path.read_text())
     stated[wrong] = stated.pop(right)
     path.write_text(json.dumps(stated))
-    refused(folder, f"'{wrong}', which llama does not know: did you mean '{right}'")
+    refused(folder, f"'{wrong}', which nothing reads: did you mean '{right}'")
 
 
 @pytest.mark.parametrize(
@@ -201,11 +201,17 @@ def test_a_field_of_another_family_that_bears_on_numbers_is_refused(folder, fiel
         ({"type": "of-tomorrow", "factor": 2.0}, "of-tomorrow"),
         ({"type": "linear"}, "factor"),
         ({"factor": 2.0}, "'factor' without a rope_type"),
+        ({"type": "yarn", "factor": 2.0, "beta_fst": 4.0}, "did you mean 'beta_fast'"),
     ],
 )
 def test_positions_scaled_in_an_unknown_way_are_refused(folder, positions, match):
     change_config(folder, rope_scaling=positions, rope_parameters=None)
     refused(folder, match)
+
+
+def test_two_bases_of_positions_are_refused(folder):
+    change_config(folder, rope_theta=5e5)
+    refused(folder, "'rope_theta' = 500000.0 beside 'rope_parameters'")
 
 
 @pytest.mark.parametrize("name", ["flash_attention_2", "of-tomorrow"])
