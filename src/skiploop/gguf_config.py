@@ -55,11 +55,12 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "residual_scale": (0, 1),
     "embedding_scale": (0, 1),
 }
-_ROPE = ("rope.freq_base", "rope.dimension_count", "rope.scale_linear", "rope.scaling.")
+_ROPE = {"rope.freq_base", "rope.freq_base_swa", "rope.dimension_count", "rope.scale_linear"}
+_ROPE_SCALING = "rope.scaling."
 _BASE = 10000.0  # what the format means if a file leaves it out
 _CONTEXT = "original_max_position_embeddings"
 _WIDTHS = ("attention.key_length", "attention.value_length")
-_FOR_THE_RECORD = ("tensor_data_layout",)
+_FOR_THE_RECORD = {"tensor_data_layout"}
 # Read by transformers where it knows the architecture at all, into more than one field.
 _HYBRID = ("ssm.", "shortconv.", "rope.dimension_sections", "full_attention_interval")
 _BY_TRANSFORMERS = {
@@ -83,10 +84,12 @@ def read_config(folder: Path, header: GgufHeader) -> Any:  # noqa: ANN401 (witho
     _check_kind(header)
     stated, _ = PretrainedConfig.get_config_dict(folder, gguf_file="model.gguf")
     default = AutoConfig.for_model(stated["model_type"])
+    turned = hasattr(default, "rope_parameters")
     for key in _own_keys(header):
-        _state(stated, key, header, lambda name: name in stated or hasattr(default, name))
-    if hasattr(default, "rope_parameters"):
-        _state_positions(stated, header, default)
+        if not (turned and (key in _ROPE or key.startswith(_ROPE_SCALING))):
+            _state(stated, key, header, lambda name: name in stated or hasattr(default, name))
+    if turned:
+        _state_positions(stated, header, default.rope_parameters or {})
     _state_gemma(stated, header)
     return AutoConfig.for_model(**stated)
 
@@ -141,11 +144,11 @@ def _spelt_by_transformers() -> set[str]:
 
 
 def _own_keys(header: GgufHeader) -> list[str]:
-    """Return the keys of the architecture that are not about positions, without its name."""
+    """Return the keys of the architecture that nobody else reads, without its name."""
     own = f"{header.architecture}."
-    passed = (*_ROPE, *_FOR_THE_RECORD, *_BY_TRANSFORMERS.get(header.architecture, ()))
+    read = _BY_TRANSFORMERS.get(header.architecture, ())
     keys = [key.removeprefix(own) for key in header.metadata if key.startswith(own)]
-    return [key for key in keys if not key.startswith(passed)]
+    return [key for key in keys if key not in _FOR_THE_RECORD and not key.startswith(read)]
 
 
 def _state(
@@ -179,20 +182,19 @@ def _of_all_layers(header: GgufHeader, key: str, stated: dict[str, Any]) -> Any:
     return different.pop()
 
 
-def _state_positions(
-    stated: dict[str, Any],
-    header: GgufHeader,
-    default: Any,  # noqa: ANN401 (without import)
-) -> None:
+def _state_positions(stated: dict[str, Any], header: GgufHeader, default: dict[str, Any]) -> None:
     """Write base, width and scaling of rotary positions into a configuration."""
     own = f"{header.architecture}.rope."
     stated["rope_theta"] = header.metadata.get(f"{own}freq_base", _BASE)
     turned = header.metadata.get(f"{own}dimension_count")
     part = turned / (stated.get("head_dim") or _width(stated)) if turned else 1.0
-    if part != (default.rope_parameters or {}).get("partial_rotary_factor", 1.0):
+    if part != default.get("partial_rotary_factor", 1.0):
         stated["partial_rotary_factor"] = part
+    near = header.metadata.get(f"{own}freq_base_swa")  # of layers that look back a little
+    if near not in (None, default.get("sliding_attention", {}).get("rope_theta")):
+        raise _refused(header, "rope.freq_base_swa", near)
     positions = rope_scaling(header) or {}
-    if _CONTEXT in positions and hasattr(default, _CONTEXT):  # it would go before the rule's
+    if _CONTEXT in positions:  # Phi's own field would go before the rule's
         stated[_CONTEXT] = positions[_CONTEXT]
     if "rope_parameters" in stated:
         stated["rope_parameters"] |= positions

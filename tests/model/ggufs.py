@@ -97,7 +97,7 @@ def _write_sizes(writer, config, leave_out):
         writer.add_uint32(f"{writer.arch}.{key}", sizes[key])
     kind = "rms_epsilon" if hasattr(config, "rms_norm_eps") else "epsilon"
     writer.add_float32(f"{writer.arch}.attention.layer_norm_{kind}", epsilon)
-    writer.add_rope_freq_base(rope.get("rope_theta", 1e4))
+    writer.add_rope_freq_base(rope.get("full_attention", rope).get("rope_theta", 1e4))
 
 
 def _write_tokenizer(writer):

@@ -70,7 +70,7 @@ WINDOW = {"attention__sliding_window": 64}
         ("qwen2", "qwen2", {"rope_theta": 5e4}, {}),
         ("qwen3", "qwen3", {"head_dim": 16}, {}),
         ("gemma2", "gemma2", {**GEMMA, **CAPPED, "sliding_window": 64}, {**CAPPED, **WINDOW}),
-        ("gemma3", "gemma3_text", {**GEMMA, "sliding_window": 64}, WINDOW),
+        ("gemma3", "gemma3_text", {**GEMMA, "sliding_window": 64, "num_hidden_layers": 6}, WINDOW),
         ("phi3", "phi3", {"partial_rotary_factor": 0.5, "sliding_window": 64}, WINDOW),
         ("starcoder2", "starcoder2", {"rope_theta": 5e4, "norm_epsilon": 0.01}, {}),
         ("stablelm", "stablelm", {"partial_rotary_factor": 0.5, "layer_norm_eps": 0.01}, {}),
@@ -131,6 +131,22 @@ def test_scaled_positions_are_scaled(convert, name):
     made = model(rope_parameters={"rope_theta": 1e4, **positions})
     assert not torch.allclose(logits(made), logits(model()), atol=0.1)
     torch.testing.assert_close(logits(convert(made, change=say)), logits(made), atol=1e-4, rtol=0)
+
+
+def test_gemma_3_scales_the_positions_of_its_far_looking_layers_only(convert):
+    near = {"rope_type": "default", "rope_theta": 1e4}
+    far = {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6}
+    made = model(
+        "gemma3_text",
+        **GEMMA,
+        num_hidden_layers=6,
+        sliding_window=64,
+        rope_parameters={"sliding_attention": near, "full_attention": far},
+    )
+    say = numbers(
+        attention__sliding_window=64, rope__scaling__factor=8.0, rope__freq_base_swa=10000.0
+    )
+    assert torch.equal(logits(convert(made, "gemma3", say)), logits(made))
 
 
 def test_the_factors_of_llama_3_become_its_rule(convert):
@@ -197,6 +213,8 @@ def test_long_and_short_factors_are_longrope(convert):
         ({"final_logit_softcapping": 20.0}, r"llama\.final_logit_softcapping"),
         ({"attention__sliding_window": 8}, r"llama\.attention\.sliding_window"),
         ({"of_tomorrow": 1}, r"llama\.of_tomorrow"),
+        ({"rope__freq_base_swa": 5.0}, r"llama\.rope\.freq_base_swa"),
+        ({"rope__dimension_count_swa": 4}, r"llama\.rope\.dimension_count_swa"),
     ],
 )
 def test_what_has_no_counterpart_is_refused_by_its_key(refused, said, match):

@@ -11,7 +11,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 from transformers import BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from skiploop.errors import ConfigError, DataError, RunError
+from skiploop.errors import ConfigError, DataError, RunError, UnsupportedModelError
 from skiploop.predictor.features import LayerStates, TextEncoder, build_encoder
 from skiploop.predictor.policy import load_predictor
 from skiploop.predictor.recipe import train
@@ -217,7 +217,7 @@ def test_text_encoder_reads_no_more_of_a_prompt_than_it_can(bert_folder):
 
 def test_text_encoder_is_loaded_on_first_use(tmp_path):
     encoder = TextEncoder(str(tmp_path))
-    with pytest.raises(ConfigError, match="cannot load the text encoder"):
+    with pytest.raises(UnsupportedModelError, match="cannot load the text encoder"):
         encoder.encode(["1+1="])
 
 

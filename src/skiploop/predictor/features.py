@@ -16,10 +16,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
-from skiploop.errors import ConfigError, one_line
+from skiploop.errors import ConfigError
+from skiploop.reading import reading
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
@@ -113,18 +113,16 @@ class TextEncoder:
     def _loaded(self) -> tuple[Any, Any]:
         from transformers import AutoModel, AutoTokenizer  # slow import, seldom needed
 
-        try:
+        with reading(
+            f"cannot load the text encoder {self.name!r}",
+            "give the folder or hub id of a Hugging Face encoder with safetensors and a tokenizer",
+        ):
             tokenizer = AutoTokenizer.from_pretrained(self.name, truncation_side="left")
             model = AutoModel.from_pretrained(
                 self.name,
                 dtype=torch.float32,
                 use_safetensors=True,  # never a pickle
             )
-        except (OSError, ValueError, SafetensorError) as error:
-            raise ConfigError(
-                f"cannot load the text encoder {self.name!r}: give the folder or hub id of a "
-                f"Hugging Face encoder with safetensors and a tokenizer ({one_line(error)})"
-            ) from error
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         return tokenizer, model.to(self._device).eval()
