@@ -65,8 +65,7 @@ def check_fields(stated: Mapping[str, Any], config: PretrainedConfig) -> None:
         if key in known or _neutral(value):
             continue
         _check_spelling(key, known - stated.keys())
-        windowless = key == "sliding_window" and stated.get("use_sliding_window") is False
-        if key in _BEAR_ON_NUMBERS and not windowless:
+        if key in _BEAR_ON_NUMBERS:
             raise UnsupportedModelError(
                 f"config.json has {key!r} = {value}, but {config.model_type} in transformers "
                 "passes over it: set model_type to a family that has it, or remove it"

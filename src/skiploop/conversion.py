@@ -123,10 +123,12 @@ def _unread(
         get_gguf_hf_weights_map,
     )
 
-    if vars(vars(model)["hf_quantizer"]).get("supported"):  # read tensor by tensor, and reported
-        return sorted(set(unexpected) - set(ROPE_TENSORS))
+    in_config = ROPE_TENSORS if hasattr(model.config, "rope_parameters") else ()
+    quantizer = vars(model).get("hf_quantizer")
+    if quantizer and vars(quantizer).get("supported"):  # newer families: transformers reports them
+        return sorted(set(unexpected) - set(in_config))
     processor = TENSOR_PROCESSORS.get(header.architecture, TensorProcessor)
-    unread = [name for name in header.tensors if name not in ROPE_TENSORS]
+    unread = [name for name in header.tensors if name not in in_config]
     # Names are looked up for every part of a model, which takes long; mostly the whole is enough.
     whole = SimpleNamespace(
         config=model.config, state_dict=model.state_dict, named_children=lambda: ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from skiploop.errors import UnsupportedModelError
@@ -71,10 +71,18 @@ def _check_split(header: GgufHeader, said: dict[str, Any]) -> None:
     # Where no merge has a digit, digits stay alone however the text is split.
     if way in _DIGITS_ALONE and not _joins_digits(said.get("merges", ())):
         return
-    from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
-
-    if way not in GGUF_PRE_TOKENIZER_SPLITS:
+    if way not in _known_ways():
         raise _refused(header, "pre", way)
+
+
+def _known_ways() -> Collection[str]:
+    """Return the ways that transformers has a rule for; older ones split all texts like GPT-2."""
+    try:
+        from transformers.integrations.gguf import gguf_tokenizer_mapping
+    except ImportError:
+        return ()
+    ways: Collection[str] = gguf_tokenizer_mapping.GGUF_PRE_TOKENIZER_SPLITS.keys()
+    return ways
 
 
 def _joins_digits(merges: Iterable[str]) -> bool:

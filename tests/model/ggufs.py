@@ -39,15 +39,15 @@ def model(model_type="llama", **fields):
 
 
 def tokens():
-    """A byte-level vocabulary: three special tokens, an alphabet and one merge."""
+    """A byte-level vocabulary: three special tokens, an alphabet and two merges."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    listed = ["<pad>", "<eos>", "<bos>", *alphabet, "he"]
+    listed = ["<pad>", "<eos>", "<bos>", *alphabet, "he", "th"]
     return listed + [f"<unused{i}>" for i in range(VOCAB_SIZE - len(listed))]
 
 
 def tokenizer():
     vocab = {token: i for i, token in enumerate(tokens())}
-    made = Tokenizer(models.BPE(vocab=vocab, merges=[("h", "e")]))
+    made = Tokenizer(models.BPE(vocab=vocab, merges=[("h", "e"), ("t", "h")]))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(
@@ -105,7 +105,7 @@ def _write_tokenizer(writer):
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens())
     writer.add_token_types([3 if token in ("<pad>", "<eos>", "<bos>") else 1 for token in tokens()])
-    writer.add_token_merges(["h e"])
+    writer.add_token_merges(["h e", "t h"])
     writer.add_bos_token_id(2)
     writer.add_eos_token_id(1)
     writer.add_pad_token_id(0)

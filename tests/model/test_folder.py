@@ -223,7 +223,6 @@ def test_attention_that_is_not_there_is_refused(folder, name):
 @pytest.mark.parametrize(
     "fields",
     [
-        {"sliding_window": 8, "use_sliding_window": False},
         {"sliding_window": None},
         {"logit_scale": 1.0},
         {"license": "mit"},

@@ -13,6 +13,7 @@ from skiploop import gguf_config
 from skiploop.conversion import convert_gguf
 from skiploop.errors import UnsupportedModelError
 
+NEWER = "transformers.integrations.gguf"  # older ones read fewer tokenizers from GGUF
 IDS = torch.tensor([list(range(3, 203))])
 FREE = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -80,6 +81,8 @@ WINDOW = {"attention__sliding_window": 64}
 def test_every_family_computes_what_it_was_written_from(
     convert, architecture, model_type, fields, said
 ):
+    if model_type.startswith("gemma"):
+        pytest.importorskip(NEWER)
     made = model(model_type, **fields)
     assert torch.equal(logits(convert(made, architecture, numbers(**said))), logits(made))
 
@@ -134,6 +137,7 @@ def test_scaled_positions_are_scaled(convert, name):
 
 
 def test_gemma_3_scales_the_positions_of_its_far_looking_layers_only(convert):
+    pytest.importorskip(NEWER)
     near = {"rope_type": "default", "rope_theta": 1e4}
     far = {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6}
     made = model(
@@ -299,6 +303,9 @@ def test_a_key_more_is_refused_or_followed_or_changes_nothing(convert, key, valu
 
 @pytest.mark.parametrize("way", ["gpt-2", "llama-bpe", "smollm"])
 def test_ways_to_split_texts_that_are_known_are_accepted(convert, way):
+    if way == "llama-bpe":
+        pytest.importorskip(NEWER)
+
     def say(writer):
         writer.kv_data[0]["tokenizer.ggml.pre"].value = way
 
@@ -334,6 +341,7 @@ def test_an_adapter_and_a_part_of_a_model_are_refused(refused):
 
 
 def test_the_largest_gemma_scales_attention_by_all_of_its_width(convert, monkeypatch):
+    pytest.importorskip(NEWER)
     made = model("gemma2", **GEMMA)
     monkeypatch.setitem(gguf_config._GEMMA_27B_LAYERS, "gemma2", made.config.num_hidden_layers)
     made.config.query_pre_attn_scalar = 32 // N_HEADS
