@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -67,8 +68,8 @@ def check_fields(stated: Mapping[str, Any], config: PretrainedConfig) -> None:
         _check_spelling(key, known - stated.keys())
         if key in _BEAR_ON_NUMBERS:
             raise UnsupportedModelError(
-                f"config.json has {key!r} = {value}, but {config.model_type} in transformers "
-                "passes over it: set model_type to a family that has it, or remove it"
+                f"config.json has {key!r} = {reprlib.repr(value)}, but {config.model_type} in "
+                "transformers passes over it: set model_type to a family that has it, or remove it"
             )
     rules = list(_position_rules(getattr(config, "rope_parameters", None) or {}))
     for rule in rules:
@@ -76,7 +77,7 @@ def check_fields(stated: Mapping[str, Any], config: PretrainedConfig) -> None:
     base = stated.get("rope_theta")
     if base is not None and rules and all(rule.get("rope_theta", base) != base for rule in rules):
         raise UnsupportedModelError(
-            f"config.json has 'rope_theta' = {base} beside 'rope_parameters' that say otherwise: "
+            f"config.json has 'rope_theta' = {base!r} beside 'rope_parameters' that say otherwise: "
             "remove one of them"
         )
     if isinstance(stated.get("text_config"), Mapping):

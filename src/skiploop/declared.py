@@ -32,7 +32,7 @@ def check_counts(stated: Mapping[str, Any], n_tensors: int) -> None:
     for key, value in _fields(stated):
         if isinstance(value, int) and value > most and key.endswith(_COUNTED):
             raise UnsupportedModelError(
-                f"the configuration states {key} = {value}, but the files hold only {n_tensors} "
+                f"the configuration states {key!r} = {value}, but the files hold only {n_tensors} "
                 f"tensors: {_COPY_AGAIN}"
             )
 

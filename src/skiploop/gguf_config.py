@@ -6,6 +6,7 @@ architecture's namespace has a counterpart in the configuration, is neutral, or 
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,26 +114,26 @@ def _check_kind(header: GgufHeader) -> None:
     metadata, own = header.metadata, header.architecture
     if metadata.get("general.type", "model") != "model":
         raise UnsupportedModelError(
-            f"{header.file} holds a {metadata['general.type']}, not a model: "
+            f"{header.file} is no model, but of the type {metadata['general.type']!r}: "
             "merge it into its model first"
         )
     if metadata.get("split.count", 1) not in (0, 1):
         raise UnsupportedModelError(
-            f"{header.file} is one of {metadata['split.count']} files: "
+            f"{header.file} is one of {metadata['split.count']!r} files: "
             "merge them with llama-gguf-split first"
         )
     if f"{own}.attention.head_count" not in metadata or not any(
         key.startswith(f"{own}.attention.layer_norm_") for key in metadata
     ):
         raise UnsupportedModelError(
-            f"{header.file} does not say how many heads {own} has, or what its norms add: "
+            f"{header.file} does not say how many heads {own!r} has, or what its norms add: "
             "download it again"
         )
     others = {*MODEL_ARCH_NAMES.values(), *_spelt_by_transformers(), "adapter"} - {own}
     for key in metadata:
         if key.partition(".")[0] in others:
             raise UnsupportedModelError(
-                f"{header.file} is of the architecture {own} and has {key}: download it again"
+                f"{header.file} is of the architecture {own!r} and has {key}: download it again"
             )
 
 
@@ -215,6 +216,6 @@ def _state_gemma(stated: dict[str, Any], header: GgufHeader) -> None:
 
 def _refused(header: GgufHeader, key: str, value: object) -> UnsupportedModelError:
     return UnsupportedModelError(
-        f"{header.file} has {header.architecture}.{key} = {value}, which would be left out: "
-        "give a folder of safetensors instead"
+        f"{header.file} has {header.architecture}.{key} = {reprlib.repr(value)}, "
+        "which would be left out: give a folder of safetensors instead"
     )

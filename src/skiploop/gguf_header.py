@@ -127,7 +127,7 @@ class _Reader:
         """Return the tensors with offsets in the file; the header counts from its own end."""
         alignment = metadata.get("general.alignment", _ALIGNMENT)
         if not (isinstance(alignment, int) and alignment > 0):
-            raise self._refused(f"general.alignment is {alignment}")
+            raise self._refused(f"general.alignment is {alignment!r}")
         end = self._stream.tell()
         start = end + -end % alignment
         room = self._left - (start - end)
@@ -168,6 +168,8 @@ class _Reader:
         return self._stream.read(count)
 
     def _put(self, into: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401
+        if not key.isprintable():
+            raise self._refused(f"it holds the name {key!r}")
         if key in into:
             raise self._refused(f"it says {key} twice")
         into[key] = value

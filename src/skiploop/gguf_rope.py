@@ -49,7 +49,7 @@ def rope_scaling(header: GgufHeader) -> dict[str, Any] | None:
         return {"rope_type": "linear", "factor": factor}
     if not tensors and kind == "yarn" and said["yarn_ext_factor"] == 1 and factor > 1:
         return _yarn(header, said, factor, attention)
-    words = [f"{key} {value}" for key, value in said.items() if _NEUTRAL.get(key) != value]
+    words = [f"{key} {value!r}" for key, value in said.items() if _NEUTRAL.get(key) != value]
     raise UnsupportedModelError(
         f"{header.file} scales its positions in a way that is not supported "
         f"({', '.join([*words, *tensors])}): give a folder of safetensors instead"

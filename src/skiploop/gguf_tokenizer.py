@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import unicodedata
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -100,6 +101,6 @@ def _joins_digits(merges: Iterable[str]) -> bool:
 
 def _refused(header: GgufHeader, key: str, value: object) -> UnsupportedModelError:
     return UnsupportedModelError(
-        f"{header.file} has tokenizer.ggml.{key} = {value}, which its tokenizer would not follow: "
-        "give a folder with tokenizer.json instead"
+        f"{header.file} has tokenizer.ggml.{key} = {reprlib.repr(value)}, "
+        "which its tokenizer would not follow: give a folder with tokenizer.json instead"
     )

@@ -56,9 +56,9 @@ def read_held(folder: Path) -> dict[str, HeldTensor]:
         try:
             with safe_open(file, framework="pt") as opened:
                 for name in opened.keys():  # noqa: SIM118 (the opened file is no mapping)
-                    if name in held:
+                    if name in held or not name.isprintable():
                         raise UnsupportedModelError(
-                            f"two files in {folder} hold {name}: {_COPY_AGAIN}"
+                            f"two files in {folder} hold {name!r}, or it is damaged: {_COPY_AGAIN}"
                         )
                     part = opened.get_slice(name)
                     held[name] = HeldTensor(file, part.get_dtype(), tuple(part.get_shape()))

@@ -33,7 +33,7 @@ def check_quantization(folder: Path, stated: Mapping[str, Any]) -> bool:
                 method = part[key].get("quant_method")
                 if method not in _UNPACKED + _KEPT:
                     raise UnsupportedModelError(
-                        f"the weights in {folder} are quantised with {method}, which is not "
+                        f"the weights in {folder} are quantised with {method!r}, which is not "
                         "supported: use the original model, or a GGUF file, or save it dequantised"
                     )
                 return True

@@ -155,7 +155,7 @@ def test_float8_weights_with_their_scales_are_read_as_the_numbers_they_stand_for
 def test_other_ways_to_quantise_are_refused_before_the_weights_are_read(folder, method):
     (folder / "model.safetensors").write_bytes(b"")
     change_config(folder, quantization_config={"quant_method": method, "bits": 4})
-    refused(folder, rf"quantised with {method}, which is not supported: use")
+    refused(folder, rf"quantised with {method!r}, which is not supported: use")
 
 
 @pytest.mark.parametrize(

@@ -317,7 +317,7 @@ def test_ways_to_split_texts_that_would_become_another_are_refused(refused, way)
     def say(writer):
         writer.kv_data[0]["tokenizer.ggml.pre"].value = way
 
-    refused(f"tokenizer.ggml.pre = {way}", change=say)
+    refused(f"tokenizer.ggml.pre = {way!r}", change=say)
 
 
 def test_digits_that_are_merged_are_refused_where_digits_stay_alone(refused):
@@ -326,7 +326,7 @@ def test_digits_that_are_merged_are_refused_where_digits_stay_alone(refused):
         writer.kv_data[0]["tokenizer.ggml.merges"].value = ["h e", "1 2"]
         writer.kv_data[0]["tokenizer.ggml.tokens"].value[-1] = "12"
 
-    refused("tokenizer.ggml.pre = smollm", change=say)
+    refused("tokenizer.ggml.pre = 'smollm'", change=say)
 
 
 def test_an_unknown_key_of_the_tokenizer_is_refused(refused):
@@ -336,7 +336,7 @@ def test_an_unknown_key_of_the_tokenizer_is_refused(refused):
 
 
 def test_an_adapter_and_a_part_of_a_model_are_refused(refused):
-    refused("holds a adapter", change=lambda w: w.add_type("adapter"))
+    refused("of the type 'adapter'", change=lambda w: w.add_type("adapter"))
     refused("one of 3 files", change=lambda w: w.add_uint16("split.count", 3))
 
 

@@ -17,6 +17,7 @@ def write(path):
     writer.add_array("llama.numbers", [1, 2, 3])
     writer.add_array("tokenizer.ggml.tokens", ["a", "b"])
     writer.add_float32("llama.float", 0.5)
+    writer.add_float32("llama.flint", 0.5)
     writer.add_bool("llama.yes", val=True)
     writer.add_tensor("rope_freqs.weight", np.array([1, 2, 4], np.float32))
     writer.add_tensor("half", np.ones((2, 3), np.float16))
@@ -62,12 +63,15 @@ def test_counts_beyond_the_file_are_refused_at_once(file, content, offset):
 
 
 def test_the_same_key_twice_is_refused(file, content):
-    file.write_bytes(content.replace(b"llama.float", b"llama.yes\0\0"))
-    assert read_header(file)  # the name has another length, so it is another key
-    file.write_bytes(content.replace(b"general.architecture", b"tokenizer.ggml.token"))
-    changed = file.read_bytes().replace(b"tokenizer.ggml.tokens", b"tokenizer.ggml.token\0")
-    file.write_bytes(changed)
-    assert read_header(file)
+    file.write_bytes(content.replace(b"llama.flint", b"llama.float"))
+    with pytest.raises(UnsupportedModelError, match=r"it says llama\.float twice"):
+        read_header(file)
+
+
+def test_a_name_with_a_line_end_is_refused_in_one_line(file, content):
+    file.write_bytes(content.replace(b"llama.float", b"llama.\nloat"))
+    with pytest.raises(UnsupportedModelError, match=r"it holds the name 'llama\.\\nloat'"):
+        read_header(file)
 
 
 @given(data=st.data())
