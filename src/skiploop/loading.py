@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import AutoTokenizer, PreTrainedModel
 
-from skiploop import weights
+from skiploop import arguments, weights
 from skiploop.check import check, check_once
 from skiploop.engine.work import DEFAULT_MEMORY
 from skiploop.errors import ConfigError, one_line
@@ -31,8 +31,8 @@ _DTYPES = {
 def load(  # noqa: PLR0913  one for each thing that a user may have to say
     name: str | Path | PreTrainedModel,
     *,
-    dtype: str | None = None,
-    device: str | None = None,
+    dtype: str | torch.dtype | None = None,
+    device: str | torch.device | None = None,
     tokenizer: PreTrainedTokenizerBase | None = None,
     layers: str | None = None,
     memory: int = DEFAULT_MEMORY,
@@ -45,8 +45,8 @@ def load(  # noqa: PLR0913  one for each thing that a user may have to say
     Args:
         name: A packaged model, a hub id, a folder, a GGUF file, or a Hugging Face model, which is
             used as it is.
-        dtype: float32, float64, bfloat16 or float16. By default float32, or whatever a given
-            model has.
+        dtype: float32, float64, bfloat16 or float16, also as `torch.float32`. By default float32,
+            or whatever a given model has.
         device: Such as `cpu` or `cuda:1`. By default the CPU, or where a given model is. On a GPU
             cuDNN's attention is switched off, for the whole process.
         tokenizer: Used instead of the one that comes with the weights. A given model has none.
@@ -66,6 +66,12 @@ def load(  # noqa: PLR0913  one for each thing that a user may have to say
             complete, its layers cannot be found or depend on each other, or the engine does not
             give what the plain model gives.
     """
+    memory = arguments.whole_number("memory", memory, at_least=1, error=ConfigError)
+    switches = {"exact": exact, "trust_remote_code": trust_remote_code, "verify": verify}
+    for flag, value in switches.items():
+        arguments.instance(flag, value, bool, expected="True or False", error=ConfigError)
+    if layers is not None:
+        arguments.instance("layers", layers, str, expected="a dotted path", error=ConfigError)
     if isinstance(name, PreTrainedModel):
         _check_as_asked(name, dtype, device)
         label = name.config.name_or_path or type(name).__name__
@@ -77,6 +83,11 @@ def load(  # noqa: PLR0913  one for each thing that a user may have to say
             check(stack)
         return stack
 
+    if not isinstance(name, (str, Path)):
+        raise ConfigError(
+            f"name is {arguments.shown(name)}: give the name of a model, a path, or a Hugging Face "
+            "model"
+        )
     target_dtype, target_device = _dtype(dtype or "float32"), _device(device or "cpu")
     _check_available(target_device)
     folder = weights.resolve(name)
@@ -101,14 +112,14 @@ def _check_settings(stack: LayerStack) -> None:
         raise ConfigError(
             f"exact was asked for with {stack.dtype}, which rounds too much: use dtype float32"
         )
-    if stack.memory < 1:
-        raise ConfigError(f"memory is {stack.memory} bytes: give at least 1")
     if stack.device.type == "cuda":
         # cuDNN's attention is compiled for every shape, and hardly two batches have the same.
         torch.backends.cuda.enable_cudnn_sdp(False)
 
 
-def _check_as_asked(model: PreTrainedModel, dtype: str | None, device: str | None) -> None:
+def _check_as_asked(
+    model: PreTrainedModel, dtype: str | torch.dtype | None, device: str | torch.device | None
+) -> None:
     """Refuse a dtype or device that a given model does not have."""
     if dtype is not None and _dtype(dtype) != model.dtype:
         raise ConfigError(
@@ -125,17 +136,22 @@ def _check_as_asked(model: PreTrainedModel, dtype: str | None, device: str | Non
         )
 
 
-def _dtype(name: str) -> torch.dtype:
-    if name not in _DTYPES:
-        raise ConfigError(f"unknown dtype {name!r}: expected one of {', '.join(_DTYPES)}")
-    return _DTYPES[name]
+def _dtype(asked: str | torch.dtype) -> torch.dtype:
+    for name, dtype in _DTYPES.items():
+        if asked is dtype or (isinstance(asked, str) and asked == name):
+            return dtype
+    raise ConfigError(
+        f"unknown dtype {arguments.shown(asked)}: expected one of {', '.join(_DTYPES)}"
+    )
 
 
-def _device(name: str) -> torch.device:
+def _device(name: str | torch.device) -> torch.device:
     try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"unknown device {name!r}: expected such as cpu or cuda:0") from error
+        if isinstance(name, (str, torch.device)):
+            return torch.device(name)
+    except RuntimeError:
+        pass
+    raise ConfigError(f"unknown device {arguments.shown(name)}: expected such as cpu or cuda:0")
 
 
 def _check_available(device: torch.device) -> None:

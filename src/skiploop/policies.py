@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from skiploop.arguments import shown
 from skiploop.baselines.by_kind import KindPolicy, best_by_kind
 from skiploop.baselines.damped import damped_loop
 from skiploop.baselines.random_edits import RandomEditsPolicy, random_programs
@@ -125,6 +126,8 @@ def load_policy(
     Raises:
         RunError: The run has neither, or one for another model.
     """
+    if not isinstance(run, (str, Path)):
+        raise ConfigError(f"run is {shown(run)}: give the path of a run folder")
     folder = Path(run)
     if not (folder / SELECTOR_FOLDER).exists():
         return load_predictor(folder, stack)

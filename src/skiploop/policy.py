@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from skiploop.arguments import instance, listed, whole_number
+from skiploop.errors import ConfigError, ProgramError
 from skiploop.program import Program
 
 
@@ -27,14 +29,23 @@ class FixedPolicy:
     Args:
         programs: The best first.
         name: Name in tables.
+
+    Raises:
+        ProgramError: There is none, or one is no program.
     """
 
     def __init__(self, programs: Sequence[Program], name: str) -> None:
-        self.programs = list(programs)
+        self.programs = [
+            instance("programs", one, Program, expected="Programs", error=ProgramError)
+            for one in listed("programs", programs, of="programs", error=ProgramError)
+        ]
+        if not self.programs:
+            raise ProgramError(f"policy {name} has no programs: give at least one")
         self.name = name
 
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
         """Return the first `k` programs, for every prompt."""
+        k = whole_number("k", k, at_least=1, error=ConfigError)
         return [self.programs[:k] for _ in prompts]
 
 

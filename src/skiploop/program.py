@@ -9,12 +9,12 @@ Source: arXiv 2606.06574, section 3.1.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, SupportsIndex, cast
+from typing import Literal
 
+from skiploop.arguments import instance, listed, shown, whole_number
 from skiploop.damping import steps
 from skiploop.errors import ProgramError
 from skiploop.segment import Segment
@@ -24,7 +24,7 @@ Kind = Literal["identity", "skip", "loop", "skip+loop"]
 _IDENTITY_TEXT = "identity"
 
 MAX_SLOTS = 10_000
-"""Most layer passes of a program: more is a typing error, not a wish."""
+"""Most layers, and most layer passes, of a program: more is a typing error, not a wish."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,17 @@ class Program:
     edits: tuple[Segment, ...] = ()
 
     def __post_init__(self) -> None:
-        if type(self.n_layers) is not int or self.n_layers < 1:
-            raise ProgramError(f"n_layers is {self.n_layers!r}: give a whole number, at least 1")
+        n_layers = whole_number(
+            "n_layers", self.n_layers, at_least=1, at_most=MAX_SLOTS, error=ProgramError
+        )
+        object.__setattr__(self, "n_layers", n_layers)
         before: Segment | None = None
-        object.__setattr__(self, "edits", _as_edits(self.edits))
+        object.__setattr__(self, "edits", _as_segments("edits", self.edits))
         for edit in self.edits:
             self._check_edit(edit, before)
             before = edit
         self._check_damped()
-        if self.n_slots > max(MAX_SLOTS, self.n_layers):
+        if self.n_slots > MAX_SLOTS:
             raise ProgramError(
                 f"program {self} has {self.n_slots} layer passes: give fewer than {MAX_SLOTS}"
             )
@@ -134,7 +136,9 @@ class Program:
             ProgramError: A part is no segment.
         """
         if not isinstance(text, str):
-            raise ProgramError(f"{text!r} is no program text: write '3:5x0 6:8x2' or 'identity'")
+            raise ProgramError(
+                f"{shown(text)} is no program text: write '3:5x0 6:8x2' or 'identity'"
+            )
         if text.strip() == _IDENTITY_TEXT:
             return ()
         edits = []
@@ -164,9 +168,14 @@ class Program:
         Raises:
             ProgramError: The path is no program; the message names the position.
         """
-        if len(path) == 0:
+        n_layers = cls.identity(n_layers).n_layers
+        entries = listed("path", path, of="layers", error=ProgramError)
+        if not entries:
             raise ProgramError("the path is empty: at least one layer must run")
-        path = [_as_layer(entry, position) for position, entry in enumerate(path)]
+        path = [
+            whole_number(f"path position {position}", entry, error=ProgramError)
+            for position, entry in enumerate(entries)
+        ]
         for position, entry in enumerate(path):
             if not 0 <= entry < n_layers:
                 raise ProgramError(
@@ -202,9 +211,10 @@ class Program:
         Raises:
             ProgramError: There is a gap or an overlap, or nothing is left to run.
         """
+        n_layers = cls.identity(n_layers).n_layers
         layer = 0
         edits: list[Segment] = []
-        for segment in segments:
+        for segment in _as_segments("segments", segments):
             if segment.start != layer:
                 raise ProgramError(
                     f"segment {segment} starts at layer {segment.start}, expected {layer}: "
@@ -224,7 +234,7 @@ class Program:
         edits = data["edits"] if is_program else None
         if not isinstance(edits, list) or type(data["n_layers"]) is not int:
             raise ProgramError(
-                f"{data!r} is not a program: expected "
+                f"{shown(data)} is not a program: expected "
                 '{"n_layers": N, "edits": [{"start": I, "stop": J, "runs": R}, ...]}'
             )
         return cls(data["n_layers"], tuple(map(Segment.from_json, edits)))
@@ -243,6 +253,7 @@ class Program:
             ProgramError: A layer of the block is already edited, or nothing is left to run.
         """
         edits: list[Segment] = []
+        (edit,) = _as_segments("edit", (edit,))
         for segment in sorted((*self.edits, edit), key=lambda e: (e.start, e.stop)):
             _append_edit(edits, segment)
         return Program(self.n_layers, tuple(edits))
@@ -300,8 +311,7 @@ class Program:
         Raises:
             ProgramError: `max_block` is less than 1.
         """
-        if max_block < 1:
-            raise ProgramError(f"max_block is {max_block}: a block has at least one layer")
+        max_block = whole_number("max_block", max_block, at_least=1, error=ProgramError)
         cover: list[Segment] = []
         layer = 0
         for edit in (*self.edits, None):
@@ -325,23 +335,13 @@ def shortest_first(program: Program) -> tuple[int, int, tuple[int, ...]]:
     return program.n_slots, program.n_changes, program.steps
 
 
-def _as_edits(edits: object) -> tuple[Segment, ...]:
-    """Return edits as a tuple, so that a program that was given a list is hashable too."""
-    found = tuple(edits) if isinstance(edits, Iterable) else (edits,)
-    for edit in found:
-        if not isinstance(edit, Segment):
-            raise ProgramError(f"edit {edit!r} is no Segment: give such as (Segment(3, 5, 0),)")
-    return found
-
-
-def _as_layer(entry: object, position: int) -> int:
-    """Return an entry of a path as an int; an array holds integers of other types."""
-    try:
-        if not isinstance(entry, bool):
-            return operator.index(cast("SupportsIndex", entry))
-    except TypeError:
-        pass
-    raise ProgramError(f"path position {position} holds {entry!r}, which is no whole number")
+def _as_segments(name: str, segments: object) -> tuple[Segment, ...]:
+    """Return segments as a tuple, so that a program that was given a list is hashable too."""
+    found = listed(name, segments, of="segments", error=ProgramError)
+    return tuple(
+        instance(name, one, Segment, expected="such as Segment(3, 5, 0)", error=ProgramError)
+        for one in found
+    )
 
 
 def _append_edit(edits: list[Segment], edit: Segment) -> None:

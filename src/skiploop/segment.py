@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import cast
 
+from skiploop.arguments import number, shown, whole_number
 from skiploop.errors import ProgramError
 
 _TEXT = re.compile(r"([0-9]+):([0-9]+)x([0-9]+)(?:~([0-9]+(?:\.[0-9]+)?))?")
 _FIELDS = ("start", "stop", "runs")
+_MOST = 10**9  # of any of them
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,11 @@ class Segment:
     anchor: float | None = None
 
     def __post_init__(self) -> None:
-        numbers = (self.start, self.stop, self.runs)
-        if any(type(number) is not int for number in numbers):
-            raise ProgramError(f"segment {numbers} is not made of ints: write such as (3, 5, 0)")
+        for name in _FIELDS:
+            found = whole_number(
+                f"{name} of a segment", vars(self)[name], at_most=_MOST, error=ProgramError
+            )
+            object.__setattr__(self, name, found)
         if self.start < 0 or self.runs < 0 or self.stop <= self.start:
             raise ProgramError(
                 f"segment {self} is empty or negative: "
@@ -47,12 +51,13 @@ class Segment:
             )
         if self.anchor is None:
             return
-        if type(self.anchor) not in (int, float) or not 0 <= self.anchor <= 1 or self.runs < 2:
+        anchor = number("anchor of a segment", self.anchor, error=ProgramError)
+        if not 0 <= anchor <= 1 or self.runs < 2:
             raise ProgramError(
-                f"segment {numbers} has anchor {self.anchor!r}: an anchor is a number from 0 to 1, "
-                "of a block that runs twice or more, such as 12:16x3~0.5"
+                f"a segment with {self.runs} runs has anchor {anchor}: an anchor is a number from "
+                "0 to 1, of a block that runs twice or more, such as 12:16x3~0.5"
             )
-        object.__setattr__(self, "anchor", float(self.anchor))
+        object.__setattr__(self, "anchor", anchor)
 
     @classmethod
     def parse(cls, text: str) -> Segment:
@@ -61,9 +66,9 @@ class Segment:
         Raises:
             ProgramError: The text is something else, or no segment.
         """
-        match = _TEXT.fullmatch(text)
+        match = _TEXT.fullmatch(text) if isinstance(text, str) else None
         if not match:
-            raise ProgramError(f"{text!r} is not START:STOPxRUNS or START:STOPxRUNS~ANCHOR")
+            raise ProgramError(f"{shown(text)} is not START:STOPxRUNS or START:STOPxRUNS~ANCHOR")
         start, stop, runs, anchor = match.groups()
         return cls(int(start), int(stop), int(runs), None if anchor is None else float(anchor))
 
@@ -72,13 +77,13 @@ class Segment:
         """Read the form that `to_json` returns; unknown keys are refused."""
         if not isinstance(data, Mapping) or not set(_FIELDS) <= set(data) <= {*_FIELDS, "anchor"}:
             raise ProgramError(
-                f"edit {data!r} must have exactly the keys {', '.join(_FIELDS)}, and anchor if it "
-                "is damped"
+                f"edit {shown(data)} must have exactly the keys {', '.join(_FIELDS)}, and anchor "
+                "if it is damped"
             )
         if any(type(data[name]) is not int for name in _FIELDS):  # a bool is no number here
-            raise ProgramError(f"edit {dict(data)!r}: every number must be an integer")
+            raise ProgramError(f"edit {shown(data)}: every number must be an integer")
         if "anchor" in data and type(data["anchor"]) not in (int, float):
-            raise ProgramError(f"edit {dict(data)!r}: the anchor must be a number")
+            raise ProgramError(f"edit {shown(data)}: the anchor must be a number")
         anchor = cast("float | None", data.get("anchor"))
         return cls(data["start"], data["stop"], data["runs"], anchor)
 

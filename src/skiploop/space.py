@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple, TypeVar
 
+from skiploop.arguments import instance, listed, shown, whole_number
 from skiploop.errors import ProgramError
-from skiploop.program import Program, shortest_first
+from skiploop.program import MAX_SLOTS, Program, shortest_first
 from skiploop.segment import Segment
 
 _Item = TypeVar("_Item")
@@ -61,9 +62,11 @@ class ProgramSpace:
     max_runs: int = 2
 
     def __post_init__(self) -> None:
-        numbers = (self.n_layers, self.max_block, self.max_runs)
-        if any(type(number) is not int or number < 1 for number in numbers):
-            raise ProgramError(f"{self}: all three must be ints, at least 1")
+        for name in ("n_layers", "max_block", "max_runs"):
+            found = whole_number(
+                name, vars(self)[name], at_least=1, at_most=MAX_SLOTS, error=ProgramError
+            )
+            object.__setattr__(self, name, found)
 
     def __contains__(self, program: object) -> bool:
         return (
@@ -101,6 +104,7 @@ class ProgramSpace:
         An edit that would leave nothing to run is not legal. Two orders of the same edits lead
         to the same program.
         """
+        _check_program(program)
         edited = [False] * self.n_layers
         for edit in program.edits:
             edited[edit.start : edit.stop] = [True] * len(edit)
@@ -113,6 +117,7 @@ class ProgramSpace:
 
     def n_edits(self, program: Program) -> int:
         """Return the least number of edits of at most `max_block` layers that make `program`."""
+        _check_program(program)
         return sum(segment.runs != 1 for segment in program.segments(self.max_block))
 
     def count(self, n_edits: int | None = None) -> int:
@@ -123,6 +128,9 @@ class ProgramSpace:
         """
         if n_edits is None:
             return sum(self.count(k) for k in range(self.n_layers + 1))
+        n_edits = whole_number("n_edits", n_edits, at_least=0, error=ProgramError)
+        if n_edits > self.n_layers:
+            return 0
         everything_skipped = -(-self.n_layers // self.max_block)
         return _n_endings(self, self.n_layers, n_edits, 1) - (n_edits == everything_skipped)
 
@@ -136,8 +144,9 @@ class ProgramSpace:
         Raises:
             ProgramError: No program has that many edits.
         """
+        seed = whole_number("seed", seed, error=ProgramError)
         if n_edits is not None and not self.count(n_edits):
-            raise ProgramError(f"no program of {self} is made by exactly {n_edits} edits")
+            raise ProgramError(f"no program of {self} is made by exactly {shown(n_edits)} edits")
         rng = random.Random(seed)
         while True:
             drawn = self._draw_n_edits(rng) if n_edits is None else n_edits
@@ -173,7 +182,9 @@ class ProgramSpace:
             ProgramError: The program is not in this space.
         """
         if program not in self:
-            raise ProgramError(f"program {program} is not in {self}: its labels would not decode")
+            raise ProgramError(
+                f"program {shown(program)} is not in {self}: its labels would not decode"
+            )
         boundaries = [0] * self.n_layers
         runs = [NO_LABEL] * self.n_layers
         for segment in program.segments(self.max_block):
@@ -192,6 +203,15 @@ class ProgramSpace:
             ProgramError: A length is wrong, a segment is too long or has no legal number of runs,
                 or everything is skipped.
         """
+        boundaries, runs = (
+            [
+                whole_number(f"{name}[{layer}]", label, error=ProgramError)
+                for layer, label in enumerate(
+                    listed(name, labels, of="numbers", error=ProgramError)
+                )
+            ]
+            for name, labels in (("boundaries", boundaries), ("runs", runs))
+        )
         if len(boundaries) != self.n_layers or len(runs) != self.n_layers:
             raise ProgramError(
                 f"labels of {len(boundaries)} and {len(runs)} layers do not fit {self}"
@@ -205,6 +225,11 @@ class ProgramSpace:
             if len(segment) > self.max_block or segment.runs > self.max_runs:
                 raise ProgramError(f"segment {segment} of the labels is not in {self}")
         return Program.from_segments(segments, self.n_layers)
+
+
+def _check_program(program: object) -> None:
+    expected = "a Program, such as Program.parse(text, n_layers)"
+    instance("program", program, Program, expected=expected, error=ProgramError)
 
 
 def shortest(programs: Sequence[Program]) -> Program:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from skiploop import identity
+from skiploop import arguments, identity
 from skiploop.completion import Completion
 from skiploop.engine.work import DEFAULT_MEMORY, Work
 from skiploop.errors import BatchError, ConfigError, ProgramError, UnsupportedModelError
@@ -154,13 +154,18 @@ class LayerStack:
 
         return returns_tuples(self)
 
-    def check(self, program: Program) -> None:
-        """Raise ProgramError if a program was made for another number of layers."""
+    def check(self, program: object) -> Program:
+        """Return a program; ProgramError if it is none, or made for another number of layers."""
+        expected = f"a Program, such as Program.parse('3:5x0', n_layers={self.n_layers})"
+        program = arguments.instance(
+            "program", program, Program, expected=expected, error=ProgramError
+        )
         if program.n_layers != self.n_layers:
             raise ProgramError(
                 f"program {program} was made for {program.n_layers} layers, "
                 f"{self.name} has {self.n_layers}: parse it with n_layers={self.n_layers}"
             )
+        return program
 
     def view(self, program: Program) -> PreTrainedModel:
         """Return a Hugging Face model that runs `program` with the weights of this one.
@@ -211,6 +216,7 @@ class LayerStack:
         from skiploop.engine.options import Options
 
         options = Options(max_new_tokens=max_new_tokens, stop=stop, sampling=sampling, seeds=seeds)
+        prompts = arguments.texts("prompts", prompts)
         columns = self.stream(prompts, programs, options)
         completions = {row: c for column in columns for row, c in column.finished.items()}
         return [completions[row] for row in range(len(prompts))]
@@ -239,7 +245,11 @@ class LayerStack:
         """
         from skiploop.engine.generate import generate
         from skiploop.engine.late import LateChoice
+        from skiploop.engine.options import Options
 
+        arguments.instance("options", options, Options, expected="a skiploop.Options")
+        prompts = arguments.texts("prompts", prompts)
+        options.check(prompts)
         if not isinstance(programs, LateChoice):
             programs = self._one_each(prompts, programs)
         return generate(self, prompts, programs, options)
@@ -271,6 +281,12 @@ class LayerStack:
         """
         from skiploop.engine.score import choose
 
+        prompts = arguments.texts("prompts", prompts)
+        listed = arguments.listed("choices", choices, of="lists of texts")
+        choices = [arguments.texts(f"choices[{i}]", given) for i, given in enumerate(listed)]
+        arguments.one_for_each(prompts, "lists of choices", choices)
+        if not all(choices):
+            raise BatchError("give one list of choices for each prompt, none of them empty")
         chosen = dict(choose(self, prompts, choices, self._one_each(prompts, programs)))
         return [chosen[index] for index in range(len(prompts))]
 
@@ -298,6 +314,9 @@ class LayerStack:
         """
         from skiploop.engine.score import loglikelihood
 
+        prompts = arguments.texts("prompts", prompts)
+        continuations = arguments.texts("continuations", continuations)
+        arguments.one_for_each(prompts, "continuations", continuations)
         scored = loglikelihood(self, prompts, continuations, self._one_each(prompts, programs))
         return [score.logprob for score in scored]
 
@@ -319,21 +338,23 @@ class LayerStack:
         """
         from skiploop.engine.score import hidden_states
 
+        prompts = arguments.texts("prompts", prompts)
+        layer = arguments.whole_number("layer", layer)
+        if not 0 <= layer <= self.n_layers:
+            raise BatchError(
+                f"layer {arguments.shown(layer)} is outside 0..{self.n_layers} of {self.name}"
+            )
         return hidden_states(self, prompts, layer)
 
     def _one_each(
         self, prompts: Sequence[str], programs: Sequence[Program] | Program
     ) -> Sequence[Program]:
         """Return one checked program for each prompt."""
-        if isinstance(programs, Program):
-            programs = [programs] * len(prompts)
-        if len(programs) != len(prompts):
-            raise BatchError(
-                f"{len(prompts)} prompts but {len(programs)} programs: give one for each, or one"
-            )
-        for program in set(programs):
-            self.check(program)
-        return programs
+        if isinstance(programs, (Program, str)):
+            return [self.check(programs)] * len(prompts)
+        each = [self.check(p) for p in arguments.listed("programs", programs, of="programs")]
+        arguments.one_for_each(prompts, "programs", each)
+        return each
 
     def __repr__(self) -> str:
         return f"LayerStack({self.name!r}, n_layers={self.n_layers}, dtype={self.dtype})"

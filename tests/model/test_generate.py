@@ -230,7 +230,7 @@ def test_routers_that_a_config_wants_recorded_do_not_disturb():
         ({"prompts": "ab"}, "prompts must be a list"),
         ({"stop": "END"}, "stop must be a list"),
         ({"stop": [""]}, "no empty stop string"),
-        ({"max_new_tokens": 0}, "at least one token"),
+        ({"max_new_tokens": 0}, "max_new_tokens is 0: give a whole number, at least 1"),
         ({"prompts": ["a", "b" * 120]}, "prompt 1 has 120 tokens and may get 16 more, but .* 128"),
         ({"programs": PROGRAMS[:1]}, "2 prompts but 1 programs"),
     ],

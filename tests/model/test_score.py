@@ -128,7 +128,7 @@ def test_hidden_states_can_train_something():
         (lambda s: s.loglikelihood([" "], ["b"], PROGRAMS[0]), "prompt 0 has no tokens"),
         (lambda s: s.loglikelihood(["a" * 100], ["b" * 29], PROGRAMS[0]), "129 tokens"),
         (lambda s: s.choose(["a"], [[]], PROGRAMS[0]), "none of them empty"),
-        (lambda s: s.choose(["a"], ["bc"], PROGRAMS[0]), "choices must be a list"),
+        (lambda s: s.choose(["a"], ["bc"], PROGRAMS[0]), r"choices\[0\] must be a list"),
         (lambda s: s.choose(["a", "b"], [["c"]], PROGRAMS[0]), "2 prompts but 1 lists"),
         (lambda s: s.hidden_states(["a"], 7), r"layer 7 is outside 0\.\.6"),
         (lambda s: s.hidden_states([""], 1), "no tokens"),

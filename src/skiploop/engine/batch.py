@@ -67,20 +67,6 @@ class Row:
     n_most: int = 0
 
 
-def check_texts(**lists: Sequence[str]) -> None:
-    """Refuse a single text where a list of texts is meant.
-
-    Raises:
-        BatchError: It is one, or an entry is no text or holds half a surrogate pair.
-    """
-    for name, texts in lists.items():
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise BatchError(f"{name} must be a list of texts, not {texts!r}")
-        for index, text in enumerate(texts):
-            if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-                raise BatchError(f"{name}[{index}] is no Unicode text: write it as UTF-8")
-
-
 def check_lengths(stack: LayerStack, rows: Sequence[Row], n_new: int) -> None:
     """Refuse rows that the model has no positions for, or that do not fit into memory.
 

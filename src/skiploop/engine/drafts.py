@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from skiploop.engine.answer import Answer, Column, Writer
-from skiploop.engine.batch import check_texts, limits
+from skiploop.engine.batch import limits
 from skiploop.engine.encoding import encode
 from skiploop.engine.executor import Executor
 from skiploop.engine.options import Options
@@ -37,10 +37,7 @@ def draft_tokens(
     prompt alone.
     """
     none: list[tuple[int, ...]] = [()] * len(prompts)
-    if options.drafts is None:
-        return none
-    check_texts(drafts=options.drafts)
-    if options.sampling:
+    if options.drafts is None or options.sampling:
         return none
     wholes = encode(stack, [p + d for p, d in zip(prompts, options.drafts, strict=True)])
     return [

@@ -10,7 +10,7 @@ import torch
 
 from skiploop.engine.alike import alike
 from skiploop.engine.answer import Answer, Column, Writer
-from skiploop.engine.batch import Row, check_lengths, check_texts, split
+from skiploop.engine.batch import Row, check_lengths, split
 from skiploop.engine.cache import GROWTH
 from skiploop.engine.decode import decode_rows
 from skiploop.engine.drafts import check_drafts, draft_tokens, is_whole, score_drafts
@@ -41,13 +41,11 @@ def generate(
         In float32 the greedy tokens of a row are those of `stack.view(program).generate` on it
         alone, with and without drafts (tests/model/test_generate.py and test_shared_work.py).
     """
-    check_texts(prompts=prompts)
-    options.check(len(prompts))
     if stack.exact:
         options = replace(options, drafts=None, saved=None)
     late = None
     if isinstance(programs, LateChoice):
-        late, programs = programs, [Program.identity(stack.n_layers)] * len(prompts)
+        late, programs = programs, [programs.counted(stack)] * len(prompts)
         options = replace(options, saved=None)
     encoded = encode(stack, prompts)
     if any(table_of(stack, len(tokens)) > 1 for tokens in encoded):

@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from skiploop.arguments import listed, one_for_each, shown, whole_number
 from skiploop.engine.batch import Row, number_sources, pad_left
 from skiploop.engine.cache import Prefix
 from skiploop.engine.executor import Executor
 from skiploop.engine.prefill import FirstPass
 from skiploop.engine.schedule import Schedule, extend, schedule
 from skiploop.engine.start import CommonStart
-from skiploop.errors import ConfigError, ProgramError
+from skiploop.errors import BatchError, ConfigError, ProgramError
 from skiploop.program import Program
 from skiploop.stack import LayerStack
 
@@ -33,19 +34,42 @@ class LateChoice:
         layer: How many first layers run once before the choice, under every program; at least 1.
         choose: Given the numbers of some prompts and their float32 states_TD on the CPU, returns
             one program for each.
+        longest: The longest program that may be chosen, by which the memory of a batch is counted;
+            None for the plain one.
 
     Raises:
-        ConfigError: `layer` is below 1.
+        ConfigError: `layer` is below 1, or an argument is of another type.
     """
 
     layer: int
     choose: Callable[[Sequence[int], Sequence[Tensor]], Sequence[Program]]
+    longest: Program | None = None
 
     def __post_init__(self) -> None:
-        if self.layer < 1:
+        layer = whole_number("layer", self.layer, error=ConfigError)
+        if layer < 1:
             raise ConfigError(
-                f"layer={self.layer}: choose after at least one layer, or before the prompts run"
+                f"layer={shown(layer)}: choose after at least one layer, or before the prompts run"
             )
+        if not callable(self.choose):
+            raise ConfigError(f"choose is {shown(self.choose)}: give a function")
+        object.__setattr__(self, "layer", layer)
+
+    def counted(self, stack: LayerStack) -> Program:
+        """Return the program by which the memory of every row is counted before the choice.
+
+        Raises:
+            ConfigError: The model has fewer layers than are to run before the choice.
+            ProgramError: The longest program is for another model.
+        """
+        if self.layer > stack.n_layers:
+            raise ConfigError(
+                f"layer={shown(self.layer)}: {stack.name} has {stack.n_layers} layers, choose "
+                "after one of them"
+            )
+        return (
+            Program.identity(stack.n_layers) if self.longest is None else stack.check(self.longest)
+        )
 
 
 def choosing_pass(
@@ -77,9 +101,7 @@ def choosing_pass(
             for row, states_TD in zip(rows, states_RTD, strict=True)
         ]
         programs = late.choose([row.index for row in rows], states)
-        for row, program in zip(rows, programs, strict=True):
-            _check(stack, program, late)
-            chosen.append(replace(row, program=program))
+        chosen.extend(_chosen(stack, rows, programs, late))
         after = extend(before, [row.program.steps[late.layer :] for row in chosen])
         new_calls = after.calls[len(before.calls) :]
         return after, start.prefixes(new_calls, after.passes)
@@ -101,10 +123,28 @@ def _own(states_TD: Tensor, row: Row, start: CommonStart) -> Tensor:
     return states_TD[stop - len(row.tokens) + start.n_tokens : stop]
 
 
-def _check(stack: LayerStack, program: Program, late: LateChoice) -> None:
-    stack.check(program)
-    if program.steps[: late.layer] != tuple(range(late.layer)):
-        raise ProgramError(
-            f"program {program} was chosen after {late.layer} layers but changes one of them: "
-            "choose earlier, or among programs that change later layers"
+def _chosen(
+    stack: LayerStack, rows: Sequence[Row], programs: object, late: LateChoice
+) -> list[Row]:
+    """Return the rows with the programs chosen for them, and the memory that these take."""
+    chosen = []
+    found = listed("what was chosen", programs, of="programs")
+    one_for_each(rows, "chosen programs", found)
+    for row, one in zip(rows, found, strict=True):
+        program = stack.check(one)
+        if program.steps[: late.layer] != tuple(range(late.layer)):
+            raise ProgramError(
+                f"program {program} was chosen after {late.layer} layers but changes one of them: "
+                "choose earlier, or among programs that change later layers"
+            )
+        n_bytes = row.n_bytes // row.program.n_slots * program.n_slots
+        chosen.append(replace(row, program=program, n_bytes=n_bytes))
+    n_bytes = sum(row.n_bytes for row in chosen)
+    if n_bytes > stack.memory // 2:
+        longest = max((row.program for row in chosen), key=lambda program: program.n_slots)
+        raise BatchError(
+            f"the programs chosen for {len(rows)} rows need {n_bytes:,} bytes of keys and values, "
+            f"but one batch has {stack.memory // 2:,}: say before that programs as long as "
+            f"{longest} may be chosen, with LateChoice(..., longest=...)"
         )
+    return chosen

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from skiploop.engine.batch import check_texts
+from skiploop.arguments import (
+    instance,
+    one_for_each,
+    shown,
+    texts,
+    whole_number,
+    whole_numbers,
+)
 from skiploop.engine.sampling import Sampling
 from skiploop.engine.saved import SavedStates
 from skiploop.errors import BatchError
+
+MAX_NEW_TOKENS = 10_000_000
+"""Most tokens of an answer: more is a typing error, not a wish."""
 
 Settled = Callable[[int, str], bool]
 
@@ -16,6 +26,8 @@ Settled = Callable[[int, str], bool]
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """How answers are written, and what helps to write them faster.
+
+    Lists are taken as `skiploop.arguments` says: any iterable with an order, read once.
 
     Attributes:
         max_new_tokens: Most tokens to write.
@@ -32,7 +44,8 @@ class Options:
             were run before. Rows that write more than their draft start from the prompt again.
 
     Raises:
-        BatchError: The limit is below 1, or a stop string is empty.
+        BatchError: The limit is below 1, a stop string is empty, there are seeds without
+            sampling, or an argument is of another type.
     """
 
     max_new_tokens: int
@@ -45,22 +58,35 @@ class Options:
     saved: SavedStates | None = None
 
     def __post_init__(self) -> None:
-        check_texts(stop=self.stop)
-        if self.max_new_tokens < 1 or "" in self.stop:
-            raise BatchError(
-                f"max_new_tokens={self.max_new_tokens}, stop={list(self.stop)}: "
-                "allow at least one token, and give no empty stop string"
-            )
+        if self.sampling is not None:
+            instance("sampling", self.sampling, Sampling, expected="a skiploop.Sampling, or None")
+        if self.saved is not None:
+            instance("saved", self.saved, SavedStates, expected="SavedStates, or None")
+        if self.settled is not None and not callable(self.settled):
+            raise BatchError(f"settled is {shown(self.settled)}: give a function, or None")
+        instance("score_drafts", self.score_drafts, bool, expected="True or False")
+        checked = {
+            "max_new_tokens": whole_number(
+                "max_new_tokens", self.max_new_tokens, at_least=1, at_most=MAX_NEW_TOKENS
+            ),
+            "stop": texts("stop", self.stop),
+            "seeds": whole_numbers("seeds", self.seeds),
+            "drafts": None if self.drafts is None else texts("drafts", self.drafts),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if "" in self.stop:
+            raise BatchError(f"stop is {shown(self.stop)}: give no empty stop string")
+        if self.seeds and self.sampling is None:
+            raise BatchError("seeds are of random draws: give sampling too, or leave them out")
 
-    def check(self, n_prompts: int) -> None:
+    def check(self, prompts: Sequence[str]) -> None:
         """Refuse lists that do not have one entry for each prompt.
 
         Raises:
             BatchError: There are too few or too many seeds or drafts.
         """
-        if self.sampling and len(self.seeds) != n_prompts:
-            raise BatchError(f"{n_prompts} prompts but {len(self.seeds)} seeds: give one for each")
-        if self.drafts is not None and len(self.drafts) != n_prompts:
-            raise BatchError(
-                f"{n_prompts} prompts but {len(self.drafts)} drafts: give one for each"
-            )
+        if self.sampling:
+            one_for_each(prompts, "seeds", self.seeds)
+        if self.drafts is not None:
+            one_for_each(prompts, "drafts", self.drafts)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from skiploop.arguments import number, whole_number
 from skiploop.errors import ConfigError
 
 _UINT64 = np.uint64
@@ -36,6 +37,12 @@ class Sampling:
     top_p: float = 1.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "temperature", number("temperature", self.temperature, error=ConfigError)
+        )
+        object.__setattr__(self, "top_p", number("top_p", self.top_p, error=ConfigError))
+        if self.top_k is not None:
+            object.__setattr__(self, "top_k", whole_number("top_k", self.top_k, error=ConfigError))
         in_range = self.temperature > 0 and 0 < self.top_p <= 1
         if not in_range or (self.top_k is not None and self.top_k < 1):
             raise ConfigError(

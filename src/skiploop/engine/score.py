@@ -21,7 +21,6 @@ from skiploop.engine.alike import alike
 from skiploop.engine.batch import (
     Row,
     check_lengths,
-    check_texts,
     common_length,
     pad_left,
     split,
@@ -112,9 +111,6 @@ def _scores(
     programs: Sequence[Program],
 ) -> Iterator[dict[int, Scored]]:
     """Yield the scores of one batch after the other, by the numbers of the continuations."""
-    check_texts(prompts=prompts, continuations=continuations)
-    if len(prompts) != len(continuations):
-        raise BatchError(f"{len(prompts)} prompts but {len(continuations)} continuations")
     stems = _stems(stack, prompts, continuations, programs)
     for stem in stems:
         longest = stem.longest
@@ -223,14 +219,6 @@ def choose(
 
     See `LayerStack.choose`.
     """
-    check_texts(prompts=prompts)
-    if len(choices) != len(prompts) or not all(choices):
-        raise BatchError(
-            f"{len(prompts)} prompts but {len(choices)} lists of choices: "
-            "give one list for each prompt, none of them empty"
-        )
-    for texts in choices:
-        check_texts(choices=texts)
     owners = [index for index, texts in enumerate(choices) for _ in texts]
     scored: defaultdict[int, dict[int, Scored]] = defaultdict(dict)
     for batch in _scores(
@@ -263,9 +251,6 @@ def _best(choices: Sequence[str], scored: Sequence[Scored], program: Program) ->
 @torch.no_grad()
 def hidden_states(stack: LayerStack, prompts: Sequence[str], layer: int) -> list[Tensor]:
     """Return the inputs of a layer of the plain model; see `LayerStack.hidden_states`."""
-    check_texts(prompts=prompts)
-    if not 0 <= layer <= stack.n_layers:
-        raise BatchError(f"layer {layer} is outside 0..{stack.n_layers} of {stack.name}")
     plain = Program.identity(stack.n_layers)
     rows = [Row(i, tokens, plain) for i, tokens in enumerate(encode(stack, prompts))]
     check_lengths(stack, rows, 0)

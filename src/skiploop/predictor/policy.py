@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
+from skiploop.arguments import texts, whole_number
 from skiploop.config import from_dict, load_file, to_dict
 from skiploop.errors import ConfigError, RunError
 from skiploop.files import write_atomic
@@ -131,6 +132,8 @@ class PredictorPolicy:
         Cost:
             The encoder once and about 2 million parameters a prompt.
         """
+        k = whole_number("k", k, at_least=1, error=ConfigError)
+        prompts = texts("prompts", prompts)
         ranked = [self.decode(*logits, space=self.space, k=k) for logits in self._logits(prompts)]
         return [[program for program, _ in best] for best in ranked]
 

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from skiploop import config as settings
+from skiploop.arguments import texts, whole_number
 from skiploop.engine.late import LateChoice
 from skiploop.errors import ConfigError, DataError, ProgramError, RunError, one_line
 from skiploop.files import write_atomic
@@ -204,7 +205,7 @@ class SelectorPolicy:
         Cost:
             That of `rank`.
         """
-        return self._model.predict(self.features.of(prompts))
+        return self._model.predict(self.features.of(texts("prompts", prompts)))
 
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
         """Return the best `k` programs of the menu for each prompt, the best first.
@@ -217,6 +218,8 @@ class SelectorPolicy:
             The first layers of the model, or the text encoder, for each prompt, and `Q * F`
             multiplications.
         """
+        k = whole_number("k", k, at_least=1, error=ConfigError)
+        prompts = texts("prompts", prompts)
         return self._rank(self.features.of(prompts), k) if prompts else []
 
     def late(self, k: int = 1) -> LateChoice:
@@ -232,6 +235,7 @@ class SelectorPolicy:
             ConfigError: Prompts are described by something else than layers that all programs of
                 the menu run first, or the menu has fewer than `k` programs.
         """
+        k = whole_number("k", k, error=ConfigError)
         if not 1 <= k <= len(self.menu.programs):
             raise ConfigError(f"the menu has {len(self.menu.programs)} programs, not {k}")
         encoder = self.features.encoder
@@ -252,7 +256,8 @@ class SelectorPolicy:
             ranked = dict(zip(by_prompt, self._rank(torch.stack(features), k), strict=True))
             return [ranked[number // k][number % k] for number in numbers]
 
-        return LateChoice(encoder.layer, choose)
+        longest = max(self.menu.programs, key=lambda program: program.n_slots)
+        return LateChoice(encoder.layer, choose, longest)
 
     def _rank(self, features_QF: Tensor, k: int) -> list[list[Program]]:
         worth_QP = self.gate.worth(self._model.predict(features_QF), self._slots_P)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skiploop.arguments import instance, listed
 from skiploop.program import Program
 from skiploop.runner import Progress, TrialRunner
 from skiploop.search.trials import TrialStore
@@ -44,6 +45,7 @@ def score_grid(
 
     Raises:
         RunError: The file holds trials of another model, number format or task.
+        BatchError: An argument is of another type.
         ProgramError: A program was made for another number of layers.
 
     Cost:
@@ -52,6 +54,12 @@ def score_grid(
     """
     from skiploop.identity import check_model
 
+    instance("task", task, Task, expected="a Task, such as get_task('arithmetic')")  # type: ignore[type-abstract]
+    examples = [
+        instance("examples", one, Example, expected="Examples, such as task.examples('test')")
+        for one in listed("examples", examples, of="Examples")
+    ]
+    programs = [stack.check(one) for one in listed("programs", programs, of="programs")]
     pairs = [(example, program) for example in examples for program in programs]
     with closing(TrialStore(path or Path(":memory:"))) as store:
         made_for = store.note("weights", stack.model_id)

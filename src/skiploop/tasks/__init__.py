@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from importlib import import_module
 
+from skiploop.arguments import shown
 from skiploop.errors import ConfigError, unknown_name
 from skiploop.tasks.base import SPLITS, Example, Grade, Split, Task, check_option
 
@@ -53,6 +54,8 @@ def get_task(name: str, **options: object) -> Task:
         >>> task.grade(example, f" {example.gold}").correct
         True
     """
+    if not isinstance(name, str):
+        raise ConfigError(f"task is {shown(name)}: give a name, such as arithmetic")
     kind, _, argument = name.partition(":")
     if kind in _PLAIN:
         if argument:

@@ -11,8 +11,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
+from skiploop.arguments import shown, whole_number
 from skiploop.errors import ConfigError, closest
 
 Split = Literal["train", "validation", "test"]
@@ -57,6 +58,7 @@ class Grade:
     reason: str = ""
 
 
+@runtime_checkable
 class Task(Protocol):
     """Questions, prompts and grading.
 
@@ -148,9 +150,12 @@ def take(examples: Sequence[Example], split: str, limit: int | None, task: str) 
     Raises:
         ConfigError: There are fewer, or the limit is negative.
     """
+    if limit is not None:
+        limit = whole_number("limit", limit, error=ConfigError)
     if limit is not None and not 0 <= limit <= len(examples):
         raise ConfigError(
-            f"{task} has {len(examples)} questions in {split!r}, asked for {limit}: lower the limit"
+            f"{task} has {len(examples)} questions in {split!r}, asked for {shown(limit)}: "
+            "lower the limit"
         )
     return list(examples[:limit])
 
@@ -168,9 +173,9 @@ def check_split(split: str) -> Split:
         ConfigError: It is not one of `SPLITS`.
     """
     for known in SPLITS:
-        if split == known:
+        if isinstance(split, str) and split == known:
             return known
-    raise ConfigError(f"unknown split {split!r}: expected one of {', '.join(SPLITS)}")
+    raise ConfigError(f"unknown split {shown(split)}: expected one of {', '.join(SPLITS)}")
 
 
 def question_key(question: str) -> str:
