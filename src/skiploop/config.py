@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 import math
 import types
 import typing
@@ -16,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from skiploop.errors import ConfigError, closest, one_line
+from skiploop.errors import ConfigError, DataError, closest, one_line
+from skiploop.jsontext import read_json
 
 T = TypeVar("T")
 
@@ -61,12 +61,17 @@ def load_file(path: str | Path) -> dict[str, object]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        data = json.loads(text) if path.suffix == ".json" else _parse_yaml(text)
+        data: object = (
+            read_json(path)
+            if path.suffix == ".json"
+            else _parse_yaml(path.read_text(encoding="utf-8"))
+        )
     except FileNotFoundError:
         raise ConfigError(f"no configuration file {str(path)!r}: check the path") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; check its rights") from error
+    except DataError as error:
+        raise ConfigError(str(error)) from error
     except ValueError as error:
         kind = "JSON" if path.suffix == ".json" else "YAML"
         raise ConfigError(

@@ -14,14 +14,13 @@ RUN/report.{md,json,html}
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -29,7 +28,7 @@ from skiploop import config as settings
 from skiploop import provenance
 from skiploop.engine.work import DEFAULT_MEMORY
 from skiploop.errors import ConfigError, RunError, one_line
-from skiploop.files import write_atomic
+from skiploop.jsontext import read_json, write_json
 from skiploop.packaged import DEFAULT_MODEL
 from skiploop.runner import Progress, TrialRunner
 from skiploop.search.trials import TrialStore
@@ -364,8 +363,8 @@ class Run:
     def _read(self, name: str) -> dict[str, dict[str, object]]:
         path = self.folder / name
         try:
-            found = dict(json.loads(path.read_text()) if path.exists() else {})
-        except (OSError, ValueError, TypeError) as error:
+            found: dict[str, Any] = read_json(path) if path.exists() else {}
+        except (OSError, ValueError) as error:
             raise RunError(
                 f"cannot read {path}: {one_line(error)}; restore it or use another --out"
             ) from error
@@ -373,7 +372,7 @@ class Run:
 
     def _write(self, name: str, data: Mapping[str, object]) -> None:
         try:
-            write_atomic(self.folder / name, json.dumps(data, indent=2) + "\n")
+            write_json(self.folder / name, data)
         except OSError as error:
             raise RunError(
                 f"cannot write {self.folder / name}: {error.strerror}; check the folder's rights "

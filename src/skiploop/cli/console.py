@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shlex
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from skiploop.jsontext import json_text
 from skiploop.provenance import collect
 from skiploop.search.trials import Trial
 
@@ -60,7 +60,7 @@ def show_log() -> None:
 
 def print_json(figures: Mapping[str, object]) -> None:
     """Print one JSON object as the last line on stdout."""
-    print(json.dumps(figures), flush=True)
+    print(json_text(figures, ensure_ascii=True), flush=True)
 
 
 def made_by(**extra: str | float | bool | None) -> dict[str, object]:

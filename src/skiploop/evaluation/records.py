@@ -9,6 +9,7 @@ from pathlib import Path
 
 from skiploop.errors import DataError, ProgramError
 from skiploop.files import write_atomic
+from skiploop.jsontext import json_text
 from skiploop.program import Program
 
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -104,7 +105,7 @@ class Record:
 
 def write_records(path: str | Path, records: Iterable[Record]) -> None:
     """Write one JSON object a line; an existing file is replaced in one step."""
-    lines = (json.dumps(record.to_dict(), ensure_ascii=False) for record in records)
+    lines = (json_text(record.to_dict()) for record in records)
     write_atomic(Path(path), "".join(f"{line}\n" for line in lines))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from skiploop.evaluation.samples import Sample, changed_answers
 from skiploop.evaluation.search_table import SearchTable
 from skiploop.evaluation.stats import Share
 from skiploop.files import write_atomic
+from skiploop.jsontext import json_text
 from skiploop.tasks.base import Example
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def write_report(run_dir: str | Path, report: Report) -> list[Path]:
     run_dir = Path(run_dir)
     if not run_dir.is_dir():
         raise RunError(f"no run folder {str(run_dir)!r}: create it or check the path")
-    data = json.dumps(report.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    data = json_text(report.to_dict(), indent=2)
     texts = {
         "report.json": data + "\n",
         "report.md": markdown_text(report),

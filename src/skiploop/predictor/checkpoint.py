@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.optim import Optimizer
 
 from skiploop.config import differences
-from skiploop.errors import RunError
-from skiploop.predictor.network import PolarNetwork, write_tensors
+from skiploop.errors import RunError, one_line
+from skiploop.jsontext import json_text
+from skiploop.predictor.network import PolarNetwork
+from skiploop.predictor.tensors import read_tensors, write_tensors
 
 Metrics = dict[str, float | None]
 
@@ -57,7 +58,7 @@ class TrainState:
         tensors = {
             f"{part}/{name}": t for part, named in parts.items() for name, t in named.items()
         }
-        notes = {"metrics": json.dumps(self.metrics), "made_with": json.dumps(made_with)}
+        notes = {"metrics": json_text(self.metrics), "made_with": json_text(made_with)}
         write_tensors(path, tensors, notes)
 
     def restore(self, path: Path, made_with: Mapping[str, object]) -> None:
@@ -72,12 +73,14 @@ class TrainState:
                 data; the message names what differs.
         """
         try:
-            with safe_open(path, framework="pt") as file:
-                notes = file.metadata()
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise RunError(f"{path} is damaged ({error}): delete it to start again") from error
-        changed = differences(json.loads(notes["made_with"]), made_with)
+            tensors, notes = read_tensors(path)
+            made_before = json.loads(notes["made_with"])
+            metrics = json.loads(notes["metrics"])
+        except (RunError, KeyError, ValueError) as error:
+            raise RunError(
+                f"{path} cannot be used ({one_line(error)}): delete it to start again"
+            ) from error
+        changed = differences(made_before, made_with)
         if changed:
             raise RunError(
                 f"{path} belongs to an unfinished training with other settings or data "
@@ -91,7 +94,7 @@ class TrainState:
             moments.setdefault(int(index), {})[name] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        self.metrics = json.loads(notes["metrics"])
+        self.metrics = metrics
 
 
 def _part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:

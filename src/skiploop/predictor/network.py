@@ -7,23 +7,20 @@ Source: arXiv 2606.06574, section 3.2 and table 11.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file as load_tensors
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from skiploop.config import from_dict, to_dict
 from skiploop.config import load_file as load_json
 from skiploop.errors import ConfigError, RunError, one_line
-from skiploop.files import replacing, write_atomic
+from skiploop.jsontext import write_json
+from skiploop.predictor.tensors import read_tensors, write_tensors
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -160,7 +157,7 @@ class PolarNetwork(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         config = {"network": to_dict(self.config)}
         write_tensors(folder / WEIGHTS_FILE, self.state_dict())
-        write_atomic(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
+        write_json(folder / CONFIG_FILE, config)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> PolarNetwork:
@@ -173,36 +170,13 @@ class PolarNetwork(nn.Module):
         try:
             config: dict[str, Any] = load_json(folder / CONFIG_FILE)
             network = cls(from_dict(NetworkConfig, config["network"]))
-            network.load_state_dict(load_tensors(folder / WEIGHTS_FILE))
-        except (ConfigError, KeyError, OSError, RuntimeError, SafetensorError) as error:
+            network.load_state_dict(read_tensors(folder / WEIGHTS_FILE)[0])
+        except (ConfigError, KeyError, RuntimeError, RunError) as error:
             raise RunError(
                 f"{folder} holds no readable predictor: expected {CONFIG_FILE} and {WEIGHTS_FILE} "
-                f"as PolarNetwork.save_pretrained writes them ({error})"
+                f"as PolarNetwork.save_pretrained writes them ({one_line(error)})"
             ) from error
         return network.eval()
-
-
-def write_tensors(
-    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
-) -> None:
-    """Write a safetensors file that is either whole or not there.
-
-    Args:
-        path: Replaced if it exists; its folder must exist.
-        tensors: By name; none may share memory with another.
-        metadata: Text to store with them.
-
-    Raises:
-        RunError: The file cannot be written, such as on a full disk.
-    """
-    try:
-        with replacing(path) as beside:
-            save_file(dict(tensors), beside, dict(metadata) if metadata else None)
-    except (SafetensorError, OSError) as error:
-        raise RunError(
-            f"cannot write {path}: {one_line(error)}; check the folder's rights and the free disk "
-            "space, then run the same command again"
-        ) from error
 
 
 def pad(encodings: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:

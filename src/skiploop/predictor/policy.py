@@ -7,7 +7,6 @@ and `metrics.jsonl`.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,8 @@ import torch
 from skiploop.arguments import texts, whole_number
 from skiploop.config import from_dict, load_file, to_dict
 from skiploop.errors import ConfigError, RunError
-from skiploop.files import write_atomic
 from skiploop.identity import check_model
+from skiploop.jsontext import write_json
 from skiploop.predictor.decoding import RankedProgram, rank_programs
 from skiploop.predictor.features import PromptEncoder, build_encoder
 from skiploop.predictor.joint import LabelScores
@@ -178,7 +177,7 @@ class PredictorPolicy:
             "encoder": self.encoder.spec,
             "origin": to_dict(self.origin),
         }
-        write_atomic(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
+        write_json(folder / CONFIG_FILE, config)
 
 
 def has_predictor(run: str | Path) -> bool:

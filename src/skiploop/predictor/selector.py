@@ -9,23 +9,22 @@ Shapes: Q questions, F features, P programs, the first one the identity.
 from __future__ import annotations
 
 import copy
-import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from skiploop import config as settings
 from skiploop.arguments import texts, whole_number
 from skiploop.engine.late import LateChoice
-from skiploop.errors import ConfigError, DataError, ProgramError, RunError, one_line
-from skiploop.files import write_atomic
+from skiploop.errors import ConfigError, DataError, RunError, one_line
 from skiploop.identity import check_model
+from skiploop.jsontext import write_json
 from skiploop.predictor.features import (
     LayerStates,
     PromptEncoder,
@@ -35,7 +34,7 @@ from skiploop.predictor.features import (
 )
 from skiploop.predictor.gate import NEVER, Gate, tune
 from skiploop.predictor.kernel import KernelRidge, out_of_fold
-from skiploop.predictor.network import write_tensors
+from skiploop.predictor.tensors import read_tensors, write_tensors
 from skiploop.predictor.validation import validate
 from skiploop.program import Program
 from skiploop.search.evidence import Evidence
@@ -47,6 +46,8 @@ if TYPE_CHECKING:
 SELECTOR_FOLDER = "selector"
 MIN_QUESTIONS = 50
 """Fewer questions cannot tell a gate from chance."""
+
+_ROUNDING = 1e-3  # by which a probability may be above 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +106,37 @@ class Lessons:
 
     @classmethod
     def load(cls, path: Path) -> Lessons:
-        """Read what `save` wrote."""
-        tensors = load_file(path)
-        return cls(ridge=float(tensors.pop("ridge")), **tensors)
+        """Read what `save` wrote.
+
+        Raises:
+            RunError: The file is missing or damaged, or holds other numbers.
+        """
+        tensors, _ = read_tensors(path)
+        try:
+            lessons = cls(ridge=float(tensors.pop("ridge")), **tensors)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise RunError(f"{path} holds other tensors: {one_line(error)}") from error
+        if not lessons._are_sound():
+            raise RunError(f"{path} is damaged: it holds numbers that no training writes")
+        return lessons
+
+    def _are_sound(self) -> bool:
+        """Whether shapes fit, and all numbers are in their ranges."""
+        n_questions, n_programs = self.score_QP.shape if self.score_QP.dim() == 2 else (0, 0)
+        shapes = [tuple(t.shape) for t in (self.right_QP, self.predicted_QP)]
+        known = (self.features_QF, self.score_QP, self.weight_Q, self.predicted_QP)
+        return (
+            n_questions > 0
+            and shapes == [(n_questions, n_programs)] * 2
+            and self.features_QF.dim() == 2
+            and len(self.features_QF) == n_questions
+            and self.weight_Q.shape == (n_questions,)
+            and all(bool(t.isfinite().all()) for t in known)
+            and bool(((self.score_QP >= 0) & (self.score_QP <= 1 + _ROUNDING)).all())
+            and bool((self.weight_Q >= 0).all() and self.weight_Q.any())
+            and set(self.right_QP[~self.right_QP.isnan()].tolist()) <= {0.0, 1.0}
+            and 0 < self.ridge < math.inf
+        )
 
 
 class PromptFeatures:
@@ -271,7 +300,7 @@ class SelectorPolicy:
         self.menu.save(folder)
         self.lessons.save(folder / "model.safetensors")
         config = {"encoder": self.features.encoder.spec, "n_questions": len(self.lessons.score_QP)}
-        write_atomic(folder / "config.json", json.dumps(config, indent=2) + "\n")
+        write_json(folder / "config.json", config)
 
 
 def train_selector(
@@ -350,13 +379,15 @@ def load_selector(run: Path, stack: LayerStack) -> SelectorPolicy:
     again = f"run 'skiploop train --method selector --run {run}'"
     if not (folder / "config.json").exists():
         raise RunError(f"{run} holds no trained selector: {again} first")
-    try:
-        spec = settings.load_file(folder / "config.json")["encoder"]
-        menu = Menu.load(folder)
-        lessons = Lessons.load(folder / "model.safetensors")
-        encoder = build_encoder(spec, stack)  # type: ignore[arg-type]
-    except (OSError, KeyError, TypeError, ConfigError, ProgramError, SafetensorError) as error:
-        raise RunError(f"{folder} is not complete ({one_line(error)}): {again}") from error
+    menu = Menu.load(folder)
     remedy = f"load that one, or make a menu for {stack.name}"
     check_model(menu.weights_id, stack, f"the selector in {run} was made for", remedy)
-    return SelectorPolicy(menu, PromptFeatures(encoder), lessons)
+    try:
+        spec = settings.load_file(folder / "config.json")["encoder"]
+        lessons = Lessons.load(folder / "model.safetensors")
+        if lessons.score_QP.shape[1] != len(menu.programs):
+            raise RunError(f"{len(menu.programs)} programs, but scores of another number")
+        encoder = build_encoder(spec, stack)  # type: ignore[arg-type]
+        return SelectorPolicy(menu, PromptFeatures(encoder), lessons)
+    except (KeyError, TypeError, ConfigError, RunError, LinAlgError) as error:
+        raise RunError(f"{folder} is not complete ({one_line(error)}): {again}") from error

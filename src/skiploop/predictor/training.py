@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from skiploop.config import to_dict
 from skiploop.errors import ConfigError, DataError
 from skiploop.files import write_atomic
+from skiploop.jsontext import json_text
 from skiploop.predictor.checkpoint import Metrics, TrainState
 from skiploop.predictor.features import check_one_encoder
 from skiploop.predictor.network import NetworkConfig, PolarNetwork, Scores, pad
@@ -130,7 +131,7 @@ def fit(
         for epoch in range(len(state.metrics), config.epochs):
             metrics = _run_epoch(state, train_set, validation_set, config, epoch)
             state.save(checkpoint, made_with)
-            lines = "".join(json.dumps(line) + "\n" for line in state.metrics)
+            lines = "".join(json_text(line) + "\n" for line in state.metrics)
             write_atomic(out / METRICS_FILE, lines)
             if progress:
                 progress(metrics)

@@ -6,17 +6,17 @@ Shapes: Q questions, P programs.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from skiploop.damping import RUNS
 from skiploop.errors import ConfigError, ProgramError, RunError, one_line
-from skiploop.files import write_atomic
+from skiploop.jsontext import read_json, write_json
 from skiploop.program import Program
 from skiploop.runner import TrialRunner
 from skiploop.search.evidence import Evidence, collect
@@ -124,7 +124,7 @@ class Menu:
             "weights_id": self.weights_id,
             **self.figures(),
         }
-        write_atomic(folder / MENU_FILE, json.dumps(data, indent=2) + "\n")
+        write_json(folder / MENU_FILE, data)
 
     @classmethod
     def load(cls, folder: Path) -> Menu:
@@ -137,7 +137,7 @@ class Menu:
         if not path.exists():
             raise RunError(f"{folder} holds no menu: run 'skiploop menu build' with it first")
         try:
-            data = json.loads(path.read_text())
+            data: dict[str, Any] = read_json(path)
             programs = [Program.parse(text, data["n_layers"]) for text in data["programs"]]
             gains, covered = tuple(data["gains"]), tuple(data["oracle_coverage"])
             return cls(tuple(programs), data["weights_id"], gains, covered)

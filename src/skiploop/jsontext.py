@@ -1,0 +1,71 @@
+"""JSON as its standard has it, and JSON files that tell when they are damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from skiploop.errors import DataError
+from skiploop.files import write_atomic
+
+CHECKSUM = "sha256"
+"""Name of the checksum among the values of a file."""
+
+
+def json_text(data: object, *, indent: int | None = None, ensure_ascii: bool = False) -> str:
+    """Return plain data as JSON; a number that is none, or infinite, becomes null.
+
+    Example:
+        >>> json_text({"margin": float("inf"), "p": 0.5})
+        '{"margin": null, "p": 0.5}'
+    """
+    return json.dumps(_finite(data), indent=indent, ensure_ascii=ensure_ascii, allow_nan=False)
+
+
+def write_json(path: Path, data: Mapping[str, object]) -> None:
+    """Write named values and a checksum of them, in a file of which nobody ever sees a half.
+
+    Args:
+        path: Replaced if it exists; its folder must exist.
+        data: Plain values.
+    """
+    plain = json.loads(json_text(data))
+    write_atomic(path, json_text({**plain, CHECKSUM: _checksum(plain)}, indent=2) + "\n")
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Read named values; where they have a checksum, what `write_json` wrote.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is no JSON.
+        DataError: It holds no named values, or others than were written.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("no JSON of a sensible depth") from error
+    if not isinstance(data, dict):
+        raise DataError(f"{path} holds {data!r}: expected values by name")
+    expected = data.pop(CHECKSUM, None)
+    if expected is not None and expected != _checksum(data):
+        raise DataError(
+            f"{path} is damaged, its checksum is of other content: restore it, or delete the line "
+            f"{CHECKSUM!r} in it if you changed it yourself"
+        )
+    return data
+
+
+def _checksum(data: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def _finite(data: object) -> object:
+    if isinstance(data, Mapping):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

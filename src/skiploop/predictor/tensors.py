@@ -1,0 +1,69 @@
+"""Tensors in safetensors files that tell when they are damaged."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from skiploop.errors import RunError, one_line
+from skiploop.files import replacing
+
+CHECKSUM = "sha256"
+"""Name of the checksum among the texts of a file."""
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors and a checksum of them, in a file that is either whole or not there.
+
+    Args:
+        path: Replaced if it exists; its folder must exist.
+        tensors: By name; none may share memory with another.
+        texts: To store with them.
+
+    Raises:
+        RunError: The file cannot be written, such as on a full disk.
+    """
+    notes = dict(texts or {})
+    try:
+        with replacing(path) as beside:
+            save_file(dict(tensors), beside, {**notes, CHECKSUM: _checksum(tensors, notes)})
+    except (SafetensorError, OSError) as error:
+        raise RunError(
+            f"cannot write {path}: {one_line(error)}; check the folder's rights and the free disk "
+            "space, then run the same command again"
+        ) from error
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read tensors and texts; where they have a checksum, what `write_tensors` wrote.
+
+    Raises:
+        RunError: The file is missing, cut off or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            notes = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path} is missing or damaged ({one_line(error)})") from error
+    expected = notes.pop(CHECKSUM, None)
+    if expected is not None and expected != _checksum(tensors, notes):
+        raise RunError(f"{path} is damaged: its checksum is of other content")
+    return tensors, notes
+
+
+def _checksum(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> str:
+    digest = hashlib.sha256(repr(sorted(notes.items())).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(repr((name, tensor.dtype, tuple(tensor.shape))).encode())
+        plain = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(plain.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
