@@ -33,7 +33,7 @@ def write_json(path: Path, data: Mapping[str, object]) -> None:
         data: Plain values.
     """
     plain = json.loads(json_text(data))
-    write_atomic(path, json_text({**plain, CHECKSUM: _checksum(plain)}, indent=2) + "\n")
+    write_atomic(path, json_text({**plain, CHECKSUM: checksum(plain)}, indent=2) + "\n")
 
 
 def read_json(path: Path) -> dict[str, object]:
@@ -51,7 +51,7 @@ def read_json(path: Path) -> dict[str, object]:
     if not isinstance(data, dict):
         raise DataError(f"{path} holds {data!r}: expected values by name")
     expected = data.pop(CHECKSUM, None)
-    if expected is not None and expected != _checksum(data):
+    if expected is not None and expected != checksum(data):
         raise DataError(
             f"{path} is damaged, its checksum is of other content: restore it, or delete the line "
             f"{CHECKSUM!r} in it if you changed it yourself"
@@ -59,7 +59,8 @@ def read_json(path: Path) -> dict[str, object]:
     return data
 
 
-def _checksum(data: Mapping[str, object]) -> str:
+def checksum(data: Mapping[str, object]) -> str:
+    """Return a checksum of plain values, whatever their order and layout in a file."""
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 

@@ -22,6 +22,7 @@ from skiploop.identity import check_model
 from skiploop.policies import (
     available,
     checked_name,
+    is_sample,
     make_policy,
     menu_examples,
     searched_examples,
@@ -99,10 +100,10 @@ def search(run: Run, config: SearchConfig, progress: Progress | None = None) -> 
     """
     examples = run.task.examples(config.split, config.limit)
     runner = run.runner(progress)  # loads the model: a wrong name must not occupy the folder
-    run.settle("search", config)
-    campaign = Campaign(runner, examples, config, run.config.seed)
-    campaign.search()
-    campaign.control()
+    with run.settled("search", config):
+        campaign = Campaign(runner, examples, config, run.config.seed)
+        campaign.search()
+        campaign.control()
     run.note_provenance("search")
     return read_search_table(run)
 
@@ -181,9 +182,9 @@ def menu(run: Run, config: MenuConfig, progress: Progress | None = None) -> Menu
     """
     examples = run.task.examples(config.split, config.limit)
     runner = run.runner(progress)  # loads the model: a wrong name must not occupy the folder
-    run.settle("menu", config)
-    found = build_menu(runner, examples[: config.raced], config)
-    table = collect(runner, examples, found.programs)
+    with run.settled("menu", config):
+        found = build_menu(runner, examples[: config.raced], config)
+        table = collect(runner, examples, found.programs)
     found = replace(found, oracle_coverage=coverage(table.right_QP[config.raced :]))
     found.save(run.folder)
     run.note_provenance("menu")
@@ -230,11 +231,13 @@ def evaluate(
         ProgramError: The program of a `fixed` policy is none.
         RunError: The search is not finished, or a policy needs something that the run does not
             hold.
-        ConfigError: The questions are those that were searched.
+        ConfigError: The questions are those that were searched, or are answered by a choice where
+            a policy draws answers.
     """
     asked = config.policies or available(run)
     names = list(dict.fromkeys(checked_name(name) for name in ("identity", *asked)))
     examples = _held_out_examples(run, config)
+    _refuse_samples_of_choices(names, examples)
     table = read_search_table(run) if run.has("search") else None
     policies = [make_policy(name, run, progress) for name in names]
     if any(isinstance(policy, SelectorPolicy | VotePolicy | KindPolicy) for policy in policies):
@@ -309,6 +312,16 @@ def _held_out_examples(run: Run, config: EvaluateConfig) -> list[Example]:
             f"{run.task.name} has no questions in {config.split!r}: use another split"
         )
     return examples
+
+
+def _refuse_samples_of_choices(names: Sequence[str], examples: Sequence[Example]) -> None:
+    """Refuse policies that draw answers where one of several choices is picked."""
+    samples = [name for name in names if is_sample(name)]
+    if samples and any(example.choices for example in examples):
+        raise ConfigError(
+            f"{', '.join(samples)}: answers are drawn at random, but these questions have choices, "
+            "of which the likeliest is picked; leave it out"
+        )
 
 
 def _n_pairs(ranked: Mapping[str, Sequence[Sequence[Program]]]) -> int:

@@ -88,6 +88,11 @@ def checked_name(name: str) -> str:
     return name
 
 
+def is_sample(name: str) -> bool:
+    """Whether the policy of a checked name draws answers of the plain model at random."""
+    return name.partition(":")[0] == _SAMPLE
+
+
 def make_policy(name: str, run: Run, progress: Progress | None) -> Policy:
     """Return the policy of a checked name.
 
@@ -108,7 +113,7 @@ def make_policy(name: str, run: Run, progress: Progress | None) -> Policy:
     if kind in _VOTES:
         weigh = _weigh(kind, run, progress)
         return VotePolicy(run.selector, _n_votes(name), weigh=weigh, name=name)
-    if kind == _SAMPLE:
+    if is_sample(name):
         seed = run.config.seed
         return SelfConsistency(run.stack.n_layers, _n_votes(name), seed=seed, name=name)
     return POLICIES[name](run, progress)

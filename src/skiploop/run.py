@@ -14,21 +14,20 @@ RUN/report.{md,json,html}
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock, Timeout
 
 from skiploop import config as settings
 from skiploop import provenance
 from skiploop.engine.work import DEFAULT_MEMORY
-from skiploop.errors import ConfigError, RunError, one_line
-from skiploop.jsontext import read_json, write_json
+from skiploop.errors import ConfigError, RunError
+from skiploop.ledger import SETTINGS, Ledger, check_writable, not_writable
 from skiploop.packaged import DEFAULT_MODEL
 from skiploop.runner import Progress, TrialRunner
 from skiploop.search.trials import TrialStore
@@ -43,6 +42,9 @@ if TYPE_CHECKING:
 Config = TypeVar("Config")
 
 _TRIALS = "trials.sqlite"
+_TABLES = ("search", "menu")
+"""Sections of stages whose result is in the trials."""
+
 _COMMANDS = {"run": "search", "menu": "menu build", "selector": "train --method selector"}
 """What writes a section, where that is not the command of the same name."""
 
@@ -95,6 +97,8 @@ class Run:
         self.config = config
         self.device = device
         self.memory = memory
+        self._ledger = Ledger(folder)
+        self._is_new = False
         self._lock = FileLock(folder / ".lock", timeout=0, is_singleton=True)
 
     @classmethod
@@ -106,21 +110,14 @@ class Run:
         device: str = "cpu",
         memory: int = DEFAULT_MEMORY,
     ) -> Run:
-        """Make a run folder, or open the one that was made with the same configuration.
+        """Open the run folder of a configuration, or a new one, which is made with its first trial.
 
         Raises:
-            RunError: The folder cannot be written, or is of another configuration.
+            RunError: The folder cannot be made or written, or is of another configuration.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(
-                f"cannot make the run folder {folder}: {error.strerror}; choose another with --out"
-            ) from error
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise _not_writable(folder)
+        check_writable(folder)
         run = cls(folder, config, device=device, memory=memory)
-        known = run._sections().get("run")
+        known = run._ledger.sections.get("run")
         if known is not None:
             made_with = settings.from_dict(RunConfig, known)
             run.config = replace(config, weights=made_with.weights, questions=made_with.questions)
@@ -140,18 +137,41 @@ class Run:
         run.config = run.section("run", RunConfig)
         return run
 
-    def settle(self, section: str, config: object) -> None:
-        """Store one section of the configuration, or check it against the stored one.
+    @contextmanager
+    def settled(self, section: str, config: object) -> Iterator[None]:
+        """Store one section of the configuration for a stage, or check it against the stored one.
 
-        What the run is about is stored with the first section, when model and task were found
-        to exist: a typing error must not occupy a folder.
+        What the run is about is stored with the first section. A stage that fails before it has a
+        trial takes back what it stored: a mistake must not occupy a folder.
 
         Raises:
             RunError: The folder was made with other settings; the message names them.
         """
         self.refuse_differences(section, config)
+        before = self._ledger.sections
+        n_trials = len(self.store)
         asked = {"run": settings.to_dict(self.config), section: settings.to_dict(config)}
-        self._write("config.json", {**self._sections(), **asked})
+        self._ledger.write_sections({**before, **asked})
+        try:
+            yield
+        except Exception:
+            if section not in before and len(self.store) == n_trials:
+                self._take_back(before)
+            raise
+
+    def _take_back(self, sections: Mapping[str, object]) -> None:
+        """Go back to some sections of the configuration; without any, remove the run."""
+        if sections:
+            self._ledger.write_sections(sections)
+            return
+        self.store.close()
+        del self.store
+        for name in (SETTINGS, _TRIALS, f"{_TRIALS}-wal", f"{_TRIALS}-shm", ".lock"):
+            (self.folder / name).unlink(missing_ok=True)
+        self._lock.release()
+        if self._is_new:
+            with suppress(OSError):  # somebody has put something into it
+                self.folder.rmdir()
 
     def refuse_differences(
         self, section: str, config: object, *, remedy: str = "use another --out"
@@ -178,14 +198,12 @@ class Run:
 
     def record(self, section: str, config: object) -> None:
         """Store one section of the configuration in the place of the last one."""
-        self._write("config.json", {**self._sections(), section: settings.to_dict(config)})
+        sections = {**self._ledger.sections, section: settings.to_dict(config)}
+        self._ledger.write_sections(sections)
 
     def forget(self, section: str) -> None:
         """Drop one section and where it came from: what it tells of is not there any more."""
-        for name in ("config.json", "provenance.json"):
-            stored = self._read(name)
-            if stored.pop(section, None) is not None:
-                self._write(name, stored)
+        self._ledger.forget(section)
 
     def check(self, asked: Mapping[str, object]) -> None:
         """Refuse settings that are not those the run was made with.
@@ -196,27 +214,29 @@ class Run:
         Raises:
             RunError: One differs.
         """
-        self.settle(
+        self.refuse_differences(
             "run", settings.from_dict(RunConfig, {**settings.to_dict(self.config), **asked})
         )
 
     def has(self, section: str) -> bool:
         """Whether a stage was started."""
-        return section in self._sections()
+        return section in self._ledger.sections
 
     def finished(self, section: str, cls: type[Config]) -> Config:
         """Return the configuration of a stage that ran to its end.
 
         Raises:
-            RunError: It did not run, or was interrupted.
+            RunError: It did not run, was interrupted, or its trials are lost.
         """
         config = self.section(section, cls)
-        if not self.provenance(section):
+        again = f"run the same 'skiploop {_COMMANDS.get(section, section)}' command again"
+        if not self._ledger.facts(section):
             raise RunError(
-                f"the {section} in {self.folder} is not finished: run the same "
-                f"'skiploop {_COMMANDS.get(section, section)}' command again, it goes on where it "
+                f"the {section} in {self.folder} is not finished: {again}, it goes on where it "
                 "stopped"
             )
+        if section in _TABLES:
+            self._ledger.check_whole(section, lambda: self.n_trials, again)
         return config
 
     def section(self, section: str, cls: type[Config]) -> Config:
@@ -225,7 +245,7 @@ class Run:
         Raises:
             RunError: There is no such section: the command that writes it did not run.
         """
-        known = self._sections().get(section)
+        known = self._ledger.sections.get(section)
         if known is None:
             command = _COMMANDS.get(section, section)
             raise RunError(
@@ -234,7 +254,7 @@ class Run:
         try:
             return settings.from_dict(cls, known, section)
         except ConfigError as error:
-            raise RunError(f"{self.folder / 'config.json'}: {error}") from error
+            raise RunError(f"{self.folder / SETTINGS}: {error}") from error
 
     def note_provenance(self, section: str) -> dict[str, object]:
         """Store and return where the figures of a section come from."""
@@ -251,12 +271,12 @@ class Run:
                 task_version=self.task.version,
             )
         )
-        self._write("provenance.json", {**self._read("provenance.json"), section: facts})
+        self._ledger.end(section, facts, self.n_trials)
         return facts
 
     def provenance(self, section: str) -> dict[str, object]:
-        """Return what `note_provenance` stored, without the time."""
-        facts = self._read("provenance.json").get(section, {})
+        """Return where the figures of a section come from, without the time."""
+        facts = self._ledger.facts(section)
         return {key: value for key, value in facts.items() if key != "time"}
 
     @cached_property
@@ -336,17 +356,21 @@ class Run:
         """Every trial of the run; while it is open, no other process can open it.
 
         Raises:
-            RunError: Another process uses the run, or the file cannot be used.
+            RunError: Another process uses the run, or the file cannot be used or is damaged.
         """
+        self._is_new = not self.folder.exists()
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
         except Timeout as error:
             raise RunError(
                 f"another process is working in {self.folder}: wait for it, or use another --out"
             ) from error
         except OSError as error:
-            raise _not_writable(self.folder) from error
-        return TrialStore(self.folder / _TRIALS)
+            raise not_writable(self.folder) from error
+        store = TrialStore(self.folder / _TRIALS)
+        store.verify()
+        return store
 
     @property
     def n_trials(self) -> int:
@@ -356,31 +380,3 @@ class Run:
             return 0
         with closing(TrialStore(path)) as store:
             return len(store)
-
-    def _sections(self) -> dict[str, dict[str, object]]:
-        return self._read("config.json")
-
-    def _read(self, name: str) -> dict[str, dict[str, object]]:
-        path = self.folder / name
-        try:
-            found: dict[str, Any] = read_json(path) if path.exists() else {}
-        except (OSError, ValueError) as error:
-            raise RunError(
-                f"cannot read {path}: {one_line(error)}; restore it or use another --out"
-            ) from error
-        return found
-
-    def _write(self, name: str, data: Mapping[str, object]) -> None:
-        try:
-            write_json(self.folder / name, data)
-        except OSError as error:
-            raise RunError(
-                f"cannot write {self.folder / name}: {error.strerror}; check the folder's rights "
-                "and the free disk space, then run the same command again"
-            ) from error
-
-
-def _not_writable(folder: Path) -> RunError:
-    return RunError(
-        f"cannot write in the run folder {folder}: check its rights, or choose another with --out"
-    )

@@ -297,6 +297,7 @@ class SelectorPolicy:
         """Write the policy into the folder `selector` of a run; `load_selector` reads it."""
         folder = run / SELECTOR_FOLDER
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").unlink(missing_ok=True)  # until the other files are there
         self.menu.save(folder)
         self.lessons.save(folder / "model.safetensors")
         config = {"encoder": self.features.encoder.spec, "n_questions": len(self.lessons.score_QP)}

@@ -101,9 +101,9 @@ class Campaign:
                 for tree, example in zip(trees, self.examples, strict=True)
                 if (program := tree.ask())
             ]
-            self.runner.store.add_asks("search", [(e.id, step, str(p)) for _, e, p in asks])
             pairs = [(example, program) for _, example, program in asks]
             trials = self.runner.judge(pairs, saved)
+            self.runner.store.add_asks("search", [(e.id, step, str(p)) for _, e, p in asks])
             for (tree, _, program), trial in zip(asks, trials, strict=True):
                 tree.tell(program, None if trial.correct is None else float(trial.correct))
 
@@ -123,8 +123,8 @@ class Campaign:
             for example in self.examples
             for step, program in enumerate(self._random_programs(example, searched[example.id]), 1)
         ]
-        self.runner.store.add_asks("random", [(e.id, step, str(p)) for e, step, p in asks])
         self.runner.judge([(example, program) for example, _, program in asks])
+        self.runner.store.add_asks("random", [(e.id, step, str(p)) for e, step, p in asks])
 
     def _random_programs(self, example: Example, searched: Sequence[Trial]) -> list[Program]:
         n_layers = self.space.n_layers

@@ -62,6 +62,7 @@ def score_grid(
     programs = [stack.check(one) for one in listed("programs", programs, of="programs")]
     pairs = [(example, program) for example in examples for program in programs]
     with closing(TrialStore(path or Path(":memory:"))) as store:
+        store.verify()
         made_for = store.note("weights", stack.model_id)
         check_model(made_for, stack, f"{store.path} holds trials with", "use another file")
         store.settle(

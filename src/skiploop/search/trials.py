@@ -2,12 +2,14 @@
 
 A trial is written when it was graded; whatever asks for the same pair later reads it back. Only a
 trial whose text is a beginning gives way, to the whole text once that is asked for. Who asked for
-which program, and in which order, is a second table.
+which program, and in which order, is a second table. Every row has a checksum, by which damage
+shows. Rows of older versions have none, and a row that is changed by hand loses its own.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -75,6 +77,15 @@ CREATE TABLE IF NOT EXISTS asks (
     PRIMARY KEY (source, example_id, step)
 ) WITHOUT ROWID;
 """
+_COVERED = {"trials": _COLUMNS, "asks": "source, example_id, step, program"}
+"""The columns of each table that its checksum, a further one, is of."""
+
+
+_TRIGGER = f"""
+CREATE TRIGGER IF NOT EXISTS changed AFTER UPDATE OF {_COLUMNS} ON trials BEGIN
+    UPDATE trials SET checksum = NULL WHERE example_id = new.example_id AND program = new.program;
+END
+"""
 
 
 class TrialStore:
@@ -95,7 +106,36 @@ class TrialStore:
         with self._reporting():
             self._db = sqlite3.connect(path)
             self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.create_function("checksum_of", -1, _checksum, deterministic=True)
             self._db.executescript(_SCHEMA)
+            for table in _COVERED:
+                known = [row[1] for row in self._db.execute(f"PRAGMA table_info({table})")]
+                if "checksum" not in known:
+                    self._db.execute(f"ALTER TABLE {table} ADD COLUMN checksum INTEGER")
+            self._db.execute(_TRIGGER)
+
+    def verify(self) -> None:
+        """Refuse a file with a row that is not as it was written.
+
+        Raises:
+            RunError: There is one.
+
+        Cost:
+            About a second for half a million rows.
+        """
+        for table, columns in _COVERED.items():
+            query = (
+                f"SELECT count(*), min(example_id) FROM {table} "
+                f"WHERE checksum IS NOT NULL AND checksum != checksum_of({columns})"
+            )
+            with self._reporting():
+                n_damaged, example_id = self._db.execute(query).fetchone()
+            if n_damaged:
+                raise RunError(
+                    f"{self.path} is damaged: {n_damaged} rows of {table} are not as they were "
+                    f"written, such as one of question {example_id!r}; restore the file, or use "
+                    "another --out"
+                )
 
     def get(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Trial]:
         """Return the known trials among some (example id, program text) pairs."""
@@ -116,9 +156,14 @@ class TrialStore:
         )
         gold_query = "UPDATE trials SET gold_logprob = ? WHERE example_id = ? AND program = ?"
         golds = [(t.gold_logprob, t.example_id, t.program) for t in trials]
+        sign_query = (
+            f"UPDATE trials SET checksum = checksum_of({_COLUMNS}) "
+            "WHERE example_id = ? AND program = ?"
+        )
         with self._reporting(), self._db:
             self._db.executemany(query, map(_row, trials))
             self._db.executemany(gold_query, [gold for gold in golds if gold[0] is not None])
+            self._db.executemany(sign_query, [(t.example_id, t.program) for t in trials])
 
     def settle(self, facts: Mapping[str, str]) -> None:
         """Note what the trials are about, or check it against what was noted before.
@@ -142,9 +187,11 @@ class TrialStore:
 
     def add_asks(self, source: Source, asks: Iterable[tuple[str, int, str]]) -> None:
         """Note who asked for which program: (example id, step, program text)."""
-        query = "INSERT OR IGNORE INTO asks VALUES (?, ?, ?, ?)"
+        columns = _COVERED["asks"]
+        query = f"INSERT OR IGNORE INTO asks ({columns}, checksum) VALUES (?, ?, ?, ?, ?)"
+        rows = [(source, *ask) for ask in asks]
         with self._reporting(), self._db:
-            self._db.executemany(query, [(source, *ask) for ask in asks])
+            self._db.executemany(query, [(*row, _checksum(*row)) for row in rows])
 
     def asked(self, source: Source) -> dict[str, list[Trial]]:
         """Return the evaluated trials of one source, by example, in the order asked."""
@@ -176,6 +223,10 @@ class TrialStore:
                 f"cannot use {self.path}: {error}; check the file, its rights and the free "
                 "disk space, then run the same command again, or use another --out"
             ) from error
+
+
+def _checksum(*values: object) -> int:
+    return zlib.crc32(repr(values).encode())
 
 
 def _trial(row: tuple[Any, ...]) -> Trial:
