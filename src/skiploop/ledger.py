@@ -18,6 +18,7 @@ from skiploop.jsontext import checksum, json_text, read_json, write_json
 
 SETTINGS = "config.json"
 FACTS = "provenance.json"
+TRIALS = "trials.sqlite"
 _ENDED = "ended_with"
 
 
@@ -109,8 +110,8 @@ class Ledger:
         found, expected = n_trials(), ended.get("n_trials", 1)
         if found < expected:
             raise RunError(
-                f"trials are lost: the {section} in {self.folder} ended with {expected} or more, "
-                f"there are {found}; restore trials.sqlite, or {again}, which makes them again"
+                f"trials are lost: {self.folder / TRIALS} holds {found}, the {section} was "
+                f"finished with {expected} or more; restore it, or {again}, which makes them anew"
             )
 
     def _read(self, name: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from skiploop import config as settings
 from skiploop import provenance
 from skiploop.engine.work import DEFAULT_MEMORY
 from skiploop.errors import ConfigError, RunError
-from skiploop.ledger import SETTINGS, Ledger, check_writable, not_writable
+from skiploop.ledger import SETTINGS, TRIALS, Ledger, check_writable, not_writable
 from skiploop.packaged import DEFAULT_MODEL
 from skiploop.runner import Progress, TrialRunner
 from skiploop.search.trials import TrialStore
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 Config = TypeVar("Config")
 
-_TRIALS = "trials.sqlite"
 _TABLES = ("search", "menu")
 """Sections of stages whose result is in the trials."""
 
@@ -166,7 +165,7 @@ class Run:
             return
         self.store.close()
         del self.store
-        for name in (SETTINGS, _TRIALS, f"{_TRIALS}-wal", f"{_TRIALS}-shm", ".lock"):
+        for name in (SETTINGS, TRIALS, f"{TRIALS}-wal", f"{TRIALS}-shm", ".lock"):
             (self.folder / name).unlink(missing_ok=True)
         self._lock.release()
         if self._is_new:
@@ -368,14 +367,14 @@ class Run:
             ) from error
         except OSError as error:
             raise not_writable(self.folder) from error
-        store = TrialStore(self.folder / _TRIALS)
+        store = TrialStore(self.folder / TRIALS)
         store.verify()
         return store
 
     @property
     def n_trials(self) -> int:
         """Trials stored so far; looks them up without keeping the run from other processes."""
-        path = self.folder / _TRIALS
+        path = self.folder / TRIALS
         if not path.exists():
             return 0
         with closing(TrialStore(path)) as store:

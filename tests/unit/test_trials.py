@@ -1,3 +1,4 @@
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -67,3 +68,49 @@ def test_an_unusable_file_is_named_with_what_to_do(tmp_path):
     (tmp_path / "trials.sqlite").write_text("this is no database, whatever its name says" * 9)
     with pytest.raises(RunError, match="not a database"):
         TrialStore(tmp_path / "trials.sqlite")
+
+
+def test_a_damaged_row_is_named_and_a_row_changed_by_hand_is_taken(tmp_path):
+    path = tmp_path / "trials.sqlite"
+    store = TrialStore(path)
+    store.add([trial("q1", correct=False), trial("q2", "a long program text")])
+    store.add_asks("search", [("q1", 0, "identity")])
+    store.verify()
+    store.close()
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE trials SET correct = 1 WHERE example_id = 'q1'")
+    db.close()
+    changed = TrialStore(path)
+    changed.verify()
+    assert changed.get([("q1", "identity")])[("q1", "identity")].correct is True
+    changed.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"a long program text", b"a lonG program text"))
+    with pytest.raises(RunError, match=r"1 rows of trials are not as they were .* question 'q2'"):
+        TrialStore(path).verify()
+
+
+def test_a_row_that_gets_more_keeps_a_true_checksum(tmp_path):
+    store = TrialStore(tmp_path / "trials.sqlite")
+    beginning = replace(trial("q1", "identity"), stopped_by="settled", logprob=-0.0)
+    store.add([beginning])
+    store.add([replace(trial("q1", "identity"), gold_logprob=-1.5)])
+    store.verify()
+
+
+def test_rows_of_an_older_version_have_no_checksum(tmp_path):
+    path = tmp_path / "trials.sqlite"
+    store = TrialStore(path)
+    store.add([trial("q1", "identity")])
+    store.add_asks("search", [("q1", 0, "identity")])
+    store.close()
+    with sqlite3.connect(path) as db:
+        db.execute("DROP TRIGGER changed")
+        for table in ("trials", "asks"):
+            db.execute(f"ALTER TABLE {table} DROP COLUMN checksum")
+    db.close()
+    older = TrialStore(path)
+    older.verify()
+    older.add([trial("q2", "identity")])
+    older.verify()
+    assert [t.program for t in older.asked("search")["q1"]] == ["identity"]

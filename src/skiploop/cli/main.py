@@ -76,7 +76,10 @@ def _explain(error: Exception) -> tuple[str, int]:
     # The parser's own errors share no public base class in all versions of typer, but this method.
     format_message = getattr(error, "format_message", None)
     if format_message:
-        return f"{' '.join(format_message().split())} (see 'skiploop --help')", 2
+        text = " ".join(format_message().split())
+        if type(error).__name__ == "NoSuchOption":
+            text += "; a text that starts with a dash comes last, after two dashes: -- TEXT"
+        return f"{text} (see 'skiploop --help')", 2
     if isinstance(error, OSError):
         return f"{one_line(error)}; check the path, its rights and the free disk space", 2
     name = type(error).__name__

@@ -5,6 +5,7 @@ Later wins: the defaults of the dataclasses, `--config`, the flags, `--set`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -36,7 +37,10 @@ Threads = Annotated[
     int, typer.Option(help="Processor threads; more than one only on an idle machine.", min=1)
 ]
 Memory = Annotated[
-    float, typer.Option(help="Gigabytes for the keys and values of one batch.", min=0.000001)
+    float,
+    typer.Option(
+        help="Gigabytes for the keys and values of one batch.", min=0.000001, max=1_000_000
+    ),
 ]
 Exact = Annotated[
     bool | None,
@@ -45,6 +49,8 @@ Exact = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Last line on stdout: one JSON object.")]
 
 GIGABYTE = 10**9
+
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 
 Sections = dict[str, dict[str, object]]
 
@@ -88,6 +94,14 @@ def read_settings(
             raise unknown_name("section of settings", section, known)
     data = apply_overrides(data, overrides or [])
     return {section: data.get(section, {}) for section in known}  # type: ignore[misc]
+
+
+def unescaped(text: str) -> str:
+    r"""Return a text from the command line with `\n`, `\t`, `\r` and `\\` read as what they mean.
+
+    Every other backslash stays one.
+    """
+    return re.sub(r"\\([ntr\\])", lambda found: _ESCAPES[found[1]], text)
 
 
 def run_flags(

@@ -76,7 +76,7 @@ class Options:
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         if "" in self.stop:
-            raise BatchError(f"stop is {shown(self.stop)}: give no empty stop string")
+            raise BatchError(f"stop is {shown(list(self.stop))}: give no empty stop string")
         if self.seeds and self.sampling is None:
             raise BatchError("seeds are of random draws: give sampling too, or leave them out")
 

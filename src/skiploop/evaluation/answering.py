@@ -10,11 +10,11 @@ from typing import TypeVar
 from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.evaluation.records import Record
 from skiploop.policy import Policy
-from skiploop.predictor.vote import Ballot, VotePolicy, count, probability
+from skiploop.predictor.vote import VotePolicy, elect, probability, spoken
 from skiploop.program import Program
 from skiploop.runner import TrialRunner
 from skiploop.search.trials import Trial
-from skiploop.tasks.base import Example, Task
+from skiploop.tasks.base import SPLITS, Example, Task
 
 _Item = TypeVar("_Item")
 
@@ -61,6 +61,23 @@ def answer(
     return records
 
 
+def extract(task: Task, prompt: str, texts: Sequence[str]) -> list[str]:
+    """Return what the grader of a task takes for the answer in each text, empty if it finds none.
+
+    How a text is read depends on the sort of the gold answer: that of the question with this
+    prompt, or else that of the first question.
+
+    Args:
+        task: Grades.
+        prompt: What the texts are answers to.
+        texts: What was written.
+    """
+    examples = [example for split in SPLITS for example in task.examples(split)]
+    example = next((one for one in examples if task.prompt(one) == prompt), examples[0])
+    grades = task.grade_many([example] * len(texts), texts)
+    return [grade.answer for grade in grades]
+
+
 def _ranked(
     policy: str, example: Example, answers: Sequence[tuple[Program, Trial]]
 ) -> list[Record]:
@@ -105,8 +122,8 @@ def _counted(
     """Return the answer that wins, with what the whole vote took, and then the others."""
     from skiploop.engine.batch import count_cells  # loads torch
 
-    weighed = zip(answers, weights, strict=True)
-    outcome = count([Ballot(trial.answer or trial.text, weight) for (_, trial), weight in weighed])
+    trials = [trial for _, trial in answers]
+    outcome = elect([one.answer for one in trials], [one.text for one in trials], weights)
     n_passes = count_cells([asked.steps for asked, _ in answers[: outcome.n_asked]])
     first, *others = _ranked(policy, example, _first(answers, outcome.winner))
     extra_passes = n_passes - first.n_slots
@@ -119,10 +136,10 @@ def _sampled(
     """Return all samples, one that most agree on first; the prompt runs once for all of them."""
     records = []
     for example, samples in zip(examples, policy.sample(runner, examples), strict=True):
-        ballots = [Ballot(grade.answer or c.text, 1.0) for c, grade in samples]
-        n_same = Counter(ballot.answer for ballot in ballots)
-        answers = _first(list(zip(samples, ballots, strict=True)), count(ballots).winner)
-        for rank, ((completion, grade), ballot) in enumerate(answers):
+        answers, texts = [grade.answer for _, grade in samples], [c.text for c, _ in samples]
+        outcome = elect(answers, texts, [1.0] * len(samples))
+        n_same = Counter(spoken(answers, texts))
+        for rank, (completion, grade) in enumerate(_first(samples, outcome.winner)):
             records.append(
                 Record(
                     policy=policy.name,
@@ -132,7 +149,7 @@ def _sampled(
                     correct=grade.correct,
                     n_tokens=len(completion.token_ids),
                     text=completion.text,
-                    confidence=n_same[ballot.answer] / len(ballots),
+                    confidence=n_same[grade.answer or completion.text] / len(samples),
                 )
             )
     return records

@@ -71,6 +71,23 @@ def count(ballots: Sequence[Ballot]) -> Outcome:
     return Outcome(best_of[leader], index + 1, weight / len(ballots))
 
 
+def elect(answers: Sequence[str], texts: Sequence[str], weights: Sequence[float]) -> Outcome:
+    """Return which of several answers to one question wins.
+
+    Args:
+        answers: What a grader took for the answer in each text, empty if it found none.
+        texts: What was written.
+        weights: Of each answer, 0..1.
+    """
+    ballots = zip(spoken(answers, texts), weights, strict=True)
+    return count([Ballot(answer, weight) for answer, weight in ballots])
+
+
+def spoken(answers: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Return what counts as the same answer: the one that a grader found, or else the text."""
+    return [answer or text for answer, text in zip(answers, texts, strict=True)]
+
+
 def probability(logprob: float | None) -> float:
     """Return the probability of an answer, 0 where the logits were not numbers."""
     return 0.0 if logprob is None else math.exp(logprob)
