@@ -7,7 +7,8 @@ from families import FAMILIES, N_LAYERS, load
 
 from skiploop.engine.late import LateChoice
 from skiploop.engine.options import Options
-from skiploop.errors import ConfigError, ProgramError
+from skiploop.engine.work import Work
+from skiploop.errors import BatchError, ConfigError, ProgramError
 from skiploop.predictor.features import LayerStates
 from skiploop.predictor.selector import PromptFeatures, SelectorConfig, SelectorPolicy, learn
 from skiploop.program import Program
@@ -103,6 +104,55 @@ def test_a_selector_chooses_late_what_it_ranks_first():
         repeated = [prompt for prompt in PROMPTS for _ in range(k)]
         chosen = [c.program for c in stack.generate(repeated, policy.late(k), max_new_tokens=2)]
         assert chosen == [program for best in policy.rank(PROMPTS, k) for program in best]
+
+
+LONGEST = max(PROGRAMS, key=lambda program: program.n_slots)
+
+
+def test_memory_is_counted_by_the_longest_program_that_may_be_chosen():
+    stack = load("llama")
+    prompts = ["12+7=" + "x" * n for n in range(12)]
+    stack.memory = 2 * 3 * LONGEST.n_slots * 60 * stack.token_bytes  # for three long rows
+
+    def choose(numbers, _states):
+        return [LONGEST] * len(numbers)
+
+    expected = [c.token_ids for c in stack.generate(prompts, LONGEST, max_new_tokens=9)]
+    stack.work = Work()
+    found = stack.generate(prompts, LateChoice(LAYER, choose, LONGEST), max_new_tokens=9)
+    assert [c.token_ids for c in found] == expected
+    assert stack.work.peak_cache_bytes <= stack.memory
+    with pytest.raises(
+        BatchError, match=r"the programs chosen for .* LateChoice\(..., longest=...\)"
+    ):
+        stack.generate(prompts, LateChoice(LAYER, choose), max_new_tokens=9)
+
+
+def test_a_row_that_may_not_fit_is_refused_before_the_choice():
+    stack = load("llama")
+    stack.memory = 2 * N_LAYERS * 60 * stack.token_bytes
+    never = LateChoice(LAYER, lambda *_: pytest.fail("it was asked"), LONGEST)
+    with pytest.raises(BatchError, match=f"prompt 0 under program {LONGEST} needs"):
+        stack.generate(["a"], never, max_new_tokens=16)
+
+
+def test_a_selector_says_how_long_its_choice_may_be():
+    assert selector(load("qwen3"), LAYER).late().longest == LONGEST
+
+
+@pytest.mark.parametrize(
+    ("late", "error", "message"),
+    [
+        (LateChoice(LAYER, lambda *_: 3), BatchError, "what was chosen must be a list of programs"),
+        (LateChoice(LAYER, lambda *_: []), BatchError, "6 prompts but 0 chosen programs"),
+        (LateChoice(LAYER, lambda *_: ["2:3x2"] * 6), ProgramError, "program is '2:3x2': give"),
+        (LateChoice(99, by_number), ConfigError, "layer=99: .* has 6 layers"),
+        (LateChoice(LAYER, by_number, Program(5)), ProgramError, "was made for 5 layers"),
+    ],
+)
+def test_what_is_no_choice_is_refused_by_name(late, error, message):
+    with pytest.raises(error, match=message):
+        load("llama").generate(PROMPTS, late)
 
 
 def test_a_selector_that_looks_too_late_to_go_on_says_so():

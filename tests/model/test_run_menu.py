@@ -12,6 +12,7 @@ import skiploop
 from skiploop import pipeline
 from skiploop.cli.main import main
 from skiploop.errors import ConfigError, DataError, RunError, UnknownNameError
+from skiploop.evaluation.answering import extract
 from skiploop.policies import make_policy
 from skiploop.predictor.calibration import calibration
 from skiploop.predictor.selector import SelectorConfig
@@ -117,6 +118,27 @@ def test_a_selector_is_trained_on_a_text_encoder_and_used_from_the_command_line(
     assert main(["generate", "2 + 3 = ", "--policy", run, "--model", model, "--json"]) == 0
     written = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert [one["program"] for one in written["completions"]] == ["identity"]
+
+
+def test_a_vote_on_the_command_line_is_that_of_the_evaluation(folder, capsys):
+    run = Run.open(folder)
+    config = pipeline.EvaluateConfig(policies=("vote:3",), limit=6, k=1)
+    pipeline.evaluate(run, config)
+    records = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
+    won = [r for r in records if r["policy"] == "vote:3" and r["rank"] == 0]
+    flags = ["--policy", str(folder), "--vote", "3", "--model", run.config.model, "--stop", "\\n"]
+    flags += ["--max-new-tokens", str(run.task.max_new_tokens), "--json"]
+    capsys.readouterr()
+    for example, record in zip(run.task.examples("test", 6), won, strict=True):
+        assert main(["generate", *flags, "--", run.task.prompt(example)]) == 0
+        written = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert written["confidence"] == pytest.approx(record["confidence"], rel=1e-4)
+        assert written["completions"][0]["text"] == record["text"]
+
+
+def test_answers_are_extracted_as_the_task_of_the_run_reads_them(folder):
+    task = Run.open(folder).task
+    assert extract(task, "another prompt", [" 7", "7 ", "+7", "seven"]) == ["7", "7", "+7", ""]
 
 
 def test_without_names_the_policies_of_the_menu_are_judged(folder):

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from skiploop.box import CLOSED_BOX
 from skiploop.cli.console import TrialProgress
 from skiploop.cli.main import app, main
+from skiploop.cli.options import unescaped
 
 COMMANDS = ["demo", "search", "menu", "train", "evaluate"]
 COMMANDS += ["generate", "show", "tasks", "models"]
@@ -189,6 +191,37 @@ def test_a_bug_is_told_from_a_mistake_and_debug_shows_where(capsys, monkeypatch)
     )
     assert main(["show", "identity"], debug=True) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_text_that_starts_with_a_dash_says_how_it_is_given(capsys):
+    line = error_line(capsys, "generate", "-5 + 3 = ")
+    assert "a text that starts with a dash comes last, after two dashes: -- TEXT" in line
+    line = error_line(capsys, "generate", "--program", "3:5", "--", "-5 + 3 = ")
+    assert "is not START:STOPxRUNS" in line
+
+
+def test_escapes_in_a_text_are_read_and_other_backslashes_stay():
+    assert unescaped(r"\n\n") == "\n\n"
+    assert unescaped(r"a\tb\r") == "a\tb\r"
+    assert unescaped(r"\\n \\") == "\\n \\"
+    assert unescaped(CLOSED_BOX) == CLOSED_BOX == r"\boxed{...}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--top-k", "5"], "--top-k: nothing is drawn, give --temperature above 0 too"),
+        (["--top-p", "2", "--seed", "0"], "--top-p, --seed: nothing is drawn"),
+        (["--top-p", "2", "--temperature", "1"], "top_p=2.0"),
+        (["--temperature", "inf"], "temperature is inf: give a finite number"),
+        (["--stop", ""], "give no empty stop string"),
+        (["--max-new-tokens", "99999999"], "max_new_tokens is 99999999"),
+        (["--memory", "inf"], "'--memory'"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_a_model_is_looked_for(capsys, arguments, message):
+    line = error_line(capsys, "generate", "2 + 3 =", *arguments, "--model", "no-such-model")
+    assert message in line
 
 
 def test_tasks_are_listed_and_shown(capsys):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from skiploop.errors import ConfigError
 from skiploop.policy import IdentityPolicy
-from skiploop.predictor.vote import Ballot, Outcome, VotePolicy, alike, by_probability, count
+from skiploop.predictor.vote import Ballot, Outcome, VotePolicy, alike, by_probability, count, elect
 
 BALLOTS = st.lists(
     st.builds(Ballot, st.sampled_from("abcd"), st.integers(0, 64).map(lambda n: n / 64)), min_size=1
@@ -65,6 +65,12 @@ def test_a_majority_of_five_is_decided_by_three_that_agree():
     same, other = Ballot("7", 1.0), Ballot("8", 1.0)
     assert count([same, same, same, other, other]) == Outcome(0, 3, 3 / 5)
     assert count([same, other, other, same, other]) == Outcome(1, 5, 3 / 5)
+
+
+def test_the_extracted_answer_votes_and_the_text_where_there_is_none():
+    texts = [" 7", "7 ", "about 8", "8"]
+    assert elect(["7", "7", "", "8"], texts, [0.5, 0.75, 1.0, 1.0]) == Outcome(1, 4, 1.25 / 4)
+    assert elect([""] * 4, texts, [1.0] * 4).confidence == 1 / 4
 
 
 def test_equal_answers_go_to_the_one_given_first():
