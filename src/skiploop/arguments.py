@@ -153,6 +153,20 @@ def instance(
     return value
 
 
+def choices_of(prompts: Sized, choices: object) -> list[tuple[str, ...]]:
+    """Return a list of choices for each prompt, read once.
+
+    Raises:
+        BatchError: It is something else, or a list is empty.
+    """
+    listed_choices = enumerate(listed("choices", choices, of="lists of texts"))
+    found = [texts(f"choices[{i}]", given) for i, given in listed_choices]
+    one_for_each(prompts, "lists of choices", found)
+    if not all(found):
+        raise BatchError("give one list of choices for each prompt, none of them empty")
+    return found
+
+
 def one_for_each(prompts: Sized, name: str, entries: Sized) -> None:
     """Refuse a list that does not have one entry for each prompt.
 

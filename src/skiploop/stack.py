@@ -156,10 +156,8 @@ class LayerStack:
 
     def check(self, program: object) -> Program:
         """Return a program; ProgramError if it is none, or made for another number of layers."""
-        expected = f"a Program, such as Program.parse('3:5x0', n_layers={self.n_layers})"
-        program = arguments.instance(
-            "program", program, Program, expected=expected, error=ProgramError
-        )
+        such = f"a Program, such as Program.parse('3:5x0', n_layers={self.n_layers})"
+        program = arguments.instance("program", program, Program, expected=such, error=ProgramError)
         if program.n_layers != self.n_layers:
             raise ProgramError(
                 f"program {program} was made for {program.n_layers} layers, "
@@ -216,10 +214,9 @@ class LayerStack:
         from skiploop.engine.options import Options
 
         options = Options(max_new_tokens=max_new_tokens, stop=stop, sampling=sampling, seeds=seeds)
-        prompts = arguments.texts("prompts", prompts)
         columns = self.stream(prompts, programs, options)
         completions = {row: c for column in columns for row, c in column.finished.items()}
-        return [completions[row] for row in range(len(prompts))]
+        return [completions[row] for row in sorted(completions)]
 
     def stream(
         self,
@@ -282,11 +279,7 @@ class LayerStack:
         from skiploop.engine.score import choose
 
         prompts = arguments.texts("prompts", prompts)
-        listed = arguments.listed("choices", choices, of="lists of texts")
-        choices = [arguments.texts(f"choices[{i}]", given) for i, given in enumerate(listed)]
-        arguments.one_for_each(prompts, "lists of choices", choices)
-        if not all(choices):
-            raise BatchError("give one list of choices for each prompt, none of them empty")
+        choices = arguments.choices_of(prompts, choices)
         chosen = dict(choose(self, prompts, choices, self._one_each(prompts, programs)))
         return [chosen[index] for index in range(len(prompts))]
 
@@ -338,8 +331,7 @@ class LayerStack:
         """
         from skiploop.engine.score import hidden_states
 
-        prompts = arguments.texts("prompts", prompts)
-        layer = arguments.whole_number("layer", layer)
+        prompts, layer = arguments.texts("prompts", prompts), arguments.whole_number("layer", layer)
         if not 0 <= layer <= self.n_layers:
             raise BatchError(
                 f"layer {arguments.shown(layer)} is outside 0..{self.n_layers} of {self.name}"

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from skiploop.errors import RunError
-from skiploop.predictor.selector import Lessons
+from skiploop.predictor.lessons import Lessons
 from skiploop.predictor.tensors import read_tensors, write_tensors
 
 TENSORS = {

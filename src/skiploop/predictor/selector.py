@@ -9,7 +9,6 @@ Shapes: Q questions, F features, P programs, the first one the identity.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +33,7 @@ from skiploop.predictor.features import (
 )
 from skiploop.predictor.gate import NEVER, Gate, tune
 from skiploop.predictor.kernel import KernelRidge, out_of_fold
-from skiploop.predictor.tensors import read_tensors, write_tensors
+from skiploop.predictor.lessons import Lessons
 from skiploop.predictor.validation import validate
 from skiploop.program import Program
 from skiploop.search.evidence import Evidence
@@ -46,8 +45,6 @@ if TYPE_CHECKING:
 SELECTOR_FOLDER = "selector"
 MIN_QUESTIONS = 50
 """Fewer questions cannot tell a gate from chance."""
-
-_ROUNDING = 1e-3  # by which a probability may be above 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,66 +74,6 @@ class SelectorConfig:
         if self.n_folds < 2 or not self.ridges or min(self.ridges) <= 0:
             raise ConfigError(f"{self}: give at least 2 folds, and ridges above 0")
         check_one_encoder(self.text_encoder, self.layer)
-
-
-@dataclass(frozen=True)
-class Lessons:
-    """What a selector was made from.
-
-    Attributes:
-        features_QF: Of the questions.
-        score_QP: What each program did on each.
-        right_QP: 1 for a right answer, 0 for a wrong one, NaN for one that could not be graded.
-        weight_Q: How much each question counts.
-        predicted_QP: Score that was expected from other questions.
-        ridge: Strength of shrinking.
-    """
-
-    features_QF: Tensor
-    score_QP: Tensor
-    right_QP: Tensor
-    weight_Q: Tensor
-    predicted_QP: Tensor
-    ridge: float
-
-    def save(self, path: Path) -> None:
-        """Write all of it into a safetensors file."""
-        tensors = {name: t.contiguous() for name, t in vars(self).items() if name != "ridge"}
-        write_tensors(path, {**tensors, "ridge": torch.tensor(self.ridge, dtype=torch.float64)})
-
-    @classmethod
-    def load(cls, path: Path) -> Lessons:
-        """Read what `save` wrote.
-
-        Raises:
-            RunError: The file is missing or damaged, or holds other numbers.
-        """
-        tensors, _ = read_tensors(path)
-        try:
-            lessons = cls(ridge=float(tensors.pop("ridge")), **tensors)
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise RunError(f"{path} holds other tensors: {one_line(error)}") from error
-        if not lessons._are_sound():
-            raise RunError(f"{path} is damaged: it holds numbers that no training writes")
-        return lessons
-
-    def _are_sound(self) -> bool:
-        """Whether shapes fit, and all numbers are in their ranges."""
-        n_questions, n_programs = self.score_QP.shape if self.score_QP.dim() == 2 else (0, 0)
-        shapes = [tuple(t.shape) for t in (self.right_QP, self.predicted_QP)]
-        known = (self.features_QF, self.score_QP, self.weight_Q, self.predicted_QP)
-        return (
-            n_questions > 0
-            and shapes == [(n_questions, n_programs)] * 2
-            and self.features_QF.dim() == 2
-            and len(self.features_QF) == n_questions
-            and self.weight_Q.shape == (n_questions,)
-            and all(bool(t.isfinite().all()) for t in known)
-            and bool(((self.score_QP >= 0) & (self.score_QP <= 1 + _ROUNDING)).all())
-            and bool((self.weight_Q >= 0).all() and self.weight_Q.any())
-            and set(self.right_QP[~self.right_QP.isnan()].tolist()) <= {0.0, 1.0}
-            and 0 < self.ridge < math.inf
-        )
 
 
 class PromptFeatures:
