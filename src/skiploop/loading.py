@@ -88,7 +88,10 @@ def load(  # noqa: PLR0913  one for each thing that a user may have to say
             f"name is {arguments.shown(name)}: give the name of a model, a path, or a Hugging Face "
             "model"
         )
-    target_dtype, target_device = _dtype(dtype or "float32"), _device(device or "cpu")
+    target_dtype, target_device = (
+        _dtype("float32" if dtype is None else dtype),
+        _device("cpu" if device is None else device),
+    )
     _check_available(target_device)
     folder = weights.resolve(name)
     with quiet_transformers(), reading(f"{str(name)!r} cannot be loaded", _ADVICE):
@@ -147,7 +150,7 @@ def _dtype(asked: str | torch.dtype) -> torch.dtype:
 
 def _device(name: str | torch.device) -> torch.device:
     try:
-        if isinstance(name, (str, torch.device)):
+        if name and isinstance(name, (str, torch.device)):
             return torch.device(name)
     except RuntimeError:
         pass

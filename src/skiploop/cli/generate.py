@@ -95,8 +95,8 @@ def generate(
     Options(max_new_tokens=max_new_tokens, stop=stops)  # refuses before the model is loaded
     prepare(threads)
     stack = load(
-        model or DEFAULT_MODEL,
-        dtype=dtype or "float32",
+        DEFAULT_MODEL if model is None else model,
+        dtype=dtype,
         device=device,
         memory=int(memory * GIGABYTE),
     )
@@ -128,7 +128,7 @@ def generate(
     if as_json:
         facts = made_by(
             weights=stack.model_id,
-            dtype=dtype or "float32",
+            dtype=str(stack.dtype).removeprefix("torch."),
             device=device,
             n_threads=threads,
         )

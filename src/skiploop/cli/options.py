@@ -34,7 +34,8 @@ Overrides = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="Where the model runs: cpu, cuda, cuda:1, ...")]
 Threads = Annotated[
-    int, typer.Option(help="Processor threads; more than one only on an idle machine.", min=1)
+    int,
+    typer.Option(help="Processor threads; more than one only on an idle machine.", min=1, max=1024),
 ]
 Memory = Annotated[
     float,

@@ -32,7 +32,6 @@ from skiploop.engine.prefill import first_pass
 from skiploop.engine.rotary import by_table, table_of
 from skiploop.engine.schedule import schedule
 from skiploop.engine.start import CommonStart, common_start, shares_starts
-from skiploop.errors import BatchError
 from skiploop.program import Program
 from skiploop.stack import LayerStack
 
