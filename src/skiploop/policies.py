@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -164,13 +165,13 @@ def menu_examples(run: Run) -> list[Example]:
 
 def _max_slots(name: str) -> float:
     text = name.removeprefix(_SELECTOR)
-    try:
-        return float(text)
-    except ValueError as error:
-        raise ConfigError(
-            f"{name!r}: after 'selector:' comes how many layer passes are allowed on average, "
-            "such as selector:29"
-        ) from error
+    with suppress(ValueError):
+        if math.isfinite(n_slots := float(text)):
+            return n_slots
+    raise ConfigError(
+        f"{name!r}: after 'selector:' comes how many layer passes are allowed on average, "
+        "such as selector:29"
+    )
 
 
 def _n_votes(name: str) -> int:

@@ -162,6 +162,7 @@ def test_other_settings_known_questions_and_wrong_names_are_refused(folder):
         pipeline.evaluate(run, pipeline.EvaluateConfig(split="train"))
     for name, error in {
         "selector:few": ConfigError,
+        "selector:nan": ConfigError,
         "vote:0": ConfigError,
         "learned:all": ConfigError,
         "sample:x": ConfigError,

@@ -217,11 +217,30 @@ def test_escapes_in_a_text_are_read_and_other_backslashes_stay():
         (["--stop", ""], "give no empty stop string"),
         (["--max-new-tokens", "99999999"], "max_new_tokens is 99999999"),
         (["--memory", "inf"], "'--memory'"),
+        (["--threads", "100000"], "'--threads'"),
+        (["--dtype", ""], "unknown dtype ''"),
+        (["--device", ""], "unknown device ''"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_a_model_is_looked_for(capsys, arguments, message):
     line = error_line(capsys, "generate", "2 + 3 =", *arguments, "--model", "no-such-model")
     assert message in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--size", "1"], "menu.size is 1: give at least 2"),
+        (["--first-layer", "-1"], "menu.first_layer is -1: give at least 0"),
+        (
+            ["--raced", "6", "--limit", "5"],
+            "menu.limit is 5: give at least menu.raced, which is 6",
+        ),
+    ],
+)
+def test_numbers_of_a_menu_out_of_range_are_named(capsys, tmp_path, arguments, message):
+    line = error_line(capsys, "menu", "build", "--out", str(tmp_path / "run"), *arguments)
+    assert line == f"skiploop: {message}\n" and not (tmp_path / "run").exists()
 
 
 def test_tasks_are_listed_and_shown(capsys):

@@ -260,7 +260,8 @@ def train_selector(
     Raises:
         DataError: There are too few questions, no wrong answers, or all programs did equally well
             on all.
-        ConfigError: The model has no such layer, or the text encoder cannot be loaded.
+        ConfigError: There are more folds than questions, the model has no such layer, or the text
+            encoder cannot be loaded.
 
     Cost:
         The first layers of the model, or the text encoder, for each prompt; `n_folds + 1` fits of
@@ -270,6 +271,10 @@ def train_selector(
         raise DataError(
             f"{len(prompts)} questions are too few to learn a choice from: "
             f"make the menu with --limit {MIN_QUESTIONS} or more"
+        )
+    if config.n_folds > len(prompts):
+        raise ConfigError(
+            f"selector.n_folds is {config.n_folds}: there are {len(prompts)} questions, give fewer"
         )
     if not (evidence.right_QP == 0).any():
         raise DataError(

@@ -64,11 +64,15 @@ class MenuConfig:
     price: float = 0.0
 
     def __post_init__(self) -> None:
-        numbers = (self.raced, self.limit, self.max_edits, self.max_block, self.max_runs)
-        if min(numbers) < 1 or self.size < 2 or self.first_layer < 0 or self.raced > self.limit:
+        least = {"size": 2, "first_layer": 0}
+        for name in ("size", "raced", "limit", "max_edits", "first_layer", "max_block", "max_runs"):
+            if vars(self)[name] < least.get(name, 1):
+                raise ConfigError(
+                    f"menu.{name} is {vars(self)[name]}: give at least {least.get(name, 1)}"
+                )
+        if self.raced > self.limit:
             raise ConfigError(
-                f"{self}: size is at least 2, first_layer at least 0, all other numbers at least "
-                "1, and raced at most limit"
+                f"menu.limit is {self.limit}: give at least menu.raced, which is {self.raced}"
             )
         if self.anchors and not 0 <= min(self.anchors) <= max(self.anchors) <= 1:
             raise ConfigError(f"anchors are {self.anchors}: give numbers from 0 to 1")

@@ -17,7 +17,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
-from skiploop.errors import RunError
+from skiploop.errors import RunError, one_line
 
 Source = Literal["search", "random"]
 
@@ -218,10 +218,10 @@ class TrialStore:
     def _reporting(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter in damaged files
             raise RunError(
-                f"cannot use {self.path}: {error}; check the file, its rights and the free "
-                "disk space, then run the same command again, or use another --out"
+                f"cannot use {self.path}: {one_line(error)}; check the file, its rights and the "
+                "free disk space, then run the same command again, or use another --out"
             ) from error
 
 
