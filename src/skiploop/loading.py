@@ -150,7 +150,7 @@ def _dtype(asked: str | torch.dtype) -> torch.dtype:
 
 def _device(name: str | torch.device) -> torch.device:
     try:
-        if name and isinstance(name, (str, torch.device)):
+        if isinstance(name, (str, torch.device)) and name:
             return torch.device(name)
     except RuntimeError:
         pass
