@@ -5,8 +5,9 @@ Source: arXiv 2606.06574, section 3.1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from inspect import Parameter
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,14 +16,17 @@ from transformers import PreTrainedModel
 
 from skiploop import arguments, identity
 from skiploop.completion import Completion
+from skiploop.engine.way import Way
 from skiploop.engine.work import DEFAULT_MEMORY, Work
-from skiploop.errors import BatchError, ConfigError, ProgramError, UnsupportedModelError
+from skiploop.errors import BatchError, ConfigError, ProgramError
+from skiploop.finding import accepted_inputs, check_supported, find_layers, module_list
 from skiploop.program import Program
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from skiploop.engine.answer import Column
+    from skiploop.engine.calling import Calling
     from skiploop.engine.late import LateChoice
     from skiploop.engine.options import Options
     from skiploop.engine.rotary import Switch
@@ -44,6 +48,7 @@ class LayerStack:
         memory: Bytes that the keys and values of one batch may take; more rows wait.
         exact: Whether every row runs alone and from its first token, so that its numbers do not
             depend on what else is asked for, to the last bit. Many times slower.
+        has_views: Whether `view` is right; False where the check at load found that it fails.
         can_record: Whether decode steps on a GPU may be recorded; False once one could not be.
         work: Counts of what was computed; set it to `Work()` to start again.
 
@@ -61,15 +66,17 @@ class LayerStack:
         memory: int = DEFAULT_MEMORY,
         exact: bool = False,
     ) -> None:
-        _check_supported(model)
+        check_supported(model)
         self.model = model
         self._tokenizer = tokenizer
         self.name = name
-        self.layers_path = layers_path or _find_layers(model)
-        self.layers = _module_list(model, self.layers_path)
+        self.layers_path = layers_path or find_layers(model)
+        self.layers = module_list(model, self.layers_path)
         self.n_layers = len(self.layers)
         self.memory = memory
         self.exact = exact
+        self.way = Way.PADDED
+        self.has_views = True
         self.can_record = True
         self.work = Work()
         if tokenizer is not None:
@@ -89,9 +96,33 @@ class LayerStack:
 
     @property
     def decoder(self) -> nn.Module:
-        """The module that owns the layers and loops over them."""
-        decoder: nn.Module = self.model.get_submodule(self.layers_path.rpartition(".")[0])
+        """The module that takes tokens and runs them through the layers."""
+        decoder: nn.Module = self.model.get_submodule(self.decoder_path)
         return decoder
+
+    @cached_property
+    def decoder_path(self) -> str:
+        """Dotted path of `decoder` in `model`: the innermost module that takes tokens."""
+        path = self.layers_path.rpartition(".")[0]
+        while path and "input_ids" not in accepted_inputs(self.model.get_submodule(path)):
+            path = path.rpartition(".")[0]
+        return path
+
+    @cached_property
+    def accepted(self) -> Mapping[str, Parameter]:
+        """The inputs that the model names."""
+        return accepted_inputs(self.model)
+
+    @property
+    def way(self) -> Way:
+        """How rows share a batch: the fastest way that is right for the family."""
+        return self._way
+
+    @way.setter
+    def way(self, way: Way) -> None:
+        self._way = way
+        for name in ("attends_fully", "calling", "token_bytes"):  # which depend on it
+            vars(self).pop(name, None)
 
     @property
     def device(self) -> torch.device:
@@ -110,7 +141,14 @@ class LayerStack:
         """Most bytes that the keys and values of one token take in one slot."""
         from skiploop.engine.cache import token_bytes
 
-        return token_bytes(self.model)
+        return token_bytes(self.model) if self.way.caches else 0
+
+    @cached_property
+    def attends_fully(self) -> bool:
+        """Whether padding and dropped tokens may stand anywhere in a row; see the cache."""
+        from skiploop.engine.cache import attends_fully
+
+        return self.way.pads and attends_fully(self.model)
 
     @cached_property
     def rotary_switches(self) -> tuple[Switch, ...]:
@@ -148,11 +186,11 @@ class LayerStack:
         return len(self.model.get_input_embeddings().weight)
 
     @cached_property
-    def layers_return_tuples(self) -> bool:
-        """Whether a layer returns a tuple that starts with the hidden states."""
-        from skiploop.engine.executor import returns_tuples
+    def calling(self) -> Calling:
+        """How the model calls its layers."""
+        from skiploop.engine.calling import find_calling
 
-        return returns_tuples(self)
+        return find_calling(self)
 
     def check(self, program: object) -> Program:
         """Return a program; ProgramError if it is none, or made for another number of layers."""
@@ -350,62 +388,3 @@ class LayerStack:
 
     def __repr__(self) -> str:
         return f"LayerStack({self.name!r}, n_layers={self.n_layers}, dtype={self.dtype})"
-
-
-def _find_layers(model: PreTrainedModel) -> str:
-    """Return the dotted path of the list of decoder layers."""
-    n_layers = model.config.get_text_config(decoder=True).num_hidden_layers
-    decoder = model.get_decoder()
-    owner = next((name for name, module in model.named_modules() if module is decoder), "")
-    found = [
-        name
-        for name, child in decoder.named_children()
-        if isinstance(child, nn.ModuleList) and len(child) == n_layers
-    ]
-    if not owner or len(found) != 1:
-        raise UnsupportedModelError(
-            f"the layers of {type(model).__name__} are not found: expected one list of {n_layers} "
-            f"modules in its decoder {owner or type(decoder).__name__!r}, saw {found or 'none'}; "
-            'name it yourself, as in load(model, layers="model.layers")'
-        )
-    return f"{owner}.{found[0]}"
-
-
-def _module_list(model: PreTrainedModel, path: str) -> nn.ModuleList:
-    """Return the list of layers at a dotted path."""
-    try:
-        layers = model.get_submodule(path)
-    except AttributeError as error:
-        raise UnsupportedModelError(
-            f"{type(model).__name__} has no module {path!r}: "
-            "give the dotted path of its list of layers, such as model.layers"
-        ) from error
-    if not isinstance(layers, nn.ModuleList) or not len(layers) or "." not in path:
-        raise UnsupportedModelError(
-            f"{path!r} of {type(model).__name__} is a {type(layers).__name__}: "
-            "expected the list of layers inside its decoder, such as model.layers"
-        )
-    return layers
-
-
-def _check_supported(model: PreTrainedModel) -> None:
-    """Refuse what is no causal language model or has layers that need each other."""
-    family = type(model).__name__
-    config = model.config.get_text_config(decoder=True)
-    if model.config.is_encoder_decoder or not model.can_generate():
-        raise UnsupportedModelError(
-            f"{family} is no causal language model with a head: "
-            "load it with AutoModelForCausalLM.from_pretrained"
-        )
-    if model.training:
-        raise ConfigError(
-            f"{family} is in training mode, where dropout is random: call model.eval() first"
-        )
-    per_layer_inputs = getattr(config, "hidden_size_per_layer_input", None)
-    sharing = any(getattr(config, "kv_sharing_modes", None) or ())
-    if per_layer_inputs or sharing or getattr(config, "num_kv_shared_layers", 0):
-        raise UnsupportedModelError(
-            f"the layers of {family} take inputs by their place in the loop or share keys and "
-            "values, so they cannot be skipped or repeated: use a family without these, such as "
-            "Gemma 3, Llama or Qwen3"
-        )

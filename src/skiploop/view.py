@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel
 from transformers.utils.output_capturing import maybe_install_capturing_hooks
 
 from skiploop.damping import Mix, mix_of
@@ -27,7 +27,7 @@ _Module = TypeVar("_Module", bound=nn.Module)
 # Compiled calls run the module they were made from, not the clone that inherits them.
 _COMPILED = ("_compiled_call", "_compiled_call_impl", "_last_compile_config")
 _PER_LAYER_NAMES = {"attention_types", "indexer_types", "kv_sharing_modes"}
-_LAYER_INDEX_NAMES = {"mlp_only_layers"}
+_LAYER_INDEX_NAMES = {"mlp_only_layers", "attn_layer_indices", "full_attn_idxs", "moe_layers"}
 
 
 def program_view(stack: LayerStack, program: Program) -> PreTrainedModel:
@@ -67,6 +67,12 @@ def program_view(stack: LayerStack, program: Program) -> PreTrainedModel:
     view: PreTrainedModel = graft(stack.model, stack.layers_path, layers)
     for owner in _owners(view, stack.layers_path):
         owner.config = configs[id(owner.config)]
+    kinds = _kinds_of_cache(stack.model)
+    if _kinds_of_cache(view) != [kinds[layer] for layer in program.path]:
+        raise UnsupportedModelError(
+            f"the config of {type(view).__name__} tells the kinds of its layers by their places, "
+            "so it cannot describe a view: use stack.generate, stack.choose or stack.loglikelihood"
+        )
     view.generation_config = copy.deepcopy(view.generation_config)
     return view
 
@@ -151,11 +157,19 @@ def _check_loop(stack: LayerStack) -> None:
     """Refuse families that look things up by place in the loop, where a view has slots."""
     config = stack.model.config.get_text_config(decoder=True)
     has_place_for_sharing = hasattr(stack.decoder, "first_kv_shared_layer_idx")
-    if has_place_for_sharing or getattr(config, "is_heterogeneous", False):
+    has_settings = has_place_for_sharing or getattr(config, "is_heterogeneous", False)
+    counts_otherwise = config.num_hidden_layers != stack.n_layers
+    if has_settings or counts_otherwise or not stack.has_views:
         raise UnsupportedModelError(
-            f"{type(stack.model).__name__} gives each place in its loop settings of its own, which "
+            f"the loop of {type(stack.model).__name__} depends on the places of its layers, which "
             "a view would mix up: use stack.generate, stack.choose or stack.loglikelihood"
         )
+
+
+def _kinds_of_cache(model: PreTrainedModel) -> list[tuple[type, int | None]]:
+    """Return what a cache would hold for each layer: its type, and the window if it slides."""
+    layers = DynamicCache(config=model.config).layers
+    return [(type(layer), getattr(layer, "sliding_window", None)) for layer in layers]
 
 
 def _layer_at(layer: nn.Module, slot: int, configs: Mapping[int, PreTrainedConfig]) -> nn.Module:
@@ -222,7 +236,7 @@ def _reindex(config: PreTrainedConfig, path: Sequence[int]) -> None:
     for name, value in vars(config).items():
         if not isinstance(value, list | tuple):
             continue
-        if name in _LAYER_INDEX_NAMES:
+        if name in _LAYER_INDEX_NAMES and all(isinstance(layer, int) for layer in value):
             new = [slot for slot, layer in enumerate(path) if layer in value]
         elif len(value) == n_layers and ("layer" in name or name in _PER_LAYER_NAMES):
             new = [value[layer] for layer in path]

@@ -12,6 +12,7 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaMod
 import skiploop
 from skiploop import check as checking
 from skiploop.check import check, check_once
+from skiploop.engine.way import Way
 from skiploop.errors import UnsupportedModelError
 from skiploop.program import Program
 
@@ -21,7 +22,7 @@ from skiploop.program import Program
 def test_every_family_passes(family, dtype):
     stack = families.load(family, dtype)
     check(stack)
-    assert not stack.exact
+    assert stack.way is Way.PADDED and not stack.exact
 
 
 def llama(**settings):
@@ -36,8 +37,9 @@ class RemembersOnTheModule(LlamaDecoderLayer):
 
     def forward(self, hidden_states, **kwargs):
         if hidden_states.shape[1] > 1:
-            self.seen = hidden_states.mean(1, keepdim=True)
-        return super().forward(hidden_states, **kwargs) + self.seen
+            counts = torch.arange(1, hidden_states.shape[1] + 1)
+            self.seen = hidden_states.cumsum(1) / counts[:, None]
+        return super().forward(hidden_states, **kwargs) + self.seen[:, -hidden_states.shape[1] :]
 
 
 class CountsPadding(LlamaDecoderLayer):
@@ -73,10 +75,40 @@ def with_class(model, layer_class, model_class=None):
     return model
 
 
-def test_states_outside_the_cache_are_refused_with_the_name_of_what_differs():
+def plain_tokens(model, text, n_new):
+    """The greedy tokens of the plain model on one row, from its first token for every new one."""
+    tokens = tokenizer()(text)["input_ids"]
+    for _ in range(n_new):
+        with torch.no_grad():
+            logits = model(torch.tensor([tokens]), use_cache=False).logits[0, -1]
+        tokens = [*tokens, logits.argmax().item()]
+    return tuple(tokens[-n_new:])
+
+
+def assert_equals_the_plain_model(stack):
+    texts = ["a longer text", "another one", "short"]
+    answers = stack.generate(texts, Program.identity(stack.n_layers), max_new_tokens=4)
+    for text, answer in zip(texts, answers, strict=True):
+        assert answer.token_ids == plain_tokens(stack.model, text, 4)
+
+
+def test_states_outside_the_cache_are_computed_again_for_every_token(caplog):
     model = with_class(llama(), RemembersOnTheModule)
+    with caplog.at_level(logging.WARNING):
+        stack = skiploop.load(model, tokenizer=tokenizer())
+    assert stack.way is Way.RECOMPUTED and not stack.exact
+    assert "does not run right with a cache" in caplog.text
+    assert_equals_the_plain_model(stack)
+
+
+def test_layers_that_see_later_tokens_are_refused_with_the_name_of_what_differs():
+    class LooksAhead(LlamaDecoderLayer):
+        def forward(self, hidden_states, **kwargs):
+            mean = hidden_states.mean(1, keepdim=True)
+            return super().forward(hidden_states, **kwargs) + mean
+
     with pytest.raises(UnsupportedModelError, match=r"token by token.* differs .*verify=False"):
-        skiploop.load(model, tokenizer=tokenizer())
+        skiploop.load(with_class(llama(), LooksAhead), tokenizer=tokenizer())
 
 
 def test_layers_that_read_what_others_were_given_are_refused():
@@ -85,27 +117,33 @@ def test_layers_that_read_what_others_were_given_are_refused():
         skiploop.load(model, tokenizer=tokenizer())
 
 
-def test_rows_run_alone_where_only_batches_differ(caplog):
+def test_rows_of_one_length_run_together_where_padding_differs(caplog):
     model = with_class(llama(), CountsPadding)
     with caplog.at_level(logging.WARNING):
         stack = skiploop.load(model, tokenizer=tokenizer())
+    assert stack.way is Way.EQUAL and not stack.exact
+    assert "rows of different length" in caplog.text
+    assert_equals_the_plain_model(stack)
+
+
+def test_rows_run_alone_where_they_change_each_other(caplog):
+    class Couples(LlamaDecoderLayer):
+        def forward(self, hidden_states, **kwargs):
+            return super().forward(hidden_states + hidden_states.mean(0, keepdim=True), **kwargs)
+
+    with caplog.at_level(logging.WARNING):
+        stack = skiploop.load(with_class(llama(), Couples), tokenizer=tokenizer())
     assert stack.exact
     assert "every row runs alone" in caplog.text
-    identity = Program.identity(N_LAYERS)
-    texts = ["a longer text", "short"]
-    together = stack.generate(texts, identity, max_new_tokens=4)
-    alone = [stack.generate([text], identity, max_new_tokens=4)[0] for text in texts]
-    assert [c.token_ids for c in together] == [c.token_ids for c in alone]
+    assert_equals_the_plain_model(stack)
 
 
 def test_an_error_of_the_family_becomes_a_refusal():
     class Fails(LlamaDecoderLayer):
         def forward(self, hidden_states, **kwargs):
-            if hidden_states.shape[1] == 1:
-                raise IndexError("no single token")
-            return super().forward(hidden_states, **kwargs)
+            raise IndexError("no such expert")
 
-    with pytest.raises(UnsupportedModelError, match="IndexError: no single token"):
+    with pytest.raises(UnsupportedModelError, match="IndexError: no such expert"):
         skiploop.load(with_class(llama(), Fails), tokenizer=tokenizer())
 
 
@@ -114,7 +152,20 @@ def test_verify_false_leaves_the_check_out():
     assert skiploop.load(model, tokenizer=tokenizer(), verify=False).n_layers == N_LAYERS
 
 
-def test_recurrent_gemma_is_refused():
+def test_a_view_that_fails_is_refused_and_the_engine_runs():
+    class KnowsItsPlace(LlamaDecoderLayer):
+        def forward(self, hidden_states, **kwargs):
+            assert self.self_attn.layer_idx < N_LAYERS
+            return super().forward(hidden_states, **kwargs)
+
+    stack = skiploop.load(with_class(llama(), KnowsItsPlace), tokenizer=tokenizer())
+    assert stack.way is Way.PADDED
+    assert_equals_the_plain_model(stack)
+    with pytest.raises(UnsupportedModelError, match=r"use stack\.generate"):
+        stack.view(Program.parse("0:2x2", N_LAYERS))
+
+
+def test_recurrent_gemma_is_computed_again_for_every_token():
     config = AutoConfig.for_model(
         "recurrent_gemma",
         hidden_size=32,
@@ -131,8 +182,9 @@ def test_recurrent_gemma_is_refused():
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(config).eval()
     redraw(model, seed=3)
-    with pytest.raises(UnsupportedModelError, match="RecurrentGemmaForCausalLM"):
-        skiploop.load(model, tokenizer=tokenizer())
+    stack = skiploop.load(model, tokenizer=tokenizer())
+    assert stack.way is Way.RECOMPUTED
+    assert_equals_the_plain_model(stack)
 
 
 def test_a_deep_model_is_checked_in_part_with_a_layer_of_each_kind():

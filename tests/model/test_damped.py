@@ -79,7 +79,7 @@ def formula(stack, program):
     for index in range(segment.start, segment.stop):
         is_last = index == segment.stop - 1
         layers[index] = Noted(layers[index], calls, segment if is_last else None)
-        layers[index].returns_tuples = stack.layers_return_tuples
+        layers[index].returns_tuples = stack.calling.n_returned is not None
     return model
 
 

@@ -150,7 +150,7 @@ def test_layers_are_called_with_the_batch_as_first_dimension(family):
 
 def test_a_batch_of_equal_programs_never_splits_its_rows():
     stack = load("llama")
-    assert not stack.layers_return_tuples  # runs one token, once
+    assert not stack.calling.n_returned  # runs one token, once
     sizes = []
     for layer in stack.layers:
         layer.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))

@@ -99,7 +99,7 @@ def test_hidden_states_are_those_of_the_plain_model(family):
 
 def test_hidden_states_stop_at_their_layer():
     stack = load("llama")
-    assert not stack.layers_return_tuples
+    assert not stack.calling.n_returned
     ran = []
     for index, layer in enumerate(stack.layers):
         layer.register_forward_pre_hook(lambda *_, index=index: ran.append(index))

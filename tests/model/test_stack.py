@@ -144,7 +144,9 @@ def test_a_model_without_head_is_refused():
 def test_layers_can_be_named_by_hand():
     model = build("llama")
     model.model.twins = torch.nn.ModuleList(model.model.layers)  # now there are two lists
-    with pytest.raises(UnsupportedModelError, match=r"saw \['layers', 'twins'\]; name it yourself"):
+    with pytest.raises(
+        UnsupportedModelError, match=r"saw \['model.layers', 'model.twins'\]; name it yourself"
+    ):
         skiploop.load(model)
     stack = skiploop.load(model, layers="model.layers", tokenizer=tokenizer())
     assert stack.layers_path == "model.layers"

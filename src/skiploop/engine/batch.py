@@ -122,7 +122,7 @@ def split(
             len(batch) == max_rows
             or (len(batch) + 1) * longest > most.tokens
             or n_bytes + row_bytes > stack.memory // 2
-            or padding + n_padded > most.pass_tokens * n_passes
+            or padding + n_padded > (most.pass_tokens * n_passes if stack.way.pads else 0)
         )
         if batch and is_full:
             yield batch

@@ -11,7 +11,6 @@ N last tokens, D hidden size, V vocabulary.
 
 from __future__ import annotations
 
-import inspect
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -23,6 +22,7 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from skiploop.engine.cache import CallCache, Prefix
+from skiploop.engine.calling import StandIn, model_inputs, without_cache
 from skiploop.engine.fixed import FixedCache
 from skiploop.engine.grouped import grouped
 from skiploop.engine.plan import Picker, given, make_plan, pick
@@ -42,7 +42,8 @@ class Executor:
     Args:
         stack: The frozen model.
         schedule: Token sequences, rows and the order in which layers run for them.
-        use_cache: Whether keys and values are kept for the next tokens.
+        use_cache: Whether the batch can go on with further tokens: keys and values are kept, or,
+            where the model has no use for a cache, its tokens.
         prefixes: For each call, keys and values that its cells go on from, if there are any.
 
     Attributes:
@@ -70,19 +71,26 @@ class Executor:
         prefixes: Sequence[Prefix] = (),
     ) -> None:
         self.stack = stack
-        self._accepted = inspect.signature(stack.model.forward).parameters
-        if use_cache and "past_key_values" not in self._accepted:
-            raise UnsupportedModelError(
-                f"{type(stack.model).__name__} takes no past_key_values: "
-                "use stack.view(program).generate"
+        self.calling = stack.calling
+        self._cache: CallCache | None = None
+        self._held_SK: Tensor | None = None  # tokens to run again, in place of a cache
+        if use_cache and stack.way.caches:
+            if "past_key_values" not in stack.accepted:
+                raise UnsupportedModelError(
+                    f"{type(stack.model).__name__} takes no past_key_values: "
+                    "use stack.view(program).generate"
+                )
+            self._cache = CallCache(stack.model.config, schedule.calls, prefixes)
+        elif use_cache:
+            self._held_SK = torch.empty(
+                schedule.n_sources, 0, dtype=torch.long, device=stack.device
             )
-        self._cache = CallCache(stack.model.config, schedule.calls, prefixes) if use_cache else None
         self.schedule = schedule
         self._plan = make_plan(schedule, stack.device)
-        self.returns_tuples = stack.layers_return_tuples
-        self._arguments: list[_Arguments] = [((), {})] * stack.n_layers
+        self._arguments: list[_Arguments] = []
         self._states_RTD = torch.empty(0)
         self._ready_RND: Tensor | None = None
+        self._for_head = True
         self._starts: Mapping[int, Tensor] = {}
         self._keep: frozenset[int] = frozenset()
         self._then: Then | None = None
@@ -102,13 +110,20 @@ class Executor:
             rows: For each new row, the row of this batch that it continues.
             sources: The sequence of further tokens of each new row, numbered from 0.
         """
-        if self._cache is None:
-            raise ValueError("rows can only go on from a batch that has a cache")
         forked = fork(self.schedule, rows, sources)
         executor = Executor(self.stack, forked.schedule, use_cache=False)
         executor.layers = self.layers
-        executor._cache = self._cache.fork(forked, self.stack.device)
-        self.stack.work.note_cache(self._cache.n_bytes + executor._cache.n_bytes)
+        if self._cache is not None:
+            executor._cache = self._cache.fork(forked, self.stack.device)
+            self.stack.work.note_cache(self._cache.n_bytes + executor._cache.n_bytes)
+        elif self._held_SK is not None:
+            leaves = {
+                source: self.schedule.leaves[row] for row, source in zip(rows, sources, strict=True)
+            }
+            held = [self.schedule.sources[leaf] for _, leaf in sorted(leaves.items())]
+            executor._held_SK = self._held_SK[held]
+        else:
+            raise ValueError("rows can only go on from a batch that has a cache")
         return executor
 
     def fix_length(self, length: int, place_1: Tensor) -> FixedCache:
@@ -167,17 +182,19 @@ class Executor:
             then: Given the states_RTD after all calls, returns a schedule that extends this one,
                 and the prefixes of its further calls; these run in the same pass.
         """
-        owner = self.stack.layers_path.rpartition(".")[0]
         self._starts, self._keep, self._then = starts or {}, frozenset(keep), then
-        self._forward(self._model.get_submodule(owner), tokens_ST, mask_SK)
+        self._for_head = False
+        self._forward(self._model.get_submodule(self.stack.decoder_path), tokens_ST, mask_SK)
         self._starts, self._keep, self._then = {}, frozenset(), None
-        return self._states_RTD
+        self._for_head = True
+        return self._states_RTD[:, -tokens_ST.shape[1] :]
 
     def head(self, states_RND: Tensor) -> Tensor:
         """Return logits_RNV, float32, of states that `hidden` returned: final norm and head."""
         self._ready_RND = states_RND
-        dummy_1N = torch.zeros(1, states_RND.shape[1], dtype=torch.long, device=states_RND.device)
-        output = self._model(input_ids=dummy_1N, use_cache=False, **self._options(0))
+        self._arguments = []
+        dummy_RN = torch.zeros(states_RND.shape[:2], dtype=torch.long, device=states_RND.device)
+        output = self._model(input_ids=dummy_RN, **without_cache(self.stack), **self._options(0))
         self._ready_RND = None
         logits_RNV: Tensor = output.logits.float()
         return logits_RNV
@@ -191,21 +208,24 @@ class Executor:
 
     def _options(self, n_last: int) -> dict[str, object]:
         wanted = {"logits_to_keep": n_last, "output_router_logits": False}
-        return {name: wanted[name] for name in wanted if name in self._accepted}
+        return {name: wanted[name] for name in wanted if name in self.stack.accepted}
 
     def _forward(
         self, model: PreTrainedModel, tokens_ST: Tensor, mask_SK: Tensor, **extra: object
     ) -> ModelOutput:
-        if "position_ids" in self._accepted:
-            positions_SK = (mask_SK.cumsum(-1) - 1).clamp(min=0)
-            extra["position_ids"] = positions_SK[:, -tokens_ST.shape[1] :]
-        output = model(
-            input_ids=tokens_ST,
-            attention_mask=mask_SK,
-            past_key_values=self._cache,
-            use_cache=self._cache is not None,
-            **extra,
-        )
+        self._arguments = []
+        if self._held_SK is not None:
+            self._held_SK = tokens_ST = torch.cat([self._held_SK, tokens_ST], dim=1)
+        if self._cache is None:
+            extra |= without_cache(self.stack)
+        else:
+            extra |= {"past_key_values": self._cache, "use_cache": True}
+        output = model(**model_inputs(self.stack, tokens_ST, mask_SK), **extra)
+        if len(self._arguments) < self.stack.n_layers:
+            raise UnsupportedModelError(
+                f"{type(self.stack.model).__name__} runs only {len(self._arguments)} of its "
+                f"{self.stack.n_layers} layers on text: use another family"
+            )
         if self._cache is not None:
             self._cache.advance(tokens_ST.shape[1])
             self.stack.work.note_cache(self._cache.n_bytes)
@@ -214,19 +234,24 @@ class Executor:
     def visit(self, index: int, states_STD: Tensor, arguments: _Arguments) -> Tensor:
         """Note what layer `index` is called with; at the last one, run the schedule.
 
+        Returns:
+            The states for the next layer, or for the final norm and the head.
+
         Raises:
-            UnsupportedModelError: The family changes the states between its layers.
+            UnsupportedModelError: The family runs its layers in another order, or changes the
+                states between them.
         """
-        if index and states_STD is not self._states_RTD:
+        if index != len(self._arguments) or (index and states_STD is not self._states_RTD):
             raise UnsupportedModelError(
                 f"{type(self.stack.model).__name__} changes hidden states between its layers: "
                 "use stack.view(program)"
             )
-        self._arguments[index] = arguments
+        self._arguments.append(arguments)
         self._states_RTD = states_STD
-        if index == self.stack.n_layers - 1:
-            self._states_RTD = self._run(states_STD) if self._ready_RND is None else self._ready_RND
-        return self._states_RTD
+        if index < self.stack.n_layers - 1:
+            return states_STD
+        self._states_RTD = self._run(states_STD) if self._ready_RND is None else self._ready_RND
+        return self._states_RTD if self._for_head else states_STD
 
     def _run(self, states_STD: Tensor) -> Tensor:
         """Run the schedule on the embeddings and return the states of every row, in order."""
@@ -253,7 +278,8 @@ class Executor:
                 self._cache.enter(index)
             args, kwargs = self._arguments[call.layer]
             if step.sources is not None:
-                args, kwargs = picker.pick(args, step.sources), picker.pick(kwargs, step.sources)
+                rows = self.calling.rows[call.layer]
+                args, kwargs = picker.pick((args, kwargs), step.sources, rows)
             states_CTD = given(outputs, step)
             self.stack.work.note_call(*states_CTD.shape[:2])
             outputs.append(_tensor(self.layers[call.layer](states_CTD, *args, **kwargs)))
@@ -264,21 +290,7 @@ class Executor:
                 outputs[unused] = _FREED
 
 
-class _StandIn(nn.Module):
-    """Stands where a layer stands and has its attributes, which loops over layers read.
-
-    The layer is not a submodule of it, so that nothing is installed on the layer through it.
-    """
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.__dict__["layer"] = layer
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  as nn.Module has it
-        return getattr(self.__dict__["layer"], name)
-
-
-class _Stub(_StandIn):
+class _Stub(StandIn):
     """Tells the executor how its layer is called, and passes on what the executor returns."""
 
     def __init__(self, layer: nn.Module, index: int, executor: Executor) -> None:
@@ -290,30 +302,10 @@ class _Stub(_StandIn):
     def forward(self, hidden_states: Tensor, *args: object, **kwargs: object) -> object:
         """Return the states in the form in which the layer would return them."""
         states = self.executor.visit(self.index, hidden_states, (args, kwargs))
-        return (states,) if self.executor.returns_tuples else states
+        return self.executor.calling.returned(states)
 
 
-class _Probe(_StandIn):
-    """Runs its layer and notes the type of what it returns."""
-
-    def forward(self, *args: object, **kwargs: object) -> object:
-        """Return what the layer returns."""
-        output = self.layer(*args, **kwargs)
-        self.returns_tuple = isinstance(output, tuple)
-        return output
-
-
-def returns_tuples(stack: LayerStack) -> bool:
-    """Whether the layers return tuples instead of tensors: found by running one token."""
-    probe = _Probe(stack.layers[0])
-    model: PreTrainedModel = graft(
-        stack.model, stack.layers_path, nn.ModuleList([probe, *list(stack.layers)[1:]])
-    )
-    with torch.inference_mode():
-        model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=stack.device), use_cache=False)
-    return probe.returns_tuple
-
-
-def _tensor(output: Tensor | tuple[Tensor, ...]) -> Tensor:
-    """Return the hidden states of a layer's output, which in some families is a tuple."""
-    return output[0] if isinstance(output, tuple) else output
+def _tensor(output: Any) -> Tensor:  # noqa: ANN401  as many types as families
+    """Return the hidden states of a layer's output, in some families a tuple or list."""
+    states: Tensor = output[0] if isinstance(output, tuple | list) else output
+    return states

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
+from skiploop.engine.calling import Place
 from skiploop.engine.schedule import Call, Schedule
 from skiploop.errors import UnsupportedModelError
 
@@ -91,7 +92,7 @@ def make_plan(schedule: Schedule, device: torch.device) -> Plan:
     steps = []
     for index, call in enumerate(schedule.calls):
         sources = schedule.sources[call.start : call.stop]
-        fit = schedule.n_sources == 1 or sources == tuple(range(schedule.n_sources))
+        fit = sources == tuple(range(schedule.n_sources))
         if not fit and sources not in tensors:
             tensors[sources] = torch.tensor(sources, device=device)
         steps.append(
@@ -198,8 +199,7 @@ def given(outputs: Sequence[Tensor], step: Step) -> Tensor:
 class Picker:
     """Takes the entries of some token sequences from everything that a layer is called with.
 
-    A tensor whose first of several dimensions is the batch is split; vectors, tensors with 1
-    there, plain values and the cache are shared by all.
+    Plain values, the cache, and tensors without entries for each sequence are shared by all.
 
     Args:
         n_sources: Token sequences of the batch.
@@ -209,31 +209,73 @@ class Picker:
         self._n_sources = n_sources
         self._done: dict[tuple[int, int], Tensor] = {}
 
-    def pick(self, value: object, sources: Tensor) -> Any:  # noqa: ANN401  as many types as families
+    def pick(
+        self,
+        value: object,
+        sources: Tensor,
+        rows: Mapping[Place, int | None],
+        place: Place = (),
+    ) -> Any:  # noqa: ANN401  as many types as families
         """Return the entries of a tensor, or of the tensors in tuples, lists and dicts.
+
+        Args:
+            value: An argument, or all of them.
+            sources: The sequences that are wanted.
+            rows: Which dimension has entries, by the place of a tensor.
+            place: Where `value` is.
 
         Raises:
             UnsupportedModelError: A value has entries that cannot be told apart.
         """
-        if isinstance(value, Tensor) and value.ndim > 1 and len(value) == self._n_sources:
-            key = id(value), id(sources)
-            if key not in self._done:
-                self._done[key] = value.index_select(0, sources)
-            return self._done[key]
-        if isinstance(value, Tensor) and (value.ndim < 2 or len(value) == 1):
-            return value
+        if isinstance(value, Tensor):
+            dimension = rows[place] if place in rows else _first(value, self._n_sources)
+            return value if dimension is None else self._taken(value, sources, dimension)
         if type(value) is tuple or type(value) is list:
-            return type(value)(self.pick(item, sources) for item in value)
+            return type(value)(
+                self.pick(item, sources, rows, (*place, index)) for index, item in enumerate(value)
+            )
         if type(value) is dict:
-            return {name: self.pick(item, sources) for name, item in value.items()}
+            return {
+                name: self.pick(item, sources, rows, (*place, name)) for name, item in value.items()
+            }
         if value is None or isinstance(value, Cache | bool | int | float | str):
             return value
         if isinstance(value, Mapping) and not value:
             return value
-        what = type(value).__name__
-        if isinstance(value, Tensor):
-            what += f" of shape {list(value.shape)}"
-        raise UnsupportedModelError(
-            f"layers are called with a {what}, which cannot be split into {self._n_sources} rows: "
-            "give all rows the same program, or load the model with attn_implementation='sdpa'"
-        )
+        raise _inseparable(value, self._n_sources)
+
+    def _taken(self, value: Tensor, sources: Tensor, dimension: int) -> Tensor:
+        """Return the entries of some sequences, in a dimension that may hold several of each."""
+        n_each, rest = divmod(value.shape[dimension], self._n_sources)
+        if rest:
+            raise _inseparable(value, self._n_sources)
+        key = id(value), id(sources)
+        if key not in self._done:
+            apart = value.unflatten(dimension, (self._n_sources, n_each))
+            if self._n_sources == 1:
+                sizes = list(apart.shape)
+                sizes[dimension] = len(sources)
+                apart = apart.expand(sizes)
+            else:
+                apart = apart.index_select(dimension, sources)
+            self._done[key] = apart.flatten(dimension, dimension + 1)
+        return self._done[key]
+
+
+def _first(value: Tensor, n_sources: int) -> int | None:
+    """Return the dimension with entries of a tensor that was not there when this was found out."""
+    if value.ndim < 2 or len(value) == 1:
+        return None
+    if len(value) == n_sources:
+        return 0
+    raise _inseparable(value, n_sources)
+
+
+def _inseparable(value: object, n_sources: int) -> UnsupportedModelError:
+    what = type(value).__name__
+    if isinstance(value, Tensor):
+        what += f" of shape {list(value.shape)}"
+    return UnsupportedModelError(
+        f"layers are called with a {what}, which cannot be split into {n_sources} rows: "
+        "give all rows the same program, or load the model with attn_implementation='sdpa'"
+    )

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from skiploop.engine.answer import Answer
 from skiploop.engine.batch import Row, pad_left
-from skiploop.engine.cache import attends_fully
 from skiploop.engine.executor import Executor
 from skiploop.engine.saved import SavedStates, worth_saving
 from skiploop.engine.schedule import schedule
@@ -53,7 +52,7 @@ class FirstPass:
         Not where it lacks slots, or where drafts were wrong and their tokens cannot be masked.
         """
         all_right = not any(map(_n_wrong, answers))
-        return self.is_complete and (all_right or attends_fully(self.stack.model))
+        return self.is_complete and (all_right or self.stack.attends_fully)
 
     def continued(
         self, going_on: Sequence[int], answers: Sequence[Answer]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from skiploop.engine.batch import Row, common_length, count_cells
-from skiploop.engine.cache import Prefix, attends_fully
+from skiploop.engine.cache import Prefix
 from skiploop.engine.executor import Executor
 from skiploop.engine.pages import in_pages
 from skiploop.engine.saved import STRIDE, Passes, SavedStates, Tokens, worth_saving
@@ -178,7 +178,7 @@ def no_start(stack: LayerStack) -> CommonStart:
 
 def shares_starts(stack: LayerStack) -> bool:
     """Whether prompts can share their start: padding comes after it, and rows do not run alone."""
-    return not stack.exact and attends_fully(stack.model)
+    return not stack.exact and stack.attends_fully
 
 
 def _pays(rows: Sequence[Row], n_tokens: int) -> bool:

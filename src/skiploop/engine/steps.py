@@ -18,7 +18,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from skiploop.engine.cache import attends_fully
 from skiploop.engine.executor import Executor
 
 RECORD_FROM = 8  # steps from which recording one pays
@@ -49,7 +48,7 @@ def steps(executor: Executor, mask_BK: Tensor, n_most: int) -> Steps:
         mask_BK: 1 at every token that it holds, 0 at padding.
         n_most: Steps at most.
     """
-    if mask_BK.is_cuda and n_most >= RECORD_FROM and attends_fully(executor.stack.model):
+    if mask_BK.is_cuda and n_most >= RECORD_FROM and executor.stack.attends_fully:
         return RecordedSteps(executor, mask_BK, n_most)
     return PlainSteps(executor, mask_BK)
 
