@@ -73,7 +73,7 @@ _MADE = {  # what the rules do not give
         },
     },
     "deepseek_v2": {"num_experts_per_tok": 2},
-    "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0}},
+    "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0, "clip_qkv": 8.0}},
     "dots1": {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1},
     "dots3_note": {"text_config": {"layer_types": ["indexed_attention"] * N_LAYERS}},
     "dots3_note_text": {"layer_types": ["indexed_attention"] * N_LAYERS},

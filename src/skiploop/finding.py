@@ -40,6 +40,20 @@ def find_layers(model: PreTrainedModel) -> str:
     return found[0]
 
 
+def n_reserved_positions(model: PreTrainedModel) -> int:
+    """Return how many learned positions no token has: RoBERTa counts from after its padding."""
+    return max(
+        (
+            module.padding_idx + 1
+            for name, module in model.named_modules()
+            if isinstance(module, nn.Embedding)
+            and module.padding_idx is not None
+            and "position" in name
+        ),
+        default=0,
+    )
+
+
 def module_list(model: PreTrainedModel, path: str) -> nn.ModuleList:
     """Return the list of layers at a dotted path."""
     try:

@@ -19,7 +19,13 @@ from skiploop.completion import Completion
 from skiploop.engine.way import Way
 from skiploop.engine.work import DEFAULT_MEMORY, Work
 from skiploop.errors import BatchError, ConfigError, ProgramError
-from skiploop.finding import accepted_inputs, check_supported, find_layers, module_list
+from skiploop.finding import (
+    accepted_inputs,
+    check_supported,
+    find_layers,
+    module_list,
+    n_reserved_positions,
+)
 from skiploop.program import Program
 
 if TYPE_CHECKING:
@@ -149,6 +155,11 @@ class LayerStack:
         from skiploop.engine.cache import attends_fully
 
         return self.way.pads and attends_fully(self.model)
+
+    @cached_property
+    def n_reserved_positions(self) -> int:
+        """How many learned positions no token has; none in most models."""
+        return n_reserved_positions(self.model)
 
     @cached_property
     def rotary_switches(self) -> tuple[Switch, ...]:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from skiploop.errors import BatchError
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
-def judge():
-    """Return verdicts on a family, as the sweep over all of them gives them."""
+def sweep():
+    """The script that goes over all families."""
     sys.path.insert(0, str(BENCHMARKS))
     try:
         spec = importlib.util.spec_from_file_location("sweep", BENCHMARKS / "families.py")
@@ -19,7 +21,7 @@ def judge():
         spec.loader.exec_module(sweep)
     finally:
         sys.path.remove(str(BENCHMARKS))
-    return lambda family: (found := sweep.judge(family), [found[name] for name in sweep.CHECKS])
+    return sweep
 
 
 @pytest.mark.parametrize(
@@ -39,8 +41,9 @@ def judge():
         ("openai-gpt", "RECOMPUTED"),  # has no cache, and layers that return lists
     ],
 )
-def test_a_family_is_right_in_its_way(judge, family, way):
-    found, verdicts = judge(family)
+def test_a_family_is_right_in_its_way(sweep, family, way):
+    found = sweep.judge(family)
+    verdicts = [found[name] for name in sweep.CHECKS]
     view = verdicts.pop()
     assert all(verdict == ("right", "") for verdict in verdicts), verdicts
     assert view[0] in ("right", "refused"), view
@@ -56,6 +59,17 @@ def test_a_family_is_right_in_its_way(judge, family, way):
         ("prophetnet", "fails the check at load"),
     ],
 )
-def test_a_family_is_refused_by_name(judge, family, reason):
-    _, verdicts = judge(family)
+def test_a_family_is_refused_by_name(sweep, family, reason):
+    found = sweep.judge(family)
+    verdicts = [found[name] for name in sweep.CHECKS]
     assert all(verdict[0] == "refused" and reason in verdict[1] for verdict in verdicts), verdicts
+
+
+def test_a_prompt_that_needs_more_positions_than_are_learned_is_refused(sweep):
+    judged = sweep.Judged("roberta")  # whose positions start at two, behind the padding
+    judged.load()
+    longest = judged.model.config.max_position_embeddings - 1
+    text = "a" * (longest - 1)
+    assert judged.stack.generate([text[:-1]], sweep.PLAIN, max_new_tokens=1)
+    with pytest.raises(BatchError, match=f"takes {longest} in all"):
+        judged.stack.generate([text], sweep.PLAIN, max_new_tokens=2)

@@ -243,8 +243,8 @@ class Executor:
         """
         if index != len(self._arguments) or (index and states_STD is not self._states_RTD):
             raise UnsupportedModelError(
-                f"{type(self.stack.model).__name__} changes hidden states between its layers: "
-                "use stack.view(program)"
+                f"the loop of {type(self.stack.model).__name__} changes hidden states between its "
+                "layers, or does not run them one after the other: use another family"
             )
         self._arguments.append(arguments)
         self._states_RTD = states_STD

@@ -89,7 +89,9 @@ def longest(stack: LayerStack) -> int | None:
     config = stack.model.config.get_text_config(decoder=True)
     limit: int | None = getattr(config, "max_position_embeddings", None)
     factors = [switch.factor for switch in stack.rotary_switches if switch.factor]
-    return int(limit * min(factors)) if limit and factors else limit
+    if limit is None:
+        return None
+    return int(limit * min(factors, default=1)) - stack.n_reserved_positions
 
 
 def by_table(
