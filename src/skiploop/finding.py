@@ -40,6 +40,14 @@ def find_layers(model: PreTrainedModel) -> str:
     return found[0]
 
 
+def find_decoder(model: PreTrainedModel, layers_path: str) -> str:
+    """Return the dotted path of the innermost module around the layers that takes tokens."""
+    path = layers_path.rpartition(".")[0]
+    while path and "input_ids" not in accepted_inputs(model.get_submodule(path)):
+        path = path.rpartition(".")[0]
+    return path
+
+
 def n_reserved_positions(model: PreTrainedModel) -> int:
     """Return how many learned positions no token has: RoBERTa counts from after its padding."""
     return max(

@@ -22,6 +22,7 @@ from skiploop.errors import BatchError, ConfigError, ProgramError
 from skiploop.finding import (
     accepted_inputs,
     check_supported,
+    find_decoder,
     find_layers,
     module_list,
     n_reserved_positions,
@@ -108,11 +109,8 @@ class LayerStack:
 
     @cached_property
     def decoder_path(self) -> str:
-        """Dotted path of `decoder` in `model`: the innermost module that takes tokens."""
-        path = self.layers_path.rpartition(".")[0]
-        while path and "input_ids" not in accepted_inputs(self.model.get_submodule(path)):
-            path = path.rpartition(".")[0]
-        return path
+        """Dotted path of `decoder` in `model`."""
+        return find_decoder(self.model, self.layers_path)
 
     @cached_property
     def accepted(self) -> Mapping[str, Parameter]:
