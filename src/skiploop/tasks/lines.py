@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 
 from skiploop.errors import DataError
@@ -11,6 +12,8 @@ from skiploop.graders.number import MAX_NUMBER_LENGTH
 from skiploop.graders.spelling import cased, exact_form
 from skiploop.tasks.base import Example
 from skiploop.tasks.questions import grade_question
+
+_log = logging.getLogger("skiploop")
 
 EXPECTED = '{"question": "...", "answer": "..."}'
 _EXPECTED_CHOICES = '{"question": "...", "choices": ["...", "..."], "answer": 0}'
@@ -24,7 +27,7 @@ class _Numeral(str):
 
 
 def parse_lines(content: bytes, file: str, name: str) -> list[Example]:
-    """Return the questions of all lines that are not empty.
+    """Return the questions of all lines that are not empty, each once.
 
     Args:
         content: What is in the file.
@@ -37,6 +40,7 @@ def parse_lines(content: bytes, file: str, name: str) -> list[Example]:
     """
     examples: list[Example] = []
     first_of: dict[str, tuple[int, Example]] = {}
+    n_repeated, seen = 0, set()
     for number, line in enumerate(content.splitlines(), start=1):
         if not line.strip():
             continue
@@ -47,9 +51,15 @@ def parse_lines(content: bytes, file: str, name: str) -> list[Example]:
             _check_answer(example, *first_of.setdefault(cased(example.question), (number, example)))
         except ValueError as error:
             raise DataError(f"{file}, line {number}: {error}") from error
-        examples.append(example)
+        content_of_line = exact_form(example.question), example.choices
+        n_repeated += content_of_line in seen
+        if content_of_line not in seen:
+            seen.add(content_of_line)
+            examples.append(example)
     if not examples:
         raise DataError(f"{file} has no questions: expected lines such as {EXPECTED}")
+    if n_repeated:
+        _log.info("%s: %d lines repeat an earlier one and do not count", file, n_repeated)
     return examples
 
 
