@@ -350,7 +350,7 @@ def test_kinds_and_pairs_count_by_hand():
         *answers("polar", [True, True, None, False]),
         *answers("static", [False, True, True, True]),
     ]
-    examples = [Example(f"q{i}", "?", "7", kind="ab"[i % 2]) for i in range(4)]
+    examples = [Example(f"q{i}", f"{i}?", "7", kind="ab"[i % 2]) for i in range(4)]
     report = build_report(records, title="toy", examples=examples)
     assert [row.kind for row in report.kinds] == ["a", "b"]
     assert report.kinds[0].accuracy["polar"] == Share(1, 1)

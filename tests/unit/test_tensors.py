@@ -63,7 +63,9 @@ def lessons():
     score_QP = torch.rand(60, 3, generator=torch.Generator().manual_seed(0))
     right_QP = (score_QP > 0.5).float()
     right_QP[0, 0] = math.nan
-    return Lessons(torch.randn(60, 4), score_QP, right_QP, torch.ones(60), score_QP / 2, 0.3)
+    return Lessons(
+        torch.randn(60, 4), score_QP, right_QP, torch.ones(60), torch.arange(60), score_QP / 2, 0.3
+    )
 
 
 @pytest.mark.parametrize(
