@@ -4,6 +4,7 @@ import pytest
 
 from skiploop.errors import ConfigError
 from skiploop.tasks import SPLITS, get_task
+from skiploop.tasks.base import digest_of
 from skiploop.tasks.key import question_key
 
 LEVELS = (1, 2, 3, 4, 5)
@@ -23,6 +24,20 @@ def test_every_gold_answer_is_the_value_of_its_question(tasks, level):
     for example in all_examples(tasks[level]):
         assert eval(example.question) == int(example.gold)
         assert 0 <= int(example.gold) <= 999
+
+
+DIGESTS = {
+    1: ["f7636a34", "37fd4309", "c5aded3e"],
+    2: ["6c485012", "92fff092", "8d01d08e"],
+    3: ["4608d5b3", "c4fb3e5c", "4950bed3"],
+    4: ["cd162b58", "cb42ed5f", "097491cb"],
+    5: ["17a632cb", "dd541942", "e04a90f9"],
+}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_no_question_moves_from_one_version_to_the_next(tasks, level):
+    assert [digest_of(tasks[level].examples(split)) for split in SPLITS] == DIGESTS[level]
 
 
 def test_no_question_is_in_two_splits_or_two_levels(tasks):
