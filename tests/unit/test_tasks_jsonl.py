@@ -85,7 +85,8 @@ def test_a_file_without_repeated_lines_says_nothing(tmp_path, caplog):
 
 
 def test_the_same_question_with_other_choices_is_another_line(tmp_path):
-    lines = [{"question": "Which?", "choices": ["a", c], "answer": "a"} for c in "bcb"]
+    choices = [["a", "b"], ["a", "c"], ["b", "a"]]
+    lines = [{"question": "Which?", "choices": some, "answer": "a"} for some in choices]
     examples = all_examples(task_of(tmp_path, *lines))
     assert [example.choices for example in examples] == [("a", "b"), ("a", "c")]
     assert len({example.group for example in examples}) == 1

@@ -1,6 +1,6 @@
 """Folds of questions, none of which tells of a question in another one.
 
-Shapes: Q questions.
+Shapes: Q questions in G groups.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ def deal(group_Q: Tensor, n_folds: int, seed: int) -> Tensor:
     """Return fold_Q, from 0: groups go to folds at random, as many to each, and stay together.
 
     Args:
-        group_Q: Equal numbers for questions that are one, from `numbered`.
+        group_Q: Equal numbers for questions that are one.
         n_folds: How many; fewer where there are fewer groups.
         seed: Decides which group goes where.
     """
-    n_groups = int(group_Q.max()) + 1
-    order = torch.randperm(n_groups, generator=torch.Generator().manual_seed(seed))
+    groups_G, index_Q = group_Q.unique(return_inverse=True)
+    order = torch.randperm(len(groups_G), generator=torch.Generator().manual_seed(seed))
     fold_G = torch.empty_like(order)
-    fold_G[order] = torch.arange(n_groups) % n_folds
-    return fold_G[group_Q]
+    fold_G[order] = torch.arange(len(order)) % n_folds
+    return fold_G[index_Q]

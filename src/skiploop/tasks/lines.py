@@ -38,29 +38,26 @@ def parse_lines(content: bytes, file: str, name: str) -> list[Example]:
         DataError: A line is no question, its right answer is not the one that is judged right,
             the sorts of lines differ, or there is none.
     """
-    examples: list[Example] = []
+    examples: dict[tuple[str, frozenset[str]], Example] = {}
     first_of: dict[str, tuple[int, Example]] = {}
-    n_repeated, seen = 0, set()
+    n_lines = 0
     for number, line in enumerate(content.splitlines(), start=1):
         if not line.strip():
             continue
         try:
             example = _parse_line(line, f"{name}:{number}")
             _check_verdicts(example)
-            _check_sort(example, (examples or [example])[0])
+            _check_sort(example, next(iter(examples.values()), example))
             _check_answer(example, *first_of.setdefault(cased(example.question), (number, example)))
         except ValueError as error:
             raise DataError(f"{file}, line {number}: {error}") from error
-        content_of_line = exact_form(example.question), example.choices
-        n_repeated += content_of_line in seen
-        if content_of_line not in seen:
-            seen.add(content_of_line)
-            examples.append(example)
+        examples.setdefault((exact_form(example.question), frozenset(example.choices)), example)
+        n_lines += 1
     if not examples:
         raise DataError(f"{file} has no questions: expected lines such as {EXPECTED}")
-    if n_repeated:
+    if n_repeated := n_lines - len(examples):
         _log.info("%s: %d lines repeat an earlier one and do not count", file, n_repeated)
-    return examples
+    return list(examples.values())
 
 
 def _parse_line(line: bytes, example_id: str) -> Example:

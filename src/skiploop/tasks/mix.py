@@ -58,14 +58,14 @@ class MixTask:
     def _splits(self) -> dict[Split, list[Example]]:
         """All questions of all tasks, made when first asked for."""
         split_of: dict[str, Split] = {}
-        texts: set[tuple[str, tuple[str, ...]]] = set()
+        texts: set[tuple[str, frozenset[str]]] = set()
         splits: dict[Split, list[Example]] = {}
         n_left_out = 0
         for split in reversed(SPLITS):
             by_task: list[list[Example]] = [[] for _ in self._tasks]
             for number, task in enumerate(self._tasks):
                 for example in task.examples(split):
-                    text = exact_form(example.question), example.choices
+                    text = exact_form(example.question), frozenset(example.choices)
                     names = {example.group, question_key(example.question)}
                     here = [split_of.setdefault(name, split) == split for name in names]
                     if text in texts or not all(here):
