@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from skiploop.evaluation.stats import Paired
 from skiploop.policies import menu_examples
+from skiploop.predictor.folds import deal
 from skiploop.predictor.kernel import out_of_fold
 from skiploop.predictor.network import NetworkConfig, PolarNetwork, pad
 from skiploop.predictor.validation import cross_fitted
@@ -133,10 +134,10 @@ def held_out(make, encodings, score_QP, right_QP, fold_Q, epochs):
     return predicted_QP, prior_QP
 
 
-def judged(chosen_Q, right_QP, slots_P):
+def judged(chosen_Q, right_QP, slots_P, group_Q):
     rows = torch.arange(len(chosen_Q))
     pairs = zip(right_QP[rows, chosen_Q] == 1, right_QP[:, 0] == 1, strict=True)
-    found = Paired.of((bool(one), bool(other)) for one, other in pairs)
+    found = Paired.of([(bool(one), bool(other)) for one, other in pairs], group_Q.tolist())
     return {
         "points": round(100 * found.difference, 2),
         "fixed": found.only_first,
@@ -158,10 +159,11 @@ def main():
     prompts = [run.task.prompt(example) for example in menu_examples(run)]
     encoder = policy.features.encoder
     encodings = [states_TE[-options.tokens :] for states_TE in encoder.encode(prompts)]
-    fold_Q = torch.randperm(len(prompts), generator=torch.Generator().manual_seed(0)) % N_FOLDS
+    group_Q = lessons.group_Q
+    fold_Q = deal(group_Q, N_FOLDS, seed=0)
 
     def gated(predicted_QP):
-        return cross_fitted(predicted_QP, right_QP, lessons.weight_Q, slots_P)
+        return cross_fitted(predicted_QP, right_QP, lessons.weight_Q, slots_P, group_Q)
 
     def nets(make):
         return held_out(make, encodings, score_QP, right_QP, fold_Q, options.epochs)
@@ -180,7 +182,7 @@ def main():
         "network that writes edits, likeliest program": written_QP.argmax(1),
         "network that writes edits, against its prior": (written_QP - prior_QP).argmax(1),
     }
-    figures = {name: judged(chosen_Q, right_QP, slots_P) for name, chosen_Q in chosen.items()}
+    figures = {n: judged(chosen_Q, right_QP, slots_P, group_Q) for n, chosen_Q in chosen.items()}
     n_right = int(right_QP[:, 0].sum())
     lines = [f"identity: {n_right} of {len(prompts)} right"]
     lines += [f"{name:>46}  {found}" for name, found in figures.items()]

@@ -22,6 +22,7 @@ from scipy.cluster.vq import kmeans2
 from torch import nn
 from torch.nn import functional as F
 
+from skiploop.predictor.folds import deal
 from skiploop.predictor.kernel import KernelRidge
 from skiploop.predictor.validation import cross_fitted
 from skiploop.run import Run
@@ -113,7 +114,7 @@ def main():
     policy, lessons = run.selector, run.selector.lessons
     slots_P = torch.tensor([float(program.n_slots) for program in policy.menu.programs])
     right_QP, n_questions = lessons.right_QP.nan_to_num(), len(lessons.score_QP)
-    fold_Q = torch.randperm(n_questions, generator=torch.Generator().manual_seed(0)) % N_FOLDS
+    fold_Q = deal(lessons.group_Q, N_FOLDS, seed=0)
     ways = {"kernel ridge": by_kernel, "network of one hidden layer": by_network}
     for size in SIZES:
         ways[f"{size} clusters of states"] = lambda seen, new, k=size: by_states(seen, new, k)[0]
@@ -128,8 +129,9 @@ def main():
             held, seen = fold_Q == fold, fold_Q != fold
             known = lessons.features_QF[seen], lessons.score_QP[seen], lessons.weight_Q[seen]
             predicted_QP[held] = way((*known, lessons.ridge), lessons.features_QF[held])
-        chosen_Q = cross_fitted(predicted_QP, right_QP, lessons.weight_Q, slots_P)
-        figures[name] = judged(chosen_Q, right_QP, slots_P)
+        known = right_QP, lessons.weight_Q, slots_P, lessons.group_Q
+        chosen_Q = cross_fitted(predicted_QP, *known)
+        figures[name] = judged(chosen_Q, right_QP, slots_P, lessons.group_Q)
         error_Q = (predicted_QP - lessons.score_QP).square().mean(1)
         figures[name]["squared_error"] = float(lessons.weight_Q @ error_Q / n_questions)
     n_right = int(right_QP[:, 0].sum())

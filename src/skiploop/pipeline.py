@@ -129,11 +129,13 @@ def read_search_table(run: Run) -> SearchTable:
     """Return the table of a search from the trials that it recorded."""
     n_layers = run.stack.n_layers
     control = run.store.asked("random")
+    groups = {example.id: example.group for example in searched_examples(run)}
     return search_table(
         SearchOutcome(
             example_id,
             [_verdict(trial, n_layers) for trial in trials],
             [_verdict(trial, n_layers) for trial in control.get(example_id, ())],
+            groups.get(example_id, ""),
         )
         for example_id, trials in run.store.asked("search").items()
     )
@@ -158,8 +160,10 @@ def train(
         run.forget("train")  # of a predictor that was deleted
     folder = run.folder / PREDICTOR_FOLDER
     run.refuse_differences("train", config, remedy=f"delete {folder} to train anew")
-    validation = [question for question in graded if _is_validation(question.example_id)]
-    training = [question for question in graded if not _is_validation(question.example_id)]
+    first_of = {question.group: question.example_id for question in reversed(graded)}
+    is_held = {group: _is_validation(example_id) for group, example_id in first_of.items()}
+    validation = [question for question in graded if is_held[question.group]]
+    training = [question for question in graded if not is_held[question.group]]
     if not training:  # very few questions: learning comes before choosing the epoch
         training, validation = validation, []
     policy = train_predictor(run.stack, training, validation, space, config, run.folder, progress)
@@ -185,7 +189,9 @@ def menu(run: Run, config: MenuConfig, progress: Progress | None = None) -> Menu
     with run.settled("menu", config):
         found = build_menu(runner, examples[: config.raced], config)
         table = collect(runner, examples, found.programs)
-    found = replace(found, oracle_coverage=coverage(table.right_QP[config.raced :]))
+    raced = {example.group for example in examples[: config.raced]}
+    is_new_Q = [example.group not in raced for example in examples]
+    found = replace(found, oracle_coverage=coverage(table.right_QP[is_new_Q]))
     found.save(run.folder)
     run.note_provenance("menu")
     return found
@@ -204,7 +210,8 @@ def train_on_menu(run: Run, config: SelectorConfig) -> SelectorPolicy:
     check_model(found.weights_id, run.stack, f"the menu in {run.folder} was made for", remedy)
     evidence = collect(run.runner(), examples, found.programs)
     prompts = [run.task.prompt(example) for example in examples]
-    policy = train_selector(run.stack, found, prompts, evidence, config)
+    groups = [example.group for example in examples]
+    policy = train_selector(run.stack, found, prompts, evidence, config, groups)
     policy.save(run.folder)
     run.record("selector", config)
     run.note_provenance("selector")
@@ -338,32 +345,27 @@ def _graded_programs(run: Run) -> tuple[list[QuestionPrograms], ProgramSpace]:
         evidence = collect(run.runner(), examples, Menu.load(run.folder).programs)
         space = run.section("menu", MenuConfig).space(n_layers)
         return [
-            QuestionPrograms(
-                example_id=example.id,
-                prompt=run.task.prompt(example),
-                valid=tuple(
-                    p for p, right in zip(evidence.programs, row, strict=True) if right == 1
-                ),
-                invalid=tuple(
-                    p for p, right in zip(evidence.programs, row, strict=True) if not right
-                ),
-            )
+            _question(run, example, list(zip(evidence.programs, row, strict=True)))
             for example, row in zip(examples, evidence.right_QP, strict=True)
         ], space
     searched = run.finished("search", SearchConfig)
     trials = run.store.asked("search")
-    graded = [_question(run, e, trials.get(e.id, ())) for e in searched_examples(run)]
+    graded = [
+        _question(run, e, [_verdict(trial, n_layers) for trial in trials.get(e.id, ())])
+        for e in searched_examples(run)
+    ]
     return graded, searched.space(n_layers)
 
 
-def _question(run: Run, example: Example, trials: Sequence[Trial]) -> QuestionPrograms:
-    n_layers = run.stack.n_layers
-    programs = [_verdict(trial, n_layers) for trial in trials]
+def _question(
+    run: Run, example: Example, verdicts: Sequence[tuple[Program, float | None]]
+) -> QuestionPrograms:
     return QuestionPrograms(
         example_id=example.id,
         prompt=run.task.prompt(example),
-        valid=tuple(program for program, correct in programs if correct is True),
-        invalid=tuple(program for program, correct in programs if correct is False),
+        valid=tuple(program for program, right in verdicts if right == 1),
+        invalid=tuple(program for program, right in verdicts if right == 0),
+        group=example.group,
     )
 
 

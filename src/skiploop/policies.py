@@ -258,7 +258,7 @@ def _shuffled(run: Run, progress: Progress | None) -> Policy:
         score_QP=evidence.score_QP[order],
         weight_Q=evidence.weight_Q[order],
     )
-    lessons = learn(policy.lessons.features_QF, wrong, config)
+    lessons = learn(policy.lessons.features_QF, wrong, config, policy.lessons.group_Q)
     return SelectorPolicy(policy.menu, policy.features, lessons, "shuffled")
 
 
@@ -271,7 +271,7 @@ def _random_menu(run: Run, progress: Progress | None) -> Policy:
         policy.menu.programs, asked.space(run.stack.n_layers), asked.first_layer, config.seed
     )
     evidence = collect(run.runner(progress), menu_examples(run), programs)
-    lessons = learn(policy.lessons.features_QF, evidence, config)
+    lessons = learn(policy.lessons.features_QF, evidence, config, policy.lessons.group_Q)
     return SelectorPolicy(
         replace(policy.menu, programs=programs), policy.features, lessons, "random-menu"
     )

@@ -74,6 +74,25 @@ def test_splits_share_no_question_text(index):
 
 
 @every_task
+def test_no_group_of_questions_stands_in_two_splits_and_no_text_comes_twice(index):
+    task = made(index)
+    groups = [{example.group for example in task.examples(split)} for split in SPLITS]
+    assert len(set.union(*groups)) == sum(map(len, groups))
+    examples = [example for split in SPLITS for example in task.examples(split)]
+    texts = {(" ".join(one.question.split()), one.choices) for one in examples}
+    assert len(texts) == len(examples)
+
+
+@every_task
+def test_solved_lines_of_the_prompt_are_in_no_split(index):
+    task = made(index)
+    for example in some(task, 5):
+        shown = task.prompt(example).rpartition(example.question)[0]
+        for other in some(task, 200):
+            assert f"Question: {other.question}\n" not in shown
+
+
+@every_task
 def test_the_same_task_has_the_same_questions_name_and_version(index):
     first, second = made(index), make(index)
     assert (first.name, first.version) == (second.name, second.version)

@@ -344,13 +344,30 @@ def test_a_cut_off_file_of_records_is_refused(tmp_path):
         read_records(tmp_path / "none.jsonl")
 
 
+def test_equal_questions_count_as_one_in_every_test_on_pairs():
+    records = [
+        *answers("identity", [False] * 16),
+        *answers("polar", [True] * 16),
+        *answers("static", [False] * 16),
+    ]
+    examples = [Example(f"q{i}", f"What is {i // 4} + 1{' ' * (i % 4)}?", "7") for i in range(16)]
+    report = build_report(records, title="toy", examples=examples)
+    polar = next(row for row in report.policies if row.policy == "polar")
+    assert polar.against_identity.difference == 1.0
+    assert polar.against_identity.p == pytest.approx(mcnemar_exact(4, 0))
+    assert polar.verdict == "no difference shown"
+    assert report.pairs[0].paired.p == pytest.approx(mcnemar_exact(4, 0))
+    alone = build_report(records, title="toy")
+    assert next(row for row in alone.policies if row.policy == "polar").verdict == "better"
+
+
 def test_kinds_and_pairs_count_by_hand():
     records = [
         *answers("identity", [True, False, False, True]),
         *answers("polar", [True, True, None, False]),
         *answers("static", [False, True, True, True]),
     ]
-    examples = [Example(f"q{i}", "?", "7", kind="ab"[i % 2]) for i in range(4)]
+    examples = [Example(f"q{i}", f"{i}?", "7", kind="ab"[i % 2]) for i in range(4)]
     report = build_report(records, title="toy", examples=examples)
     assert [row.kind for row in report.kinds] == ["a", "b"]
     assert report.kinds[0].accuracy["polar"] == Share(1, 1)

@@ -95,6 +95,14 @@ def test_the_chance_control_is_given_the_base_answer_that_the_search_starts_with
     assert table.chance.search_against_random == Paired(2, 0, 4)
 
 
+def test_equal_questions_count_as_one_against_chance():
+    tried = [(IDENTITY, False), (SKIP, True)]
+    outcomes = [SearchOutcome(name, tried, [(LOOP, False)], name[0]) for name in ("a1", "a2", "b")]
+    found = search_table(outcomes).chance.search_against_random
+    assert found == Paired(3, 0, 3, tied=((2, 0),))
+    assert found.p == pytest.approx(0.5)
+
+
 def test_search_and_chance_are_compared_at_the_shorter_of_both_lists():
     found_late = [(IDENTITY, False), (SKIP, False), (LOOP, True)]
     table = search_table([SearchOutcome("a", found_late, [(SKIP, False)])])

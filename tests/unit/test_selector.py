@@ -172,6 +172,53 @@ def test_the_sign_flip_test_agrees_with_mcnemar_where_all_weights_are_one():
     assert found.gain == pytest.approx(found.paired.difference)
 
 
+def test_copies_of_questions_make_no_choice_surer():
+    right = torch.zeros(60, 2)
+    right[:4, 1] = 1.0
+    predicted = torch.tensor([[0.0, 1.0]]).repeat(60, 1)
+    weights, slots = torch.ones(60), torch.tensor([8.0, 8.0])
+    once = validate(predicted, right, weights, slots)
+    copies = [one.repeat(3, 1) for one in (predicted, right)]
+    group = torch.arange(60).repeat(3)
+    thrice = validate(*copies, weights.repeat(3), slots, group)
+    assert thrice.paired.p == pytest.approx(once.paired.p) and thrice.paired.only_first == 12
+    assert thrice.p == pytest.approx(once.p, abs=0.01) and not thrice.is_shown_to_help
+    assert thrice.gain == pytest.approx(once.gain)
+    assert validate(*copies, weights.repeat(3), slots).is_shown_to_help  # what groups are for
+
+
+def test_what_is_expected_of_a_question_was_not_learned_from_its_twin():
+    rng = torch.Generator().manual_seed(0)
+    features, score = torch.randn(30, 4, generator=rng), torch.rand(60, 3, generator=rng)
+    group, config = torch.arange(30).repeat(2), SelectorConfig(ridges=(1.0,))
+
+    def expected(score, *group):
+        return learn(features.repeat(2, 1), evidence(score.numpy()), config, *group).predicted_QP
+
+    with_groups, without = expected(score, group), expected(score)
+    n_leaks = 0
+    for question in range(30):
+        leaked = score.clone()
+        leaked[question] = 0.0
+        twin = question + 30
+        assert torch.equal(expected(leaked, group)[twin], with_groups[twin])
+        n_leaks += not torch.equal(expected(leaked)[twin], without[twin])
+    assert n_leaks > 15  # what groups are for
+
+
+def test_a_gate_that_judges_a_question_was_tuned_without_its_group():
+    rng = torch.Generator().manual_seed(0)
+    predicted, right = torch.rand(50, 3, generator=rng), torch.rand(50, 3, generator=rng) > 0.5
+    weights, slots = torch.ones(50), torch.tensor([8.0, 9.0, 6.0])
+    group = torch.arange(25).repeat(2)
+    chosen = cross_fitted(predicted, right.float(), weights, slots, group)
+    for question in range(25):  # a leak: what is right for its twin decides the choice
+        leaked = right.float()
+        leaked[question] = torch.tensor([0.0, 50.0, 0.0])
+        again = cross_fitted(predicted, leaked, weights, slots, group)
+        assert again[question + 25] == chosen[question + 25]
+
+
 def test_a_gate_that_judges_a_question_was_tuned_without_it():
     torch.manual_seed(0)
     predicted, right = torch.rand(50, 3), (torch.rand(50, 3) > 0.5).float()
@@ -231,6 +278,9 @@ def test_too_few_questions_or_nothing_to_choose_is_said():
     table = planted()
     with pytest.raises(DataError, match=r"3 questions are too few .* --limit 50"):
         train_selector(NoModel(), MENU, PROMPTS[:3], table, SelectorConfig())
+    groups = [prompt[:1] for prompt in PROMPTS]
+    with pytest.raises(DataError, match="2 questions are too few"):
+        train_selector(NoModel(), MENU, PROMPTS, table, SelectorConfig(), groups)
     same = evidence(np.full((N, 3), 0.3))
     with pytest.raises(DataError, match="nothing to choose"):
         train_selector(NoModel(), MENU, PROMPTS, same, SelectorConfig())

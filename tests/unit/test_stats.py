@@ -1,10 +1,21 @@
 import math
+from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skiploop.evaluation.stats import Paired, Share, holm, mcnemar_exact, wilson
+from skiploop.evaluation.stats import (
+    SIGNIFICANCE,
+    Paired,
+    Share,
+    holm,
+    mcnemar_exact,
+    sign_flip_exact,
+    wilson,
+)
+from twins import false_calls
 
 Z = 1.959963984540054
 
@@ -70,6 +81,56 @@ def test_mcnemar_matches_exact_integer_arithmetic(b, c):
 def test_mcnemar_refuses_a_negative_count():
     with pytest.raises(ValueError, match="must not be negative"):
         mcnemar_exact(-1, 2)
+
+
+@given(st.lists(st.integers(-4, 4), max_size=9))
+def test_the_sign_flip_test_counts_all_signs_of_the_groups(nets):
+    sums = [sum(s * net for s, net in zip(signs, nets, strict=True)) for signs in flips(nets)]
+    p = np.mean([abs(one) >= abs(sum(nets)) for one in sums])
+    assert sign_flip_exact(nets) == pytest.approx(p, rel=1e-9)
+
+
+def flips(nets):
+    return product((1, -1), repeat=len(nets))
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_the_sign_flip_test_of_single_questions_is_mcnemars(b, c):
+    pairs = [(True, False)] * b + [(False, True)] * c + [(True, True)] * 3
+    assert Paired.of(pairs).p == Paired.of(pairs, range(len(pairs))).p == mcnemar_exact(b, c)
+
+
+@given(
+    st.lists(st.sampled_from([(True, False), (False, True), (True, True)]), max_size=20),
+    st.integers(1, 5),
+)
+def test_copies_of_all_questions_make_nothing_surer(pairs, n_copies):
+    groups = list(range(len(pairs))) * n_copies
+    copied = Paired.of(pairs * n_copies, groups)
+    alone = Paired.of(pairs)
+    assert copied.p == pytest.approx(alone.p)
+    assert copied.difference == pytest.approx(alone.difference)
+    assert copied.only_first == alone.only_first * n_copies
+
+
+def test_two_questions_three_times_each_are_two_questions():
+    pairs = [(True, False)] * 6
+    assert Paired.of(pairs).p == mcnemar_exact(6, 0) == pytest.approx(1 / 32)
+    found = Paired.of(pairs, "aaabbb")
+    assert found == Paired(only_first=6, only_second=0, total=6, tied=((3, 0), (3, 0)))
+    assert found.p == mcnemar_exact(2, 0) == pytest.approx(0.5)
+    assert found.to_dict()["tied"] == [[3, 0], [3, 0]]
+
+
+def test_twins_without_a_verdict_or_a_difference_tie_nothing():
+    pairs = [(True, False), (None, True), (True, True), (True, False)]
+    assert Paired.of(pairs, "aaab") == Paired(only_first=2, only_second=0, total=3)
+
+
+def test_a_verdict_that_twins_share_is_no_difference_where_there_is_none():
+    of_groups, of_questions = false_calls(n_runs=1000, n_groups=40, likeness=1.0, seed=0)
+    assert of_groups <= SIGNIFICANCE + 3 * math.sqrt(SIGNIFICANCE * (1 - SIGNIFICANCE) / 1000)
+    assert of_questions > 2 * SIGNIFICANCE  # what groups are for
 
 
 def test_holm_multiplies_the_smallest_by_the_number_of_tests_and_keeps_the_order():

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 from skiploop import get_task
 from skiploop.errors import ConfigError, SkiploopError, UnknownNameError
 from skiploop.tasks import task_names
-from skiploop.tasks.base import SPLITS, Example, digest_of, split_by_text
+from skiploop.tasks.base import SPLITS, Example, Grade, ListTask, digest_of, split_by_text
+from skiploop.tasks.mix import MixTask
 
 
 def test_an_unknown_task_is_named_with_the_closest_one():
@@ -93,6 +95,67 @@ def test_a_mix_takes_turns_and_keeps_prompts_and_verdicts():
     texts = [second.gold, third.gold, "nothing"]
     verdicts = mix.grade_many([second, third, first], texts)
     assert [grade.correct for grade in verdicts] == [True, True, False]
+
+
+SPELLINGS = {
+    "same": str,
+    "spaced": lambda question: question.replace("?", " ?").replace(":", " :").replace("=", " ="),
+    "loud": str.upper,
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_question_of_two_tasks_of_a_mix_stands_in_one_split_and_the_same_text_comes_once(
+    tmp_path, spelling, caplog
+):
+    options = {"size": 300, "min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 2}
+    made = get_task("reasoning-gym:chain_sum", **options)
+    questions = [one for split in SPLITS for one in made.examples(split)]
+    lines = [{"question": SPELLINGS[spelling](e.question), "answer": e.gold} for e in questions]
+    path = tmp_path / "copied.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    copied = get_task(f"jsonl:{path}")
+    n_copied = sum(len(copied.examples(split)) for split in SPLITS)
+    mix = MixTask([made, copied])
+    with caplog.at_level("INFO", "skiploop"):
+        splits = {split: mix.examples(split) for split in SPLITS}
+    groups = [{example.group for example in found} for found in splits.values()]
+    assert len(set.union(*groups)) == sum(map(len, groups))
+    n_once = len(questions) + (0 if spelling == "same" else n_copied)
+    assert sum(map(len, splits.values())) == n_once
+    assert ("stand in another as well and come once" in caplog.text) is (spelling == "same")
+
+
+class Official(ListTask):
+    """A task whose splits do not go by the key, as those of official test sets."""
+
+    max_new_tokens = 5
+
+    def __init__(self, name, **splits):
+        examples = {
+            split: [Example(f"{name}/{q}", q, "7") for q in splits.get(split, ())]
+            for split in SPLITS
+        }
+        super().__init__(name, examples)
+
+    def prompt(self, example):
+        return example.question
+
+    def grade_many(self, examples, texts):
+        return [Grade(text == example.gold) for example, text in zip(examples, texts, strict=True)]
+
+
+def test_what_one_task_keeps_for_test_no_other_task_of_the_mix_learns_from():
+    first = Official("first", train=["a?", "b?", "c?"], validation=["d?"], test=["e?"])
+    second = Official("second", train=["e ?", "D?", "f?", "a?"], test=["B ?", "g?"])
+    mix = MixTask([first, second])
+    found = {split: {e.question for e in mix.examples(split)} for split in SPLITS}
+    assert found == {
+        "train": {"a?", "c?", "f?"},
+        "validation": {"d?"},
+        "test": {"e?", "B ?", "g?"},
+    }
+    assert [e.id for e in mix.examples("train", 2)] == ["0/first/a?", "1/second/f?"]
 
 
 @pytest.mark.parametrize(

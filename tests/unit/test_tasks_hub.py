@@ -1,6 +1,7 @@
 import json
 import sys
 from collections import Counter
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from skiploop.box import CLOSED_BOX
 from skiploop.errors import ConfigError, DataError, DownloadError
 from skiploop.tasks import SPLITS, get_task
 from skiploop.tasks.base import Example
-from skiploop.tasks.boxed import BoxedTask
+from skiploop.tasks.boxed import BoxedTask, lettered_key
 from skiploop.tasks.hub import cut_splits, load_rows
 
 HUB = Path(__file__).parents[1] / "data" / "hub"
@@ -156,6 +157,22 @@ def test_a_missing_package_tells_what_to_install(monkeypatch):
 def test_a_missing_column_is_named(hub):
     with pytest.raises(DataError, match="gsm8k lacks the columns topic: it has question, answer"):
         list(load_rows("openai/gsm8k", "main", split="test", columns=("question", "topic")))
+
+
+def test_equal_questions_are_kept_once_and_the_others_stay_where_they_were():
+    plain = [Example(str(i), f"Is {i} + 2 , or more ?", "1") for i in range(3, 3000)]
+    twins = [Example(f"t{i}", f"IS 2 + {i}, or more?", "1") for i in range(3, 3000, 50)]
+    assert cut_splits(plain + twins) == cut_splits(plain)
+    apart = cut_splits(plain[1000:] + twins, plain[:1000])
+    groups = [{example.group for example in apart[split]} for split in SPLITS]
+    assert len(set.union(*groups)) == sum(map(len, groups)) == 2000
+
+
+def test_a_question_with_its_options_in_another_order_is_the_same_one():
+    options = ["red", "7", "a cat"]
+    keys = {lettered_key("Which one ?", order) for order in permutations(options)}
+    assert keys == {lettered_key("Which one?", options)}
+    assert lettered_key("Which one?", ["red", "8", "a cat"]) not in keys
 
 
 def test_too_few_questions_are_refused():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from skiploop.errors import ConfigError, DataError
 from skiploop.tasks import SPLITS, get_task
+from skiploop.tasks.key import question_key
 from skiploop.tasks.lines import parse_lines
 from skiploop.tasks.questions import grade_question
 
@@ -60,6 +61,65 @@ def test_the_same_question_in_other_capitals_is_in_the_same_split(tmp_path):
     for split in SPLITS:
         texts = [example.question.lower() for example in task.examples(split)]
         assert len(texts) == 2 * len(set(texts))
+
+
+@pytest.mark.parametrize("n_copies", [2, 3])
+def test_lines_that_repeat_count_once_and_are_told_of(tmp_path, caplog, n_copies):
+    lines = [question(i) for i in range(30)]
+    spaced = {**question(4), "question": " What  is 4?", "note": "again"}
+    with caplog.at_level("INFO", "skiploop"):
+        task = task_of(tmp_path, *lines * n_copies, spaced, shots=3)
+    n_repeated = 30 * (n_copies - 1) + 1
+    assert f"{n_repeated} lines repeat an earlier one and do not count" in caplog.text
+    once = task_of(tmp_path, *lines, shots=3)
+    for split in SPLITS:
+        assert task.examples(split) == once.examples(split)
+    prompt = task.prompt(task.examples("train", 1)[0])
+    assert prompt == once.prompt(once.examples("train", 1)[0])
+
+
+def test_a_file_without_repeated_lines_says_nothing(tmp_path, caplog):
+    with caplog.at_level("INFO", "skiploop"):
+        task_of(tmp_path, *map(question, range(30)))
+    assert not caplog.text
+
+
+def test_the_same_question_with_other_choices_is_another_line(tmp_path):
+    choices = [["a", "b"], ["a", "c"], ["b", "a"]]
+    lines = [{"question": "Which?", "choices": some, "answer": "a"} for some in choices]
+    examples = all_examples(task_of(tmp_path, *lines))
+    assert [example.choices for example in examples] == [("a", "b"), ("a", "c")]
+    assert len({example.group for example in examples}) == 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "n_groups"),
+    [
+        ([("7 + 12 =", 19), ("12 + 7 =", 19), ("12+7", 19), ("12 - 7", 5)], 2),
+        ([("What is it?", "x"), ("What is it ?", "x"), ("WHAT IS IT?", "x")], 1),
+        ([("a", "b"), ("A", "B"), ("b", "c"), ("B", "C"), ("monday", "tuesday")], 5),
+        ([("red", "colour"), ("Red", "colour"), ("oak", "tree")], 2),
+    ],
+)
+def test_lines_are_one_group_unless_their_answers_tell_them_apart(tmp_path, lines, n_groups):
+    task = task_of(tmp_path, *({"question": q, "answer": a} for q, a in lines))
+    examples = all_examples(task)
+    assert len(examples) == len(lines)
+    assert len({example.group for example in examples}) == n_groups
+    split_of = {}
+    for split in SPLITS:
+        for example in task.examples(split):
+            assert split_of.setdefault(question_key(example.question), split) == split
+
+
+def test_no_twin_of_a_solved_question_is_asked(tmp_path):
+    sums = [f"{a} + {b} =" for a in range(1, 9) for b in range(1, 9)]
+    lines = [{"question": one, "answer": eval(one.rstrip("="))} for one in sums]
+    task = task_of(tmp_path, *lines, shots=4)
+    prompt = task.prompt(task.examples("test", 1)[0])
+    shown = {question_key(line[10:]) for line in prompt.split("\n")[:-2] if line[:3] == "Que"}
+    assert len(shown) == 4
+    assert not shown & {example.group for example in all_examples(task)}
 
 
 def test_solved_questions_are_in_no_split():

@@ -5,6 +5,7 @@ import reasoning_gym
 
 from skiploop.errors import ConfigError, UnknownNameError
 from skiploop.tasks import SPLITS, get_task
+from skiploop.tasks.key import question_key
 
 
 def test_a_partial_score_does_not_count():
@@ -87,6 +88,16 @@ def test_repeated_texts_are_left_out():
     task = get_task("reasoning-gym:chain_sum", min_terms=2, max_terms=2, max_digits=1, shots=0)
     texts = [example.question for split in SPLITS for example in task.examples(split)]
     assert len(texts) == len(set(texts)) < 250
+
+
+def test_no_twin_of_a_solved_question_is_asked_however_many_are_made():
+    options = {"min_terms": 2, "max_terms": 2, "max_digits": 1}
+    task = get_task("reasoning-gym:chain_sum", shots=2, **options)
+    groups = {example.group for split in SPLITS for example in task.examples(split)}
+    prompt = task.prompt(task.examples("test", 1)[0])
+    *shown, asked = [line[10:] for line in prompt.split("\n") if line.startswith("Question: ")]
+    assert len(shown) == 2 and question_key(asked) in groups
+    assert not groups & set(map(question_key, shown))
 
 
 def test_settings_go_to_the_data_set_and_into_the_name():

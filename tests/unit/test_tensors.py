@@ -63,7 +63,9 @@ def lessons():
     score_QP = torch.rand(60, 3, generator=torch.Generator().manual_seed(0))
     right_QP = (score_QP > 0.5).float()
     right_QP[0, 0] = math.nan
-    return Lessons(torch.randn(60, 4), score_QP, right_QP, torch.ones(60), score_QP / 2, 0.3)
+    return Lessons(
+        torch.randn(60, 4), score_QP, right_QP, torch.ones(60), torch.arange(60), score_QP / 2, 0.3
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,6 +77,9 @@ def lessons():
         ("score_QP", torch.rand(60, 2)),
         ("right_QP", torch.full((60, 3), 0.5)),
         ("weight_Q", torch.full((60,), -1.0)),
+        ("group_Q", torch.arange(61)),
+        ("group_Q", torch.full((60,), 60)),
+        ("group_Q", torch.zeros(60)),
         ("predicted_QP", torch.full((60, 3), math.inf)),
         ("ridge", torch.tensor(-0.3)),
         ("unknown", torch.tensor(1.0)),
@@ -89,6 +94,15 @@ def test_lessons_of_an_older_version_with_impossible_numbers_are_refused(tmp_pat
     save_file({**tensors, name: tensor}, path)
     with pytest.raises(RunError, match="holds"):
         Lessons.load(path)
+
+
+def test_lessons_that_knew_no_groups_are_read_each_question_is_its_own(tmp_path):
+    path = tmp_path / "model.safetensors"
+    lessons().save(path)
+    tensors, _ = read_tensors(path)
+    del tensors["group_Q"]
+    save_file(tensors, path)
+    assert Lessons.load(path).group_Q.tolist() == list(range(60))
 
 
 def test_thousands_of_flipped_bytes_in_a_file_of_an_older_version_are_no_raw_error(tmp_path):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from skiploop.evaluation.policy_table import REFERENCE
 from skiploop.evaluation.records import Record
 from skiploop.evaluation.stats import Paired
+from skiploop.tasks.base import Example
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,14 @@ class PairRow:
         return {"first": self.first, "second": self.second, **self.paired.to_dict()}
 
 
-def pair_rows(records: Iterable[Record]) -> list[PairRow]:
-    """Return one row for each two policies other than the identity, in their order."""
+def pair_rows(records: Iterable[Record], examples: Sequence[Example] = ()) -> list[PairRow]:
+    """Return one row for each two policies other than the identity, in their order.
+
+    Args:
+        records: Of all policies.
+        examples: The questions, for their groups; those that are not among them are their own.
+    """
+    groups = {example.id: example.group for example in examples}
     verdicts: dict[str, dict[str, bool | None]] = {}
     for record in records:
         if record.rank == 0 and record.policy != REFERENCE:
@@ -39,7 +46,10 @@ def pair_rows(records: Iterable[Record]) -> list[PairRow]:
         PairRow(
             first,
             second,
-            Paired.of((verdicts[first][id_], verdicts[second].get(id_)) for id_ in verdicts[first]),
+            Paired.of(
+                ((verdict, verdicts[second].get(id_)) for id_, verdict in verdicts[first].items()),
+                [groups.get(id_, id_) for id_ in verdicts[first]],
+            ),
         )
         for first, second in combinations(verdicts, 2)
     ]

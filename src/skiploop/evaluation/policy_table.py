@@ -12,6 +12,7 @@ from typing import Literal
 from skiploop.errors import DataError
 from skiploop.evaluation.records import Record
 from skiploop.evaluation.stats import SIGNIFICANCE, Paired, Share, holm
+from skiploop.tasks.base import Example
 
 REFERENCE = "identity"
 """Name of the policy with which all others are compared."""
@@ -115,8 +116,12 @@ class PolicyRow:
         }
 
 
-def policy_rows(records: Iterable[Record]) -> list[PolicyRow]:
+def policy_rows(records: Iterable[Record], examples: Sequence[Example] = ()) -> list[PolicyRow]:
     """Return one row a policy, the identity first, the others as they first appear.
+
+    Args:
+        records: Of all policies.
+        examples: The questions, for their groups; those that are not among them are their own.
 
     Raises:
         DataError: A record comes twice, the ranks of a question are not 0, 1, 2, ..., policies
@@ -124,21 +129,28 @@ def policy_rows(records: Iterable[Record]) -> list[PolicyRow]:
     """
     ranked = _ranked(records)
     reference = {id_: found[0].correct for id_, found in ranked.get(REFERENCE, {}).items()}
-    rows = [_row(policy, by_id, reference) for policy, by_id in ranked.items()]
+    groups = {example.id: example.group for example in examples}
+    rows = [_row(policy, by_id, reference, groups) for policy, by_id in ranked.items()]
     tested = [row.against_identity.p for row in rows if row.against_identity]
     adjusted = iter(holm(tested))
     return [replace(row, p_holm=next(adjusted)) if row.against_identity else row for row in rows]
 
 
 def _row(
-    policy: str, ranked: Mapping[str, Sequence[Record]], reference: Mapping[str, bool | None]
+    policy: str,
+    ranked: Mapping[str, Sequence[Record]],
+    reference: Mapping[str, bool | None],
+    groups: Mapping[str, str],
 ) -> PolicyRow:
     top = [found[0] for found in ranked.values()]
     against = None
     if policy == REFERENCE:
         reference = {}  # there is nothing to learn from comparing it with itself
     if reference:
-        against = Paired.of((r.correct, reference[r.example_id]) for r in top)
+        against = Paired.of(
+            ((r.correct, reference[r.example_id]) for r in top),
+            [groups.get(r.example_id, r.example_id) for r in top],
+        )
     longest = max(len(found) for found in ranked.values())
     layers = range(top[0].program.n_layers)
     return PolicyRow(

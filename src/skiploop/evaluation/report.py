@@ -157,7 +157,7 @@ def build_report(
     Args:
         records: Of all policies, on the same questions.
         title: Task, part and model.
-        examples: The questions, for their kinds and for the changed answers that are shown.
+        examples: The questions, for groups, kinds and the changed answers that are shown.
         dealt: From `dealt_accuracy`.
         menu: Of the run.
         search: From `search_table`.
@@ -170,9 +170,9 @@ def build_report(
     records = list(records)
     return Report(
         title=title,
-        policies=tuple(policy_rows(records)),
+        policies=tuple(policy_rows(records, examples)),
         dealt=dealt or {},
-        pairs=tuple(pair_rows(records)),
+        pairs=tuple(pair_rows(records, examples)),
         kinds=tuple(kind_rows(records, examples)),
         risk=tuple(risk_rows(records)),
         menu=menu,

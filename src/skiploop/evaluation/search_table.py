@@ -29,11 +29,13 @@ class SearchOutcome:
         search: What the search evaluated, the identity first.
         control: Random programs, as many as the search tried besides the identity; empty if no
             control was run.
+        group: The `Example.group` of the question; it is its own if empty.
     """
 
     example_id: str
     search: Tried
     control: Tried = ()
+    group: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +151,9 @@ def _chance(graded: Sequence[SearchOutcome]) -> ChanceControl:
         n_evaluations=sum(sizes),
         random_oracle=Share.of(random),
         base_or_random_oracle=Share.of(base_or_random),
-        search_against_random=Paired.of(zip(searched, base_or_random, strict=True)),
+        search_against_random=Paired.of(
+            zip(searched, base_or_random, strict=True), [o.group or o.example_id for o in graded]
+        ),
     )
 
 

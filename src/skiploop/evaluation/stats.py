@@ -5,7 +5,8 @@ scipy is imported on first use.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,6 +42,42 @@ def wilson(count: int, total: int, *, confidence: float = 0.95) -> tuple[float, 
     return float(interval.low), float(interval.high)
 
 
+def sign_flip_exact(nets: Iterable[int]) -> float:
+    """Return the two-sided p-value that two answerers are equally often right, group by group.
+
+    Equal questions are answered alike, so they are no coins of their own. If the two answerers are
+    equally good, the whole group of them is as likely to be decided the other way round:
+    p = P(|e_1 d_1 + e_2 d_2 + ...| >= |d_1 + d_2 + ...|), where d are the nets and every e is 1 or
+    -1 with probability 1/2. The statistic is the difference of right answers that tables show, and
+    where all groups are single questions this is McNemar's exact test.
+
+    Args:
+        nets: For each group of questions, how many more of them the first answers right.
+
+    Returns:
+        The p-value, exact; 1.0 if no group makes a difference.
+
+    Source:
+        Fisher 1935, "The Design of Experiments", section 21 (signs of differences exchanged);
+        groups in place of questions as in Gail et al. 1996, "On design considerations and
+        randomization-based inference for community intervention trials".
+    """
+    import numpy as np
+    from scipy.stats import binom
+
+    nets = list(nets)
+    chance_S = np.ones(1)  # of every sum from -S to S
+    for size, n_groups in Counter(abs(net) for net in nets if net).items():
+        of_size = np.zeros(2 * size * n_groups + 1)
+        of_size[:: 2 * size] = binom.pmf(np.arange(n_groups + 1), n_groups, 0.5)
+        chance_S = np.convolve(chance_S, of_size)
+    sums = np.arange(len(chance_S)) - len(chance_S) // 2
+    is_as_far = abs(sums) >= abs(sum(nets))
+    if not chance_S[~is_as_far].any():
+        return 1.0  # not almost
+    return float(chance_S[is_as_far].sum())
+
+
 def mcnemar_exact(only_first: int, only_second: int) -> float:
     """Return the two-sided p-value that two answerers are equally often right.
 
@@ -62,11 +99,7 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
     """
     if only_first < 0 or only_second < 0:
         raise ValueError(f"counts {only_first} and {only_second} must not be negative")
-    if only_first == only_second:
-        return 1.0
-    from scipy.stats import binomtest
-
-    return float(binomtest(only_first, only_first + only_second, 0.5).pvalue)
+    return sign_flip_exact([1] * only_first + [-1] * only_second)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -136,17 +169,41 @@ class Paired:
         only_first: Questions that only the first answers right.
         only_second: Questions that only the second answers right.
         total: Questions on which both verdicts are known.
+        tied: Those two counts within each group that holds several such questions.
     """
 
     only_first: int
     only_second: int
     total: int
+    tied: tuple[tuple[int, int], ...] = ()
 
     @classmethod
-    def of(cls, pairs: Iterable[tuple[bool | None, bool | None]]) -> Paired:
-        """Count pairs of verdicts (first, second); a pair with a None is left out."""
-        known = [pair for pair in pairs if None not in pair]
-        return cls(known.count((True, False)), known.count((False, True)), len(known))
+    def of(
+        cls,
+        pairs: Iterable[tuple[bool | None, bool | None]],
+        groups: Iterable[Hashable] | None = None,
+    ) -> Paired:
+        """Count pairs of verdicts (first, second); a pair with a None is left out.
+
+        Args:
+            pairs: Of each question.
+            groups: Of each question, equal for questions that are one, see `Example.group`; each
+                question is its own if not given.
+        """
+        pairs = list(pairs)
+        groups = range(len(pairs)) if groups is None else groups
+        known = [(pair, of) for pair, of in zip(pairs, groups, strict=True) if None not in pair]
+        differing: dict[Hashable, list[bool]] = {}
+        for (first, second), group in known:
+            if first != second:
+                differing.setdefault(group, []).append(bool(first))
+        counts = [(found.count(True), found.count(False)) for found in differing.values()]
+        return cls(
+            sum(first for first, _ in counts),
+            sum(second for _, second in counts),
+            len(known),
+            tuple(count for count in counts if sum(count) > 1),
+        )
 
     @property
     def difference(self) -> float | None:
@@ -155,8 +212,11 @@ class Paired:
 
     @cached_property
     def p(self) -> float:
-        """The exact McNemar p-value."""
-        return mcnemar_exact(self.only_first, self.only_second)
+        """The p-value of `sign_flip_exact`: McNemar's exact one if no questions are tied."""
+        n_first = self.only_first - sum(first for first, _ in self.tied)
+        n_second = self.only_second - sum(second for _, second in self.tied)
+        nets = [first - second for first, second in self.tied]
+        return sign_flip_exact([*nets, *[1] * n_first, *[-1] * n_second])
 
     def to_dict(self) -> dict[str, object]:
         """Return counts, difference and p-value as plain data."""
@@ -164,6 +224,7 @@ class Paired:
             "only_first": self.only_first,
             "only_second": self.only_second,
             "total": self.total,
+            "tied": [list(counts) for counts in self.tied],
             "difference": self.difference,
             "p": self.p,
         }

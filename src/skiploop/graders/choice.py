@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from skiploop.graders.grade import Grade
 from skiploop.graders.number import read_number
 from skiploop.graders.spelling import cased, exact_form, folded
-from skiploop.tasks.base import Grade
 
 
 def grade_choice(text: str, choices: Sequence[str], gold: str) -> Grade:

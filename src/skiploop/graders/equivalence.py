@@ -9,8 +9,8 @@ import unicodedata
 from math_verify import LatexExtractionConfig, parse, verify
 from sympy import Basic, Float, MatrixBase, Rational
 
+from skiploop.graders.grade import Grade
 from skiploop.graders.spelling import folded, plain
-from skiploop.tasks.base import Grade
 
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mbox)\s*\{([^{}]*)\}")
 _POWERS = re.compile(r"[\w.]+(?:\*\*[\w.]+)+")

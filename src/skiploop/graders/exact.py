@@ -13,6 +13,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from skiploop.errors import DataError
+from skiploop.graders.grade import Grade
 from skiploop.graders.number import (
     MAX_NUMBER_LENGTH,
     Number,
@@ -22,7 +23,6 @@ from skiploop.graders.number import (
     read_quantity,
 )
 from skiploop.graders.spelling import cased, folded
-from skiploop.tasks.base import Grade
 
 _INTEGER = re.compile(r"[+-]?[0-9]+\.?")
 _INTEGER_BEGINNING = re.compile(r"\s*([+-]?)([0-9]*)(\.?\s*)")

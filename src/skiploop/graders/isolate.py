@@ -26,8 +26,8 @@ from typing import IO, Self, cast
 
 import skiploop
 from skiploop.errors import ConfigError, GraderError
+from skiploop.graders.grade import Grade
 from skiploop.graders.worker import EXIT_OUT_OF_MEMORY, READY
-from skiploop.tasks.base import Grade
 
 START_LIMIT_S = 120.0
 """Time for a process to start and to import its grader; not charged to any answer."""

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from skiploop.box import BOX, box_end, first_box_end
+from skiploop.graders.grade import Grade
 from skiploop.graders.isolate import GraderPool, Job, shared_pool
 from skiploop.graders.number import read_number
-from skiploop.tasks.base import Grade
 
 MAX_ANSWER_LENGTH = 500
 """Characters beyond which an answer is not compared but left ungraded."""

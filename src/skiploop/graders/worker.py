@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from importlib import import_module
 
-from skiploop.tasks.base import Grade
+from skiploop.graders.grade import Grade
 
 try:
     import resource

@@ -27,7 +27,8 @@ class Lessons:
         score_QP: What each program did on each.
         right_QP: 1 for a right answer, 0 for a wrong one, NaN for one that could not be graded.
         weight_Q: How much each question counts.
-        predicted_QP: Score that was expected from other questions.
+        group_Q: Equal numbers for questions that are one, see `Example.group`.
+        predicted_QP: Score that was expected from questions of other groups.
         ridge: Strength of shrinking.
     """
 
@@ -35,6 +36,7 @@ class Lessons:
     score_QP: Tensor
     right_QP: Tensor
     weight_Q: Tensor
+    group_Q: Tensor
     predicted_QP: Tensor
     ridge: float
 
@@ -45,13 +47,14 @@ class Lessons:
 
     @classmethod
     def load(cls, path: Path) -> Lessons:
-        """Read what `save` wrote.
+        """Read what `save` wrote; where it did not know groups, each question is its own.
 
         Raises:
             RunError: The file is missing or damaged, or holds other numbers.
         """
         tensors, _ = read_tensors(path)
         try:
+            tensors.setdefault("group_Q", torch.arange(len(tensors["score_QP"])))
             lessons = cls(ridge=float(tensors.pop("ridge")), **tensors)
         except (KeyError, TypeError, RuntimeError) as error:
             raise RunError(f"{path} holds other tensors: {one_line(error)}") from error
@@ -69,7 +72,9 @@ class Lessons:
             and shapes == [(n_questions, n_programs)] * 2
             and self.features_QF.dim() == 2
             and len(self.features_QF) == n_questions
-            and self.weight_Q.shape == (n_questions,)
+            and self.weight_Q.shape == self.group_Q.shape == (n_questions,)
+            and self.group_Q.dtype == torch.int64
+            and bool(((self.group_Q >= 0) & (self.group_Q < n_questions)).all())
             and all(bool(t.isfinite().all()) for t in known)
             and bool(((self.score_QP >= 0) & (self.score_QP <= 1 + _ROUNDING)).all())
             and bool((self.weight_Q >= 0).all() and self.weight_Q.any())

@@ -9,7 +9,7 @@ Shapes: Q questions, F features, P programs, the first one the identity.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +31,7 @@ from skiploop.predictor.features import (
     check_one_encoder,
     make_encoder,
 )
+from skiploop.predictor.folds import deal, numbered
 from skiploop.predictor.gate import NEVER, Gate, tune
 from skiploop.predictor.kernel import KernelRidge, out_of_fold
 from skiploop.predictor.lessons import Lessons
@@ -136,7 +137,11 @@ class SelectorPolicy:
         self.name = name
         self._slots_P = torch.tensor([float(program.n_slots) for program in menu.programs])
         self.validation = validate(
-            lessons.predicted_QP, lessons.right_QP, lessons.weight_Q, self._slots_P
+            lessons.predicted_QP,
+            lessons.right_QP,
+            lessons.weight_Q,
+            self._slots_P,
+            lessons.group_Q,
         )
         self.gate = self._tuned(None) if self.validation.is_shown_to_help else NEVER
         (self._model,) = KernelRidge.fit(
@@ -247,6 +252,7 @@ def train_selector(
     prompts: Sequence[str],
     evidence: Evidence,
     config: SelectorConfig,
+    groups: Sequence[Hashable] = (),
 ) -> SelectorPolicy:
     """Learn which program of a menu suits which prompt.
 
@@ -256,6 +262,7 @@ def train_selector(
         prompts: Of the questions of the table.
         evidence: The table, with the programs of the menu as columns.
         config: How to learn.
+        groups: Of the questions, `Example.group`; each question is its own if there are none.
 
     Raises:
         DataError: There are too few questions, no wrong answers, or all programs did equally well
@@ -267,14 +274,16 @@ def train_selector(
         The first layers of the model, or the text encoder, for each prompt; `n_folds + 1` fits of
         a few seconds for each ridge, at thousands of questions.
     """
-    if len(prompts) < MIN_QUESTIONS:
+    group_Q = numbered(groups or range(len(prompts)))
+    n_questions = len(group_Q.unique())
+    if n_questions < MIN_QUESTIONS:
         raise DataError(
-            f"{len(prompts)} questions are too few to learn a choice from: "
+            f"{n_questions} questions are too few to learn a choice from: "
             f"make the menu with --limit {MIN_QUESTIONS} or more"
         )
-    if config.n_folds > len(prompts):
+    if config.n_folds > n_questions:
         raise ConfigError(
-            f"selector.n_folds is {config.n_folds}: there are {len(prompts)} questions, give fewer"
+            f"selector.n_folds is {config.n_folds}: there are {n_questions} questions, give fewer"
         )
     if not (evidence.right_QP == 0).any():
         raise DataError(
@@ -286,21 +295,37 @@ def train_selector(
         raise DataError("all programs of the menu did equally well: there is nothing to choose")
     layer = first_change(menu) if config.layer is None else config.layer
     features = PromptFeatures(make_encoder(stack, text_encoder=config.text_encoder, layer=layer))
-    return SelectorPolicy(menu, features, learn(features.of(prompts), evidence, config))
+    lessons = learn(features.of(prompts), evidence, config, group_Q)
+    return SelectorPolicy(menu, features, lessons)
 
 
-def learn(features_QF: Tensor, evidence: Evidence, config: SelectorConfig) -> Lessons:
-    """Choose the ridge by the error on questions that were not learned from."""
+def learn(
+    features_QF: Tensor,
+    evidence: Evidence,
+    config: SelectorConfig,
+    group_Q: Tensor | None = None,
+) -> Lessons:
+    """Choose the ridge by the error on questions that were not learned from.
+
+    Args:
+        features_QF: What is known of each question beforehand.
+        evidence: What each program did on it.
+        config: How to learn.
+        group_Q: Groups of the questions that the features are of, from `numbered`; each question
+            is its own if not given.
+    """
+    if group_Q is None:
+        group_Q = torch.arange(len(features_QF))
     score_QP = torch.from_numpy(evidence.score_QP).float()
     weight_Q = torch.from_numpy(evidence.weight_Q).float()
-    order = torch.randperm(len(score_QP), generator=torch.Generator().manual_seed(config.seed))
-    fold_Q = torch.empty_like(order)
-    fold_Q[order] = torch.arange(len(order)) % config.n_folds
+    fold_Q = deal(group_Q, config.n_folds, config.seed)
     predicted = out_of_fold(features_QF, score_QP, weight_Q, config.ridges, fold_Q)
     errors = [float(weight_Q @ (found - score_QP).square().mean(1)) for found in predicted]
     best = errors.index(min(errors))
     right_QP = torch.from_numpy(evidence.right_QP).float()
-    return Lessons(features_QF, score_QP, right_QP, weight_Q, predicted[best], config.ridges[best])
+    return Lessons(
+        features_QF, score_QP, right_QP, weight_Q, group_Q, predicted[best], config.ridges[best]
+    )
 
 
 def first_change(menu: Menu) -> int:

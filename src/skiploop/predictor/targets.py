@@ -25,12 +25,14 @@ class QuestionPrograms:
         prompt: The text that `Policy.rank` will be given for it.
         valid: Programs whose answer was graded correct.
         invalid: Programs whose answer was graded wrong; the published recipe does not use them.
+        group: The `Example.group` of the question.
     """
 
     example_id: str
     prompt: str
     valid: tuple[Program, ...]
     invalid: tuple[Program, ...] = ()
+    group: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from skiploop.errors import ConfigError
 from skiploop.tasks.base import Example
-from skiploop.tasks.boxed import Box, BoxedTask, with_letters
+from skiploop.tasks.boxed import Box, BoxedTask, lettered_key, with_letters
 from skiploop.tasks.hub import cut_splits, load_rows
 
 _CONFIGS = {"easy": "ARC-Easy", "challenge": "ARC-Challenge"}
@@ -48,5 +48,6 @@ def _rows(subset: str, split: str) -> Iterator[Example]:
         yield Example(
             id=f"arc/{row['id']}",
             question=with_letters(row["question"], texts),
+            group=lettered_key(row["question"], texts),
             gold=ascii_uppercase[labels.index(row["answerKey"])],
         )

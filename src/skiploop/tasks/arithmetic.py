@@ -22,6 +22,7 @@ from skiploop.tasks.base import (
     take_turns,
     text_position,
 )
+from skiploop.tasks.key import question_key
 
 _Questions = Iterator[tuple[str, int]]
 
@@ -91,18 +92,6 @@ class ArithmeticTask(ListTask):
         return rules_out_integer(beginning, example.gold)
 
 
-def canonical(question: str) -> str:
-    """Return one text for all orders of the same sums and products.
-
-    Example:
-        >>> canonical("7 + 5 * 3"), canonical("3 * 5 + 7")
-        ('3 * 5 + 7', '3 * 5 + 7')
-    """
-    kept, minus, subtracted = question.partition(" - ")
-    terms = [" * ".join(sorted(term.split(" * "))) for term in kept.split(" + ")]
-    return " + ".join(sorted(terms)) + minus + subtracted
-
-
 def _one_digit() -> Iterator[_Questions]:
     yield ((f"{a} + {b}", a + b) for a, b in product(_ONE, _ONE))
     yield ((f"{a} * {b}", a * b) for a, b in product(_ONE, _ONE))
@@ -156,22 +145,19 @@ def _read_levels(level: int | str | Sequence[int]) -> tuple[int, ...]:
 
 def _splits_of(level: int) -> dict[Split, list[Example]]:
     """Return the questions of one level in hash order, by split."""
-    shown = {canonical(question) for question, _ in _SHOTS}
+    shown = {question_key(question) for question, _ in _SHOTS}
     splits: dict[Split, list[Example]] = {split: [] for split in SPLITS}
     for question, answer in sorted(_questions_of(level), key=_hash_order):
-        key = canonical(question)
-        if key in shown:
-            continue
-        split = split_by_text(key, validation=_VALIDATION_SHARE, test=_TEST_SHARE)
-        splits[split].append(
-            Example(
-                id=f"arithmetic/{question}",
-                question=question,
-                gold=str(answer),
-                kind=f"level {level}",
-                meta={"level": level},
-            )
+        example = Example(
+            id=f"arithmetic/{question}",
+            question=question,
+            gold=str(answer),
+            kind=f"level {level}",
+            meta={"level": level},
         )
+        if example.group not in shown:
+            split = split_by_text(question, validation=_VALIDATION_SHARE, test=_TEST_SHARE)
+            splits[split].append(example)
     return splits
 
 

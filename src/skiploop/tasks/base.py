@@ -15,6 +15,8 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 
 from skiploop.arguments import shown, whole_number
 from skiploop.errors import ConfigError, closest
+from skiploop.graders.grade import Grade as Grade  # a word of every task, too
+from skiploop.tasks.key import question_key
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -32,6 +34,8 @@ class Example:
         kind: What category of question it is, for tables and policies by kind; empty if the task
             has one sort.
         meta: Anything else a task wants to keep, such as the level.
+        group: Equal for questions that are one: they share their split and their fold, and count
+            once in a test on pairs. The `question_key`, unless the task knows better.
     """
 
     id: str
@@ -40,22 +44,11 @@ class Example:
     choices: tuple[str, ...] = ()
     kind: str = field(default="", compare=False)
     meta: Mapping[str, object] = field(default_factory=dict, compare=False)
+    group: str = field(default="", compare=False)
 
-
-@dataclass(frozen=True)
-class Grade:
-    """The verdict on one text.
-
-    Attributes:
-        correct: True, False, or None if the text could not be graded, which never counts as
-            wrong.
-        answer: The answer that was extracted from the text, empty if there was none.
-        reason: Why, where it is not obvious, such as "no box" or "over 5 s"; else empty.
-    """
-
-    correct: bool | None
-    answer: str = ""
-    reason: str = ""
+    def __post_init__(self) -> None:
+        if not self.group:
+            object.__setattr__(self, "group", question_key(self.question))  # it is frozen
 
 
 @runtime_checkable
@@ -178,14 +171,6 @@ def check_split(split: str) -> Split:
     raise ConfigError(f"unknown split {shown(split)}: expected one of {', '.join(SPLITS)}")
 
 
-def question_key(question: str) -> str:
-    """Return the question without case, repeated spaces and a full stop at the end.
-
-    Questions that have it in common are in one split, although they may be different ones.
-    """
-    return " ".join(question.casefold().split()).rstrip(".").rstrip()
-
-
 def text_position(text: str) -> float:
     """Return a number in 0..1 that depends on the words of a text alone, uniform over texts."""
     digest = hashlib.sha256(" ".join(text.split()).encode()).digest()
@@ -193,17 +178,16 @@ def text_position(text: str) -> float:
 
 
 def split_by_text(question: str, *, validation: float, test: float) -> Split:
-    """Assign a question to a split by its text alone.
+    """Assign a question to a split by its key alone.
 
-    The same text always lands in the same split, so the splits are disjoint by text whatever
-    order or seed made the questions.
+    Equal questions always land in the same split, whatever task, order or seed made them.
 
     Args:
-        question: Text, the only thing looked at.
+        question: Text; nothing but its `question_key` is looked at.
         validation: Share of questions for validation, in 0..1.
         test: Share of questions for the test part, in 0..1.
     """
-    position = text_position(question)
+    position = text_position(question_key(question))
     if position < test:
         return "test"
     return "validation" if position < test + validation else "train"

@@ -20,6 +20,7 @@ from skiploop.graders.math import (
 )
 from skiploop.graders.spelling import folded
 from skiploop.tasks.base import SPLITS, Example, Grade, ListTask, Split, digest_of
+from skiploop.tasks.key import question_key
 
 Box = Literal["last", "first", "closed"]
 
@@ -46,6 +47,16 @@ def with_letters(question: str, options: Sequence[str]) -> str:
     return "\n".join(
         [question.strip(), *(f"{letter}. {text.strip()}" for letter, text in lettered)]
     )
+
+
+def lettered_key(question: str, options: Sequence[str]) -> str:
+    """Return one key for a question with its options in any order.
+
+    Example:
+        >>> lettered_key("Which?", ["red", "7"]) == lettered_key("Which ?", ["7", "red"])
+        True
+    """
+    return "\n".join([question_key(question), *sorted(map(question_key, options))])
 
 
 class BoxedTask(ListTask):

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from skiploop.errors import ConfigError, DataError
-from skiploop.tasks.base import Example, Split, question_key
+from skiploop.tasks.base import Example, Split
 from skiploop.tasks.boxed import Box, BoxedTask
-from skiploop.tasks.hub import N_TEST, N_TRAIN, N_VALIDATION, load_rows
+from skiploop.tasks.hub import N_TEST, N_TRAIN, N_VALIDATION, distinct, load_rows, words_of
 
 _POOLS = ("hkust-nlp/dart-math-pool-math", "hkust-nlp/dart-math-pool-gsm8k")
 _N_LEVELS = 5
@@ -62,18 +62,13 @@ def _tier(rows: Sequence[Mapping[str, Any]], level: int) -> list[Mapping[str, An
     start, stop = (round(part * len(ordered) / _N_LEVELS) for part in (level - 1, level))
     by_text: dict[str, Mapping[str, Any]] = {}
     for row in ordered[start:stop]:
-        by_text.setdefault(question_key(row["query"]), row)
+        by_text.setdefault(words_of(row["query"]), row)
     return list(by_text.values())
 
 
 def _splits(tier: list[Mapping[str, Any]], level: int) -> dict[Split, list[Example]]:
-    if len(tier) < N_TRAIN + N_VALIDATION + N_TEST:
-        raise DataError(
-            f"dart-math level {level} has {len(tier)} questions, expected at least "
-            f"{N_TRAIN + N_VALIDATION + N_TEST}: have the pools on the hub changed?"
-        )
     random.Random(hash((_SEED, level))).shuffle(tier)  # the hash of two integers is a constant
-    examples = [
+    examples = distinct(
         Example(
             id=f"dart-math/{row['query_id']}",
             question=row["query"].strip(),
@@ -81,7 +76,12 @@ def _splits(tier: list[Mapping[str, Any]], level: int) -> dict[Split, list[Examp
             meta={"level": level, "domain": row["domain"], "fail_rate": row["fail_rate"]},
         )
         for row in tier
-    ]
+    )
+    if len(examples) < N_TRAIN + N_VALIDATION + N_TEST:
+        raise DataError(
+            f"dart-math level {level} has {len(examples)} questions, expected at least "
+            f"{N_TRAIN + N_VALIDATION + N_TEST}: have the pools on the hub changed?"
+        )
     validation = examples[N_TRAIN : N_TRAIN + N_VALIDATION]
     test = examples[N_TRAIN + N_VALIDATION : N_TRAIN + N_VALIDATION + N_TEST]
     return {"train": examples[:N_TRAIN], "validation": validation, "test": test}

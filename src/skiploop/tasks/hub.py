@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from skiploop.errors import ConfigError, DataError, DownloadError, one_line
-from skiploop.tasks.base import Example, Split, question_key, text_position
+from skiploop.tasks.base import Example, Split, text_position
 
 N_TRAIN, N_VALIDATION, N_TEST = 1250, 250, 500
 """Sizes of the splits of every task of the paper (arXiv 2606.06574, appendix D.1)."""
@@ -55,23 +55,21 @@ def load_rows(
 def cut_splits(
     pool: Iterable[Example], test_pool: Iterable[Example] = ()
 ) -> dict[Split, list[Example]]:
-    """Return splits of at most the paper's sizes, disjoint by question text, in hash order.
+    """Return splits of at most the paper's sizes, disjoint by question, in hash order.
 
     Args:
         pool: Questions for all splits, or for training and validation if there is a `test_pool`.
-        test_pool: Questions for the test split; their texts are taken out of `pool`.
+        test_pool: Questions for the test split; they are taken out of `pool`.
 
     Raises:
         DataError: The questions do not fill validation and test.
     """
-    kept_for_test = _distinct(test_pool)
-    rest = _distinct(pool)
+    kept_for_test = distinct(test_pool)
+    groups = {example.group for example in kept_for_test}
+    ordered = sorted((one for one in distinct(pool) if one.group not in groups), key=_position)
     if kept_for_test:
-        rest = {text: example for text, example in rest.items() if text not in kept_for_test}
-        test = _in_hash_order(kept_for_test)[:N_TEST]
-        ordered = _in_hash_order(rest)
+        test = sorted(kept_for_test, key=_position)[:N_TEST]
     else:
-        ordered = _in_hash_order(rest)
         test, ordered = ordered[:N_TEST], ordered[N_TEST:]
     if len(test) < N_TEST or len(ordered) <= N_VALIDATION:
         raise DataError(
@@ -85,13 +83,21 @@ def cut_splits(
     }
 
 
-def _distinct(examples: Iterable[Example]) -> dict[str, Example]:
-    """Return the first example of every question text."""
-    by_text: dict[str, Example] = {}
+def distinct(examples: Iterable[Example]) -> list[Example]:
+    """Return the first example of every group."""
+    first: dict[str, Example] = {}
     for example in examples:
-        by_text.setdefault(question_key(example.question), example)
-    return by_text
+        first.setdefault(example.group, example)
+    return list(first.values())
 
 
-def _in_hash_order(examples: Mapping[str, Example]) -> list[Example]:
-    return [examples[text] for text in sorted(examples, key=text_position)]
+def words_of(question: str) -> str:
+    """Return the words without case and a full stop at the end, by which questions are ordered.
+
+    Not the key: what the key knows of spelling must not put all questions in another order.
+    """
+    return " ".join(question.casefold().split()).rstrip(".").rstrip()
+
+
+def _position(example: Example) -> float:
+    return text_position(words_of(example.question))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from skiploop.errors import ConfigError, DataError
@@ -12,10 +13,10 @@ from skiploop.tasks.base import (
     Example,
     Split,
     check_shares,
-    question_key,
     split_by_text,
     text_position,
 )
+from skiploop.tasks.key import question_key
 from skiploop.tasks.lines import EXPECTED, parse_lines
 from skiploop.tasks.questions import QuestionTask
 from skiploop.tasks.solved_lines import solved_lines
@@ -32,9 +33,10 @@ class JsonlTask(QuestionTask):
     right one or its index from 0. `category` (or `kind`), in all lines or in none, says what sort
     of question it is. Other keys are ignored. All lines are read and checked before the task
     exists: the right answer of each must be right by the task's own verdict, and no other choice.
-    A line belongs to a split by its question text alone, and each split is in hash order. The
-    solved questions in the prompt are of the train split, picked by `solved_lines`, and belong to
-    no split.
+    A line that repeats an earlier one does not count. A line belongs to a split by the key of its
+    question alone, and each split is in hash order. Questions of one key are a group unless their
+    answers differ, as of `a` and `A` where the file asks for the next letter. The solved questions
+    in the prompt are of the train split, picked by `solved_lines`, and belong to no split.
 
     Args:
         file: Path of the file, UTF-8, one JSON object a line; empty lines are skipped.
@@ -47,7 +49,7 @@ class JsonlTask(QuestionTask):
         ConfigError: A share or the number of shots is out of range.
     """
 
-    version = "2"
+    version = "3"
 
     def __init__(
         self,
@@ -59,10 +61,11 @@ class JsonlTask(QuestionTask):
     ) -> None:
         check_shares(validation, test)
         content = _read(Path(file))
-        examples = parse_lines(content, file, Path(file).name)
+        examples = _grouped(parse_lines(content, file, Path(file).name))
         splits: dict[Split, list[Example]] = {split: [] for split in SPLITS}
         for example in sorted(examples, key=lambda one: text_position(_key(one))):
-            splits[split_by_text(_key(example), validation=validation, test=test)].append(example)
+            split = split_by_text(example.question, validation=validation, test=test)
+            splits[split].append(example)
         shown = _pick_shots(splits["train"], shots, file)
         shown_keys = {_key(example) for example in shown}
         splits["train"] = [one for one in splits["train"] if _key(one) not in shown_keys]
@@ -80,6 +83,17 @@ class JsonlTask(QuestionTask):
 
 def _key(example: Example) -> str:
     return question_key(example.question)
+
+
+def _grouped(examples: Sequence[Example]) -> list[Example]:
+    """Return the examples, those of one key in several groups where their answers differ."""
+    golds: dict[str, set[str]] = {}
+    for example in examples:
+        golds.setdefault(example.group, set()).add(example.gold)
+    return [
+        one if len(golds[one.group]) == 1 else replace(one, group=f"{one.group} = {one.gold}")
+        for one in examples
+    ]
 
 
 def _changed(option: str, value: float, default: float) -> str:

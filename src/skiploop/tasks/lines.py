@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 
 from skiploop.errors import DataError
@@ -11,6 +12,8 @@ from skiploop.graders.number import MAX_NUMBER_LENGTH
 from skiploop.graders.spelling import cased, exact_form
 from skiploop.tasks.base import Example
 from skiploop.tasks.questions import grade_question
+
+_log = logging.getLogger("skiploop")
 
 EXPECTED = '{"question": "...", "answer": "..."}'
 _EXPECTED_CHOICES = '{"question": "...", "choices": ["...", "..."], "answer": 0}'
@@ -24,7 +27,7 @@ class _Numeral(str):
 
 
 def parse_lines(content: bytes, file: str, name: str) -> list[Example]:
-    """Return the questions of all lines that are not empty.
+    """Return the questions of all lines that are not empty, each once.
 
     Args:
         content: What is in the file.
@@ -35,22 +38,26 @@ def parse_lines(content: bytes, file: str, name: str) -> list[Example]:
         DataError: A line is no question, its right answer is not the one that is judged right,
             the sorts of lines differ, or there is none.
     """
-    examples: list[Example] = []
+    examples: dict[tuple[str, frozenset[str]], Example] = {}
     first_of: dict[str, tuple[int, Example]] = {}
+    n_lines = 0
     for number, line in enumerate(content.splitlines(), start=1):
         if not line.strip():
             continue
         try:
             example = _parse_line(line, f"{name}:{number}")
             _check_verdicts(example)
-            _check_sort(example, (examples or [example])[0])
+            _check_sort(example, next(iter(examples.values()), example))
             _check_answer(example, *first_of.setdefault(cased(example.question), (number, example)))
         except ValueError as error:
             raise DataError(f"{file}, line {number}: {error}") from error
-        examples.append(example)
+        examples.setdefault((exact_form(example.question), frozenset(example.choices)), example)
+        n_lines += 1
     if not examples:
         raise DataError(f"{file} has no questions: expected lines such as {EXPECTED}")
-    return examples
+    if n_repeated := n_lines - len(examples):
+        _log.info("%s: %d lines repeat an earlier one and do not count", file, n_repeated)
+    return list(examples.values())
 
 
 def _parse_line(line: bytes, example_id: str) -> Example:

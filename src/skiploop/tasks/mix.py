@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from skiploop.errors import ConfigError
-from skiploop.tasks.base import Example, Grade, Split, Task, check_split, take, take_turns
+from skiploop.graders.spelling import exact_form
+from skiploop.tasks.base import SPLITS, Example, Grade, Split, Task, check_split, take, take_turns
+from skiploop.tasks.key import question_key
+
+_log = logging.getLogger("skiploop")
 
 
 class MixTask:
     """Questions of several tasks in turns, each with the prompt and the verdict of its own task.
 
-    `example.kind` is the name of its task.
+    `example.kind` is the name of its task. A question that is the same text in two tasks comes
+    once, through the first. One that stands in other splits of other tasks, as official test sets
+    do not go by the key, is kept for test before validation and for validation before train.
 
     Args:
         tasks: At least two different ones, whose answers end alike.
@@ -37,26 +45,44 @@ class MixTask:
                     f"{task.max_new_tokens} tokens (0: choices); mix tasks whose answers end alike"
                 )
         self._tasks = tasks
-        self._splits: dict[Split, list[Example]] = {}
         self.name = f"mix:{'+'.join(names)}"
-        self.version = "+".join(task.version for task in tasks)
+        self.version = "+".join(["2", *(task.version for task in tasks)])
         self.stop = tasks[0].stop
         self.max_new_tokens = max(task.max_new_tokens for task in tasks)
 
     def examples(self, split: str, limit: int | None = None) -> list[Example]:
         """Return the first `limit` questions of a split; see `Task`."""
-        known = check_split(split)
-        if known not in self._splits:
-            self._splits[known] = take_turns(
-                [
-                    [
+        return take(self._splits[check_split(split)], split, limit, self.name)
+
+    @cached_property
+    def _splits(self) -> dict[Split, list[Example]]:
+        """All questions of all tasks, made when first asked for."""
+        split_of: dict[str, Split] = {}
+        texts: set[tuple[str, frozenset[str]]] = set()
+        splits: dict[Split, list[Example]] = {}
+        n_left_out = 0
+        for split in reversed(SPLITS):
+            by_task: list[list[Example]] = [[] for _ in self._tasks]
+            for number, task in enumerate(self._tasks):
+                for example in task.examples(split):
+                    text = exact_form(example.question), frozenset(example.choices)
+                    names = {example.group, question_key(example.question)}
+                    here = [split_of.setdefault(name, split) == split for name in names]
+                    if text in texts or not all(here):
+                        n_left_out += 1
+                        continue
+                    texts.add(text)
+                    by_task[number].append(
                         replace(example, id=f"{number}/{example.id}", kind=task.name)
-                        for example in task.examples(known)
-                    ]
-                    for number, task in enumerate(self._tasks)
-                ]
+                    )
+            splits[split] = take_turns(by_task)
+        if n_left_out:
+            _log.info(
+                "%s: %d questions of one task stand in another as well and come once",
+                self.name,
+                n_left_out,
             )
-        return take(self._splits[known], split, limit, self.name)
+        return splits
 
     def prompt(self, example: Example) -> str:
         """Return the text that the model continues."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from string import ascii_uppercase
 
 from skiploop.tasks.base import Example
-from skiploop.tasks.boxed import Box, BoxedTask, with_letters
+from skiploop.tasks.boxed import Box, BoxedTask, lettered_key, with_letters
 from skiploop.tasks.hub import cut_splits, load_rows
 
 
@@ -35,6 +35,7 @@ def _rows() -> Iterator[Example]:
         yield Example(
             id=f"mmlu-pro/{row['question_id']}",
             question=with_letters(row["question"], row["options"]),
+            group=lettered_key(row["question"], row["options"]),
             gold=ascii_uppercase[row["answer_index"]],
             meta={"category": row["category"]},
         )

@@ -59,7 +59,7 @@ _MAX_NEW_TOKENS = 512
 class ReasoningGymTask:
     """Questions of one reasoning-gym data set, answered directly.
 
-    A question belongs to a split by its text alone; repeated texts are left out. Questions are
+    A question belongs to a split by its key alone; repeated texts are left out. Questions are
     made when asked for, in index order. An answer counts only if the scorer of the data set gives
     it exactly 1.0; before that the answer is cut out of the text: what is between the last
     `<answer>` tags, else the first line, or everything if gold answers have several lines or are
@@ -69,8 +69,8 @@ class ReasoningGymTask:
         dataset: Name in reasoning-gym, such as `chain_sum`.
         seed: Seed of the data set.
         size: Questions that are made at most, all splits together.
-        shots: Solved questions in the prompt, of the train split, which then lacks them; fewer
-            where the data set has no gold answers to show.
+        shots: Solved questions in the prompt, of the train split, which then lacks their groups;
+            fewer where the data set has no gold answers to show.
         validation: Share of the questions for validation, in 0..1.
         test: Share of the questions for the test split, in 0..1.
         config: Settings of the data set, such as `min_digits=2`.
@@ -108,6 +108,7 @@ class ReasoningGymTask:
         self._shares = (validation, test)
         self._splits: dict[Split, list[Example]] = {split: [] for split in SPLITS}
         self._texts: set[str] = set()
+        self._shown: set[str] = set()
         self._n_made = 0
         self._size = size
         self.name = f"reasoning-gym:{dataset}" + _changed(
@@ -118,7 +119,7 @@ class ReasoningGymTask:
         self._shots = self._take_shots(shots)
         probes = [example for split in SPLITS for example in self._splits[split]]
         digest = digest_of([*self._shots, *probes])
-        self.version = f"2+reasoning-gym{version('reasoning-gym')}+{digest}"
+        self.version = f"3+reasoning-gym{version('reasoning-gym')}+{digest}"
         golds = [example.gold for example in probes if example.gold]
         self._has_lines = not golds or any("\n" in gold for gold in golds)
         self.stop: tuple[str, ...] = ("\n\n",) if self._has_lines else ("\n",)
@@ -183,20 +184,21 @@ class ReasoningGymTask:
         self._texts.add(text)
         validation, test = self._shares
         dataset, config, seed, _ = self._origin
-        self._splits[split_by_text(question, validation=validation, test=test)].append(
-            Example(
-                id=f"{dataset}/{seed}/{index}",
-                question=question,
-                gold=str(entry["answer"] or "").strip(),
-                meta={
-                    "dataset": dataset,
-                    "config": config,
-                    "seed": seed,
-                    "index": index,
-                    "entry": _packed(entry),
-                },
-            )
+        example = Example(
+            id=f"{dataset}/{seed}/{index}",
+            question=question,
+            gold=str(entry["answer"] or "").strip(),
+            meta={
+                "dataset": dataset,
+                "config": config,
+                "seed": seed,
+                "index": index,
+                "entry": _packed(entry),
+            },
         )
+        if example.group not in self._shown:
+            split = split_by_text(question, validation=validation, test=test)
+            self._splits[split].append(example)
 
     def _take_shots(self, n_shots: int) -> list[Example]:
         """Make the first questions and take solved ones out of the train split."""
@@ -204,7 +206,8 @@ class ReasoningGymTask:
         while self._n_made < self._size and (self._n_made < _N_PROBES or len(train) < n_shots):
             self._make_next()
         shots = [example for example in train if example.gold][:n_shots]
-        self._splits["train"] = [example for example in train if example not in shots]
+        self._shown = {example.group for example in shots}
+        self._splits["train"] = [one for one in train if one.group not in self._shown]
         return shots
 
 
