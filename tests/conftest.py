@@ -1,4 +1,5 @@
 import json
+import logging
 import signal
 from pathlib import Path
 
@@ -16,3 +17,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def conformance():
     path = Path(__file__).parent / "data" / "conformance.json"
     return json.loads(path.read_text())
+
+
+@pytest.fixture(autouse=True)
+def no_log_handlers_left():
+    """A command logs to the stderr of its test, which is closed afterwards."""
+    yield
+    logging.getLogger("skiploop").handlers.clear()
