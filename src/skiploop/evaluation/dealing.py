@@ -1,26 +1,79 @@
 """A control: the same answers, dealt out to other questions.
 
 A policy that changes which answer the model nearly always gives can become more often right without
-any relation between question and answer. Dealt out at random, such answers are as good as before.
+any relation between question and answer. Dealt out to others, such answers are as good as before.
+
+Shapes: N questions of a group, T different texts; 2: given to others, received from others.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 
+import numpy as np
+
+from skiploop.clusters import text_clusters
 from skiploop.evaluation.records import Record
-from skiploop.evaluation.stats import Share
+from skiploop.evaluation.stats import wilson
 from skiploop.seeds import derive_seed
-from skiploop.tasks.base import Example, Grade, Task
+from skiploop.tasks.base import Example, Task
 
-N_DEALS = 5
+N_DEALS = 16
+"""Other questions that each answer is dealt to, where it is not all of them."""
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """What the answers of one policy are worth without their questions.
+
+    Attributes:
+        by_question: By id, how much the question and its answer have to do with the share. Its mean
+            is the share of right answers if each went to another question of its group; its
+            spread says how sure that is.
+
+    Source:
+        Hoeffding 1948, "A class of statistics with asymptotically normal distribution": the share
+        is a mean over pairs of questions, and these are its projections on single ones.
+    """
+
+    by_question: Mapping[str, float]
+
+    @property
+    def value(self) -> float | None:
+        """The share in 0..1, None if no answer could be dealt."""
+        return float(np.mean(list(self.by_question.values()))) if self.by_question else None
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % Wilson interval, from as many tries as explain the spread."""
+        if self.value is None:
+            return None
+        n_tries, spread = len(self.by_question), float(np.var(list(self.by_question.values())))
+        share = min(max(self.value, 0.0), 1.0)
+        if spread and share * (1 - share):
+            n_tries = n_tries * share * (1 - share) / spread
+        return wilson(share * n_tries, n_tries)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return share and interval as plain data, with the questions and right answers expected."""
+        low, high = self.interval or (None, None)
+        total = len(self.by_question)
+        count = sum(self.by_question.values())
+        return {"count": count, "total": total, "value": self.value, "low": low, "high": high}
 
 
 def dealt_accuracy(
     records: Iterable[Record], task: Task, examples: Sequence[Example]
-) -> dict[str, Share]:
-    """Return, by policy, right answers if its answers went to questions of their kind at random.
+) -> dict[str, Dealt]:
+    """Return, by policy, right answers if its answers went to other questions of their group.
+
+    Groups are the clusters of similar texts in each kind. No answer goes back to its own question.
+    If few answers of a policy are different, each goes to every other question of its group, else
+    to `N_DEALS` of them, the same ones for all policies.
 
     Args:
         records: Of all policies.
@@ -28,28 +81,77 @@ def dealt_accuracy(
         examples: The questions. Multiple choice is left out: another question has other choices.
 
     Cost:
-        `N_DEALS` verdicts for each policy and question.
+        At most `N_DEALS` verdicts for each question and different answer to it.
     """
-    written = {example.id: example for example in examples if not example.choices}
-    texts: dict[str, dict[str, dict[str, str]]] = {}
+    texts: dict[str, dict[str, str]] = {}
     for record in records:
-        if record.rank == 0 and record.example_id in written:
-            kinds = texts.setdefault(record.policy, {})
-            kind = written[record.example_id].kind
-            kinds.setdefault(kind, {})[record.example_id] = record.text
-    return {
-        policy: Share.of(
-            grade.correct
-            for kind, by_id in kinds.items()
-            for grade in _deal(task, [written[id_] for id_ in by_id], list(by_id.values()), kind)
-        )
-        for policy, kinds in texts.items()
-    }
+        if record.rank == 0:
+            texts.setdefault(record.policy, {})[record.example_id] = record.text
+    answered = set[str]().union(*texts.values()).intersection(*texts.values())
+    written = [e for e in examples if e.id in answered and not e.choices]
+    shares: dict[str, dict[str, float]] = {policy: {} for policy in texts}
+    for group in _groups(written):
+        own = {policy: [by_id[e.id] for e in group] for policy, by_id in texts.items()}
+        for policy, share_N in _projections(task, group, own).items():
+            known = np.flatnonzero(~np.isnan(share_N))
+            shares[policy] |= {group[i].id: float(share_N[i]) for i in known}
+    return {policy: Dealt(by_question) for policy, by_question in shares.items()}
 
 
-def _deal(
-    task: Task, examples: Sequence[Example], texts: Sequence[str], kind: str
-) -> Iterator[Grade]:
-    rng = random.Random(derive_seed("deal", kind))
-    for _ in range(N_DEALS):
-        yield from task.grade_many(examples, rng.sample(texts, len(texts)))
+def _groups(examples: Sequence[Example]) -> Iterator[list[Example]]:
+    """Yield the clusters of each kind in random order; those alone in their kind are one kind."""
+    kinds: dict[str, list[Example]] = {}
+    for example in examples:
+        kinds.setdefault(example.kind, []).append(example)
+    alone = [example for found in kinds.values() if len(found) == 1 for example in found]
+    for kind in (*(found for found in kinds.values() if len(found) > 1), alone):
+        if len(kind) > 1:
+            labels_N = text_clusters([example.question for example in kind])
+            for label in range(labels_N.max() + 1):
+                group = [kind[i] for i in np.flatnonzero(labels_N == label)]
+                random.Random(derive_seed("deal", group[0].id)).shuffle(group)
+                yield group
+
+
+def _projections(
+    task: Task, examples: Sequence[Example], texts: Mapping[str, Sequence[str]]
+) -> dict[str, np.ndarray]:
+    """Return the numbers of `Dealt.by_question` in one group, NaN where nothing was graded."""
+    row_of = {text: row for row, text in enumerate(dict.fromkeys(chain(*texts.values())))}
+    rows = {policy: np.array([row_of[text] for text in own]) for policy, own in texts.items()}
+    deals = {policy: _deals(row_N) for policy, row_N in rows.items()}
+    is_asked_TN = np.zeros((len(row_of), len(examples)), dtype=bool)
+    for policy, row_N in rows.items():
+        for deal in deals[policy]:
+            is_asked_TN[row_N, _receivers(row_N, deal)] = True
+    asked = np.argwhere(is_asked_TN)
+    different = list(row_of)
+    grades = task.grade_many([examples[i] for _, i in asked], [different[row] for row, _ in asked])
+    right_TN = np.full(is_asked_TN.shape, np.nan, dtype=np.float32)
+    right_TN[is_asked_TN] = [np.nan if g.correct is None else g.correct for g in grades]
+    return {policy: _projection(right_TN, row_N, deals[policy]) for policy, row_N in rows.items()}
+
+
+def _deals(row_N: np.ndarray) -> np.ndarray:
+    """Return how many places answers move in each deal: all ways if few are different, or some."""
+    moves = np.arange(1, len(row_N))
+    if len(set(row_N.tolist())) <= N_DEALS:
+        return moves
+    return np.random.default_rng(len(moves)).permutation(moves)[:N_DEALS]
+
+
+def _receivers(row_N: np.ndarray, deal: int) -> np.ndarray:
+    return np.roll(np.arange(len(row_N)), -deal)
+
+
+def _projection(right_TN: np.ndarray, row_N: np.ndarray, deals: np.ndarray) -> np.ndarray:
+    """Return how often each answer is right elsewhere and others are right for its question."""
+    right_2N, known_2N = np.zeros((2, len(row_N))), np.zeros((2, len(row_N)))
+    for deal in deals:
+        given_N = right_TN[row_N, _receivers(row_N, deal)]
+        found_2N = np.stack([given_N, np.roll(given_N, deal)])
+        right_2N += np.nan_to_num(found_2N)
+        known_2N += ~np.isnan(found_2N)
+    share_2N = np.divide(right_2N, known_2N, out=np.full_like(right_2N, np.nan), where=known_2N > 0)
+    share = right_2N.sum() / max(known_2N.sum(), 1)
+    return np.asarray(share_2N.sum(0) - share)

@@ -5,21 +5,25 @@ scipy is imported on first use.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import NormalDist
 
 SIGNIFICANCE = 0.05
 """Largest p-value, adjusted where several are tested, that is called a difference."""
 
 
-def wilson(count: int, total: int, *, confidence: float = 0.95) -> tuple[float, float] | None:
+def wilson(
+    count: float, total: float, *, confidence: float = 0.95
+) -> tuple[float, float] | None:
     """Return the Wilson score interval of a share.
 
     Args:
         count: Hits.
-        total: Tries.
+        total: Tries; a fraction where that many independent ones would say as much.
         confidence: Share of intervals that cover the truth, in 0..1.
 
     Returns:
@@ -36,10 +40,10 @@ def wilson(count: int, total: int, *, confidence: float = 0.95) -> tuple[float, 
         raise ValueError(f"{count} hits in {total} tries: expected 0 <= hits <= tries")
     if total == 0:
         return None
-    from scipy.stats import binomtest
-
-    interval = binomtest(count, total).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    half = z * math.sqrt(count * (total - count) / total + z * z / 4)
+    center = count + z * z / 2
+    return max(0.0, (center - half) / (total + z * z)), min(1.0, (center + half) / (total + z * z))
 
 
 def sign_flip_exact(nets: Iterable[int]) -> float:
