@@ -52,7 +52,7 @@ def clusters(points_QF: np.ndarray, size: int = MIN_SIZE) -> np.ndarray:
         labels_Q, _ = vq(main_QD, centers_GD)
         counts_G = np.bincount(labels_Q, minlength=len(centers_GD))
         if len(centers_GD) == 1 or 2 * counts_G.min() >= size:
-            return labels_Q.astype(int)
+            return np.asarray(labels_Q)
         centers_GD = np.delete(centers_GD, counts_G.argmin(), axis=0)
 
 
@@ -83,4 +83,4 @@ def _main_directions(points_QF: np.ndarray) -> np.ndarray:
     centred_QF = points_QF - points_QF.mean(0)
     spreads, directions_FF = np.linalg.eigh(centred_QF.T @ centred_QF)
     is_kept = spreads > 1e-9 * max(spreads[-1], 1e-9)
-    return centred_QF @ directions_FF[:, is_kept][:, -_N_DIRECTIONS:]
+    return np.asarray(centred_QF @ directions_FF[:, is_kept][:, -_N_DIRECTIONS:])

@@ -52,14 +52,15 @@ class Dealt:
         """The 95 % Wilson interval, from as many tries as explain the spread."""
         if self.value is None:
             return None
-        n_tries, spread = len(self.by_question), float(np.var(list(self.by_question.values())))
         share = min(max(self.value, 0.0), 1.0)
+        n_tries = float(len(self.by_question))
+        spread = float(np.var(list(self.by_question.values())))
         if spread and share * (1 - share):
-            n_tries = n_tries * share * (1 - share) / spread
+            n_tries *= share * (1 - share) / spread
         return wilson(share * n_tries, n_tries)
 
     def to_dict(self) -> dict[str, object]:
-        """Return share and interval as plain data, with the questions and right answers expected."""
+        """Return share, interval, questions and expected right answers as plain data."""
         low, high = self.interval or (None, None)
         total = len(self.by_question)
         count = sum(self.by_question.values())

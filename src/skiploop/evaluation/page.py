@@ -26,6 +26,7 @@ from skiploop.evaluation.tables import (
     Table,
     calibration_table,
     comparison_tables,
+    layers_table,
     lengths_table,
     menu_table,
     policies_table,
@@ -91,6 +92,7 @@ def _parts(report: Report) -> Iterable[str]:
         yield _section(policies_table(report.policies, report.timing))
         yield _wide(_accuracy_chart(report.policies))
         yield _wide(_cost_chart(report.policies))
+        yield _section(layers_table(report.policies))
     yield from map(_section, comparison_tables(report))
     if report.calibration:
         yield _section(calibration_table(report.calibration))

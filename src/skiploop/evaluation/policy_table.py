@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from statistics import fmean
+from typing import TYPE_CHECKING, Literal
 
 from skiploop.errors import DataError
 from skiploop.evaluation.records import Record
-from skiploop.evaluation.stats import SIGNIFICANCE, Paired, Share, holm
+from skiploop.evaluation.stats import SIGNIFICANCE, Mean, Paired, Share, holm, holm_tests
 from skiploop.tasks.base import Example
+
+if TYPE_CHECKING:
+    from skiploop.evaluation.dealing import Dealt
 
 REFERENCE = "identity"
 """Name of the policy with which all others are compared."""
 
 Length = Literal["shorter", "equal", "longer"]
-Verdict = Literal["better", "worse", "no difference shown"]
+Verdict = Literal["better", "not beyond favourite answers", "worse", "no difference shown"]
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,19 @@ class PolicyRow:
         against_identity: Top-1 verdicts of this policy (first) and of the identity (second); None
             for the identity itself, or without one.
         p_holm: Its p-value, adjusted over all policies in the table.
+        n_tests: By how many tests that adjustment multiplies it.
+        beyond: Difference of the shares of right answers that is left when each is counted above
+            what the same answers are worth if they are dealt to other questions; None if nothing
+            could be dealt.
+        p_better: The larger of the p-values of `against_identity` and `beyond`, adjusted.
         oracle: By k from 2 to the longest list of programs: questions that at least one of the
             best k programs answers right, judged with the gold answer. A program without a
             verdict counts as not tried.
         identity_share: Top-1 programs that are the identity.
         mean_slots: Executed layer passes of the top-1 program, of a vote those of all programs
             asked, mean over questions.
+        mean_slots_right: Mean over those that it answers right; None without one.
+        mean_slots_kept: Mean over those that the identity answers right; None without one.
         mean_new_tokens: Length of the top-1 answer, mean over questions.
         n_skipped: By layer, top-1 programs that skip it.
         n_repeated: By layer, top-1 programs that run it more than once.
@@ -70,9 +81,14 @@ class PolicyRow:
     accuracy: Share
     against_identity: Paired | None
     p_holm: float | None
+    n_tests: int | None
+    beyond: Mean | None
+    p_better: float | None
     oracle: Mapping[int, Share]
     identity_share: Share
     mean_slots: float
+    mean_slots_right: float | None
+    mean_slots_kept: float | None
     mean_new_tokens: float
     n_skipped: tuple[int, ...]
     n_repeated: tuple[int, ...]
@@ -80,13 +96,17 @@ class PolicyRow:
 
     @property
     def verdict(self) -> Verdict | None:
-        """What the adjusted test says about this policy against the identity."""
-        if self.against_identity is None or self.p_holm is None:
+        """What the adjusted tests say about this policy against the identity."""
+        if self.against_identity is None or self.p_holm is None or self.p_better is None:
             return None
         if self.p_holm >= SIGNIFICANCE:
             return "no difference shown"
-        better = self.against_identity.only_first > self.against_identity.only_second
-        return "better" if better else "worse"
+        if self.against_identity.only_first < self.against_identity.only_second:
+            return "worse"
+        is_beyond = self.beyond is None or self.beyond.value > 0
+        if is_beyond and self.p_better < SIGNIFICANCE:
+            return "better"
+        return "not beyond favourite answers"
 
     def to_dict(self) -> dict[str, object]:
         """Return all numbers as plain data."""
@@ -97,10 +117,14 @@ class PolicyRow:
             "n_ungraded": self.n_ungraded,
             "accuracy": self.accuracy.to_dict(),
             "against_identity": against and {**against.to_dict(), "p_holm": self.p_holm},
+            "fewest_fixed": self.n_tests and fewest_fixed(self.n_tests),
+            "beyond_favourites": self.beyond and {**self.beyond.to_dict(), "p_holm": self.p_better},
             "verdict": self.verdict,
             "oracle": {str(k): share.to_dict() for k, share in self.oracle.items()},
             "identity_share": self.identity_share.to_dict(),
             "mean_slots": self.mean_slots,
+            "mean_slots_right": self.mean_slots_right,
+            "mean_slots_identity_right": self.mean_slots_kept,
             "mean_new_tokens": self.mean_new_tokens,
             "n_skipped": list(self.n_skipped),
             "n_repeated": list(self.n_repeated),
@@ -116,41 +140,63 @@ class PolicyRow:
         }
 
 
-def policy_rows(records: Iterable[Record], examples: Sequence[Example] = ()) -> list[PolicyRow]:
+def fewest_fixed(n_tests: int) -> int:
+    """Return how many questions must be fixed, none broken, for a significant difference.
+
+    A p-value that is the smallest of `n_tests` must be below `SIGNIFICANCE / n_tests`, and b fixed
+    questions give p = 2 * 0.5**b.
+    """
+    n_fixed = 1
+    while 2 * 0.5**n_fixed * n_tests >= SIGNIFICANCE:
+        n_fixed += 1
+    return n_fixed
+
+
+def policy_rows(
+    records: Iterable[Record],
+    examples: Sequence[Example] = (),
+    dealt: Mapping[str, Dealt] | None = None,
+) -> list[PolicyRow]:
     """Return one row a policy, the identity first, the others as they first appear.
 
     Args:
         records: Of all policies.
         examples: The questions, for their groups; those that are not among them are their own.
+        dealt: From `dealt_accuracy`; without it no favourite answers are looked for.
 
     Raises:
         DataError: A record comes twice, the ranks of a question are not 0, 1, 2, ..., policies
             answered different questions, or programs are for models of different size.
     """
     ranked = _ranked(records)
-    reference = {id_: found[0].correct for id_, found in ranked.get(REFERENCE, {}).items()}
+    plain = {id_: found[0].correct for id_, found in ranked.get(REFERENCE, {}).items()}
+    shares = {policy: found.by_question for policy, found in (dealt or {}).items()}
     groups = {example.id: example.group for example in examples}
-    rows = [_row(policy, by_id, reference, groups) for policy, by_id in ranked.items()]
+    rows = [_row(policy, by_id, plain, shares, groups) for policy, by_id in ranked.items()]
     tested = [row.against_identity.p for row in rows if row.against_identity]
-    adjusted = iter(holm(tested))
-    return [replace(row, p_holm=next(adjusted)) if row.against_identity else row for row in rows]
+    both = [
+        max(row.against_identity.p, row.beyond.p if row.beyond else 0.0)
+        for row in rows
+        if row.against_identity
+    ]
+    adjusted = zip(holm(tested), holm_tests(tested), holm(both), strict=True)
+    return [_adjusted(row, *next(adjusted)) if row.against_identity else row for row in rows]
+
+
+def _adjusted(row: PolicyRow, p_holm: float, n_tests: int, p_better: float) -> PolicyRow:
+    return replace(row, p_holm=p_holm, n_tests=n_tests, p_better=p_better)
 
 
 def _row(
     policy: str,
     ranked: Mapping[str, Sequence[Record]],
-    reference: Mapping[str, bool | None],
+    plain: Mapping[str, bool | None],
+    dealt: Mapping[str, Mapping[str, float]],
     groups: Mapping[str, str],
 ) -> PolicyRow:
     top = [found[0] for found in ranked.values()]
-    against = None
-    if policy == REFERENCE:
-        reference = {}  # there is nothing to learn from comparing it with itself
-    if reference:
-        against = Paired.of(
-            ((r.correct, reference[r.example_id]) for r in top),
-            [groups.get(r.example_id, r.example_id) for r in top],
-        )
+    reference = {} if policy == REFERENCE else plain  # with itself there is nothing to compare
+    of_top = [groups.get(r.example_id, r.example_id) for r in top]
     longest = max(len(found) for found in ranked.values())
     layers = range(top[0].program.n_layers)
     return PolicyRow(
@@ -158,19 +204,54 @@ def _row(
         n_examples=len(top),
         n_ungraded=sum(r.correct is None for r in top),
         accuracy=Share.of(r.correct for r in top),
-        against_identity=against,
+        against_identity=Paired.of(((r.correct, reference[r.example_id]) for r in top), of_top)
+        if reference
+        else None,
         p_holm=None,
+        n_tests=None,
+        beyond=_beyond(top, reference, (dealt.get(policy, {}), dealt.get(REFERENCE, {})), of_top),
+        p_better=None,
         oracle={
             k: Share.of(_any_right(found[:k]) for found in ranked.values())
             for k in range(2, longest + 1)
         },
         identity_share=Share.of(r.program.is_identity for r in top),
-        mean_slots=sum(r.n_slots + r.extra_passes for r in top) / len(top),
+        mean_slots=fmean(map(_passes, top)),
+        mean_slots_right=_mean_passes(r for r in top if r.correct),
+        mean_slots_kept=_mean_passes(r for r in top if plain.get(r.example_id)),
         mean_new_tokens=sum(r.n_tokens for r in top) / len(top),
         n_skipped=tuple(sum(layer not in r.program.path for r in top) for layer in layers),
         n_repeated=tuple(sum(r.program.path.count(layer) > 1 for r in top) for layer in layers),
         by_length=tuple(_bin(top, length, reference) for length in ("shorter", "equal", "longer")),
     )
+
+
+def _beyond(
+    top: Sequence[Record],
+    reference: Mapping[str, bool | None],
+    dealt: tuple[Mapping[str, float], Mapping[str, float]],
+    groups: Sequence[str],
+) -> Mean | None:
+    """Return what the policy gains beyond what its answers gain on other questions."""
+    if not reference or not dealt[0]:
+        return None
+    gained, known_groups = [], []
+    for record, group in zip(top, groups, strict=True):
+        plain = reference[record.example_id]
+        if record.correct is not None and plain is not None:
+            ours, others = (shares.get(record.example_id, 0.0) for shares in dealt)
+            gained.append((record.correct - ours) - (plain - others))
+            known_groups.append(group)
+    return Mean.of(gained, known_groups) if gained else None
+
+
+def _passes(record: Record) -> int:
+    return record.n_slots + record.extra_passes
+
+
+def _mean_passes(records: Iterable[Record]) -> float | None:
+    passes = [_passes(record) for record in records]
+    return fmean(passes) if passes else None
 
 
 def _bin(top: Sequence[Record], length: Length, reference: Mapping[str, bool | None]) -> LengthBin:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from skiploop.evaluation.policy_table import PolicyRow, Verdict
+from skiploop.evaluation.policy_table import PolicyRow, Verdict, fewest_fixed
 from skiploop.evaluation.report import Report
-from skiploop.evaluation.stats import SIGNIFICANCE
 
 HOW_TO_READ = (
     "Top-1 is what a user gets: one program for each prompt, chosen without the answer.",
@@ -18,6 +17,11 @@ HOW_TO_READ = (
     "they are compared by McNemar's exact test on the questions on which they differ; Holm's "
     "correction covers all tests of the table. No difference shown does not mean that there is "
     "none.",
+    "A policy is called better if two tests show it: it is more often right than the identity, and "
+    "by more than the same answers would be if each went to another question of its kind. Else it "
+    "may just prefer another answer, whatever it is asked.",
+    "Accuracy and saving are two claims. Where nothing is right anyway, layers are saved for "
+    "nothing: read the executed layers over the questions that are answered right.",
     "An answer that could not be graded is counted as ungraded, neither right nor wrong.",
 )
 """How to read the numbers, one paragraph each."""
@@ -28,28 +32,35 @@ def conclusions(report: Report) -> list[str]:
     tested = [row for row in report.policies if row.against_identity]
     if not tested:
         return []
-    lines = [
-        _verdict_line(tested, "better", "Better than the identity"),
-        _verdict_line(tested, "worse", "Worse than the identity"),
-        _verdict_line(tested, "no difference shown", "No difference from the identity shown"),
-        f"With {len(tested)} tested, a policy that breaks no answer must fix at least "
-        f"{fewest_fixed(len(tested))} to be called better.",
-    ]
-    return [line for line in lines if line]
+    lines = [_verdict_line(tested, verdict, words) for verdict, words in _WORDS.items()]
+    return [*filter(None, lines), _fewest_fixed_line(tested)]
 
 
-def fewest_fixed(n_tests: int) -> int:
-    """Return how many questions must be fixed, none broken, for a significant difference.
-
-    The smallest of `n_tests` p-values must be below `SIGNIFICANCE / n_tests`, and b fixed
-    questions give p = 2 * 0.5**b.
-    """
-    n_fixed = 1
-    while 2 * 0.5**n_fixed * n_tests >= SIGNIFICANCE:
-        n_fixed += 1
-    return n_fixed
+_WORDS: dict[Verdict, str] = {
+    "better": "Better than the identity",
+    "not beyond favourite answers": "More often right than the identity, but not shown to gain "
+    "more than other favourite answers do",
+    "worse": "Worse than the identity",
+    "no difference shown": "No difference from the identity shown",
+}
 
 
 def _verdict_line(rows: Sequence[PolicyRow], verdict: Verdict, words: str) -> str:
     names = ", ".join(row.policy for row in rows if row.verdict == verdict)
     return f"{words} (adjusted p, 5 %): {names}." if names else ""
+
+
+def _fewest_fixed_line(rows: Sequence[PolicyRow]) -> str:
+    """Say how much each policy must fix, those together of which the same is true."""
+    by_number: dict[int, list[str]] = {}
+    for row in rows:
+        if row.n_tests is not None:
+            by_number.setdefault(fewest_fixed(row.n_tests), []).append(row.policy)
+    if len(by_number) == 1:
+        numbers = str(*by_number)
+    else:
+        numbers = "; ".join(f"{n} ({', '.join(names)})" for n, names in by_number.items())
+    return (
+        f"With {len(rows)} tested, a policy that breaks no answer must fix at least {numbers} to "
+        "be called better."
+    )

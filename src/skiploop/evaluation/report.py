@@ -16,12 +16,12 @@ from skiploop.evaluation.records import Record
 from skiploop.evaluation.risk_table import RiskRow, risk_rows
 from skiploop.evaluation.samples import Sample, changed_answers
 from skiploop.evaluation.search_table import SearchTable
-from skiploop.evaluation.stats import Share
 from skiploop.files import write_atomic
 from skiploop.jsontext import json_text
 from skiploop.tasks.base import Example
 
 if TYPE_CHECKING:
+    from skiploop.evaluation.dealing import Dealt
     from skiploop.predictor.calibration import CalibrationBin
     from skiploop.search.menu import Menu
 
@@ -94,7 +94,7 @@ class Report:
     Attributes:
         title: Task, part and model, such as "arithmetic level 2, test, smollm2-135m".
         policies: One row a policy, the identity first.
-        dealt: By policy, right answers if its answers went to other questions of their kind.
+        dealt: By policy, right answers if its answers went to other questions like theirs.
         pairs: One row for each two policies other than the identity.
         kinds: One row for each kind of question, none if there is only one.
         risk: Some rows a policy, of its surest answers.
@@ -109,7 +109,7 @@ class Report:
 
     title: str
     policies: tuple[PolicyRow, ...] = ()
-    dealt: Mapping[str, Share] = field(default_factory=dict)
+    dealt: Mapping[str, Dealt] = field(default_factory=dict)
     pairs: tuple[PairRow, ...] = ()
     kinds: tuple[KindRow, ...] = ()
     risk: tuple[RiskRow, ...] = ()
@@ -146,7 +146,7 @@ def build_report(
     *,
     title: str,
     examples: Sequence[Example] = (),
-    dealt: Mapping[str, Share] | None = None,
+    dealt: Mapping[str, Dealt] | None = None,
     menu: Menu | None = None,
     search: SearchTable | None = None,
     timing: Timing | None = None,
@@ -170,7 +170,7 @@ def build_report(
     records = list(records)
     return Report(
         title=title,
-        policies=tuple(policy_rows(records, examples)),
+        policies=tuple(policy_rows(records, examples, dealt)),
         dealt=dealt or {},
         pairs=tuple(pair_rows(records, examples)),
         kinds=tuple(kind_rows(records, examples)),

@@ -10,15 +10,13 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 
 SIGNIFICANCE = 0.05
 """Largest p-value, adjusted where several are tested, that is called a difference."""
 
 
-def wilson(
-    count: float, total: float, *, confidence: float = 0.95
-) -> tuple[float, float] | None:
+def wilson(count: float, total: float, *, confidence: float = 0.95) -> tuple[float, float] | None:
     """Return the Wilson score interval of a share.
 
     Args:
@@ -123,6 +121,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - n_smaller) * p_values[index]))
         adjusted[index] = largest
     return adjusted
+
+
+def holm_tests(p_values: Sequence[float]) -> list[int]:
+    """Return by how many tests `holm` multiplies each p-value, in the order given.
+
+    Those that are no difference are all compared where the procedure stops, at the smallest one.
+    """
+    n_shown = sum(p < SIGNIFICANCE for p in holm(p_values))
+    rank = {i: n for n, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__))}
+    return [len(p_values) - min(rank[i], n_shown) for i in range(len(p_values))]
 
 
 @dataclass(frozen=True)
@@ -232,3 +240,56 @@ class Paired:
             "difference": self.difference,
             "p": self.p,
         }
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over questions.
+
+    Attributes:
+        value: The mean.
+        error: Its standard error, infinite if nothing is known of it.
+        total: Groups of questions that tell nothing of each other.
+    """
+
+    value: float
+    error: float
+    total: int
+
+    @classmethod
+    def of(cls, numbers: Sequence[float], groups: Sequence[Hashable] | None = None) -> Mean:
+        """Return the mean of at least one number.
+
+        Args:
+            numbers: One of each question.
+            groups: As for `Paired.of`.
+        """
+        value = fmean(numbers)
+        off: dict[Hashable, float] = {}
+        for number, group in zip(numbers, groups or range(len(numbers)), strict=True):
+            off[group] = off.get(group, 0.0) + number - value
+        n, total = len(numbers), len(off)
+        squares = math.fsum(one * one for one in off.values())
+        error = math.sqrt(squares * total / (total - 1)) / n if total > 1 else math.inf
+        return cls(value, error, total)
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of Student's t."""
+        from scipy.stats import t
+
+        half = float(t.isf(0.025, max(self.total - 1, 1))) * self.error
+        return self.value - half, self.value + half
+
+    @cached_property
+    def p(self) -> float:
+        """The two-sided p-value that the mean is 0, by Student's t."""
+        from scipy.stats import t
+
+        distance = abs(self.value) / max(self.error, 1e-9)  # rounding is no difference
+        return float(2 * t.sf(distance, max(self.total - 1, 1)))
+
+    def to_dict(self) -> dict[str, object]:
+        """Return all numbers as plain data, infinite ones as None."""
+        low, high = self.interval if math.isfinite(self.error) else (None, None)
+        return {"value": self.value, "low": low, "high": high, "total": self.total, "p": self.p}

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from skiploop.evaluation.kind_table import KindRow
 from skiploop.evaluation.pair_table import PairRow
-from skiploop.evaluation.policy_table import PolicyRow
+from skiploop.evaluation.policy_table import PolicyRow, fewest_fixed
 from skiploop.evaluation.report import Report, Timing
 from skiploop.evaluation.risk_table import RiskRow
 from skiploop.evaluation.search_table import SearchTable
-from skiploop.evaluation.stats import Paired, Share
+from skiploop.evaluation.stats import Mean, Paired, Share
 
 if TYPE_CHECKING:
+    from skiploop.evaluation.dealing import Dealt
     from skiploop.predictor.calibration import CalibrationBin
     from skiploop.search.menu import Menu
 
@@ -51,6 +52,7 @@ def report_tables(report: Report) -> list[Table]:
     if report.policies:
         tables += [
             policies_table(report.policies, report.timing),
+            layers_table(report.policies),
             lengths_table(report.policies),
         ]
     tables += comparison_tables(report)
@@ -84,15 +86,29 @@ def comparison_tables(report: Report) -> list[Table]:
 def dealt_table(report: Report) -> Table:
     """Return what the answers of each policy are worth without their questions."""
     cells = tuple(
-        (row.policy, percent(row.accuracy.value), percent(report.dealt[row.policy].value))
+        (
+            row.policy,
+            percent(row.accuracy.value),
+            share_words(report.dealt[row.policy]),
+            points_words(row.beyond),
+            p_words(row.p_better),
+        )
         for row in report.policies
         if row.policy in report.dealt
     )
     note = (
-        "The same answers, dealt out at random among questions of their kind: what a policy gains "
-        "here, too, it gains by other favourite answers, not by better ones."
+        "The same answers, each given to other questions of its kind that look alike: what a "
+        "policy gains here, too, it gains by other favourite answers, not by better ones. Points "
+        "beyond: those that are left of its gain over the identity. p: of that and of McNemar's "
+        "test the larger one, adjusted (Holm); a policy is better if it is below 0.05."
     )
-    header = ("policy", "top-1 accuracy, %", "the same answers dealt out, %")
+    header = (
+        "policy",
+        "top-1 accuracy, %",
+        "the same answers dealt out, % (95 % interval)",
+        "points beyond favourite answers (95 % interval)",
+        "p, Holm",
+    )
     return Table("Answers without their questions", header, cells, note)
 
 
@@ -184,6 +200,7 @@ def policies_table(rows: Sequence[PolicyRow], timing: Timing | None = None) -> T
         "McNemar p, Holm",
         "verdict",
         *([f"oracle@{k}, % (looks at the answer)"] if k else []),
+        "must fix, none broken",
         "identity chosen, %",
         "mean executed layers",
         "mean new tokens",
@@ -199,6 +216,7 @@ def policies_table(rows: Sequence[PolicyRow], timing: Timing | None = None) -> T
             p_words(row.p_holm),
             row.verdict or NOTHING,
             *([_oracle_words(row, k)] if k else []),
+            NOTHING if row.n_tests is None else str(fewest_fixed(row.n_tests)),
             percent(row.identity_share.value),
             f"{row.mean_slots:.2f}",
             f"{row.mean_new_tokens:.1f}",
@@ -208,14 +226,43 @@ def policies_table(rows: Sequence[PolicyRow], timing: Timing | None = None) -> T
     )
     note = (
         "top-1: one program for each prompt, chosen without the answer. fixed / broken: questions "
-        "that only the policy / only the identity answers right."
+        "that only the policy / only the identity answers right. must fix: fewest questions for "
+        "this row to be shown better, as many tests as are left at its step of Holm's procedure."
     )
     if timing:
         note += (
-            " Wall time: at equal numbers of generated tokens, measured apart; with choosing: and "
-            "with what choosing the program takes."
+            f" Wall time: at equal numbers of generated tokens, measured on {timing.n_prompts} "
+            "prompts alone; with choosing: and with what choosing the program takes."
         )
     return Table("Policies", header, tuple(cells), note)
+
+
+def layers_table(rows: Sequence[PolicyRow]) -> Table:
+    """Return executed layers, apart for the questions for which they matter."""
+    cells = tuple(
+        (
+            row.policy,
+            percent(row.accuracy.value),
+            f"{row.mean_slots:.2f}",
+            *(
+                NOTHING if mean is None else f"{mean:.2f}"
+                for mean in (row.mean_slots_right, row.mean_slots_kept)
+            ),
+        )
+        for row in rows
+    )
+    note = (
+        "Mean executed layers of a prompt token. What is saved where no answer is right anyway is "
+        "in the first mean, not in the others."
+    )
+    header = (
+        "policy",
+        "top-1 accuracy, %",
+        "all questions",
+        "questions it answers right",
+        "questions the identity answers right",
+    )
+    return Table("Executed layers", header, cells, note)
 
 
 def lengths_table(rows: Sequence[PolicyRow]) -> Table:
@@ -335,12 +382,22 @@ def percent(value: float | None) -> str:
     return NOTHING if value is None else f"{100 * value:.1f}"
 
 
-def share_words(share: Share) -> str:
+def share_words(share: Share | Dealt) -> str:
     """Return a share in percent with its interval."""
     if share.interval is None:
         return NOTHING
     low, high = share.interval
     return f"{percent(share.value)} ({percent(low)} to {percent(high)})"
+
+
+def points_words(mean: Mean | None) -> str:
+    """Return a mean difference of shares in points with its interval."""
+    if mean is None:
+        return NOTHING
+    if not math.isfinite(mean.error):
+        return f"{100 * mean.value:+.1f}"
+    low, high = mean.interval
+    return f"{100 * mean.value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
 def paired_words(paired: Paired | None) -> str:
