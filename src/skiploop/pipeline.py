@@ -55,9 +55,6 @@ from skiploop.tasks.base import Example, Task
 VALIDATION_SHARE = 0.2
 """Share of the searched questions by which the best epoch is chosen."""
 
-N_TIMED = 4
-"""Prompts on which the wall time of each policy is measured."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
@@ -264,7 +261,7 @@ def evaluate(
     timing = None
     if run.task.max_new_tokens:  # nothing is generated for choices
         alone = [p for p in policies if not isinstance(p, VotePolicy | SelfConsistency)]
-        timing = time_policies(run.stack, prompts[:N_TIMED], alone, config.k)
+        timing = time_policies(run.stack, prompts, alone, config.k)
     report = build_report(
         records,
         title=f"{run.task.name}, {config.split}, {run.config.model}",
@@ -298,7 +295,7 @@ def _calibration(run: Run, policies: Sequence[Policy]) -> tuple[CalibrationBin, 
     if not any(isinstance(chooser, SelectorPolicy) for chooser in _choosers(policies)):
         return ()
     lessons = run.selector.lessons
-    return tuple(calibration(lessons.predicted_QP, lessons.right_QP))
+    return tuple(calibration(lessons.predicted_QP, lessons.score_QP, lessons.right_QP))
 
 
 def _held_out_examples(run: Run, config: EvaluateConfig) -> list[Example]:

@@ -31,7 +31,7 @@ def collect(**extra: str | float | bool | None) -> Facts:
     Returns:
         `skiploop`, `python`, `torch`, `transformers`, `numpy` (versions, None if not installed),
         `platform`, `cpu`, `n_cpus`, `time` (UTC, ISO 8601, whole seconds), `command`, then the
-        extra facts.
+        extra facts, and `gpu` (its name) if the device is one of CUDA's.
 
     Raises:
         ConfigError: An extra fact has the name of one of these.
@@ -48,7 +48,16 @@ def collect(**extra: str | float | bool | None) -> Facts:
     taken = sorted(facts.keys() & extra.keys())
     if taken:
         raise ConfigError(f"provenance collects {', '.join(taken)} itself: use another name")
+    device = str(extra.get("device", ""))
+    if device.partition(":")[0] == "cuda":
+        extra["gpu"] = _gpu(device)
     return {**facts, **extra}
+
+
+def _gpu(device: str) -> str:
+    import torch  # whoever uses the device has imported it
+
+    return str(torch.cuda.get_device_name(device))
 
 
 def _version(package: str) -> str | None:

@@ -52,7 +52,11 @@ def some(task, n=20):
 
 
 def right_text(task, example):
-    return f"\\boxed{{{example.gold}}}" if isinstance(task, BoxedTask) else example.gold
+    return written(task, example.gold)
+
+
+def written(task, answer):
+    return f"\\boxed{{{answer}}}" if isinstance(task, BoxedTask) else answer
 
 
 def test_every_registered_task_is_tested():
@@ -125,6 +129,19 @@ def test_the_gold_answer_is_right_and_no_answer_is_wrong(index):
     assert [grade.correct for grade in right] == [True] * len(examples)
     empty = task.grade_many(examples, [""] * len(examples))
     assert [grade.correct for grade in empty] == [False] * len(examples)
+
+
+@every_task
+def test_right_answers_with_one_key_are_right_for_each_other(index):
+    task = made(index)
+    examples = [example for example in some(task, 100) if example.gold]
+    texts_of = {}
+    for example in examples:
+        texts = texts_of.setdefault(example.answer_key, {example.answer_key})
+        texts.update([] if example.choices else [example.gold])
+    pairs = [(e, written(task, text)) for e in examples for text in texts_of[e.answer_key]]
+    grades = task.grade_many([e for e, _ in pairs], [text for _, text in pairs])
+    assert [grade.correct for grade in grades] == [True] * len(pairs)
 
 
 @every_task

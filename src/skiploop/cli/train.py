@@ -138,7 +138,7 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
     started = time.perf_counter()
     policy = pipeline.train_on_menu(run, config)
     lessons = policy.lessons
-    bins = calibration(lessons.predicted_QP, lessons.right_QP)
+    bins = calibration(lessons.predicted_QP, lessons.score_QP, lessons.right_QP)
     figures = {
         "n_questions": len(lessons.score_QP),
         "ridge": lessons.ridge,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from skiploop.evaluation.stats import Share
+from skiploop.evaluation.stats import Mean, Share
 
 _LABEL_WIDTH = 250
 _PLOT_WIDTH = 330
@@ -95,7 +95,7 @@ def cost_chart(points: Sequence[CostPoint], title: str, axis: str) -> str:
     return _plot(parts, title, axis)
 
 
-def calibration_chart(points: Sequence[tuple[float, Share]], title: str, axis: str) -> str:
+def calibration_chart(points: Sequence[tuple[float, Share | Mean]], title: str, axis: str) -> str:
     """Return an SVG with expected shares to the right, true ones upwards, and a line of equals.
 
     Args:

@@ -96,8 +96,8 @@ def _parts(report: Report) -> Iterable[str]:
     yield from map(_section, comparison_tables(report))
     if report.calibration:
         yield _section(calibration_table(report.calibration))
-        points = [(one.expected, one.right) for one in report.calibration]
-        yield _wide(calibration_chart(points, "Right answers against expected ones", "expected"))
+        points = [(one.expected, one.observed) for one in report.calibration]
+        yield _wide(calibration_chart(points, "Scores against expected ones", "expected"))
     if report.menu:
         yield _section(menu_table(report.menu))
         title = "Oracle coverage of other questions against programs on the menu"

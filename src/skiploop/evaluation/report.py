@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import TYPE_CHECKING
 
 from skiploop.errors import DataError, RunError
@@ -16,6 +16,7 @@ from skiploop.evaluation.records import Record
 from skiploop.evaluation.risk_table import RiskRow, risk_rows
 from skiploop.evaluation.samples import Sample, changed_answers
 from skiploop.evaluation.search_table import SearchTable
+from skiploop.evaluation.stats import Mean
 from skiploop.files import write_atomic
 from skiploop.jsontext import json_text
 from skiploop.tasks.base import Example
@@ -38,6 +39,7 @@ class Timing:
         wall_s: By policy, the seconds of every repetition; the time of choosing is not in it.
         choosing_s: By policy, the seconds that choosing took, for each prompt.
         n_prompts: Prompts of every repetition.
+        prompt_s: By policy, the median seconds of each prompt.
 
     Raises:
         DataError: A policy has no repetition, or one that took no time.
@@ -47,6 +49,7 @@ class Timing:
     wall_s: Mapping[str, Sequence[float]]
     choosing_s: Mapping[str, float] = field(default_factory=dict)
     n_prompts: int = 1
+    prompt_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for policy, seconds in self.wall_s.items():
@@ -60,6 +63,27 @@ class Timing:
         if policy not in self.wall_s or REFERENCE not in self.wall_s:
             return None
         return median(self.wall_s[policy]) / median(self.wall_s[REFERENCE])
+
+    def spread(self, policy: str) -> float | None:
+        """Return how far the ends of the ratio's 95 % interval are from it, over other prompts.
+
+        None if one of the two, or fewer than two prompts, was measured.
+
+        Source:
+            Cochran 1977, "Sampling Techniques", section 2.11: the variance of a ratio of means.
+        """
+        ours, plain = self.prompt_s.get(policy, ()), self.prompt_s.get(REFERENCE, ())
+        if len(ours) < 2 or len(plain) < 2:
+            return None
+        ratio = sum(ours) / sum(plain)
+        left = Mean.of([one - ratio * other for one, other in zip(ours, plain, strict=True)])
+        low, high = left.interval
+        return (high - low) / 2 / fmean(plain)
+
+    def is_sure_to(self, width: float) -> bool:
+        """Whether the intervals of all ratios are known and end no further away than this."""
+        spreads = [self.spread(policy) for policy in self.wall_s]
+        return all(spread is not None and spread <= width for spread in spreads)
 
     def ratio_with_choosing(self, policy: str) -> float | None:
         """Return the ratio with the time of choosing a program for each prompt in it.
@@ -81,6 +105,8 @@ class Timing:
             "ratio_to_identity": {policy: self.ratio(policy) for policy in self.wall_s},
             "choosing_s": dict(self.choosing_s),
             "n_prompts": self.n_prompts,
+            "prompt_s": {policy: list(seconds) for policy, seconds in self.prompt_s.items()},
+            "ratio_spread": {policy: self.spread(policy) for policy in self.wall_s},
             "ratio_with_choosing": {
                 policy: self.ratio_with_choosing(policy) for policy in self.wall_s
             },
@@ -98,8 +124,8 @@ class Report:
         pairs: One row for each two policies other than the identity.
         kinds: One row for each kind of question, none if there is only one.
         risk: Some rows a policy, of its surest answers.
-        calibration: How often answers are right of which the selector expected so much, on the
-            questions that it learned from; none without a selector.
+        calibration: How well programs did of which the selector expected so much, on the questions
+            that it learned from; none without a selector.
         menu: What was chosen from, None if there was no menu.
         search: The search's table, None if there was no search.
         samples: Answers that a policy changed.

@@ -161,15 +161,22 @@ def risk_table(rows: Sequence[RiskRow]) -> Table:
 
 
 def calibration_table(bins: Sequence[CalibrationBin]) -> Table:
-    """Return how often answers are right of which a selector expected so much."""
+    """Return how well programs did of which a selector expected so much."""
     cells = tuple(
-        (percent(one.expected), share_words(one.right), str(one.right.total)) for one in bins
+        (
+            percent(one.expected),
+            share_words(one.observed),
+            str(one.right.total),
+            percent(one.right.value),
+        )
+        for one in bins
     )
     note = (
-        "All programs on all questions that the selector learned from, each expected without "
-        "having seen the question."
+        "The score: the probability of drawing the right answer. All programs on all questions "
+        "that the selector learned from, each expected without having seen the question. The last "
+        "column is another thing: whether the most likely answer is the right one."
     )
-    header = ("expected, %", "right, % (95 % interval)", "answers")
+    header = ("expected, %", "observed, % (95 % interval)", "answers", "right when not drawn, %")
     return Table("Calibration", header, cells, note)
 
 
@@ -354,6 +361,7 @@ def timing_table(timing: Timing) -> Table:
             f"{max(s):.3f}",
             str(len(s)),
             *_wall_words(timing, policy),
+            _spread_words(timing, policy),
             f"{1000 * timing.choosing_s[policy]:.1f}" if policy in timing.choosing_s else NOTHING,
         )
         for policy, s in timing.wall_s.items()
@@ -365,9 +373,14 @@ def timing_table(timing: Timing) -> Table:
         "repetitions",
         "median, identity = 1",
         "with choosing",
+        "spread of the median (95 %)",
         "choosing, ms a prompt",
     )
-    note = f"{timing.n_tokens} new tokens in every repetition, for every policy."
+    note = (
+        f"{timing.n_prompts} prompts, each alone, with {timing.n_tokens} new tokens together in "
+        "every repetition, for every policy. Spread: how far the ratio may be off for other "
+        "prompts of this sort; more prompts are timed until it is small or time is up."
+    )
     return Table("Wall time at equal numbers of generated tokens", header, cells, note)
 
 
@@ -382,7 +395,7 @@ def percent(value: float | None) -> str:
     return NOTHING if value is None else f"{100 * value:.1f}"
 
 
-def share_words(share: Share | Dealt) -> str:
+def share_words(share: Share | Dealt | Mean) -> str:
     """Return a share in percent with its interval."""
     if share.interval is None:
         return NOTHING
@@ -417,6 +430,11 @@ def p_words(p: float | None) -> str:
 def ratio_words(ratio: float | None) -> str:
     """Return a ratio with two decimals."""
     return NOTHING if ratio is None else f"{ratio:.2f}"
+
+
+def _spread_words(timing: Timing, policy: str) -> str:
+    spread = timing.spread(policy)
+    return NOTHING if spread is None else f"± {spread:.2f}"
 
 
 def _wall_words(timing: Timing, policy: str) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,13 @@ N_NEW_TOKENS = 8
 """Tokens that every timed answer has, whatever it says."""
 
 N_REPETITIONS = 3
+
+MIN_PROMPTS = 4
+WIDTH = 0.02
+"""How far the ends of an interval may be from the ratio; then more prompts are not timed."""
+
+LIMIT_S = 20.0
+"""Seconds after which no further prompt is timed, however wide the intervals are."""
 
 
 def time_policies(
@@ -34,8 +41,8 @@ def time_policies(
 
     Args:
         stack: The model.
-        prompts: At least one.
-        policies: Choose the programs.
+        prompts: At least one; as many are timed as `WIDTH` needs and `LIMIT_S` allows.
+        policies: Choose the programs, the identity among them.
         k: Programs that each one ranks; the first one is run.
 
     Cost:
@@ -43,24 +50,44 @@ def time_policies(
         prompt and different program.
     """
     _generation_s(stack, prompts[0], Program.identity(stack.n_layers))  # the first is not typical
-    wall_s: dict[str, list[float]] = {policy.name: [0.0] * N_REPETITIONS for policy in policies}
+    started = time.perf_counter()
+    wall_s: dict[str, list[list[float]]] = {policy.name: [] for policy in policies}
     choosing_s: dict[str, list[float]] = {policy.name: [] for policy in policies}
-    for repetition in range(N_REPETITIONS):
-        for prompt in prompts:
-            chosen = {}
-            for policy in policies:
-                started = time.perf_counter()
-                chosen[policy.name] = policy.rank([prompt], k)[0][0]
-                choosing_s[policy.name].append(time.perf_counter() - started)
-            seconds = {p: _generation_s(stack, prompt, p) for p in dict.fromkeys(chosen.values())}
-            for name, program in chosen.items():
-                wall_s[name][repetition] += seconds[program]
-    return Timing(
-        n_tokens=N_NEW_TOKENS * len(prompts),
-        wall_s=wall_s,
-        choosing_s={name: median(found) for name, found in choosing_s.items()},
-        n_prompts=len(prompts),
-    )
+    for n_prompts, prompt in enumerate(prompts, start=1):
+        for found in wall_s.values():
+            found.append([])
+        for _ in range(N_REPETITIONS):
+            _time_once(stack, prompt, policies, k, wall_s, choosing_s)
+        timing = Timing(
+            n_tokens=N_NEW_TOKENS * n_prompts,
+            wall_s={name: [sum(s) for s in zip(*found)] for name, found in wall_s.items()},
+            choosing_s={name: median(found) for name, found in choosing_s.items()},
+            n_prompts=n_prompts,
+            prompt_s={name: [median(s) for s in found] for name, found in wall_s.items()},
+        )
+        is_late = time.perf_counter() - started > LIMIT_S
+        if n_prompts >= MIN_PROMPTS and (is_late or timing.is_sure_to(WIDTH)):
+            break
+    return timing
+
+
+def _time_once(
+    stack: LayerStack,
+    prompt: str,
+    policies: Sequence[Policy],
+    k: int,
+    wall_s: Mapping[str, list[list[float]]],
+    choosing_s: Mapping[str, list[float]],
+) -> None:
+    """Add one choice and one generation of each policy to the last prompt's times."""
+    chosen = {}
+    for policy in policies:
+        started = time.perf_counter()
+        chosen[policy.name] = policy.rank([prompt], k)[0][0]
+        choosing_s[policy.name].append(time.perf_counter() - started)
+    seconds = {p: _generation_s(stack, prompt, p) for p in dict.fromkeys(chosen.values())}
+    for name, program in chosen.items():
+        wall_s[name][-1].append(seconds[program])
 
 
 def _generation_s(stack: LayerStack, prompt: str, program: Program) -> float:

@@ -10,14 +10,12 @@ from math_verify import LatexExtractionConfig, parse, verify
 from sympy import Basic, Float, MatrixBase, Rational
 
 from skiploop.graders.grade import Grade
-from skiploop.graders.spelling import folded, plain
+from skiploop.graders.spelling import plain, unspaced
 
-_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mbox)\s*\{([^{}]*)\}")
 _POWERS = re.compile(r"[\w.]+(?:\*\*[\w.]+)+")
 _VULGAR_FRACTION = re.compile("[¼-¾⅐-⅞]")
 _MIXED = re.compile(r"(?<![\d.])(\d+)\s+(\d+)\s?/\s?(\d+)(?![\d.])")
 _WORD = re.compile(r"[a-zß-ɏ\u0300-\u036f]{2,}")
-_SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")  # all but those between digits
 _SIDE_BY_SIDE = re.compile(r"(?<![a-z\d.])(?<![a-z] )[\d.]+\s+[\d.]*\d")
 _TIME = re.compile(r"(?<!\d)\d{1,2}(?::[0-5]\d){1,2}(?!\d)")
 
@@ -34,7 +32,7 @@ def grade_equivalent(answer: str, gold: str) -> Grade:
         answer: LaTeX or plain text.
         gold: The right answer.
     """
-    found, expected = _plain(answer), _plain(gold)
+    found, expected = unspaced(answer), unspaced(gold)
     if found == expected:
         return Grade(bool(expected), answer)
     if _WORD.fullmatch(expected):
@@ -94,8 +92,3 @@ def _grade_times(found: list[tuple[int, ...]], gold: list[tuple[int, ...]], answ
         if second and gold_second and first * gold_second == gold_first * second:
             return Grade(None, answer, "the same ratio, another time")
     return Grade(found == gold, answer)
-
-
-def _plain(text: str) -> str:
-    text = _TEXT_COMMAND.sub(r"\1", text.strip().strip("$"))
-    return folded(_SPACES.sub("", plain(text)))

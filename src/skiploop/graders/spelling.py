@@ -21,6 +21,9 @@ _SUPERSCRIPTS = re.compile("[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _SMALL_FRACTION = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹]+\N{FRACTION SLASH}[₀₁₂₃₄₅₆₇₈₉]+")
 _KEPT = ("<super>", "<sub>")  # 10² is not 102
 
+_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mbox)\s*\{([^{}]*)\}")
+_SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)")  # all but those between digits
+
 _PART = r"\s*(?:\{\s*([\d.]+)\s*\}|(\d))"
 _FRACTION = re.compile(rf"(?<!\^\{{)\\[dtc]?frac{_PART}{_PART}(?!\s*\^)")
 _LATEX = tuple(
@@ -125,3 +128,9 @@ def folded(text: str) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
     return " ".join(text.casefold().split()).rstrip(".").rstrip()
+
+
+def unspaced(text: str) -> str:
+    """Return the folded text of a formula, without spaces, `$` and commands for plain text."""
+    text = _TEXT_COMMAND.sub(r"\1", text.strip().strip("$"))
+    return folded(_SPACES.sub("", plain(text)))

@@ -1,4 +1,4 @@
-"""Whether answers are right as often as a selector expects.
+"""Whether programs do as well as a selector expects.
 
 Shapes: Q questions, P programs.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from skiploop.evaluation.stats import Share
+from skiploop.evaluation.stats import Mean, Share
 
 N_BINS = 10
 
@@ -21,29 +21,53 @@ class CalibrationBin:
 
     Attributes:
         expected: Mean expected score.
-        right: Right answers among them.
+        observed: Mean score over the questions among them, each counted by its answers.
+        right: Right answers among them. The score is the probability of drawing the right answer,
+            while these are the most likely ones, so the two shares differ by themselves.
     """
 
     expected: float
+    observed: Mean
     right: Share
 
     def to_dict(self) -> dict[str, object]:
         """Return all numbers as plain data."""
-        return {"expected": self.expected, "right": self.right.to_dict()}
+        return {
+            "expected": self.expected,
+            "observed": self.observed.to_dict(),
+            "right": self.right.to_dict(),
+        }
 
 
-def calibration(predicted_QP: Tensor, right_QP: Tensor) -> list[CalibrationBin]:
+def calibration(predicted_QP: Tensor, score_QP: Tensor, right_QP: Tensor) -> list[CalibrationBin]:
     """Return answers in bins of equal size, from the least to the most expected.
 
     Args:
         predicted_QP: Scores expected by models that have not seen the question.
+        score_QP: The scores.
         right_QP: 1 where an answer is right, NaN where it could not be graded.
     """
     is_graded_QP = ~right_QP.isnan()
-    predicted, right = predicted_QP[is_graded_QP], right_QP[is_graded_QP]
+    question_QP = torch.arange(len(right_QP))[:, None].expand(right_QP.shape)
+    predicted, score, right, question = (
+        cells[is_graded_QP] for cells in (predicted_QP, score_QP, right_QP, question_QP)
+    )
     order = predicted.argsort(stable=True)
     return [
-        CalibrationBin(float(predicted[some].mean()), Share(int(right[some].sum()), len(some)))
+        CalibrationBin(
+            float(predicted[some].mean()),
+            _mean_over_questions(score[some], question[some]),
+            Share(int(right[some].sum()), len(some)),
+        )
         for some in torch.tensor_split(order, N_BINS)
         if len(some)
     ]
+
+
+def _mean_over_questions(score: Tensor, question: Tensor) -> Mean:
+    """Return the mean of some scores; those of one question are no evidence of their own."""
+    _, question, n_of = question.unique(return_inverse=True, return_counts=True)
+    mean, n_questions = float(score.mean()), len(n_of)
+    off_Q = torch.zeros(n_questions).index_add_(0, question, score.float() - mean)
+    spread = Mean.of((off_Q * n_questions / len(score)).tolist())
+    return Mean(mean, spread.error, n_questions)

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from skiploop.clusters import MIN_SIZE, clusters, text_clusters
 from skiploop.program import Program
 from skiploop.runner import TrialRunner
 from skiploop.search.trials import Trial
 from skiploop.tasks.base import Example
+
+N_OF_ANSWER = 10
+"""Questions of each answer on average, in groups within which answers count alike."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Evidence:
         score_QP: The probability of the right answer, 0..1, when every token is drawn from the
             model; where that is not known, `right_QP`, and 0 for what could not be graded.
         weight_Q: How much each question counts, 1 on average, see `balanced`.
+        answers: Kind and `Example.answer_key` of each question.
     """
 
     example_ids: tuple[str, ...]
@@ -39,6 +44,7 @@ class Evidence:
     right_QP: np.ndarray
     score_QP: np.ndarray
     weight_Q: np.ndarray
+    answers: tuple[tuple[str, str], ...] = ()
 
     def beside(self, other: Evidence) -> Evidence:
         """Return the table with further programs on the same questions; known ones stay as is."""
@@ -49,7 +55,16 @@ class Evidence:
             np.hstack([self.right_QP, other.right_QP[:, new]]),
             np.hstack([self.score_QP, other.score_QP[:, new]]),
             self.weight_Q,
+            self.answers,
         )
+
+    def balanced_among(self, points_QF: np.ndarray) -> np.ndarray:
+        """Return weight_Q under which right answers count alike among questions that look alike.
+
+        Args:
+            points_QF: What is known of each question, such as states of a model.
+        """
+        return _balanced(self.answers, lambda some, size: clusters(points_QF[some], size))
 
 
 def collect(
@@ -69,6 +84,7 @@ def collect(
         np.array([_right(trial) for trial in trials]).reshape(shape),
         np.array([_score(trial) for trial in trials]).reshape(shape),
         balanced(examples),
+        tuple((example.kind, example.answer_key) for example in examples),
     )
 
 
@@ -76,14 +92,30 @@ def balanced(examples: Sequence[Example]) -> np.ndarray:
     """Return weight_Q under which all right answers of a kind count alike, however common.
 
     A program that makes the model prefer another answer, whatever it is asked, gains on the
-    questions with that answer and loses as much on the others. Each kind keeps its share.
+    questions with that answer and loses as much on the others. Each kind keeps its share. Where
+    few answers are different, questions whose texts look alike are a kind of their own.
     """
-    n_same = Counter((example.kind, example.gold) for example in examples)
-    n_of_kind = Counter(example.kind for example in examples)
-    n_answers = Counter(kind for kind, _ in n_same)
-    return np.array(
-        [n_of_kind[e.kind] / n_answers[e.kind] / n_same[e.kind, e.gold] for e in examples]
-    )
+    questions = np.array([example.question for example in examples], dtype=object)
+    answers = [(example.kind, example.answer_key) for example in examples]
+    return _balanced(answers, lambda some, size: text_clusters(questions[some], size))
+
+
+def _balanced(
+    answers: Sequence[tuple[str, str]], split: Callable[[np.ndarray, int], np.ndarray]
+) -> np.ndarray:
+    """Return the weights, in groups so large that every answer comes often in most of them."""
+    of_kind: dict[str, list[int]] = {}
+    for i, (kind, _) in enumerate(answers):
+        of_kind.setdefault(kind, []).append(i)
+    weight_Q = np.ones(len(answers))
+    for some in of_kind.values():
+        n_different = len({answers[i] for i in some})
+        groups = split(np.array(some), max(MIN_SIZE, N_OF_ANSWER * n_different))
+        found = [(group, answers[i]) for group, i in zip(groups.tolist(), some, strict=True)]
+        n_same, n_of_group = Counter(found), Counter(group for group, _ in found)
+        n_answers = Counter(group for group, _ in n_same)
+        weight_Q[some] = [n_of_group[g] / n_answers[g] / n_same[g, answer] for g, answer in found]
+    return weight_Q
 
 
 def _right(trial: Trial) -> float:

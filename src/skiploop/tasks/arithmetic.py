@@ -152,6 +152,7 @@ def _splits_of(level: int) -> dict[Split, list[Example]]:
             id=f"arithmetic/{question}",
             question=question,
             gold=str(answer),
+            answer_key=str(answer),
             kind=f"level {level}",
             meta={"level": level},
         )

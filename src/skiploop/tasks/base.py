@@ -16,6 +16,7 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 from skiploop.arguments import shown, whole_number
 from skiploop.errors import ConfigError, closest
 from skiploop.graders.grade import Grade as Grade  # a word of every task, too
+from skiploop.graders.writing import one_writing
 from skiploop.tasks.key import question_key
 
 Split = Literal["train", "validation", "test"]
@@ -36,6 +37,8 @@ class Example:
         meta: Anything else a task wants to keep, such as the level.
         group: Equal for questions that are one: they share their split and their fold, and count
             once in a test on pairs. The `question_key`, unless the task knows better.
+        answer_key: Equal for right answers that the verdicts take for the same, and right itself:
+            `one_writing`, unless the task knows better.
     """
 
     id: str
@@ -45,10 +48,13 @@ class Example:
     kind: str = field(default="", compare=False)
     meta: Mapping[str, object] = field(default_factory=dict, compare=False)
     group: str = field(default="", compare=False)
+    answer_key: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if not self.group:
             object.__setattr__(self, "group", question_key(self.question))  # it is frozen
+        if not self.answer_key:
+            object.__setattr__(self, "answer_key", one_writing(self.gold, self.choices))
 
 
 @runtime_checkable

@@ -6,6 +6,7 @@ Source: arXiv 2606.06574, appendix D.2 and D.4.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from string import ascii_uppercase
 from typing import Literal, get_args
@@ -18,7 +19,8 @@ from skiploop.graders.math import (
     grade_math,
     truncate_after_first_box,
 )
-from skiploop.graders.spelling import folded
+from skiploop.graders.number import read_number
+from skiploop.graders.spelling import folded, unspaced
 from skiploop.tasks.base import SPLITS, Example, Grade, ListTask, Split, digest_of
 from skiploop.tasks.key import question_key
 
@@ -83,7 +85,10 @@ class BoxedTask(ListTask):
             raise ConfigError(f"box={box!r} of {name}: expected one of {', '.join(get_args(Box))}")
         super().__init__(
             name,
-            {split: [one for one in found if _fits(one.gold)] for split, found in splits.items()},
+            {
+                split: [_keyed(one) for one in found if _fits(one.gold)]
+                for split, found in splits.items()
+            },
         )
         self.stop = (CLOSED_BOX,) if box == "closed" else ()
         self._box = box
@@ -99,6 +104,12 @@ class BoxedTask(ListTask):
         if self._box == "first":
             texts = [truncate_after_first_box(text) for text in texts]
         return grade_math(texts, [example.gold for example in examples])
+
+
+def _keyed(example: Example) -> Example:
+    """Return the example with the key of an answer in a box, where spaces do not matter either."""
+    is_number = read_number(example.gold) is not None
+    return example if is_number else replace(example, answer_key=unspaced(example.gold))
 
 
 def _fits(gold: str) -> bool:

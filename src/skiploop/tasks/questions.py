@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 
 from skiploop.graders.choice import grade_choice
@@ -43,10 +44,16 @@ class QuestionTask(ListTask):
         shots: Sequence[Example],
         max_new_tokens: int,
     ) -> None:
-        super().__init__(name, splits)
-        self.max_new_tokens = max_new_tokens
         self._others = _differ_in_case_alone([*shots, *chain(*splits.values())])
+        super().__init__(
+            name, {split: list(map(self._keyed, found)) for split, found in splits.items()}
+        )
+        self.max_new_tokens = max_new_tokens
         self._prefix = "".join(f"{self.ask(shot)} {shot.gold}\n\n" for shot in shots)
+
+    def _keyed(self, example: Example) -> Example:
+        is_cased = not example.choices and example.gold in self._others
+        return replace(example, answer_key=cased(example.gold)) if is_cased else example
 
     def ask(self, example: Example) -> str:
         """Return one question up to the place where its answer starts."""

@@ -182,12 +182,14 @@ class ReasoningGymTask:
         if text in self._texts:
             return
         self._texts.add(text)
+        gold = str(entry["answer"] or "").strip()
         validation, test = self._shares
         dataset, config, seed, _ = self._origin
         example = Example(
             id=f"{dataset}/{seed}/{index}",
             question=question,
-            gold=str(entry["answer"] or "").strip(),
+            gold=gold,
+            answer_key=gold,  # each data set writes it in one way, and reads it in its own
             meta={
                 "dataset": dataset,
                 "config": config,
