@@ -66,15 +66,16 @@ def test_a_menu_and_what_is_learned_from_it_are_judged_on_held_out_questions(fol
     assert set(report.timing.wall_s) == {"identity", *NAMES} - votes
     assert {row.policy for row in report.risk} == {"identity", *NAMES}
     assert sum(one.right.total for one in report.calibration) == CONFIG.limit * len(menu.programs)
-    assert "Right answers against expected ones" in page
+    assert "Scores against expected ones" in page
     assert len(json.loads((folder / "report.json").read_text())["calibration"]) == 10
 
 
 def test_a_selector_under_a_limit_alone_shows_the_calibration_of_the_selector(folder, tmp_path):
     run = Run.open(shutil.copytree(folder, tmp_path / "run"))
     report = pipeline.evaluate(run, pipeline.EvaluateConfig(policies=("selector:5.5",), limit=2))
-    lessons = run.selector.lessons
-    assert list(report.calibration) == calibration(lessons.predicted_QP, lessons.right_QP)
+    it = run.selector.lessons
+    expected = calibration(it.predicted_QP, it.score_QP, it.right_QP)
+    assert list(report.calibration) == expected
 
 
 def test_the_published_network_learns_from_a_menu_too_and_is_decoded_in_four_ways(folder, tmp_path):

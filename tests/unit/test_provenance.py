@@ -30,6 +30,12 @@ def test_the_facts_have_stable_names_and_the_callers_come_last():
     assert facts["cpu"]
 
 
+def test_a_gpu_is_named_where_one_is_used(monkeypatch):
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda device: f"Fast One at {device}")
+    assert provenance.collect(device="cuda:1")["gpu"] == "Fast One at cuda:1"
+    assert "gpu" not in provenance.collect(device="cpu")
+
+
 def test_the_time_is_in_utc():
     time = datetime.fromisoformat(provenance.collect()["time"])
     assert time.utcoffset().total_seconds() == 0

@@ -1,6 +1,7 @@
 import json
 import random
 from dataclasses import replace
+from statistics import stdev
 
 import pytest
 from hypothesis import given
@@ -8,16 +9,14 @@ from hypothesis import strategies as st
 
 from skiploop import Program
 from skiploop.errors import DataError, RunError
-from skiploop.evaluation.dealing import dealt_accuracy
 from skiploop.evaluation.policy_table import policy_rows
 from skiploop.evaluation.reading import conclusions, fewest_fixed
 from skiploop.evaluation.records import Record, read_records, write_records
 from skiploop.evaluation.report import Timing, build_report, write_report
 from skiploop.evaluation.risk_table import RiskRow, risk_rows
 from skiploop.evaluation.search_table import SearchOutcome, search_table
-from skiploop.evaluation.stats import Paired, Share, mcnemar_exact
+from skiploop.evaluation.stats import Paired, Share, holm, holm_tests, mcnemar_exact
 from skiploop.evaluation.tables import policies_table, report_tables, search_words
-from skiploop.tasks import get_task
 from skiploop.tasks.base import Example
 
 N = 4
@@ -140,6 +139,47 @@ def test_six_fixed_questions_are_the_fewest_that_one_test_can_show():
     assert 3 * mcnemar_exact(7, 0) < 0.05 <= 3 * mcnemar_exact(6, 0)
 
 
+def test_each_row_says_how_much_it_must_fix_where_its_own_test_is_compared():
+    n = 40
+    rows = policy_rows(
+        [
+            *answers("identity", [False] * n),
+            *answers("a", [True] * 30 + [False] * 10, SHORT),
+            *answers("b", [True] * 6 + [False] * 34, LONG),
+        ]
+    )
+    assert [row.verdict for row in rows] == [None, "better", "better"]
+    assert [row.to_dict()["fewest_fixed"] for row in rows] == [None, 7, 6]
+    table = policies_table(rows)
+    column = table.header.index("must fix, none broken")
+    assert [row[column] for row in table.rows] == ["–", "7", "6"]  # noqa: RUF001
+    report = build_report(
+        [*answers("identity", [False] * n), *answers("a", [True] * n), *answers("b", [True] * n)],
+        title="t",
+    )
+    assert conclusions(report)[-1].endswith("at least 7 (a); 6 (b) to be called better.")
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=5), st.integers(0, 4))
+def test_a_row_that_fixes_as_many_as_it_must_is_a_difference(fixed, index):
+    index %= len(fixed)
+    p_values = [mcnemar_exact(n, 0) for n in fixed]
+    n_tests = holm_tests(p_values)[index]
+    is_shown = holm(p_values)[index] < 0.05
+    assert is_shown == (fixed[index] >= fewest_fixed(n_tests))
+
+
+def test_layers_are_told_apart_for_right_answers_and_for_those_of_the_plain_model():
+    identity, polar = small_report().policies
+    # q0 right in 3 layers, q1 right in 6, q2 ungraded in 4, q3 wrong in 4; the identity: q0, q3.
+    assert (polar.mean_slots, polar.mean_slots_right, polar.mean_slots_kept) == (4.25, 4.5, 3.5)
+    assert identity.mean_slots_right == identity.mean_slots_kept == 4
+    table = next(t for t in report_tables(small_report()) if t.title == "Executed layers")
+    assert table.rows[1][2:] == ("4.25", "4.50", "3.50")
+    wrong = policy_rows(answers("identity", [False]))[0]
+    assert wrong.to_dict()["mean_slots_right"] is None
+
+
 def test_without_an_identity_there_is_nothing_to_compare_with():
     report = build_report(answers("polar", [True, False], SHORT), title="toy")
     assert report.policies[0].against_identity is None
@@ -193,6 +233,21 @@ def test_time_ratios_are_medians_over_the_identity():
     assert timing.ratio("other") is None
     with pytest.raises(DataError, match="wall times of 'polar'"):
         Timing(16, {"polar": []})
+
+
+def test_the_spread_of_a_ratio_comes_from_its_prompts():
+    prompt_s = {"identity": [1.0, 2.0, 1.0, 2.0], "even": [0.5, 1.0, 0.5, 1.0]}
+    prompt_s["uneven"] = [0.4, 2.2, 1.0, 1.0]
+    timing = Timing(16, {name: [sum(s)] for name, s in prompt_s.items()}, prompt_s=prompt_s)
+    assert timing.spread("identity") == timing.spread("even") == 0
+    ratio = timing.ratio("uneven")
+    left = [u - ratio * i for u, i in zip(prompt_s["uneven"], prompt_s["identity"], strict=True)]
+    by_hand = 3.182446 * stdev(left) / 2 / 1.5
+    assert timing.spread("uneven") == pytest.approx(by_hand, rel=1e-5)
+    assert not timing.is_sure_to(by_hand - 0.001) and timing.is_sure_to(by_hand + 0.001)
+    assert Timing(16, {"identity": [1.0]}).spread("identity") is None
+    (table,) = (t for t in report_tables(small_report(timing=timing)) if "Wall time" in t.title)
+    assert "± 0.00" in table.rows[1] and "1 prompts" in table.note
 
 
 def test_choosing_counts_for_every_prompt_and_only_against_the_policy():
@@ -378,19 +433,6 @@ def test_kinds_and_pairs_count_by_hand():
     titles = [table.title for table in report_tables(report)]
     assert {"By kind of question", "Policies against each other"} <= set(titles)
     assert small_report().kinds == small_report().pairs == ()
-
-
-def test_a_favourite_answer_is_worth_as_much_without_its_question():
-    task = get_task("arithmetic", level=1)
-    examples = task.examples("train", 60)
-    favourite = [record("static", e.id, None, text="12") for e in examples]
-    knowing = [record("polar", e.id, None, text=e.gold) for e in examples]
-    dealt = dealt_accuracy([*favourite, *knowing], task, examples)
-    n_twelve = sum(example.gold == "12" for example in examples)
-    assert dealt["static"].value == pytest.approx(n_twelve / len(examples))
-    assert dealt["polar"].value < 0.2
-    report = build_report([*favourite, *knowing], title="toy", dealt=dealt)
-    assert "Answers without their questions" in [table.title for table in report_tables(report)]
 
 
 def with_confidences(policy, verdicts, confidences):

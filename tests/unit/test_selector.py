@@ -10,7 +10,7 @@ import torch
 from skiploop import Program
 from skiploop.errors import ConfigError, DataError, RunError
 from skiploop.evaluation.stats import Share
-from skiploop.predictor.calibration import CalibrationBin, calibration
+from skiploop.predictor.calibration import calibration
 from skiploop.predictor.gate import Gate, tune
 from skiploop.predictor.kernel import KernelRidge, out_of_fold
 from skiploop.predictor.selector import (
@@ -319,12 +319,22 @@ def test_prompts_are_encoded_once_while_they_are_remembered_and_anew_afterwards(
     assert asked == ["axx", "ax"]
 
 
-def test_calibration_counts_right_answers_by_what_was_expected_of_them():
+def test_calibration_compares_expected_scores_with_scores_and_counts_right_answers_apart():
     predicted = torch.arange(20.0).reshape(10, 2) / 20
-    right = (predicted > 0.45).float()
+    score, right = predicted + 0.01, (predicted > 0.45).float()
     right[0, 0] = torch.nan  # ungraded
-    bins = calibration(predicted, right)
+    bins = calibration(predicted, score, right)
+    assert [one.observed.value - one.expected for one in bins] == pytest.approx([0.01] * 10)
     assert sum(one.right.total for one in bins) == 19
     assert sum(one.right.count for one in bins) == 10
     assert [one.expected for one in bins] == sorted(one.expected for one in bins)
-    assert bins[-1] == CalibrationBin(pytest.approx(0.95), Share(1, 1))
+    assert (bins[-1].expected, bins[-1].right) == (pytest.approx(0.95), Share(1, 1))
+
+
+def test_scores_of_one_question_are_no_evidence_of_their_own_in_the_calibration():
+    torch.manual_seed(0)
+    score = torch.rand(40, 1).repeat(1, 50)
+    bins = calibration(torch.zeros(40, 50), score, torch.ones(40, 50))
+    half = (bins[0].observed.interval[1] - bins[0].observed.interval[0]) / 2
+    assert bins[0].observed.total <= 40  # questions, not 200 answers
+    assert half > 0.05

@@ -60,7 +60,9 @@ def time_policies(
             _time_once(stack, prompt, policies, k, wall_s, choosing_s)
         timing = Timing(
             n_tokens=N_NEW_TOKENS * n_prompts,
-            wall_s={name: [sum(s) for s in zip(*found)] for name, found in wall_s.items()},
+            wall_s={
+                name: [sum(s) for s in zip(*found, strict=True)] for name, found in wall_s.items()
+            },
             choosing_s={name: median(found) for name, found in choosing_s.items()},
             n_prompts=n_prompts,
             prompt_s={name: [median(s) for s in found] for name, found in wall_s.items()},
