@@ -41,11 +41,11 @@ def records(policy, examples, texts):
 def rows_of(examples, answers):
     """The rows of a table, of policies by name with a text for each question."""
     found = [r for policy, texts in answers.items() for r in records(policy, examples, texts)]
-    return policy_rows(found, dealt=dealt_accuracy(found, TextTask(), examples))
+    return policy_rows(found, examples, dealt_accuracy(found, TextTask(), examples))
 
 
 def examples_of(golds, questions=None):
-    questions = questions or ["What is it?"] * len(golds)
+    questions = questions or [f"What is {i}?" for i in range(len(golds))]
     pairs = enumerate(zip(questions, golds, strict=True))
     return [Example(str(i), question, gold) for i, (question, gold) in pairs]
 

@@ -57,7 +57,7 @@ def test_each_question_has_the_answers_to_and_from_others_as_its_part(order):
 
 @pytest.mark.parametrize("n_of_kind", [1, 2, 3, 5, 10, 50, 300])
 def test_no_answer_goes_back_to_its_own_question(n_of_kind):
-    examples = [Example(f"{i}", "?", f"gold {i}", kind=str(i // n_of_kind)) for i in range(300)]
+    examples = [Example(f"{i}", f"{i}?", f"gold {i}", kind=str(i // n_of_kind)) for i in range(300)]
     assert dealt(examples, [e.gold for e in examples]).value == 0
 
 
@@ -65,7 +65,7 @@ def test_kinds_are_dealt_apart_but_for_questions_that_are_alone_in_theirs():
     kinds = ["a"] * 4 + ["b"] * 4 + ["c", "d"]
     golds = ["1"] * 4 + ["2"] * 4 + ["3", "4"]
     examples = [
-        Example(str(i), "?", gold, kind=kind)
+        Example(str(i), f"{i}?", gold, kind=kind)
         for i, (gold, kind) in enumerate(zip(golds, kinds, strict=True))
     ]
     found = dealt(examples, golds)
@@ -76,7 +76,7 @@ def test_kinds_are_dealt_apart_but_for_questions_that_are_alone_in_theirs():
 
 
 def test_choices_are_not_dealt_and_then_nothing_is_said_of_favourites():
-    examples = [Example(str(i), "?", "a", choices=("a", "b")) for i in range(10)]
+    examples = [Example(str(i), f"{i}?", "a", choices=("a", "b")) for i in range(10)]
     found = [*records("identity", examples, ["b"] * 10), *records("p", examples, ["a"] * 10)]
     by_policy = dealt_accuracy(found, TextTask(), examples)
     assert by_policy["p"].value is None
@@ -179,3 +179,20 @@ def test_skill_at_yes_or_no_is_more_than_a_favourite():
     plain = answered(rng, golds, 0.1, ["Yes", "No"])
     knowing = answered(rng, golds, 0.5, ["Yes", "No"])
     assert rows_of(examples_of(golds), {"identity": plain, "p": knowing})[1].verdict == "better"
+
+
+def test_an_answer_does_not_go_to_a_question_that_is_the_same():
+    examples = [Example(str(i), f"What is {i // 2}?", str(i // 2)) for i in range(20)]
+    found = dealt(examples, [example.gold for example in examples])
+    assert found.value == 0
+
+
+def test_copies_of_questions_do_not_make_a_gain_surer():
+    rng = np.random.default_rng(0)
+    golds = drawn(rng, 60, 30)
+    plain, other = (answered(rng, golds, skill, "never") for skill in (0.3, 0.5))
+    once = rows_of(examples_of(golds), {"identity": plain, "p": other})[1].beyond
+    questions = [f"What is {i}?" for i in range(60)] * 5
+    copied = rows_of(examples_of(golds * 5, questions), {"identity": plain * 5, "p": other * 5})
+    assert copied[1].beyond.total == once.total == 60
+    assert copied[1].beyond.error == pytest.approx(once.error, rel=0.05)

@@ -72,9 +72,9 @@ def dealt_accuracy(
 ) -> dict[str, Dealt]:
     """Return, by policy, right answers if its answers went to other questions of their group.
 
-    Groups are the clusters of similar texts in each kind. No answer goes back to its own question.
-    If few answers of a policy are different, each goes to every other question of its group, else
-    to `N_DEALS` of them, the same ones for all policies.
+    Groups are the clusters of similar texts in each kind. No answer goes back to its own question,
+    nor to one that is the same. If few answers of a policy are different, each goes to every other
+    question of its group, else to `N_DEALS` of them, the same ones for all policies.
 
     Args:
         records: Of all policies.
@@ -130,7 +130,11 @@ def _projections(
     grades = task.grade_many([examples[i] for _, i in asked], [different[row] for row, _ in asked])
     right_TN = np.full(is_asked_TN.shape, np.nan, dtype=np.float32)
     right_TN[is_asked_TN] = [np.nan if g.correct is None else g.correct for g in grades]
-    return {policy: _projection(right_TN, row_N, deals[policy]) for policy, row_N in rows.items()}
+    same_N = np.unique([example.group for example in examples], return_inverse=True)[1]
+    return {
+        policy: _projection(right_TN, row_N, same_N, deals[policy])
+        for policy, row_N in rows.items()
+    }
 
 
 def _deals(row_N: np.ndarray) -> np.ndarray:
@@ -145,11 +149,15 @@ def _receivers(row_N: np.ndarray, deal: int) -> np.ndarray:
     return np.roll(np.arange(len(row_N)), -deal)
 
 
-def _projection(right_TN: np.ndarray, row_N: np.ndarray, deals: np.ndarray) -> np.ndarray:
+def _projection(
+    right_TN: np.ndarray, row_N: np.ndarray, same_N: np.ndarray, deals: np.ndarray
+) -> np.ndarray:
     """Return how often each answer is right elsewhere and others are right for its question."""
     right_2N, known_2N = np.zeros((2, len(row_N))), np.zeros((2, len(row_N)))
     for deal in deals:
-        given_N = right_TN[row_N, _receivers(row_N, deal)]
+        receivers_N = _receivers(row_N, deal)
+        given_N = right_TN[row_N, receivers_N]
+        given_N[same_N == same_N[receivers_N]] = np.nan
         found_2N = np.stack([given_N, np.roll(given_N, deal)])
         right_2N += np.nan_to_num(found_2N)
         known_2N += ~np.isnan(found_2N)

@@ -21,7 +21,7 @@ class CalibrationBin:
 
     Attributes:
         expected: Mean expected score.
-        observed: Mean score over the questions among them, each counted by its answers.
+        observed: Mean score; those of one question are no evidence of their own.
         right: Right answers among them. The score is the probability of drawing the right answer,
             while these are the most likely ones, so the two shares differ by themselves.
     """
@@ -56,18 +56,9 @@ def calibration(predicted_QP: Tensor, score_QP: Tensor, right_QP: Tensor) -> lis
     return [
         CalibrationBin(
             float(predicted[some].mean()),
-            _mean_over_questions(score[some], question[some]),
+            Mean.of(score[some].tolist(), question[some].tolist()),
             Share(int(right[some].sum()), len(some)),
         )
         for some in torch.tensor_split(order, N_BINS)
         if len(some)
     ]
-
-
-def _mean_over_questions(score: Tensor, question: Tensor) -> Mean:
-    """Return the mean of some scores; those of one question are no evidence of their own."""
-    _, question, n_of = question.unique(return_inverse=True, return_counts=True)
-    mean, n_questions = float(score.mean()), len(n_of)
-    off_Q = torch.zeros(n_questions).index_add_(0, question, score.float() - mean)
-    spread = Mean.of((off_Q * n_questions / len(score)).tolist())
-    return Mean(mean, spread.error, n_questions)
