@@ -324,7 +324,9 @@ def test_calibration_compares_expected_scores_with_scores_and_counts_right_answe
     score, right = predicted + 0.01, (predicted > 0.45).float()
     right[0, 0] = torch.nan  # ungraded
     bins = calibration(predicted, score, right)
-    assert [one.observed.value - one.expected for one in bins] == pytest.approx([0.01] * 10, abs=1e-6)
+    assert [one.observed.value - one.expected for one in bins] == pytest.approx(
+        [0.01] * 10, abs=1e-6
+    )
     assert sum(one.right.total for one in bins) == 19
     assert sum(one.right.count for one in bins) == 10
     assert [one.expected for one in bins] == sorted(one.expected for one in bins)
