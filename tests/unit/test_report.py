@@ -247,7 +247,7 @@ def test_the_spread_of_a_ratio_comes_from_its_prompts():
     assert not timing.is_sure_to(by_hand - 0.001) and timing.is_sure_to(by_hand + 0.001)
     assert Timing(16, {"identity": [1.0]}).spread("identity") is None
     (table,) = (t for t in report_tables(small_report(timing=timing)) if "Wall time" in t.title)
-    assert "± 0.00" in table.rows[1] and "1 prompts" in table.note
+    assert f"{ratio:.2f} ± {by_hand:.2f}" in table.rows[2] and "1 prompts" in table.note
 
 
 def test_choosing_counts_for_every_prompt_and_only_against_the_policy():

@@ -239,7 +239,7 @@ def policies_table(rows: Sequence[PolicyRow], timing: Timing | None = None) -> T
     if timing:
         note += (
             f" Wall time: at equal numbers of generated tokens, measured on {timing.n_prompts} "
-            "prompts alone; with choosing: and with what choosing the program takes."
+            "prompts, each alone; with choosing: and with what choosing the program takes."
         )
     return Table("Policies", header, tuple(cells), note)
 
@@ -361,7 +361,6 @@ def timing_table(timing: Timing) -> Table:
             f"{max(s):.3f}",
             str(len(s)),
             *_wall_words(timing, policy),
-            _spread_words(timing, policy),
             f"{1000 * timing.choosing_s[policy]:.1f}" if policy in timing.choosing_s else NOTHING,
         )
         for policy, s in timing.wall_s.items()
@@ -373,13 +372,12 @@ def timing_table(timing: Timing) -> Table:
         "repetitions",
         "median, identity = 1",
         "with choosing",
-        "spread of the median (95 %)",
         "choosing, ms a prompt",
     )
     note = (
         f"{timing.n_prompts} prompts, each alone, with {timing.n_tokens} new tokens together in "
-        "every repetition, for every policy. Spread: how far the ratio may be off for other "
-        "prompts of this sort; more prompts are timed until it is small or time is up."
+        "every repetition, for every policy. ±: how far the ratio may be off for other prompts of "
+        "this sort (95 %); more prompts are timed until it is small or time is up."
     )
     return Table("Wall time at equal numbers of generated tokens", header, cells, note)
 
@@ -432,16 +430,13 @@ def ratio_words(ratio: float | None) -> str:
     return NOTHING if ratio is None else f"{ratio:.2f}"
 
 
-def _spread_words(timing: Timing, policy: str) -> str:
-    spread = timing.spread(policy)
-    return NOTHING if spread is None else f"± {spread:.2f}"
-
-
 def _wall_words(timing: Timing, policy: str) -> tuple[str, str]:
     """Return the wall time of a policy next to the identity, without and with choosing."""
     if policy not in timing.wall_s:
         return NOTHING, NOTHING
-    return ratio_words(timing.ratio(policy)), ratio_words(timing.ratio_with_choosing(policy))
+    spread = timing.spread(policy)
+    ratio = ratio_words(timing.ratio(policy)) + (f" ± {spread:.2f}" if spread else "")
+    return ratio, ratio_words(timing.ratio_with_choosing(policy))
 
 
 def _oracle_words(row: PolicyRow, k: int) -> str:
