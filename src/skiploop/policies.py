@@ -257,6 +257,7 @@ def _shuffled(run: Run, progress: Progress | None) -> Policy:
         right_QP=evidence.right_QP[order],
         score_QP=evidence.score_QP[order],
         weight_Q=evidence.weight_Q[order],
+        answers=tuple(evidence.answers[i] for i in order),
     )
     lessons = learn(policy.lessons.features_QF, wrong, config, policy.lessons.group_Q)
     return SelectorPolicy(policy.menu, policy.features, lessons, "shuffled")

@@ -1,6 +1,7 @@
 """What a selector learns from planted scores, and that nothing leaks into its judgement."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,66 @@ def test_another_favourite_answer_is_no_reason_to_leave_the_identity():
     # Without the weights it would be one.
     policy = policy_of(evidence(score))
     assert all(program == MENU.programs[1] for (program,) in policy.rank(PROMPTS, 1))
+
+
+@pytest.mark.parametrize("shows_in", ["text", "features"])
+def test_favourite_answers_of_kinds_that_nobody_named_are_no_reason_either(shows_in):
+    rng = np.random.default_rng(0)
+    kinds = np.arange(600) % 2
+    templates = ("Is {} odd?", "Name {}.") if shows_in == "text" else ("Is {} odd?",) * 2
+    examples = [
+        Example(str(i), templates[kind].format(i), str(rng.choice(["Yes", "No"], p=shares)))
+        for i, kind in enumerate(kinds)
+        for shares in [(0.8, 0.2) if kind else (0.2, 0.8)]
+    ]
+    is_yes = np.array([example.gold == "Yes" for example in examples])
+    right = np.stack([~is_yes, is_yes, np.zeros(600)], 1).astype(float)
+    features = torch.from_numpy(rng.normal(size=(600, 8)) * 0.3).float()
+    features[:, 0] += 4 * torch.from_numpy(kinds)
+    table = Evidence(
+        tuple(map(str, range(600))),
+        MENU.programs,
+        right,
+        right,
+        balanced(examples),
+        tuple((example.kind, example.answer_key) for example in examples),
+    )
+    fair = SelectorPolicy(
+        MENU, PromptFeatures(TwoKinds()), learn(features, table, SelectorConfig())
+    )
+    assert not fair.validation.is_shown_to_help
+    by_name = replace(table, weight_Q=np.ones(600), answers=())
+    named = learn(features, by_name, SelectorConfig())
+    assert SelectorPolicy(MENU, PromptFeatures(TwoKinds()), named).validation.is_shown_to_help
+    if shows_in == "text":  # the weights of the table know it without features
+        weights = table.weight_Q
+        assert weights[(kinds == 1) & is_yes].sum() == pytest.approx(
+            weights[(kinds == 1) & ~is_yes].sum()
+        )
+
+
+@pytest.mark.parametrize(
+    "golds",
+    [
+        ["2", "2.0", "2.", "$2", "3"],
+        ["Yes", "yes", "YES.", " yes", "No"],
+        ["1/2", "0.5", "50/100", ".5", "1"],
+    ],
+)
+def test_weights_count_what_verdicts_take_for_equal_as_one_answer(golds):
+    examples = [Example(str(i), "?", gold) for i, gold in enumerate(golds)]
+    assert balanced(examples).tolist() == pytest.approx([0.625] * 4 + [2.5])
+
+
+def test_weights_of_many_different_answers_are_balanced_over_their_whole_kind():
+    rng = np.random.default_rng(0)
+    golds = ["2" if rng.random() < 0.2 else str(rng.integers(3, 400)) for _ in range(600)]
+    texts = ["How many {}?", "Is {} odd?"]
+    examples = [Example(str(i), texts[i % 2].format(i), gold) for i, gold in enumerate(golds)]
+    weight_of = {}
+    for example, weight in zip(examples, balanced(examples), strict=True):
+        weight_of[example.gold] = weight_of.get(example.gold, 0.0) + weight
+    assert max(weight_of.values()) == pytest.approx(min(weight_of.values()))
 
 
 def test_weights_count_right_answers_of_a_kind_alike_and_kinds_by_their_questions():

@@ -317,7 +317,7 @@ def learn(
     if group_Q is None:
         group_Q = torch.arange(len(features_QF))
     score_QP = torch.from_numpy(evidence.score_QP).float()
-    weight_Q = torch.from_numpy(evidence.weight_Q).float()
+    weight_Q = torch.from_numpy(evidence.balanced_among(features_QF.numpy())).float()
     fold_Q = deal(group_Q, config.n_folds, config.seed)
     predicted = out_of_fold(features_QF, score_QP, weight_Q, config.ridges, fold_Q)
     errors = [float(weight_Q @ (found - score_QP).square().mean(1)) for found in predicted]

@@ -61,9 +61,13 @@ class Evidence:
     def balanced_among(self, points_QF: np.ndarray) -> np.ndarray:
         """Return weight_Q under which right answers count alike among questions that look alike.
 
+        Where the right answers are not known, it is that of the table.
+
         Args:
             points_QF: What is known of each question, such as states of a model.
         """
+        if not self.answers:
+            return self.weight_Q
         return _balanced(self.answers, lambda some, size: clusters(points_QF[some], size))
 
 
