@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from skiploop.evaluation.report import Report
-    from skiploop.evaluation.tables import Table
+    from skiploop.evaluation.table import Table
     from skiploop.predictor.checkpoint import Metrics
 
 MIN_WIDTH = 112

@@ -168,7 +168,7 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
 
 def _validation_words(policy: SelectorPolicy) -> str:
     """Say what the selector is worth on questions that it did not learn from."""
-    from skiploop.evaluation.tables import p_words, paired_words
+    from skiploop.evaluation.words import p_words, paired_words
 
     found = policy.validation
     verdict = "" if found.is_shown_to_help else ": not shown to help, it keeps the identity"

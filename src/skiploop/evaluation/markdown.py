@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from skiploop.evaluation.policy_table import PolicyRow
 from skiploop.evaluation.reading import HOW_TO_READ, conclusions
 from skiploop.evaluation.report import Report
-from skiploop.evaluation.tables import Table, report_tables
+from skiploop.evaluation.table import Table
+from skiploop.evaluation.tables import report_tables
 
 
 def markdown_text(report: Report) -> str:

@@ -21,9 +21,9 @@ from skiploop.evaluation.policy_table import PolicyRow
 from skiploop.evaluation.reading import HOW_TO_READ, conclusions
 from skiploop.evaluation.report import Report
 from skiploop.evaluation.samples import Sample
+from skiploop.evaluation.table import Table
 from skiploop.evaluation.tables import (
     LENGTH_WORDS,
-    Table,
     calibration_table,
     comparison_tables,
     layers_table,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from skiploop.evaluation.kind_table import KindRow
@@ -13,37 +12,20 @@ from skiploop.evaluation.policy_table import PolicyRow, fewest_fixed
 from skiploop.evaluation.report import Report, Timing
 from skiploop.evaluation.risk_table import RiskRow
 from skiploop.evaluation.search_table import SearchTable
-from skiploop.evaluation.stats import Mean, Paired, Share
+from skiploop.evaluation.table import Table
+from skiploop.evaluation.words import (
+    NOTHING,
+    p_words,
+    paired_words,
+    percent,
+    points_words,
+    ratio_words,
+    share_words,
+)
 
 if TYPE_CHECKING:
-    from skiploop.evaluation.dealing import Dealt
     from skiploop.predictor.calibration import CalibrationBin
     from skiploop.search.menu import Menu
-
-NOTHING = "–"  # noqa: RUF001 - an en dash, the usual mark of an empty cell
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of words.
-
-    Attributes:
-        title: One line.
-        header: Names of the columns.
-        rows: Cells as text, as many a row as there are columns.
-        note: What the numbers are, in one or two sentences.
-    """
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-
-    def transposed(self) -> Table:
-        """Return the table with a column for each row, for screens narrower than the header."""
-        columns = zip(*self.rows, strict=True)
-        rows = [(name, *cells) for name, cells in zip(self.header, columns, strict=True)]
-        return Table(self.title, rows[0], tuple(rows[1:]), self.note)
 
 
 def report_tables(report: Report) -> list[Table]:
@@ -386,48 +368,6 @@ def provenance_table(facts: Iterable[tuple[str, object]]) -> Table:
     """Return where the numbers come from."""
     cells = tuple((key, NOTHING if value is None else str(value)) for key, value in facts)
     return Table("Provenance", ("fact", "value"), cells)
-
-
-def percent(value: float | None) -> str:
-    """Return a share in percent with one decimal."""
-    return NOTHING if value is None else f"{100 * value:.1f}"
-
-
-def share_words(share: Share | Dealt | Mean) -> str:
-    """Return a share in percent with its interval."""
-    if share.interval is None:
-        return NOTHING
-    low, high = share.interval
-    return f"{percent(share.value)} ({percent(low)} to {percent(high)})"
-
-
-def points_words(mean: Mean | None) -> str:
-    """Return a mean difference of shares in points with its interval."""
-    if mean is None:
-        return NOTHING
-    if not math.isfinite(mean.error):
-        return f"{100 * mean.value:+.1f}"
-    low, high = mean.interval
-    return f"{100 * mean.value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
-
-
-def paired_words(paired: Paired | None) -> str:
-    """Return a difference in points with the two counts behind it."""
-    if paired is None or paired.difference is None:
-        return NOTHING
-    return f"{100 * paired.difference:+.1f} ({paired.only_first} / {paired.only_second})"
-
-
-def p_words(p: float | None) -> str:
-    """Return a p-value with three decimals."""
-    if p is None:
-        return NOTHING
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def ratio_words(ratio: float | None) -> str:
-    """Return a ratio with two decimals."""
-    return NOTHING if ratio is None else f"{ratio:.2f}"
 
 
 def _wall_words(timing: Timing, policy: str) -> tuple[str, str]:
