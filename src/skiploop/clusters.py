@@ -67,12 +67,17 @@ def text_clusters(texts: Sequence[str], size: int = MIN_SIZE) -> np.ndarray:
     """
     if len(texts) < 2 * size:
         return np.zeros(len(texts), dtype=int)
+    return clusters(np.log1p(run_counts(texts)), size)
+
+
+def run_counts(texts: Sequence[str]) -> np.ndarray:
+    """Return counts_QF of short runs of characters, hashed into columns; all numbers are one."""
     counts_QF = np.zeros((len(texts), _N_COLUMNS))
     for row_F, text in zip(counts_QF, texts, strict=True):
         padded = f" {_DIGITS.sub('0', ' '.join(text.casefold().split()))} "
         grams = (padded[i : i + _N_GRAM] for i in range(len(padded) - _N_GRAM + 1))
         np.add.at(row_F, [crc32(gram.encode()) % _N_COLUMNS for gram in grams], 1)
-    return clusters(np.log1p(counts_QF), size)
+    return counts_QF
 
 
 def _main_directions(points_QF: np.ndarray) -> np.ndarray:

@@ -173,6 +173,50 @@ def test_favourite_answers_of_kinds_that_only_the_text_tells_apart_are_not_calle
     assert row.verdict == "better"
 
 
+TEMPLATES = (
+    "{n} has {a} {t} and gets {b} more. Is the sum {m}?",
+    "A box holds {a} {t}; {n} takes {b}. Is what is left {m}?",
+    "{n} reads {a} pages, then {b}. Is the number of pages {m}?",
+    "There are {a} {t} on a table and {b} under it. Is their number {m}?",
+)
+WORDS = {"n": ["Ann", "Bob", "Tom", "Mary"], "t": ["apples", "pears", "pens"]}
+
+
+def word_problems(rng, kinds):
+    """Questions of many forms, of which one word says what kind they are."""
+    return [
+        str(rng.choice(TEMPLATES)).format(
+            **{name: rng.choice(words) for name, words in WORDS.items()},
+            a=rng.integers(2, 99),
+            b=rng.integers(2, 99),
+            m=["odd", "even"][kind],
+        )
+        for kind in kinds
+    ]
+
+
+@pytest.mark.parametrize("n", [150, 600])
+def test_favourite_answers_of_kinds_that_one_word_tells_apart_are_not_called_better(n):
+    rng = np.random.default_rng(0)
+    kinds = rng.integers(0, 2, n)
+    golds = [str(rng.choice(["Yes", "No"], p=[0.8, 0.2] if kind else [0.2, 0.8])) for kind in kinds]
+    constants = ["Yes" if kind else "No" for kind in kinds]
+    examples = examples_of(golds, word_problems(rng, kinds))
+    row = rows_of(examples, {"identity": ["No"] * n, "by word": constants})[1]
+    assert row.p_holm < 0.001
+    assert row.verdict == "not beyond favourite answers"
+
+
+@pytest.mark.parametrize("n_golds", [2, 40])
+def test_skill_at_such_questions_is_called_better(n_golds):
+    rng = np.random.default_rng(0)
+    golds = drawn(rng, 300, n_golds)
+    examples = examples_of(golds, word_problems(rng, rng.integers(0, 2, 300)))
+    others = [str(number) for number in range(n_golds)]
+    plain, knowing = (answered(rng, golds, skill, others) for skill in (0.1, 0.4))
+    assert rows_of(examples, {"identity": plain, "p": knowing})[1].verdict == "better"
+
+
 def test_skill_at_yes_or_no_is_more_than_a_favourite():
     rng = np.random.default_rng(1)
     golds = [str(g) for g in rng.choice(["Yes", "No"], 300)]

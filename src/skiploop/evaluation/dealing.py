@@ -8,18 +8,16 @@ Shapes: N questions of a group, T different texts; 2: given to others, received 
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 
 import numpy as np
 
-from skiploop.clusters import text_clusters
+from skiploop.evaluation.dealing_groups import dealing_groups
 from skiploop.evaluation.records import Record
 from skiploop.evaluation.stats import wilson
-from skiploop.seeds import derive_seed
 from skiploop.tasks.base import Example, Task
 
 N_DEALS = 16
@@ -72,7 +70,7 @@ def dealt_accuracy(
 ) -> dict[str, Dealt]:
     """Return, by policy, right answers if its answers went to other questions of their group.
 
-    Groups are the clusters of similar texts in each kind. No answer goes back to its own question,
+    Groups are those of `dealing_groups`. No answer goes back to its own question,
     nor to one that is the same. If few answers of a policy are different, each goes to every other
     question of its group, else to `N_DEALS` of them, the same ones for all policies.
 
@@ -91,27 +89,12 @@ def dealt_accuracy(
     answered = set[str]().union(*texts.values()).intersection(*texts.values())
     written = [e for e in examples if e.id in answered and not e.choices]
     shares: dict[str, dict[str, float]] = {policy: {} for policy in texts}
-    for group in _groups(written):
+    for group in dealing_groups(written, texts):
         own = {policy: [by_id[e.id] for e in group] for policy, by_id in texts.items()}
         for policy, share_N in _projections(task, group, own).items():
             known = np.flatnonzero(~np.isnan(share_N))
             shares[policy] |= {group[i].id: float(share_N[i]) for i in known}
     return {policy: Dealt(by_question) for policy, by_question in shares.items()}
-
-
-def _groups(examples: Sequence[Example]) -> Iterator[list[Example]]:
-    """Yield the clusters of each kind in random order; those alone in their kind are one kind."""
-    kinds: dict[str, list[Example]] = {}
-    for example in examples:
-        kinds.setdefault(example.kind, []).append(example)
-    alone = [example for found in kinds.values() if len(found) == 1 for example in found]
-    for kind in (*(found for found in kinds.values() if len(found) > 1), alone):
-        if len(kind) > 1:
-            labels_N = text_clusters([example.question for example in kind])
-            for label in range(labels_N.max() + 1):
-                group = [kind[i] for i in np.flatnonzero(labels_N == label)]
-                random.Random(derive_seed("deal", group[0].id)).shuffle(group)
-                yield group
 
 
 def _projections(
