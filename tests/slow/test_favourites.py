@@ -16,7 +16,7 @@ PROMISED = 0.025
 @pytest.mark.parametrize("n", [60, 300, 1000])
 @pytest.mark.parametrize("null", NULLS)
 def test_favourite_answers_are_called_better_no_more_often_than_promised(null, n):
-    repetitions = {60: 400, 300: 200, 1000: 60}[n]
+    repetitions = {60: 300, 300: 150, 1000: 40}[n]
     found = verdicts(null, n, repetitions)
     print(f"{null}, {n} questions: better {found['better'] / repetitions:.3f}")  # noqa: T201
     assert found["better"] <= binom.isf(0.001, repetitions, PROMISED)

@@ -113,7 +113,9 @@ def _projections(
     grades = task.grade_many([examples[i] for _, i in asked], [different[row] for row, _ in asked])
     right_TN = np.full(is_asked_TN.shape, np.nan, dtype=np.float32)
     right_TN[is_asked_TN] = [np.nan if g.correct is None else g.correct for g in grades]
-    same_N = np.unique([example.group for example in examples], return_inverse=True)[1]
+    number_of: dict[tuple[str, str], int] = {}
+    same = [(example.group, example.answer_key) for example in examples]
+    same_N = np.array([number_of.setdefault(key, len(number_of)) for key in same])
     return {
         policy: _projection(right_TN, row_N, same_N, deals[policy])
         for policy, row_N in rows.items()
