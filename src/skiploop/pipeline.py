@@ -14,6 +14,13 @@ from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.errors import ConfigError
 from skiploop.evaluation.answering import answer
 from skiploop.evaluation.dealing import dealt_accuracy
+from skiploop.evaluation.readings import (
+    Reading,
+    read_before,
+    read_readings,
+    unread,
+    write_readings,
+)
 from skiploop.evaluation.records import write_records
 from skiploop.evaluation.report import Report, build_report, write_report
 from skiploop.evaluation.search_table import SearchOutcome, SearchTable, search_table
@@ -64,6 +71,7 @@ class EvaluateConfig:
         policies: Names that `policies.make_policy` takes; the identity is always among them. None
             for all that the run has something for.
         limit: Questions at most, the first ones of the split; None for all.
+        fresh: As many questions that this run has not read before, in place of the first ones.
         split: Held-out part of the task.
         k: Programs a policy may rank for the oracle.
 
@@ -73,12 +81,15 @@ class EvaluateConfig:
 
     policies: tuple[str, ...] | None = None
     limit: int | None = 200
+    fresh: int | None = None
     split: str = "test"
     k: int = 5
 
     def __post_init__(self) -> None:
         if self.k < 1 or (self.limit is not None and self.limit < 1):
             raise ConfigError(f"limit is {self.limit} and k is {self.k}: give at least 1 each")
+        if self.fresh is not None and self.fresh < 1:
+            raise ConfigError(f"fresh is {self.fresh}: ask for at least 1 question")
 
 
 def search(run: Run, config: SearchConfig, progress: Progress | None = None) -> SearchTable:
@@ -257,6 +268,10 @@ def evaluate(
     for reader in readers:
         reader.forget()  # choosing is timed with all that it takes
     run.record("evaluate", config)  # not before: it is true of these records
+    readings = read_readings(run.folder)  # before the records, which may tell of the first one
+    before = read_before(readings, run.task.examples(config.split), examples)
+    now = Reading(tuple(example.id for example in examples), tuple(ranked))
+    write_readings(run.folder, [*readings, now])
     write_records(run.folder / "records.jsonl", records)
     timing = None
     if run.task.max_new_tokens:  # nothing is generated for choices
@@ -272,7 +287,7 @@ def evaluate(
         timing=timing,
         provenance=run.note_provenance("evaluate"),
     )
-    report = replace(report, calibration=_calibration(run, policies))
+    report = replace(report, calibration=_calibration(run, policies), read_before=before)
     write_report(run.folder, report)
     return report
 
@@ -310,7 +325,17 @@ def _held_out_examples(run: Run, config: EvaluateConfig) -> list[Example]:
             f"{run.folder} learned from the {config.split!r} questions: judge policies on "
             "questions that nothing was learned from, such as --split test"
         )
-    examples = run.task.examples(config.split)[: config.limit]
+    examples = run.task.examples(config.split)
+    if config.fresh is None:
+        examples = examples[: config.limit]
+    else:
+        unseen = unread(read_readings(run.folder), examples)
+        if len(unseen) < config.fresh:
+            raise ConfigError(
+                f"{run.folder} has not read {len(unseen)} of the {len(examples)} questions in "
+                f"{config.split!r}, asked for {config.fresh}: lower fresh, or use another split"
+            )
+        examples = unseen[: config.fresh]
     if not examples:
         raise ConfigError(
             f"{run.task.name} has no questions in {config.split!r}: use another split"

@@ -8,6 +8,7 @@ RUN/predictor/         the trained predictor
 RUN/menu.json          a menu of programs
 RUN/selector/          the trained choice from it
 RUN/records.jsonl      what the last evaluation judged
+RUN/readings.jsonl     which held-out questions evaluations have read
 RUN/report.{md,json,html}
 ```
 """

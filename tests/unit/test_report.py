@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from skiploop import Program
 from skiploop.errors import DataError, RunError
+from skiploop.evaluation.conclusions import conclusions, fewest_fixed
 from skiploop.evaluation.policy_table import policy_rows
-from skiploop.evaluation.reading import conclusions, fewest_fixed
 from skiploop.evaluation.records import Record, read_records, write_records
 from skiploop.evaluation.report import Timing, build_report, write_report
 from skiploop.evaluation.risk_table import RiskRow, risk_rows

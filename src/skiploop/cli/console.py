@@ -97,7 +97,7 @@ def print_table(table: Table) -> None:
 
 def print_report(report: Report, folder: Path) -> None:
     """Print the main table of an evaluation, what follows from it, and where the report is."""
-    from skiploop.evaluation.reading import conclusions
+    from skiploop.evaluation.conclusions import conclusions
     from skiploop.evaluation.tables import layers_table, policies_table
 
     print_table(policies_table(report.policies, report.timing).transposed())

@@ -34,6 +34,10 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(help="Held-out questions at most. [200]", min=1)
     ] = None,
+    fresh: Annotated[
+        int | None,
+        typer.Option(help="So many held-out questions that this run has not read yet.", min=1),
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Part of the task. [test]")] = None,
     k: Annotated[int | None, typer.Option(help="Programs for the oracle. [5]", min=1)] = None,
     device: Device = "cpu",
@@ -50,7 +54,13 @@ def evaluate(
     """
     names = [name.strip() for given in policy or () for name in given.split(",") if name.strip()]
     flags: dict[str, dict[str, object]] = {
-        "evaluate": {"policies": names or None, "limit": limit, "split": split, "k": k},
+        "evaluate": {
+            "policies": names or None,
+            "limit": limit,
+            "fresh": fresh,
+            "split": split,
+            "k": k,
+        },
         "run": {"seed": seed},
     }
     sections = read_settings(("evaluate", "run"), config, overrides, flags)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from skiploop.evaluation.conclusions import HOW_TO_READ, conclusions
 from skiploop.evaluation.policy_table import PolicyRow
-from skiploop.evaluation.reading import HOW_TO_READ, conclusions
 from skiploop.evaluation.report import Report
 from skiploop.evaluation.table import Table
 from skiploop.evaluation.tables import report_tables

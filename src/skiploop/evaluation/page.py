@@ -17,8 +17,8 @@ from skiploop.evaluation.charts import (
     interval_chart,
     layer_chart,
 )
+from skiploop.evaluation.conclusions import HOW_TO_READ, conclusions
 from skiploop.evaluation.policy_table import PolicyRow
-from skiploop.evaluation.reading import HOW_TO_READ, conclusions
 from skiploop.evaluation.report import Report
 from skiploop.evaluation.samples import Sample
 from skiploop.evaluation.table import Table

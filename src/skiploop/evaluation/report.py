@@ -12,6 +12,7 @@ from skiploop.errors import DataError, RunError
 from skiploop.evaluation.kind_table import KindRow, kind_rows
 from skiploop.evaluation.pair_table import PairRow, pair_rows
 from skiploop.evaluation.policy_table import REFERENCE, PolicyRow, policy_rows
+from skiploop.evaluation.readings import ReadBefore
 from skiploop.evaluation.records import Record
 from skiploop.evaluation.risk_table import RiskRow, risk_rows
 from skiploop.evaluation.samples import Sample, changed_answers
@@ -129,6 +130,7 @@ class Report:
         menu: What was chosen from, None if there was no menu.
         search: The search's table, None if there was no search.
         samples: Answers that a policy changed.
+        read_before: What earlier evaluations of the run have read of the questions.
         timing: Wall times, None if they were not measured.
         provenance: Where the numbers come from.
     """
@@ -143,6 +145,7 @@ class Report:
     menu: Menu | None = None
     search: SearchTable | None = None
     samples: tuple[Sample, ...] = ()
+    read_before: ReadBefore | None = None
     timing: Timing | None = None
     provenance: Mapping[str, object] = field(default_factory=dict)
 
@@ -162,6 +165,7 @@ class Report:
             "menu": self.menu and self.menu.figures(),
             "search_table": self.search and self.search.to_dict(),
             "samples": [sample.to_dict() for sample in self.samples],
+            "read_before": self.read_before and self.read_before.to_dict(),
             "provenance": facts,
             "timing": {"made_at": made_at, **(self.timing.to_dict() if self.timing else {})},
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from skiploop.evaluation.policy_table import PolicyRow, Verdict, fewest_fixed
+from skiploop.evaluation.readings import ReadBefore
 from skiploop.evaluation.report import Report
 
 HOW_TO_READ = (
@@ -33,7 +34,8 @@ def conclusions(report: Report) -> list[str]:
     if not tested:
         return []
     lines = [_verdict_line(tested, verdict, words) for verdict, words in _WORDS.items()]
-    return [*filter(None, lines), _fewest_fixed_line(tested)]
+    lines += [_fewest_fixed_line(tested), _read_before_line(report.read_before)]
+    return [line for line in lines if line]
 
 
 _WORDS: dict[Verdict, str] = {
@@ -48,6 +50,20 @@ _WORDS: dict[Verdict, str] = {
 def _verdict_line(rows: Sequence[PolicyRow], verdict: Verdict, words: str) -> str:
     names = ", ".join(row.policy for row in rows if row.verdict == verdict)
     return f"{words} (adjusted p, 5 %): {names}." if names else ""
+
+
+def _read_before_line(before: ReadBefore | None) -> str:
+    """Say how often the questions were read: what was chosen after that was chosen by them."""
+    if before is None:
+        return ""
+    if not before.n_read:
+        return "These questions had not been read before in this run."
+    some = "These" if before.n_read == before.n_questions else f"{before.n_read} of these"
+    times = "once" if before.n_times == 1 else f"{before.n_times} times"
+    return (
+        f"{some} questions were read {times} before in this run ({', '.join(before.policies)}): "
+        "what was changed since then may suit them better than others."
+    )
 
 
 def _fewest_fixed_line(rows: Sequence[PolicyRow]) -> str:
