@@ -122,6 +122,12 @@ def _check_kind(header: GgufHeader) -> None:
             f"{header.file} is one of {metadata['split.count']!r} files: "
             "merge them with llama-gguf-split first"
         )
+    known = {*MODEL_ARCH_NAMES.values(), *_spelt_by_transformers(), "adapter"}
+    if own not in known:
+        raise UnsupportedModelError(
+            f"{header.file} cannot be converted to safetensors: the architecture {own!r} is not "
+            "known; give a folder of safetensors instead"
+        )
     if f"{own}.attention.head_count" not in metadata or not any(
         key.startswith(f"{own}.attention.layer_norm_") for key in metadata
     ):
@@ -129,9 +135,8 @@ def _check_kind(header: GgufHeader) -> None:
             f"{header.file} does not say how many heads {own!r} has, or what its norms add: "
             "download it again"
         )
-    others = {*MODEL_ARCH_NAMES.values(), *_spelt_by_transformers(), "adapter"} - {own}
     for key in metadata:
-        if key.partition(".")[0] in others:
+        if key.partition(".")[0] in known - {own}:
             raise UnsupportedModelError(
                 f"{header.file} is of the architecture {own!r} and has {key}: download it again"
             )
