@@ -15,6 +15,7 @@ from skiploop.predictor.calibration import calibration
 from skiploop.predictor.gate import Gate, tune
 from skiploop.predictor.kernel import KernelRidge, out_of_fold
 from skiploop.predictor.learning import SelectorConfig
+from skiploop.predictor.lessons import Lessons
 from skiploop.predictor.selector import (
     PromptFeatures,
     SelectorPolicy,
@@ -23,6 +24,7 @@ from skiploop.predictor.selector import (
     load_selector,
     train_selector,
 )
+from skiploop.predictor.tensors import read_tensors, write_tensors
 from skiploop.predictor.validation import validate
 from skiploop.search.evidence import Evidence, balanced
 from skiploop.search.menu import Menu
@@ -322,6 +324,25 @@ def test_a_missing_or_foreign_selector_or_menu_is_refused(tmp_path):
     Path(tmp_path / "menu.json").write_text('{"n_layers": 8, "programs": ["9:10x0"]}')
     with pytest.raises(RunError, match="cannot read"):
         Menu.load(tmp_path)
+
+
+def test_a_selector_of_an_older_version_is_refused_in_one_line(tmp_path):
+    policy = policy_of(planted())
+    policy.lessons.save(tmp_path / "model.safetensors")
+    assert Lessons.load(tmp_path / "model.safetensors").chosen_Q.equal(policy.lessons.chosen_Q)
+    tensors, _ = read_tensors(tmp_path / "model.safetensors")
+    del tensors["chosen_Q"]
+    write_tensors(tmp_path / "model.safetensors", tensors)
+    with pytest.raises(RunError, match="older version, which did not judge choices as now"):
+        Lessons.load(tmp_path / "model.safetensors")
+
+
+def test_a_selector_that_is_loaded_computes_no_choice_anew(tmp_path, monkeypatch):
+    policy = policy_of(planted())
+    policy.lessons.save(tmp_path / "model.safetensors")
+    monkeypatch.setattr("skiploop.predictor.validation.choose", None)
+    lessons = Lessons.load(tmp_path / "model.safetensors")
+    assert SelectorPolicy(MENU, policy.features, lessons).validation == policy.validation
 
 
 def test_menus_come_back_as_they_were_saved(tmp_path):
