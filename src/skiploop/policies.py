@@ -257,7 +257,10 @@ def _selector(run: Run, _progress: Progress | None) -> Policy:
 def _surface(run: Run, progress: Progress | None) -> Policy:
     """Learn as the selector does, from the spelling of the questions instead of states."""
     policy = run.selector
-    question_of = {run.task.prompt(example): example.question for example in _all_examples(run)}
+    question_of = {
+        run.task.prompt(example): "\n".join((example.question, *example.choices))
+        for example in _all_examples(run)
+    }
     features = PromptFeatures(SurfaceText(question_of))
     prompts = [run.task.prompt(example) for example in menu_examples(run)]
     evidence, config, n_raced = _table(run, progress)

@@ -27,7 +27,7 @@ PROGRAMS = [Program.identity(30)] + [
 def table(n_questions, seed, gain=0.0, n_programs=12):
     """Return features and evidence; the second program is right on `gain` more of the questions.
 
-    What is planted lies where the first feature is above its median, so it can be learned.
+    What is planted lies in the questions of one level, so it can be learned.
     """
     rng = np.random.default_rng(seed)
     level = rng.integers(len(BASE), size=n_questions)
@@ -38,7 +38,7 @@ def table(n_questions, seed, gain=0.0, n_programs=12):
     logits = ease[:, None] + rng.normal(size=(n_questions, n_programs))
     score = 1 / (1 + np.exp(-logits))
     right = (rng.random(score.shape) < score).astype(float)
-    wrong = np.flatnonzero((features[:, 0] > np.median(features[:, 0])) & (right[:, 1] == 0))
+    wrong = np.flatnonzero((level == 2) & (right[:, 1] == 0))
     planted = rng.permutation(wrong)[: rng.binomial(n_questions, gain)]
     right[planted, 1], score[planted, 1] = 1.0, rng.uniform(0.3, 0.9, len(planted))
     ids = tuple(map(str, range(n_questions)))

@@ -5,13 +5,14 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from skiploop.predictor.surface import WIDTH, SurfaceText, hashed
 
 
-@given(st.text(max_size=80))
+@given(st.text(st.characters(), max_size=80))
+@example("half of a pair: \ud800")
 def test_any_text_has_finite_features_of_one_width(text):
     features = hashed(text)
     assert features.shape == (WIDTH,) and features.isfinite().all()

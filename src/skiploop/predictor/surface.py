@@ -46,7 +46,7 @@ def hashed(question: str) -> Tensor:
     """Return features_E of a text: hashed counts, the same on every machine."""
     features_E = [0.0] * WIDTH
     for mark, count in Counter(_marks(question)).items():
-        found = zlib.crc32(mark.encode())
+        found = zlib.crc32(mark.encode(errors="surrogatepass"))
         sign = 1 if found & 1 else -1
         features_E[(found >> 1) % WIDTH] += sign * math.log1p(count)
     return torch.tensor(features_E)
