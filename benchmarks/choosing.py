@@ -16,7 +16,8 @@ from measure import arguments, in_turns, load, must_be_equal, ratio, report
 import skiploop
 from skiploop import Program
 from skiploop.predictor.features import LayerStates
-from skiploop.predictor.selector import PromptFeatures, SelectorConfig, SelectorPolicy, learn
+from skiploop.predictor.learning import SelectorConfig
+from skiploop.predictor.selector import PromptFeatures, SelectorPolicy, learn
 from skiploop.search.evidence import Evidence
 from skiploop.search.menu import Menu, MenuConfig
 

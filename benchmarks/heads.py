@@ -22,9 +22,9 @@ from torch.nn import functional as F
 from skiploop.evaluation.stats import Paired
 from skiploop.policies import menu_examples
 from skiploop.predictor.folds import deal
+from skiploop.predictor.gate import tune
 from skiploop.predictor.kernel import out_of_fold
 from skiploop.predictor.network import NetworkConfig, PolarNetwork, pad
-from skiploop.predictor.validation import cross_fitted
 from skiploop.run import Run
 
 N_FOLDS = 5
@@ -134,6 +134,21 @@ def held_out(make, encodings, score_QP, right_QP, fold_Q, epochs):
     return predicted_QP, prior_QP
 
 
+def cross_fitted(predicted_QP, lessons, slots_P):
+    """Return the column that is chosen for each question by a gate that was tuned on others.
+
+    The predictions were learned from these others, too, so this compares ways to predict and is no
+    test of a gain; `predictor.validation` is one.
+    """
+    fold_Q, right_QP = deal(lessons.group_Q, N_FOLDS, seed=1), lessons.right_QP.nan_to_num()
+    chosen_Q = torch.zeros(len(predicted_QP), dtype=torch.long)
+    for fold in range(N_FOLDS):
+        held, seen = fold_Q == fold, fold_Q != fold
+        gate = tune(predicted_QP[seen], right_QP[seen], lessons.weight_Q[seen], slots_P)
+        chosen_Q[held] = gate.choose(predicted_QP[held], slots_P)
+    return chosen_Q
+
+
 def judged(chosen_Q, right_QP, slots_P, group_Q):
     rows = torch.arange(len(chosen_Q))
     pairs = zip(right_QP[rows, chosen_Q] == 1, right_QP[:, 0] == 1, strict=True)
@@ -163,7 +178,7 @@ def main():
     fold_Q = deal(group_Q, N_FOLDS, seed=0)
 
     def gated(predicted_QP):
-        return cross_fitted(predicted_QP, right_QP, lessons.weight_Q, slots_P, group_Q)
+        return cross_fitted(predicted_QP, lessons, slots_P)
 
     def nets(make):
         return held_out(make, encodings, score_QP, right_QP, fold_Q, options.epochs)

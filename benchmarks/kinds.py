@@ -16,7 +16,7 @@ tuned on other questions. Held-out questions are not looked at.
 from pathlib import Path
 
 import torch
-from heads import N_FOLDS, judged
+from heads import N_FOLDS, cross_fitted, judged
 from measure import arguments, report
 from scipy.cluster.vq import kmeans2
 from torch import nn
@@ -24,7 +24,6 @@ from torch.nn import functional as F
 
 from skiploop.predictor.folds import deal
 from skiploop.predictor.kernel import KernelRidge
-from skiploop.predictor.validation import cross_fitted
 from skiploop.run import Run
 
 SIZES = (8, 16, 32)
@@ -129,8 +128,7 @@ def main():
             held, seen = fold_Q == fold, fold_Q != fold
             known = lessons.features_QF[seen], lessons.score_QP[seen], lessons.weight_Q[seen]
             predicted_QP[held] = way((*known, lessons.ridge), lessons.features_QF[held])
-        known = right_QP, lessons.weight_Q, slots_P, lessons.group_Q
-        chosen_Q = cross_fitted(predicted_QP, *known)
+        chosen_Q = cross_fitted(predicted_QP, lessons, slots_P)
         figures[name] = judged(chosen_Q, right_QP, slots_P, lessons.group_Q)
         error_Q = (predicted_QP - lessons.score_QP).square().mean(1)
         figures[name]["squared_error"] = float(lessons.weight_Q @ error_Q / n_questions)

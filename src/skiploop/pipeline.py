@@ -29,6 +29,7 @@ from skiploop.identity import check_model
 from skiploop.policies import (
     available,
     checked_name,
+    controls_of,
     is_sample,
     make_policy,
     menu_examples,
@@ -37,14 +38,10 @@ from skiploop.policies import (
 from skiploop.policy import Policy
 from skiploop.predictor.calibration import CalibrationBin, calibration
 from skiploop.predictor.checkpoint import Metrics
+from skiploop.predictor.learning import SelectorConfig
 from skiploop.predictor.policy import PREDICTOR_FOLDER, PredictorPolicy, has_predictor
 from skiploop.predictor.recipe import train as train_predictor
-from skiploop.predictor.selector import (
-    PromptFeatures,
-    SelectorConfig,
-    SelectorPolicy,
-    train_selector,
-)
+from skiploop.predictor.selector import PromptFeatures, SelectorPolicy, train_selector
 from skiploop.predictor.targets import QuestionPrograms
 from skiploop.predictor.training import TrainConfig
 from skiploop.predictor.vote import VotePolicy
@@ -74,6 +71,7 @@ class EvaluateConfig:
         fresh: As many questions that this run has not read before, in place of the first ones.
         split: Held-out part of the task.
         k: Programs a policy may rank for the oracle.
+        controls: Whether those of a selector are judged beside it.
 
     Raises:
         ConfigError: A number is less than 1.
@@ -84,6 +82,7 @@ class EvaluateConfig:
     fresh: int | None = None
     split: str = "test"
     k: int = 5
+    controls: bool = True
 
     def __post_init__(self) -> None:
         if self.k < 1 or (self.limit is not None and self.limit < 1):
@@ -219,7 +218,8 @@ def train_on_menu(run: Run, config: SelectorConfig) -> SelectorPolicy:
     evidence = collect(run.runner(), examples, found.programs)
     prompts = [run.task.prompt(example) for example in examples]
     groups = [example.group for example in examples]
-    policy = train_selector(run.stack, found, prompts, evidence, config, groups)
+    n_raced = run.section("menu", MenuConfig).raced
+    policy = train_selector(run.stack, found, prompts, evidence, config, groups, n_raced)
     policy.save(run.folder)
     run.record("selector", config)
     run.note_provenance("selector")
@@ -249,8 +249,8 @@ def evaluate(
         ConfigError: The questions are those that were searched, or are answered by a choice where
             a policy draws answers.
     """
-    asked = config.policies or available(run)
-    names = list(dict.fromkeys(checked_name(name) for name in ("identity", *asked)))
+    asked = [checked_name(name) for name in ("identity", *(config.policies or available(run)))]
+    names = list(dict.fromkeys([*asked, *(controls_of(asked) if config.controls else ())]))
     examples = _held_out_examples(run, config)
     _refuse_samples_of_choices(names, examples)
     table = read_search_table(run) if run.has("search") else None

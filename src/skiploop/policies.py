@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,20 +22,22 @@ from skiploop.errors import ConfigError, unknown_name
 from skiploop.policy import FixedPolicy, IdentityPolicy, Policy
 from skiploop.predictor.joint import LabelScores, MenuDecoding, PriorDecoding, rank_jointly
 from skiploop.predictor.learned_weights import LearnedWeights
+from skiploop.predictor.learning import SelectorConfig
 from skiploop.predictor.policy import PredictorPolicy, load_predictor
 from skiploop.predictor.selector import (
     SELECTOR_FOLDER,
-    SelectorConfig,
+    PromptFeatures,
     SelectorPolicy,
     learn,
     load_selector,
 )
+from skiploop.predictor.surface import SurfaceText
 from skiploop.predictor.vote import VotePolicy, Weigh, alike, by_probability
 from skiploop.program import Program
 from skiploop.run import Run
 from skiploop.runner import Progress
 from skiploop.search.campaign import SearchConfig
-from skiploop.search.evidence import collect
+from skiploop.search.evidence import Evidence, collect
 from skiploop.search.menu import Menu, MenuConfig
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import SPLITS, Example
@@ -54,6 +56,9 @@ _SELECTOR = "selector:"
 
 _VOTES = ("vote", "majority", "learned")
 """Before a number: so many programs vote, with answers weighed in these ways."""
+
+CONTROLS = ("surface", "shuffled:open")
+"""What a selector is compared with: the same menu, chosen from by what should be worth less."""
 
 N_WEIGHED = 500
 """Questions from which `learned` learns, the last ones of the menu: the first ones chose it."""
@@ -87,6 +92,11 @@ def checked_name(name: str) -> str:
         ]
         raise unknown_name("policy", name, [*POLICIES, *patterns])
     return name
+
+
+def controls_of(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the policies beside which those of some checked names have to be seen."""
+    return CONTROLS if any(name.startswith("selector") for name in names) else ()
 
 
 def is_sample(name: str) -> bool:
@@ -244,14 +254,28 @@ def _selector(run: Run, _progress: Progress | None) -> Policy:
     return run.selector
 
 
-def _shuffled(run: Run, progress: Progress | None) -> Policy:
+def _surface(run: Run, progress: Progress | None) -> Policy:
+    """Learn as the selector does, from the spelling of the questions instead of states."""
+    policy = run.selector
+    question_of = {
+        run.task.prompt(example): "\n".join((example.question, *example.choices))
+        for example in _all_examples(run)
+    }
+    features = PromptFeatures(SurfaceText(question_of))
+    prompts = [run.task.prompt(example) for example in menu_examples(run)]
+    evidence, config, n_raced = _table(run, progress)
+    group_Q = policy.lessons.group_Q
+    lessons = learn(features.of(prompts), evidence, config, group_Q, n_raced)
+    return SelectorPolicy(policy.menu, features, lessons, "surface")
+
+
+def _shuffled(run: Run, progress: Progress | None) -> SelectorPolicy:
     """Learn as the selector does, but from answers that belong to other questions."""
     policy = run.selector
-    config = run.finished("selector", SelectorConfig)
-    examples = menu_examples(run)
-    evidence = collect(run.runner(progress), examples, policy.menu.programs)
+    evidence, config, n_raced = _table(run, progress)
     rng = np.random.default_rng(derive_seed(config.seed, "shuffled"))
-    order = rng.permutation(len(examples))
+    n_others = len(evidence.example_ids) - n_raced
+    order = np.concatenate([rng.permutation(n_raced), n_raced + rng.permutation(n_others)])
     wrong = replace(
         evidence,
         right_QP=evidence.right_QP[order],
@@ -259,18 +283,21 @@ def _shuffled(run: Run, progress: Progress | None) -> Policy:
         weight_Q=evidence.weight_Q[order],
         answers=tuple(evidence.answers[i] for i in order),
     )
-    lessons = learn(policy.lessons.features_QF, wrong, config, policy.lessons.group_Q)
+    lessons = learn(policy.lessons.features_QF, wrong, config, policy.lessons.group_Q, n_raced)
     return SelectorPolicy(policy.menu, policy.features, lessons, "shuffled")
 
 
+def _open_shuffled(run: Run, progress: Progress | None) -> Policy:
+    return _shuffled(run, progress).ungated("shuffled:open")
+
+
 def _random_menu(run: Run, progress: Progress | None) -> Policy:
-    """Learn as the selector does, on a menu of random programs with as many edits each."""
+    """Learn as the selector does, on a menu of the same edits at random places."""
     policy = run.selector
     config = run.finished("selector", SelectorConfig)
     asked = run.finished("menu", MenuConfig)
-    programs = random_programs(
-        policy.menu.programs, asked.space(run.stack.n_layers), asked.first_layer, config.seed
-    )
+    edits = asked.edits(run.stack.n_layers)
+    programs = random_programs(policy.menu.programs, edits, asked.max_block, config.seed)
     evidence = collect(run.runner(progress), menu_examples(run), programs)
     lessons = learn(policy.lessons.features_QF, evidence, config, policy.lessons.group_Q)
     return SelectorPolicy(
@@ -278,12 +305,22 @@ def _random_menu(run: Run, progress: Progress | None) -> Policy:
     )
 
 
+def _table(run: Run, progress: Progress | None) -> tuple[Evidence, SelectorConfig, int]:
+    """Return what the selector of a run learned from: the answers, how, and how many raced."""
+    evidence = collect(run.runner(progress), menu_examples(run), run.selector.menu.programs)
+    n_raced = run.finished("menu", MenuConfig).raced
+    return evidence, run.finished("selector", SelectorConfig), n_raced
+
+
 def _by_kind(run: Run, progress: Progress | None) -> Policy:
     examples = menu_examples(run)
     evidence = collect(run.runner(progress), examples, Menu.load(run.folder).programs)
-    asked = [example for split in SPLITS for example in run.task.examples(split)]
-    kind_of = {run.task.prompt(example): example.kind for example in asked}
+    kind_of = {run.task.prompt(example): example.kind for example in _all_examples(run)}
     return KindPolicy(best_by_kind(examples, evidence), kind_of)
+
+
+def _all_examples(run: Run) -> list[Example]:
+    return [example for split in SPLITS for example in run.task.examples(split)]
 
 
 def _static(run: Run, progress: Progress | None) -> Policy:
@@ -313,7 +350,9 @@ POLICIES: dict[str, Callable[[Run, Progress | None], Policy]] = {
     "selector": _selector,
     "static": _static,
     "random": _random,
+    "surface": _surface,
     "shuffled": _shuffled,
+    "shuffled:open": _open_shuffled,
     "random-menu": _random_menu,
     "by-kind": _by_kind,
 }

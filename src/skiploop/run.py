@@ -328,7 +328,8 @@ class Run:
         Raises:
             RunError: There is none, it is not finished, or it is for another model.
         """
-        from skiploop.predictor.selector import SelectorConfig, load_selector
+        from skiploop.predictor.learning import SelectorConfig
+        from skiploop.predictor.selector import load_selector
 
         self.finished("selector", SelectorConfig)
         return load_selector(self.folder, self.stack)

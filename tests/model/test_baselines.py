@@ -13,6 +13,7 @@ from skiploop.baselines.static import N_CANDIDATES, promising, race
 from skiploop.errors import DataError
 from skiploop.runner import TrialRunner
 from skiploop.search.evidence import Evidence
+from skiploop.search.menu import MenuConfig
 from skiploop.search.trials import Trial, TrialStore
 from skiploop.tasks.base import Example, Grade
 
@@ -97,17 +98,27 @@ def test_every_kind_gets_the_program_with_most_right_answers_and_unknown_kinds_a
         check_kinds(examples, [examples[0], other])
 
 
-def test_random_programs_are_different_and_have_as_many_edits_as_their_models():
-    space = ProgramSpace(12)
-    texts = ("identity", "4:5x0", "4:6x2", "4:6x2 8:9x0", "5:7x3~0.5")
+def test_random_programs_have_the_operations_and_lengths_of_their_models():
+    config = MenuConfig(anchors=(0.0, 0.5))
+    texts = ("identity", "4:5x0", "4:6x2", "4:6x2 8:9x0", "5:7x3~0.5", "4:10x0 11:12x2")
     like = [Program.parse(text, 12) for text in texts]
-    drawn = random_programs(like, space, first_layer=4, seed=1)
-    assert drawn == random_programs(like, space, first_layer=4, seed=1)
-    assert drawn[0].is_identity and len(set(drawn)) == 5
-    assert [space.n_edits(p) for p in drawn] == [0, 1, 1, 2, 1]
-    assert all(edit.start >= 4 for program in drawn for edit in program.edits)
+    drawn = random_programs(like, config.edits(12), config.max_block, seed=1)
+    assert drawn == random_programs(like, config.edits(12), config.max_block, seed=1)
+    assert drawn[0].is_identity and len(set(drawn)) == 6 and drawn[1:] != tuple(like[1:])
+    assert [p.n_slots for p in drawn] == [p.n_slots for p in like]  # they cost the same
+    assert all(edit.start >= config.first_layer for program in drawn for edit in program.edits)
+    sorts = [[(e.runs, e.anchor is None) for e in p.edits] for p in drawn]
+    assert sorts[1:5:3] == [[(0, True)], [(3, False)]]
+    assert sorted(sorts[3]) == [(0, True), (2, True)]
     with pytest.raises(DataError, match="gave no program like"):
-        random_programs([like[1]] * 9, ProgramSpace(2, max_block=1), first_layer=0, seed=1)
+        random_programs([like[1]] * 9, config.edits(12), config.max_block, seed=1)
+
+
+def test_random_damped_loops_have_anchors_of_the_menu():
+    config = MenuConfig(anchors=(0.0, 0.5))
+    like = [Program.parse(f"{start}:{start + 1}x3~0", 30) for start in range(4, 24)]
+    drawn = random_programs(like, config.edits(30), config.max_block, seed=3)
+    assert {program.edits[0].anchor for program in drawn} == {0.0, 0.5}
 
 
 def test_the_damped_baseline_is_one_loop_in_the_middle_with_a_layer_after_it():

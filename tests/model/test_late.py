@@ -10,7 +10,8 @@ from skiploop.engine.options import Options
 from skiploop.engine.work import Work
 from skiploop.errors import BatchError, ConfigError, ProgramError
 from skiploop.predictor.features import LayerStates
-from skiploop.predictor.selector import PromptFeatures, SelectorConfig, SelectorPolicy, learn
+from skiploop.predictor.learning import SelectorConfig
+from skiploop.predictor.selector import PromptFeatures, SelectorPolicy, learn
 from skiploop.program import Program
 from skiploop.search.evidence import Evidence
 from skiploop.search.menu import Menu

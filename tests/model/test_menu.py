@@ -10,7 +10,8 @@ from parity import FirstLetterTask, ParityTask
 from skiploop import Program
 from skiploop.errors import ConfigError, RunError
 from skiploop.predictor.gate import Gate
-from skiploop.predictor.selector import SelectorConfig, load_selector, train_selector
+from skiploop.predictor.learning import SelectorConfig
+from skiploop.predictor.selector import load_selector, train_selector
 from skiploop.runner import TrialRunner
 from skiploop.search.evidence import Evidence, collect
 from skiploop.search.menu import Menu, MenuConfig, build_menu, coverage, race

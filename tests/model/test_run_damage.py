@@ -11,7 +11,7 @@ from families import build, tokenizer
 from skiploop import pipeline
 from skiploop.cli.main import main
 from skiploop.errors import ConfigError, RunError, SkiploopError
-from skiploop.predictor.selector import SelectorConfig
+from skiploop.predictor.learning import SelectorConfig
 from skiploop.predictor.training import TrainConfig
 from skiploop.run import Run, RunConfig
 from skiploop.search.campaign import SearchConfig

@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import torch
 from families import build, tokenizer
 
 import skiploop
@@ -15,7 +16,8 @@ from skiploop.errors import ConfigError, DataError, RunError, UnknownNameError
 from skiploop.evaluation.answering import extract
 from skiploop.policies import make_policy
 from skiploop.predictor.calibration import calibration
-from skiploop.predictor.selector import SelectorConfig
+from skiploop.predictor.learning import SelectorConfig
+from skiploop.predictor.surface import WIDTH, hashed
 from skiploop.predictor.training import TrainConfig
 from skiploop.run import Run, RunConfig
 from skiploop.search.menu import Menu, MenuConfig
@@ -31,7 +33,9 @@ NAMES = (
     "static",
     "by-kind",
     "damped",
+    "surface",
     "shuffled",
+    "shuffled:open",
     "random-menu",
 )
 
@@ -144,7 +148,50 @@ def test_answers_are_extracted_as_the_task_of_the_run_reads_them(folder):
 
 def test_without_names_the_policies_of_the_menu_are_judged(folder):
     report = pipeline.evaluate(Run.open(folder), pipeline.EvaluateConfig(limit=2, k=1))
-    assert [row.policy for row in report.policies] == ["identity", "selector", "static", "random"]
+    expected = ["identity", "selector", "static", "random", "surface", "shuffled:open"]
+    assert [row.policy for row in report.policies] == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "controls", "judged"),
+    [
+        (("selector:5.5",), True, ["identity", "selector:5.5", "surface", "shuffled:open"]),
+        (("selector",), False, ["identity", "selector"]),
+        (("static",), True, ["identity", "static"]),
+        (("surface", "selector"), True, ["identity", "surface", "selector", "shuffled:open"]),
+    ],
+)
+def test_a_selector_is_judged_beside_its_controls_unless_nobody_wants_them(
+    folder, tmp_path, names, controls, judged
+):
+    run = Run.open(shutil.copytree(folder, tmp_path / "run"))
+    config = pipeline.EvaluateConfig(policies=names, limit=2, k=1, controls=controls)
+    assert [row.policy for row in pipeline.evaluate(run, config).policies] == judged
+
+
+def test_surface_reads_the_question_and_neither_the_model_nor_the_solved_examples(folder):
+    run = Run.open(folder)
+    policy = make_policy("surface", run, None)
+    examples = run.task.examples("test", 5)
+    n_before = run.stack.work.n_layer_tokens
+    features = policy.features.of([run.task.prompt(example) for example in examples])
+    assert run.stack.work.n_layer_tokens == n_before
+    assert torch.equal(features[:, :WIDTH], torch.stack([hashed(e.question) for e in examples]))
+
+
+def test_an_open_gate_takes_the_highest_expected_score(folder):
+    run = Run.open(folder)
+    prompts = [run.task.prompt(example) for example in run.task.examples("test", 20)]
+    closed, opened = (make_policy(name, run, None) for name in ("shuffled", "shuffled:open"))
+    best = closed.expected(prompts).argmax(1).tolist()
+    assert [one for (one,) in opened.rank(prompts, 1)] == [opened.menu.programs[i] for i in best]
+    assert opened.lessons.chosen_Q.equal(closed.lessons.chosen_Q)
+
+
+def test_a_random_menu_costs_what_the_menu_costs(folder):
+    policy = make_policy("random-menu", Run.open(folder), None)
+    own = Menu.load(folder).programs
+    assert [p.n_slots for p in policy.menu.programs] == [p.n_slots for p in own]
 
 
 def test_nothing_is_run_again_for_a_menu_that_is_finished(folder):

@@ -78,10 +78,12 @@ def test_a_menu_teaches_a_selector_that_is_judged_and_used(capsys, tmp_path):
     learned = run(capsys, "train", "--method", "selector", "--run", out)
     assert learned["selector"]["n_questions"] == 50 and learned["selector"]["layer"] >= 4
     names = ["selector", "selector:29", "vote:3", "sample:3", "shuffled"]
-    judged = run(
-        capsys, "evaluate", "--run", out, "--limit", "8", "--k", "1", "--policy", ",".join(names)
-    )
+    asked = ["evaluate", "--run", out, "--limit", "8", "--k", "1", "--policy", ",".join(names)]
+    judged = run(capsys, *asked, "--no-controls")
     assert [row["policy"] for row in judged["policies"]] == ["identity", *names]
+    judged = run(capsys, *asked)
+    controls = ["surface", "shuffled:open"]
+    assert [row["policy"] for row in judged["policies"]] == ["identity", *names, *controls]
     written = run(capsys, "generate", "2 + 3 = ", "--policy", out, "--vote", "3")
     assert len(written["completions"]) == 1
     assert written["completions"][0]["program"] in made["programs"]

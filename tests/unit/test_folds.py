@@ -23,3 +23,8 @@ def test_questions_of_their_own_are_dealt_as_ever(seed):
     expected = torch.empty_like(order)
     expected[order] = torch.arange(50) % 5
     assert torch.equal(deal(torch.arange(50), 5, seed), expected)
+
+
+def test_some_of_the_groups_are_dealt_as_evenly():
+    fold_Q = deal(torch.tensor([40, 7, 7, 90, 55, 8]), 5, seed=0).tolist()
+    assert sorted(set(fold_Q)) == [0, 1, 2, 3, 4] and fold_Q[1] == fold_Q[2]

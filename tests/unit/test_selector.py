@@ -14,16 +14,18 @@ from skiploop.evaluation.stats import Share
 from skiploop.predictor.calibration import calibration
 from skiploop.predictor.gate import Gate, tune
 from skiploop.predictor.kernel import KernelRidge, out_of_fold
+from skiploop.predictor.learning import SelectorConfig
+from skiploop.predictor.lessons import Lessons
 from skiploop.predictor.selector import (
     PromptFeatures,
-    SelectorConfig,
     SelectorPolicy,
     first_change,
     learn,
     load_selector,
     train_selector,
 )
-from skiploop.predictor.validation import cross_fitted, validate
+from skiploop.predictor.tensors import read_tensors, write_tensors
+from skiploop.predictor.validation import validate
 from skiploop.search.evidence import Evidence, balanced
 from skiploop.search.menu import Menu
 from skiploop.tasks.base import Example
@@ -212,13 +214,11 @@ def test_a_choice_that_is_not_shown_to_help_keeps_the_identity():
 
 def test_a_gain_by_another_favourite_answer_is_none_in_the_validation():
     examples, score = favourites()
-    predicted = torch.zeros(N, 3)
-    predicted[:, 1] = 1.0  # always the program that says Yes
+    chosen = torch.ones(N, dtype=torch.long)  # always the program that says Yes
     right = torch.tensor((score > 0.5).astype(float))
-    slots = torch.tensor([8.0, 9.0, 6.0])
-    raw = validate(predicted, right, torch.ones(N, dtype=torch.float64), slots)
+    raw = validate(chosen, right, torch.ones(N, dtype=torch.float64), torch.arange(N))
     assert raw.is_shown_to_help and raw.paired.p < 0.01
-    fair = validate(predicted, right, torch.from_numpy(balanced(examples)), slots)
+    fair = validate(chosen, right, torch.from_numpy(balanced(examples)), torch.arange(N))
     assert not fair.is_shown_to_help and abs(fair.gain) < 1e-9
 
 
@@ -226,8 +226,7 @@ def test_the_sign_flip_test_agrees_with_mcnemar_where_all_weights_are_one():
     right = torch.zeros(60, 2)
     right[:14, 1], right[14:19, 0] = 1.0, 1.0
     right[20] = math.nan
-    predicted = torch.tensor([[0.0, 1.0]]).repeat(60, 1)
-    found = validate(predicted, right, torch.ones(60), torch.tensor([8.0, 8.0]))
+    found = validate(torch.ones(60, dtype=torch.long), right, torch.ones(60), torch.arange(60))
     assert (found.paired.only_first, found.paired.only_second, found.paired.total) == (14, 5, 59)
     assert found.p == pytest.approx(found.paired.p, abs=0.01)
     assert found.gain == pytest.approx(found.paired.difference)
@@ -236,16 +235,14 @@ def test_the_sign_flip_test_agrees_with_mcnemar_where_all_weights_are_one():
 def test_copies_of_questions_make_no_choice_surer():
     right = torch.zeros(60, 2)
     right[:4, 1] = 1.0
-    predicted = torch.tensor([[0.0, 1.0]]).repeat(60, 1)
-    weights, slots = torch.ones(60), torch.tensor([8.0, 8.0])
-    once = validate(predicted, right, weights, slots)
-    copies = [one.repeat(3, 1) for one in (predicted, right)]
-    group = torch.arange(60).repeat(3)
-    thrice = validate(*copies, weights.repeat(3), slots, group)
+    chosen, weights = torch.ones(60, dtype=torch.long), torch.ones(60)
+    once = validate(chosen, right, weights, torch.arange(60))
+    copies = chosen.repeat(3), right.repeat(3, 1), weights.repeat(3)
+    thrice = validate(*copies, torch.arange(60).repeat(3))
     assert thrice.paired.p == pytest.approx(once.paired.p) and thrice.paired.only_first == 12
     assert thrice.p == pytest.approx(once.p, abs=0.01) and not thrice.is_shown_to_help
     assert thrice.gain == pytest.approx(once.gain)
-    assert validate(*copies, weights.repeat(3), slots).is_shown_to_help  # what groups are for
+    assert validate(*copies, torch.arange(180)).is_shown_to_help  # what groups are for
 
 
 def test_what_is_expected_of_a_question_was_not_learned_from_its_twin():
@@ -265,34 +262,6 @@ def test_what_is_expected_of_a_question_was_not_learned_from_its_twin():
         assert torch.equal(expected(leaked, group)[twin], with_groups[twin])
         n_leaks += not torch.equal(expected(leaked)[twin], without[twin])
     assert n_leaks > 15  # what groups are for
-
-
-def test_a_gate_that_judges_a_question_was_tuned_without_its_group():
-    rng = torch.Generator().manual_seed(0)
-    predicted, right = torch.rand(50, 3, generator=rng), torch.rand(50, 3, generator=rng) > 0.5
-    weights, slots = torch.ones(50), torch.tensor([8.0, 9.0, 6.0])
-    group = torch.arange(25).repeat(2)
-    chosen = cross_fitted(predicted, right.float(), weights, slots, group)
-    for question in range(25):  # a leak: what is right for its twin decides the choice
-        leaked = right.float()
-        leaked[question] = torch.tensor([0.0, 50.0, 0.0])
-        again = cross_fitted(predicted, leaked, weights, slots, group)
-        assert again[question + 25] == chosen[question + 25]
-
-
-def test_a_gate_that_judges_a_question_was_tuned_without_it():
-    torch.manual_seed(0)
-    predicted, right = torch.rand(50, 3), (torch.rand(50, 3) > 0.5).float()
-    weights, slots = torch.ones(50), torch.tensor([8.0, 9.0, 6.0])
-    chosen = cross_fitted(predicted, right, weights, slots)
-    own = tune(predicted, right, weights, slots).choose(predicted, slots)
-    rows = torch.arange(50)
-    assert right[rows, chosen].sum() < right[rows, own].sum()  # a gate knows its own questions
-    for question in range(50):  # a leak: what is right for a question decides its own choice
-        leaked = right.clone()
-        leaked[question] = torch.tensor([0.0, 50.0, 0.0])
-        again = cross_fitted(predicted, leaked, weights, slots)
-        assert again[question] == chosen[question]
 
 
 def test_the_gate_keeps_the_identity_unless_the_margin_is_passed():
@@ -355,6 +324,25 @@ def test_a_missing_or_foreign_selector_or_menu_is_refused(tmp_path):
     Path(tmp_path / "menu.json").write_text('{"n_layers": 8, "programs": ["9:10x0"]}')
     with pytest.raises(RunError, match="cannot read"):
         Menu.load(tmp_path)
+
+
+def test_a_selector_of_an_older_version_is_refused_in_one_line(tmp_path):
+    policy = policy_of(planted())
+    policy.lessons.save(tmp_path / "model.safetensors")
+    assert Lessons.load(tmp_path / "model.safetensors").chosen_Q.equal(policy.lessons.chosen_Q)
+    tensors, _ = read_tensors(tmp_path / "model.safetensors")
+    del tensors["chosen_Q"]
+    write_tensors(tmp_path / "model.safetensors", tensors)
+    with pytest.raises(RunError, match="older version, which did not judge choices as now"):
+        Lessons.load(tmp_path / "model.safetensors")
+
+
+def test_a_selector_that_is_loaded_computes_no_choice_anew(tmp_path, monkeypatch):
+    policy = policy_of(planted())
+    policy.lessons.save(tmp_path / "model.safetensors")
+    monkeypatch.setattr("skiploop.predictor.validation.choose", None)
+    lessons = Lessons.load(tmp_path / "model.safetensors")
+    assert SelectorPolicy(MENU, policy.features, lessons).validation == policy.validation
 
 
 def test_menus_come_back_as_they_were_saved(tmp_path):

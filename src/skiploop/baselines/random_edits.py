@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 
-from skiploop.errors import DataError
+from skiploop.errors import DataError, ProgramError
 from skiploop.program import Program
 from skiploop.seeds import derive_seed
+from skiploop.segment import Segment
 from skiploop.space import ProgramSpace
 
 N_ATTEMPTS = 10_000
@@ -15,33 +17,49 @@ N_ATTEMPTS = 10_000
 
 
 def random_programs(
-    like: Sequence[Program], space: ProgramSpace, first_layer: int, seed: int
+    like: Sequence[Program], edits: Sequence[Segment], max_block: int, seed: int
 ) -> tuple[Program, ...]:
-    """Return different programs, each drawn among those of as many edits as its model.
+    """Return different programs, each with the operations and lengths of its model elsewhere.
+
+    A block that is skipped, repeated or repeated with damping becomes another block that is as
+    long and undergoes the same, so the price of layers weighs on both alike. The anchor of a
+    damped loop is drawn, too.
 
     Args:
         like: The models; the identity stays itself.
-        space: Programs that may be drawn.
-        first_layer: Layers before this one run once in every program.
+        edits: What may be drawn.
+        max_block: Longest block of one skip; a longer one counts as several.
         seed: The same seed gives the same programs.
 
     Raises:
         DataError: There are no more different programs.
     """
+    of_sort: dict[tuple[int, int, bool], list[Segment]] = {}
+    for edit in edits:
+        of_sort.setdefault(_sort(edit), []).append(edit)
     drawn: dict[Program, None] = {}
     for program in like:
+        pieces = [piece for piece in program.segments(max_block) if piece.runs != 1]
         for attempt in range(N_ATTEMPTS):
-            draw_seed = derive_seed(seed, "random programs", str(program), attempt)
-            found = space.sample(draw_seed, n_edits=space.n_edits(program))
-            if found not in drawn and all(edit.start >= first_layer for edit in found.edits):
-                drawn[found] = None
-                break
+            rng = random.Random(derive_seed(seed, "random programs", str(program), attempt))
+            found = Program.identity(program.n_layers)
+            with suppress(ProgramError):  # a layer would be edited twice, or nothing would run
+                for piece in pieces:
+                    found = found.with_edit(rng.choice(of_sort[_sort(piece)]))
+                if found not in drawn:
+                    drawn[found] = None
+                    break
         else:
             raise DataError(
-                f"{N_ATTEMPTS} draws from {space} gave no program like {program} that was not "
-                f"drawn before: take a menu of fewer programs than {len(like)}"
+                f"{N_ATTEMPTS} draws from {len(edits)} edits gave no program like {program} that "
+                f"was not drawn before: take a menu of fewer programs than {len(like)}"
             )
     return tuple(drawn)
+
+
+def _sort(edit: Segment) -> tuple[int, int, bool]:
+    """Return what a random edit has in common with its model."""
+    return len(edit), edit.runs, edit.anchor is None
 
 
 class RandomEditsPolicy:

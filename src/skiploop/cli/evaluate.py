@@ -27,8 +27,8 @@ def evaluate(
         typer.Option(
             help="identity, polar, polar:joint, polar:prior, polar:menu, selector, "
             "selector:LAYERS, vote:K, majority:K, learned:K, sample:K, static, by-kind, damped, "
-            "random, shuffled, random-menu, fixed:PROGRAM; several with commas. "
-            "[those that the run has something for]"
+            "random, surface, shuffled, shuffled:open, random-menu, fixed:PROGRAM; several with "
+            "commas. [those that the run has something for]"
         ),
     ] = None,
     limit: Annotated[
@@ -40,6 +40,13 @@ def evaluate(
     ] = None,
     split: Annotated[str | None, typer.Option(help="Part of the task. [test]")] = None,
     k: Annotated[int | None, typer.Option(help="Programs for the oracle. [5]", min=1)] = None,
+    controls: Annotated[
+        bool | None,
+        typer.Option(
+            "--controls/--no-controls",
+            help="Judge surface and shuffled:open beside a selector. [yes]",
+        ),
+    ] = None,
     device: Device = "cpu",
     memory: Memory = 1.0,
     threads: Threads = 1,
@@ -60,6 +67,7 @@ def evaluate(
             "fresh": fresh,
             "split": split,
             "k": k,
+            "controls": controls,
         },
         "run": {"seed": seed},
     }

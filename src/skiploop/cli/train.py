@@ -23,7 +23,8 @@ from skiploop.cli.options import (
 from skiploop.errors import ConfigError
 
 if TYPE_CHECKING:
-    from skiploop.predictor.selector import SelectorConfig, SelectorPolicy
+    from skiploop.predictor.learning import SelectorConfig
+    from skiploop.predictor.selector import SelectorPolicy
     from skiploop.predictor.training import TrainConfig
     from skiploop.run import Run
 
@@ -80,7 +81,7 @@ def train(
 
     from skiploop.cli import console
     from skiploop.config import from_dict
-    from skiploop.predictor.selector import SelectorConfig
+    from skiploop.predictor.learning import SelectorConfig
     from skiploop.predictor.training import TrainConfig
     from skiploop.run import Run
 
@@ -171,9 +172,14 @@ def _validation_words(policy: SelectorPolicy) -> str:
     from skiploop.evaluation.words import p_words, paired_words
 
     found = policy.validation
+    if not found.paired.total:
+        return (
+            "all questions chose the menu, so none can judge the choice, which keeps the identity: "
+            "build a menu with --limit above --raced"
+        )
     verdict = "" if found.is_shown_to_help else ": not shown to help, it keeps the identity"
     return (
-        "on questions not learned from, points over the identity (fixed / broken): "
-        f"{paired_words(found.paired)}; with all right answers of a kind counting alike "
-        f"{100 * found.gain:+.1f}, p {p_words(found.p)}{verdict}"
+        f"on {found.paired.total} questions, each judged by what others before it taught, points "
+        f"over the identity (fixed / broken): {paired_words(found.paired)}; with all right answers "
+        f"of a kind counting alike {100 * found.gain:+.1f}, p {p_words(found.p)}{verdict}"
     )

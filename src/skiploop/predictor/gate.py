@@ -42,6 +42,9 @@ class Gate:
 NEVER = Gate(float("inf"), 0.0)
 """Keeps the identity."""
 
+ALWAYS = Gate(0.0, 0.0)
+"""Takes the highest expected score, whatever it costs."""
+
 
 def tune(
     predicted_QP: Tensor,

@@ -6,7 +6,7 @@ Shapes: Q questions, F features, P programs, the first one the identity.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -17,10 +17,13 @@ from skiploop.predictor.tensors import read_tensors, write_tensors
 
 _ROUNDING = 1e-3  # by which a probability may be above 1
 
+NOT_JUDGED = -1
+"""Takes the place of a chosen program where a question was only learned from."""
+
 
 @dataclass(frozen=True)
-class Lessons:
-    """What a selector was made from.
+class Answers:
+    """What all programs answered to some questions.
 
     Attributes:
         features_QF: Of the questions.
@@ -28,8 +31,6 @@ class Lessons:
         right_QP: 1 for a right answer, 0 for a wrong one, NaN for one that could not be graded.
         weight_Q: How much each question counts.
         group_Q: Equal numbers for questions that are one, see `Example.group`.
-        predicted_QP: Score that was expected from questions of other groups.
-        ridge: Strength of shrinking.
     """
 
     features_QF: Tensor
@@ -37,7 +38,25 @@ class Lessons:
     right_QP: Tensor
     weight_Q: Tensor
     group_Q: Tensor
+
+    def of(self, some_Q: Tensor) -> Answers:
+        """Return those to the questions for which a mask is true."""
+        return Answers(*(vars(self)[field.name][some_Q] for field in fields(Answers)))
+
+
+@dataclass(frozen=True)
+class Lessons(Answers):
+    """What a selector was made from.
+
+    Attributes:
+        predicted_QP: Score that was expected from questions of other groups.
+        chosen_Q: Column of the program that was chosen by what questions before it taught, or
+            `NOT_JUDGED`.
+        ridge: Strength of shrinking.
+    """
+
     predicted_QP: Tensor
+    chosen_Q: Tensor
     ridge: float
 
     def save(self, path: Path) -> None:
@@ -47,14 +66,15 @@ class Lessons:
 
     @classmethod
     def load(cls, path: Path) -> Lessons:
-        """Read what `save` wrote; where it did not know groups, each question is its own.
+        """Read what `save` wrote.
 
         Raises:
-            RunError: The file is missing or damaged, or holds other numbers.
+            RunError: The file is missing or damaged, of an older version, or holds other numbers.
         """
         tensors, _ = read_tensors(path)
+        if not {"chosen_Q", "group_Q"} <= set(tensors):
+            raise RunError(f"{path} is of an older version, which did not judge choices as now")
         try:
-            tensors.setdefault("group_Q", torch.arange(len(tensors["score_QP"])))
             lessons = cls(ridge=float(tensors.pop("ridge")), **tensors)
         except (KeyError, TypeError, RuntimeError) as error:
             raise RunError(f"{path} holds other tensors: {one_line(error)}") from error
@@ -66,18 +86,20 @@ class Lessons:
         """Whether shapes fit, and all numbers are in their ranges."""
         n_questions, n_programs = self.score_QP.shape if self.score_QP.dim() == 2 else (0, 0)
         shapes = [tuple(t.shape) for t in (self.right_QP, self.predicted_QP)]
+        lengths = [tuple(t.shape) for t in (self.weight_Q, self.group_Q, self.chosen_Q)]
         known = (self.features_QF, self.score_QP, self.weight_Q, self.predicted_QP)
         return (
             n_questions > 0
             and shapes == [(n_questions, n_programs)] * 2
+            and lengths == [(n_questions,)] * 3
             and self.features_QF.dim() == 2
-            and len(self.features_QF) == n_questions
-            and self.weight_Q.shape == self.group_Q.shape == (n_questions,)
-            and self.group_Q.dtype == torch.int64
+            and self.group_Q.dtype == self.chosen_Q.dtype == torch.int64
             and bool(((self.group_Q >= 0) & (self.group_Q < n_questions)).all())
+            and len(self.features_QF) == n_questions
             and all(bool(t.isfinite().all()) for t in known)
             and bool(((self.score_QP >= 0) & (self.score_QP <= 1 + _ROUNDING)).all())
             and bool((self.weight_Q >= 0).all() and self.weight_Q.any())
             and set(self.right_QP[~self.right_QP.isnan()].tolist()) <= {0.0, 1.0}
+            and set(self.chosen_Q.tolist()) <= {NOT_JUDGED, *range(n_programs)}
             and 0 < self.ridge < math.inf
         )

@@ -1,4 +1,11 @@
-"""Whether a choice is shown to help, judged on questions that neither it nor its gate has seen.
+"""Whether a choice is shown to help, judged by choices that knew only questions before them.
+
+The questions come in random order, in parts. The choices for a part follow from the parts before
+it: ridge, gate and regression alike. So what a question gains has an expectation of at most 0,
+whatever came before it, where choosing cannot help: the gains are steps of a fair game, and the
+sign-flip test keeps its level. Folds that judge each other do not give that: what is chosen in
+one depends on the verdicts of the others, so their gains go together, and chance spreads wider
+than the test assumes.
 
 Shapes: Q questions in G groups, P programs, of which the first is the identity.
 """
@@ -12,9 +19,13 @@ from torch import Tensor
 
 from skiploop.evaluation.stats import SIGNIFICANCE, Paired
 from skiploop.predictor.folds import deal
-from skiploop.predictor.gate import tune
+from skiploop.predictor.learning import SelectorConfig, choose
+from skiploop.predictor.lessons import NOT_JUDGED, Answers
+from skiploop.seeds import derive_seed
 
 N_PARTS = 5
+"""Parts of the questions; the first one only teaches."""
+
 N_FLIPS = 20_000
 
 
@@ -28,11 +39,13 @@ class Validation:
             kind count alike: another favourite answer is no gain.
         p: Probability of such a gain, or loss, if each group of questions were as likely to be
             decided the other way round (sign-flip test, see `sign_flip_exact`).
+        n_taught: Questions that were only learned from.
     """
 
     paired: Paired
     gain: float
     p: float
+    n_taught: int
 
     @property
     def is_shown_to_help(self) -> bool:
@@ -41,30 +54,47 @@ class Validation:
 
     def to_dict(self) -> dict[str, object]:
         """Return all numbers as plain data."""
-        return {**self.paired.to_dict(), "balanced_gain": self.gain, "balanced_p": self.p}
+        return {
+            **self.paired.to_dict(),
+            "balanced_gain": self.gain,
+            "balanced_p": self.p,
+            "n_taught": self.n_taught,
+        }
 
 
-def validate(
-    predicted_QP: Tensor,
-    right_QP: Tensor,
-    weight_Q: Tensor,
-    slots_P: Tensor,
-    group_Q: Tensor | None = None,
-) -> Validation:
-    """Judge the choices of gates that were tuned on other questions.
+def choose_in_turn(known: Answers, slots_P: Tensor, config: SelectorConfig, n_raced: int) -> Tensor:
+    """Return the column chosen for each question by what earlier parts teach, or `NOT_JUDGED`.
 
     Args:
-        predicted_QP: Expected scores, from models that have not seen the question.
+        known: What there is to learn from.
+        slots_P: Layer passes of each program.
+        config: How to learn.
+        n_raced: So many first questions chose the programs, for what they answered: they only
+            teach.
+    """
+    part_Q = deal(known.group_Q, N_PARTS, derive_seed(config.seed, "validation"))
+    part_Q[torch.isin(known.group_Q, known.group_Q[:n_raced])] = 0
+    chosen_Q = torch.full_like(part_Q, NOT_JUDGED)
+    for part in range(1, N_PARTS):
+        now_Q = part_Q == part
+        if now_Q.any():
+            past = known.of(part_Q < part)
+            chosen_Q[now_Q] = choose(known.features_QF[now_Q], past, slots_P, config)
+    return chosen_Q
+
+
+def validate(chosen_Q: Tensor, right_QP: Tensor, weight_Q: Tensor, group_Q: Tensor) -> Validation:
+    """Judge some choices against the identity.
+
+    Args:
+        chosen_Q: From `choose_in_turn`.
         right_QP: 1 where an answer is right, NaN where it could not be graded.
         weight_Q: How much each question counts.
-        slots_P: Layer passes of each program.
-        group_Q: Equal numbers for questions that are one; each is its own if not given.
+        group_Q: Equal numbers for questions that are one.
     """
-    if group_Q is None:
-        group_Q = torch.arange(len(right_QP))
-    chosen_Q = cross_fitted(predicted_QP, right_QP, weight_Q, slots_P, group_Q)
-    first_Q, second_Q = right_QP.gather(1, chosen_Q[:, None])[:, 0], right_QP[:, 0]
-    known_Q = ~(first_Q.isnan() | second_Q.isnan())
+    first_Q, second_Q = right_QP.gather(1, chosen_Q.clamp_min(0)[:, None])[:, 0], right_QP[:, 0]
+    judged_Q = chosen_Q != NOT_JUDGED
+    known_Q = judged_Q & ~(first_Q.isnan() | second_Q.isnan())
     first_Q, second_Q, weight_Q = first_Q[known_Q], second_Q[known_Q], weight_Q[known_Q]
     group_Q = group_Q[known_Q]
     gained_Q = (weight_Q * (first_Q - second_Q)).double()
@@ -74,6 +104,7 @@ def validate(
         Paired.of(pairs, group_Q.tolist()),
         float(gained_Q.sum() / max(float(weight_Q.sum()), 1e-9)),
         _sign_flip_p(gained_G[gained_G != 0]),
+        int((~judged_Q).sum()),
     )
 
 
@@ -85,30 +116,3 @@ def _sign_flip_p(gained_G: Tensor) -> float:
         signs = torch.randint(0, 2, (1000, len(gained_G)), generator=generator).double() * 2 - 1
         n_as_far += int(((signs @ gained_G).abs() >= gained_G.sum().abs() - 1e-9).sum())
     return (1 + n_as_far) / (1 + N_FLIPS)
-
-
-def cross_fitted(
-    predicted_QP: Tensor,
-    right_QP: Tensor,
-    weight_Q: Tensor,
-    slots_P: Tensor,
-    group_Q: Tensor | None = None,
-) -> Tensor:
-    """Return the column that is chosen for each question by a gate that was tuned on others.
-
-    What a gate gains on the questions that tuned it says too much.
-
-    Args:
-        predicted_QP: As for `tune`.
-        right_QP: As for `tune`.
-        weight_Q: As for `tune`.
-        slots_P: As for `tune`.
-        group_Q: As for `validate`.
-    """
-    fold_Q = deal(torch.arange(len(right_QP)) if group_Q is None else group_Q, N_PARTS, seed=0)
-    chosen_Q = torch.zeros(len(predicted_QP), dtype=torch.long)
-    for fold in fold_Q.unique():
-        held = fold_Q == fold
-        gate = tune(predicted_QP[~held], right_QP[~held], weight_Q[~held], slots_P)
-        chosen_Q[held] = gate.choose(predicted_QP[held], slots_P)
-    return chosen_Q
