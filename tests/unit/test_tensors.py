@@ -64,7 +64,14 @@ def lessons():
     right_QP = (score_QP > 0.5).float()
     right_QP[0, 0] = math.nan
     return Lessons(
-        torch.randn(60, 4), score_QP, right_QP, torch.ones(60), torch.arange(60), score_QP / 2, 0.3
+        torch.randn(60, 4),
+        score_QP,
+        right_QP,
+        torch.ones(60),
+        torch.arange(60),
+        predicted_QP=score_QP / 2,
+        chosen_Q=torch.arange(60) % 4 - 1,
+        ridge=0.3,
     )
 
 
@@ -81,11 +88,12 @@ def lessons():
         ("group_Q", torch.full((60,), 60)),
         ("group_Q", torch.zeros(60)),
         ("predicted_QP", torch.full((60, 3), math.inf)),
+        ("chosen_Q", torch.full((60,), 3)),
         ("ridge", torch.tensor(-0.3)),
         ("unknown", torch.tensor(1.0)),
     ],
 )
-def test_lessons_of_an_older_version_with_impossible_numbers_are_refused(tmp_path, name, tensor):
+def test_lessons_without_a_checksum_and_with_impossible_numbers_are_refused(tmp_path, name, tensor):
     path = tmp_path / "model.safetensors"
     lessons().save(path)
     tensors, _ = read_tensors(path)
@@ -96,16 +104,18 @@ def test_lessons_of_an_older_version_with_impossible_numbers_are_refused(tmp_pat
         Lessons.load(path)
 
 
-def test_lessons_that_knew_no_groups_are_read_each_question_is_its_own(tmp_path):
+@pytest.mark.parametrize("name", ["group_Q", "chosen_Q"])
+def test_lessons_of_an_older_version_are_refused_as_such(tmp_path, name):
     path = tmp_path / "model.safetensors"
     lessons().save(path)
     tensors, _ = read_tensors(path)
-    del tensors["group_Q"]
+    del tensors[name]
     save_file(tensors, path)
-    assert Lessons.load(path).group_Q.tolist() == list(range(60))
+    with pytest.raises(RunError, match="is of an older version"):
+        Lessons.load(path)
 
 
-def test_thousands_of_flipped_bytes_in_a_file_of_an_older_version_are_no_raw_error(tmp_path):
+def test_thousands_of_flipped_bytes_in_a_file_without_a_checksum_are_no_raw_error(tmp_path):
     path, rng = tmp_path / "model.safetensors", random.Random(0)
     lessons().save(path)
     save_file(read_tensors(path)[0], path)
