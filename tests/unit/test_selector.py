@@ -24,7 +24,6 @@ from skiploop.predictor.selector import (
     load_selector,
     train_selector,
 )
-from skiploop.predictor.tensors import read_tensors, write_tensors
 from skiploop.predictor.validation import validate
 from skiploop.search.evidence import Evidence, balanced
 from skiploop.search.menu import Menu
@@ -324,17 +323,6 @@ def test_a_missing_or_foreign_selector_or_menu_is_refused(tmp_path):
     Path(tmp_path / "menu.json").write_text('{"n_layers": 8, "programs": ["9:10x0"]}')
     with pytest.raises(RunError, match="cannot read"):
         Menu.load(tmp_path)
-
-
-def test_a_selector_of_an_older_version_is_refused_in_one_line(tmp_path):
-    policy = policy_of(planted())
-    policy.lessons.save(tmp_path / "model.safetensors")
-    assert Lessons.load(tmp_path / "model.safetensors").chosen_Q.equal(policy.lessons.chosen_Q)
-    tensors, _ = read_tensors(tmp_path / "model.safetensors")
-    del tensors["chosen_Q"]
-    write_tensors(tmp_path / "model.safetensors", tensors)
-    with pytest.raises(RunError, match="older version, which did not judge choices as now"):
-        Lessons.load(tmp_path / "model.safetensors")
 
 
 def test_a_selector_that_is_loaded_computes_no_choice_anew(tmp_path, monkeypatch):
