@@ -8,6 +8,7 @@ shows here, not in somebody's results.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import json
@@ -29,7 +30,7 @@ from skiploop.engine.schedule import schedule
 from skiploop.engine.start import common_start, shares_starts
 from skiploop.engine.way import Way
 from skiploop.errors import SkiploopError, UnsupportedModelError, one_line
-from skiploop.files import write_atomic
+from skiploop.jsontext import read_json, write_json
 from skiploop.program import Program
 from skiploop.segment import Segment
 from skiploop.stack import LayerStack
@@ -124,16 +125,16 @@ def check_once(stack: LayerStack, folder: Path) -> None:
     facts = [NOTES, str(folder.resolve()), stack.layers_path, stack.exact, *ways, *versions, files]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     note = cache_dir() / "checked" / f"{key}.json"
-    if note.is_file():
-        found = json.loads(note.read_text(encoding="utf-8"))
-        stack.way, stack.exact = Way[found["way"]], found["exact"]
-        stack.has_views = found["has_views"]
+    with contextlib.suppress(OSError, ValueError):  # not there, or damaged
+        found = read_json(note)
+        stack.way, stack.exact = Way[str(found["way"])], found["exact"] is True
+        stack.has_views = found["has_views"] is True
         return
     check(stack)
+    found = {"way": stack.way.name, "exact": stack.exact, "has_views": stack.has_views}
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
-        found = {"way": stack.way.name, "exact": stack.exact, "has_views": stack.has_views}
-        write_atomic(note, json.dumps({"folder": str(folder), **found}) + "\n")
+        write_json(note, {"folder": str(folder), **found})
     except OSError as error:  # a read-only cache: checked again next time
         _log.info("the check of %s is not kept (%s)", folder, error)
 

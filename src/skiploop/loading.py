@@ -110,7 +110,7 @@ def load(  # noqa: PLR0913  one for each thing that a user may have to say
 
 
 def _check_settings(stack: LayerStack) -> None:
-    """Refuse what cannot be exact, and a memory that holds nothing."""
+    """Refuse what cannot be exact, and switch off attention that would be compiled each time."""
     if stack.exact and stack.dtype not in (torch.float32, torch.float64):
         raise ConfigError(
             f"exact was asked for with {stack.dtype}, which rounds too much: use dtype float32"

@@ -214,6 +214,22 @@ def test_the_result_is_kept_for_the_files_of_a_folder(tmp_path, monkeypatch):
     assert len(n_checks) == 3
 
 
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b'{"exact": true, "has_views": true, "way": "EQUAL"']
+)
+def test_a_damaged_note_only_means_to_check_again(tmp_path, monkeypatch, damage):
+    monkeypatch.setenv("SKIPLOOP_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "model"
+    build("llama").save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    skiploop.load(folder)
+    (note,) = (tmp_path / "cache" / "checked").iterdir()
+    whole = note.read_bytes()
+    note.write_bytes(damage)
+    assert skiploop.load(folder).way is Way.PADDED
+    assert note.read_bytes() == whole
+
+
 def test_a_cache_that_cannot_be_written_only_means_to_check_again(tmp_path, monkeypatch):
     monkeypatch.setenv("SKIPLOOP_CACHE", str(tmp_path / "file" / "cache"))
     (tmp_path / "file").write_text("no folder")
