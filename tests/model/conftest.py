@@ -10,6 +10,15 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="module")
+def llama_folder(tmp_path_factory):
+    """A tiny random model with its tokenizer; each file of tests has its own, to change at will."""
+    folder = tmp_path_factory.mktemp("model")
+    families.build("llama").save_pretrained(folder)
+    families.tokenizer().save_pretrained(folder)
+    return str(folder)
+
+
 @pytest.fixture(scope="session")
 def bert_folder(tmp_path_factory):
     """A tiny random text encoder that reads 32 tokens."""

@@ -20,24 +20,16 @@ from skiploop.search.trials import TrialStore
 CONFIG = SearchConfig(limit=6, budget=3)
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    build("llama").save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
-    return str(folder)
-
-
 def write_questions(path, answers):
     lines = [{"question": f"question {i}?", "answer": answers} for i in range(60)]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 @pytest.fixture
-def config(model, tmp_path):
+def config(llama_folder, tmp_path):
     questions = tmp_path / "q.jsonl"
     write_questions(questions, "yes")
-    return RunConfig(model=model, task=f"jsonl:{questions}", options=("shots=0",))
+    return RunConfig(model=llama_folder, task=f"jsonl:{questions}", options=("shots=0",))
 
 
 def test_a_run_goes_through_all_stages_and_says_when_nothing_can_be_learned(config, tmp_path):

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from families import build, tokenizer
 
 from skiploop import pipeline
 from skiploop.cli.main import main
@@ -22,16 +21,8 @@ SEARCH = SearchConfig(limit=6, budget=3)
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    build("llama").save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
-    return str(folder)
-
-
-@pytest.fixture(scope="module")
-def config(model):
-    return RunConfig(model=model, options=("level=2",))
+def config(llama_folder):
+    return RunConfig(model=llama_folder, options=("level=2",))
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +47,13 @@ def error_line(capsys, *arguments):
     return err
 
 
-def test_a_refused_command_leaves_nothing_and_the_corrected_one_works(model, tmp_path, capsys):
+def test_a_refused_command_leaves_nothing_and_the_corrected_one_works(
+    llama_folder, tmp_path, capsys
+):
+    llama_folder, tmp_path, capsys
+):
     out = tmp_path / "deep" / "run"
-    build_menu = ["menu", "build", "--model", model, "--level", "2", "--out", str(out)]
+    build_menu = ["menu", "build", "--model", llama_folder, "--level", "2", "--out", str(out)]
     build_menu += ["--size", "3", "--raced", "4", "--limit", "5", "--max-edits", "1"]
     for wrong, message in (
         (["--first-layer", "40"], "no layer may be edited"),
@@ -164,13 +159,13 @@ def test_flipped_bytes_in_a_finished_run_are_told_or_change_nothing(name, folder
     assert n_told > 3
 
 
-def test_samples_of_choices_are_refused_before_any_work(model, tmp_path, monkeypatch):
+def test_samples_of_choices_are_refused_before_any_work(llama_folder, tmp_path, monkeypatch):
     lines = [{"question": f"{i}?", "choices": ["yes", "no"], "answer": i % 2} for i in range(60)]
     questions = tmp_path / "q.jsonl"
     questions.write_text("".join(json.dumps(line) + "\n" for line in lines))
     options = ("shots=0",)
     run = Run.create(
-        tmp_path / "run", RunConfig(model=model, task=f"jsonl:{questions}", options=options)
+        tmp_path / "run", RunConfig(model=llama_folder, task=f"jsonl:{questions}", options=options)
     )
     pipeline.search(run, SEARCH)
     run.store.close()
