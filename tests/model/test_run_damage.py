@@ -50,8 +50,6 @@ def error_line(capsys, *arguments):
 def test_a_refused_command_leaves_nothing_and_the_corrected_one_works(
     llama_folder, tmp_path, capsys
 ):
-    llama_folder, tmp_path, capsys
-):
     out = tmp_path / "deep" / "run"
     build_menu = ["menu", "build", "--model", llama_folder, "--level", "2", "--out", str(out)]
     build_menu += ["--size", "3", "--raced", "4", "--limit", "5", "--max-edits", "1"]
