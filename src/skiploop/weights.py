@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from skiploop.conversion import VERSION, convert_gguf, gguf_licence
 from skiploop.errors import (
+    DataError,
     DownloadError,
     SkiploopError,
     UnknownNameError,
@@ -190,7 +191,13 @@ def _convert(file: Path, folder: Path, note: CachedModel) -> None:
 
 
 def _read_note(file: Path) -> CachedModel:
-    return CachedModel(**json.loads(file.read_text(encoding="utf-8")), folder=file.parent)
+    try:
+        return CachedModel(**json.loads(file.read_text(encoding="utf-8")), folder=file.parent)
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{file} is damaged ({one_line(error)}): remove its folder, which is made again when "
+            "it is needed"
+        ) from error
 
 
 def build_once(key: str, fill: Callable[[Path], None]) -> Path:

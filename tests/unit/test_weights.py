@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import skiploop
 from skiploop.cli.models import app
 from skiploop.conversion import VERSION, gguf_licence
-from skiploop.errors import DownloadError, UnknownNameError, UnsupportedModelError
+from skiploop.errors import DataError, DownloadError, UnknownNameError, UnsupportedModelError
 from skiploop.packaged import PACKAGED
 from skiploop.weights import build_once, cache_dir, cached_models, resolve
 
@@ -404,3 +404,13 @@ def test_an_unreachable_hub_is_told_in_one_line_with_the_other_ways(hub):
     [line] = python(FAIL.format("owner/name"), **(hub | {"HF_HUB_OFFLINE": "1"})).splitlines()
     assert line.startswith("could not fetch owner/name from the hub")
     assert line.endswith("give a folder, a .gguf file or the packaged model smollm2-135m")
+
+
+@pytest.mark.parametrize("damage", ["", "{", "{}", "[1]"])
+def test_a_damaged_note_in_the_cache_is_named(tmp_path, monkeypatch, damage):
+    monkeypatch.setenv("SKIPLOOP_CACHE", str(tmp_path))
+    note = tmp_path / "converted" / f"{'0' * 16}-{VERSION}" / "skiploop.json"
+    note.parent.mkdir(parents=True)
+    note.write_text(damage)
+    with pytest.raises(DataError, match=r"skiploop\.json is damaged .*remove its folder"):
+        cached_models()
