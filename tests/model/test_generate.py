@@ -70,14 +70,17 @@ def test_results_come_in_the_order_of_the_prompts_whatever_the_batches(monkeypat
     assert [c.program for c in small] == programs
 
 
-def test_batches_respect_all_limits_and_keep_equal_prompts_together():
+def test_batches_respect_all_limits_and_keep_equal_prompts_together(monkeypatch):
     rows = [batch.Row(i, (i % 20,) * (21 + i % 20), PROGRAMS[i % 3]) for i in range(300)]
-    batches = list(batch.split(load("llama"), rows))
+    stack = load("llama")
+    for_24_tokens = batch.LIMITS["cpu"].call_flops * 24 / batch.call_tokens(stack)
+    monkeypatch.setitem(batch.LIMITS, "cpu", batch.LIMITS["cpu"]._replace(call_flops=for_24_tokens))
+    batches = list(batch.split(stack, rows))
     assert sorted(row.index for rows in batches for row in rows) == list(range(300))
     for rows in batches:
         lengths = [len(row.tokens) for row in rows]
         assert len(rows) * max(lengths) <= batch.LIMITS["cpu"].tokens
-        assert sum(max(lengths) - length for length in lengths) <= batch.LIMITS["cpu"].pass_tokens
+        assert sum(max(lengths) - length for length in lengths) <= 24
         assert lengths == sorted(lengths, reverse=True)
     wide = [batch.Row(i, (1,) * 4000, PROGRAMS[0]) for i in range(5)]
     assert [len(rows) for rows in batch.split(load("llama"), wide)] == [1] * 5
@@ -132,7 +135,7 @@ def test_rows_leave_the_batch_without_changing_the_others(monkeypatch, share):
     stack = load("lfm2")
     free = stack.generate(PROMPTS, PROGRAMS, max_new_tokens=12)
     stack.model.generation_config.eos_token_id = [c.token_ids[4] for c in free[::2]]
-    in_one = batch.LIMITS["cpu"]._replace(pass_tokens=1000)
+    in_one = batch.LIMITS["cpu"]._replace(call_flops=1e12)
     monkeypatch.setitem(batch.LIMITS, "cpu", in_one)
     monkeypatch.setattr(engine_decode, "SHRINK_AT", share)  # never, or as soon as a row is finished
     sizes = []
@@ -284,7 +287,7 @@ def test_a_stack_without_tokenizer_takes_no_text():
 
 
 def test_padding_counts_as_memory(monkeypatch):
-    much = batch.LIMITS["cpu"]._replace(pass_tokens=10_000)
+    much = batch.LIMITS["cpu"]._replace(call_flops=1e12)
     monkeypatch.setitem(batch.LIMITS, "cpu", much)
     stack, program = load("llama"), PROGRAMS[0]
     cell = program.n_slots * stack.token_bytes

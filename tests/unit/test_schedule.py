@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skiploop.engine.schedule import Call, extend, fork, schedule
+from skiploop.engine.fork import extend, fork
+from skiploop.engine.schedule import Call, schedule
 from skiploop.program import Program
 from skiploop.space import ProgramSpace
 
@@ -34,7 +35,7 @@ def test_every_row_runs_its_path_in_order(batch):
     for row, path in enumerate(paths):
         chain = ordered.chain(row)
         assert path_of(ordered, row) == path
-        assert [ordered.passes[cell] for cell in chain] == beginnings_of(path)
+        assert [ordered.beginnings.of(cell) for cell in chain] == beginnings_of(path)
         assert chain == sorted(chain)
         assert {ordered.sources[cell] for cell in chain} == {sources[row]}
         assert ordered.leaves[row] == chain[-1]
@@ -71,10 +72,10 @@ def test_a_schedule_that_is_extended_runs_whole_paths_and_keeps_its_calls(batch,
     before = schedule([path[:n_first] for path in paths], sources)
     after = extend(before, [path[n_first:] for path in paths])
     assert after.calls[: len(before.calls)] == before.calls
-    assert after.parents[: len(before.parents)] == before.parents
+    assert after.parents[: len(before.parents)].tolist() == before.parents.tolist()
     for row, path in enumerate(paths):
         assert path_of(after, row) == path
-        assert [after.passes[cell] for cell in after.chain(row)] == beginnings_of(path)
+        assert [after.beginnings.of(cell) for cell in after.chain(row)] == beginnings_of(path)
         assert {after.sources[cell] for cell in after.chain(row)} == {sources[row]}
     assert after.n_cells == schedule(paths, sources).n_cells
 
@@ -95,7 +96,9 @@ def test_rows_that_go_on_continue_their_own_cells(batch, data):
     for new, (row, source) in enumerate(zip(rows, sources, strict=True)):
         chain = forked.schedule.chain(new)
         assert [continued[cell] for cell in chain] == before.chain(row)
-        assert [forked.schedule.passes[cell] for cell in chain] == beginnings_of(batch[row][0])
+        assert [forked.schedule.beginnings.of(cell) for cell in chain] == beginnings_of(
+            batch[row][0]
+        )
         assert {forked.schedule.sources[cell] for cell in chain} <= {source}
     assert forked.schedule.n_cells == len({
         (source, cell)
@@ -127,4 +130,4 @@ def test_many_rows_that_loop_wait_for_a_second_sweep():
 
 def test_empty_paths_take_no_call():
     ordered = schedule([(), ()])
-    assert (ordered.calls, ordered.leaves) == ((), (0, 1))
+    assert (ordered.calls, ordered.leaves.tolist()) == ((), [0, 1])

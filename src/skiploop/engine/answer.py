@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from skiploop.completion import Completion, StoppedBy
@@ -78,7 +79,8 @@ class Writer:
 
     def may_end(self, tokens_B: Tensor, logprobs_B: Tensor) -> set[int]:
         """Return the rows that their newest token may end, apart from the limit of tokens."""
-        return {*self._finder.watched(tokens_B), *logprobs_B.isnan().nonzero()[:, 0].tolist()}
+        tokens_B, is_nan_B = torch.stack([tokens_B, logprobs_B.isnan()]).cpu()  # one transfer
+        return {*self._finder.watched(tokens_B), *is_nan_B.nonzero()[:, 0].tolist()}
 
     def append(self, answer: Answer, tokens: Sequence[int], logprobs: Sequence[float]) -> None:
         """Add tokens to an answer, none of which but the last can end it."""

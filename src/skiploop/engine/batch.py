@@ -25,17 +25,18 @@ class Limits(NamedTuple):
     Attributes:
         rows: Most rows.
         tokens: Most tokens, padding included: more do not make matrix products faster.
-        pass_tokens: What a layer call costs apart from its tokens, in tokens.
+        call_flops: What a layer call costs apart from its tokens, in floating-point operations
+            that take as long.
         head_rows: Rows whose logits are computed at once after the first pass.
     """
 
     rows: int
     tokens: int
-    pass_tokens: int
+    call_flops: float
     head_rows: int
 
 
-LIMITS = {"cpu": Limits(256, 4096, 24, 64), "cuda": Limits(2048, 32768, 512, 1024)}
+LIMITS = {"cpu": Limits(256, 4096, 1.7e8, 64), "cuda": Limits(4096, 65536, 5e11, 1024)}
 
 
 def limits(stack: LayerStack) -> Limits:
@@ -112,6 +113,7 @@ def split(
     """
     most = limits(stack)
     max_rows = 1 if stack.exact else most.rows
+    most_padding = n_passes * call_tokens(stack) if stack.way.pads else 0
     batch: list[Row] = []
     n_bytes = longest = padding = 0
     for row in sorted(rows, key=_batch_order, reverse=True):
@@ -122,7 +124,7 @@ def split(
             len(batch) == max_rows
             or (len(batch) + 1) * longest > most.tokens
             or n_bytes + row_bytes > stack.memory // 2
-            or padding + n_padded > (most.pass_tokens * n_passes if stack.way.pads else 0)
+            or padding + n_padded > most_padding
         )
         if batch and is_full:
             yield batch
@@ -134,6 +136,12 @@ def split(
         padding += n_padded
     if batch:
         yield batch
+
+
+def call_tokens(stack: LayerStack) -> int:
+    """Return the tokens whose products take as long as a layer call does apart from them."""
+    weights = sum(weight.numel() for weight in stack.layers[0].parameters() if weight.ndim > 1)
+    return int(limits(stack).call_flops / (2 * max(weights, 1)))
 
 
 def number_sources(rows: Sequence[Row]) -> tuple[list[Row], list[int]]:

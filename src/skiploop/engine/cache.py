@@ -17,10 +17,13 @@ from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedConfig, PreTrainedModel
 from transformers.cache_utils import CacheLayerMixin, DynamicLayer
 
-from skiploop.engine.schedule import Call, Fork
+from skiploop.engine.fork import Fork
+from skiploop.engine.indices import on_device
+from skiploop.engine.schedule import Call
 from skiploop.errors import UnsupportedModelError
 
 GROWTH = 32  # tokens for which a full buffer of keys and values gets room
+ALIGNED = 16  # places of a buffer: attention is faster on multiples of it
 
 
 class Prefix(NamedTuple):
@@ -90,11 +93,28 @@ class AttentionSlot(CacheLayerMixin):
             torch.cat([prefix_values.index_select(0, entries), values], dim=-2),
         )
 
-    def copied_to(self, cells: Tensor) -> AttentionSlot:
-        """Return a slot of new cells that start as copies of some cells of this one."""
+    def copied_to(self, cells: Tensor, n_more: int) -> AttentionSlot:
+        """Return a slot of new cells that start as copies of some cells of this one.
+
+        Args:
+            cells: The one that each new cell continues.
+            n_more: Further tokens that there is to be room for.
+        """
+        n_held = self.get_seq_length()
+        keys, values = self.whole(cells)
         slot = AttentionSlot()
-        slot.lazy_initialization(*self.whole(cells))
+        slot.lazy_initialization(
+            *(_with_room(held, aligned(n_held + n_more)) for held in (keys, values))
+        )
+        slot.n_own = n_held
         return slot
+
+    def buffers(self, length: int) -> tuple[Tensor, Tensor]:
+        """Return keys and values with so many places in all; zeros where no token is yet."""
+        if self.prefix is None and self.keys.shape[-2] == length:
+            return self.keys, self.values
+        keys, values = self.whole()
+        return _with_room(keys, length), _with_room(values, length)
 
     def get_seq_length(self) -> int:
         """Return the number of tokens held."""
@@ -161,20 +181,22 @@ class CallCache(Cache):
         self.add_slots(calls[len(self.slots) :], prefixes)
         self.calls = calls
 
-    def fork(self, fork: Fork, device: torch.device) -> CallCache:
+    def fork(self, fork: Fork, device: torch.device, n_more: int) -> CallCache:
         """Return the cache of rows that go on; this one stays as it is.
 
         Args:
             fork: The schedule of these rows and where each of its cells comes from.
             device: Where the model is.
+            n_more: Further tokens that there is to be room for.
         """
         cache = CallCache(self.config, ())
         cache.calls = fork.schedule.calls
         cache.n_tokens = self.n_tokens
-        for index, positions in zip(fork.calls, fork.cells, strict=True):
-            slot, cells = self.slots[index], torch.tensor(positions, device=device)
+        positions = on_device(fork.cells, device)
+        for index, cells in zip(fork.calls, positions, strict=True):
+            slot = self.slots[index]
             if isinstance(slot, AttentionSlot):
-                slot = slot.copied_to(cells)
+                slot = slot.copied_to(cells, n_more)
             else:
                 slot = copy.deepcopy(slot)
                 slot.reorder_cache(cells)
@@ -259,8 +281,14 @@ def _held_bytes(slot: CacheLayerMixin) -> int:
     return sum(value.nbytes for value in values + nested if isinstance(value, Tensor))
 
 
+def aligned(n_tokens: int) -> int:
+    """Return the length of a buffer that has room for so many tokens."""
+    return -(-n_tokens // ALIGNED) * ALIGNED
+
+
 def _with_room(states: Tensor, n_tokens: int) -> Tensor:
     cells, heads, n_held, size = states.shape
     roomy = states.new_empty(cells, heads, n_tokens, size)
     roomy[:, :, :n_held] = states
+    roomy[:, :, n_held:] = 0  # what is masked has to be a number
     return roomy

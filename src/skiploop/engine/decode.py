@@ -5,7 +5,7 @@ Shapes: B rows in the batch, K tokens so far, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -45,23 +45,24 @@ def decode_rows(
         tokens_B, logprobs_B = writer.choose(logits_BV, held.answers, len(held.tokens))
         held.tokens.append(tokens_B)
         held.logprobs.append(logprobs_B)
-        column = Column(held.numbers, tokens_B[held.open], {})
+        column = Column(held.numbers, tokens_B[held.places], {})
         may_end = writer.may_end(tokens_B, logprobs_B)
         if len(held.tokens) >= held.n_left:
             may_end.update(held.open)
-        for row in sorted(may_end.intersection(held.open)):
-            answer = held.preview(row, writer)
+        ended = set()
+        for row, answer in held.previews(sorted(may_end.intersection(held.open)), writer):
             if stopped_by := writer.stopped_by(answer):
                 column.finished[answer.row.index] = writer.completion(answer, stopped_by)
-                held.close(row)
+                ended.add(row)
             elif len(answer.tokens) == answer.row.n_most:
                 outgrown.append(answer)
-                held.close(row)
+                ended.add(row)
+        held.close(ended)
         yield column
         if held.open and len(held.open) <= SHRINK_AT * len(held.answers):
-            executor = running.executor.fork(held.open, range(len(held.open)))
-            tokens_B, mask_BK = tokens_B[held.open], running.mask_BK[held.open]
             n_most -= len(held.tokens)
+            executor = running.executor.fork(held.open, range(len(held.open)), n_most)
+            tokens_B, mask_BK = tokens_B[held.open], running.mask_BK[held.open]
             running = steps(executor, mask_BK, n_most)
             held = held.shrunk(writer)
 
@@ -73,6 +74,7 @@ class _Columns:
         answers: One a row, without these tokens.
         tokens, logprobs: One vector for each step.
         open: The rows that have not ended.
+        places: The same as an index; all rows are a slice, which needs no transfer.
         numbers: Their prompts.
         n_left: Tokens after which one of the answers that have not ended can get no more here.
     """
@@ -82,21 +84,27 @@ class _Columns:
         self.tokens: list[Tensor] = []
         self.logprobs: list[Tensor] = []
         self.open = list(range(len(answers)))
+        self.places: slice | Tensor = slice(None)
         self.numbers = [answer.row.index for answer in answers]
         self.n_left = self._n_left()
 
-    def preview(self, row: int, writer: Writer) -> Answer:
-        """Return the answer of a row with all its tokens."""
-        before = self.answers[row]
-        answer = replace(before, tokens=list(before.tokens))
-        tokens = torch.stack([column[row] for column in self.tokens])
-        logprobs = torch.stack([column[row] for column in self.logprobs])
-        writer.append(answer, tokens.tolist(), logprobs.tolist())
-        return answer
+    def previews(self, rows: Sequence[int], writer: Writer) -> Iterator[tuple[int, Answer]]:
+        """Yield some rows and their answers with all tokens."""
+        if not rows:
+            return
+        tokens = torch.stack(self.tokens, dim=1)[rows].tolist()
+        logprobs = torch.stack(self.logprobs, dim=1)[rows].tolist()
+        for row, more, likely in zip(rows, tokens, logprobs, strict=True):
+            answer = replace(self.answers[row], tokens=list(self.answers[row].tokens))
+            writer.append(answer, more, likely)
+            yield row, answer
 
-    def close(self, row: int) -> None:
-        """Note that a row has ended."""
-        self.open = [other for other in self.open if other != row]
+    def close(self, rows: Collection[int]) -> None:
+        """Note that some rows have ended."""
+        if not rows:
+            return
+        self.open = [other for other in self.open if other not in rows]
+        self.places = torch.tensor(self.open, device=self.tokens[-1].device)
         self.numbers = [self.answers[other].row.index for other in self.open]
         self.n_left = self._n_left()
 
@@ -106,4 +114,4 @@ class _Columns:
 
     def shrunk(self, writer: Writer) -> _Columns:
         """Return the rows that have not ended, their answers with all tokens."""
-        return _Columns([self.preview(row, writer) for row in self.open])
+        return _Columns([answer for _, answer in self.previews(self.open, writer)])

@@ -24,9 +24,10 @@ from transformers.utils import ModelOutput
 from skiploop.engine.cache import CallCache, Prefix
 from skiploop.engine.calling import StandIn, model_inputs, without_cache
 from skiploop.engine.fixed import FixedCache
+from skiploop.engine.fork import fork
 from skiploop.engine.grouped import grouped
-from skiploop.engine.plan import Picker, given, make_plan, pick
-from skiploop.engine.schedule import Schedule, fork
+from skiploop.engine.plan import Picker, make_plan
+from skiploop.engine.schedule import Schedule
 from skiploop.errors import UnsupportedModelError
 from skiploop.stack import LayerStack
 from skiploop.view import graft
@@ -103,18 +104,19 @@ class Executor:
         """The layers as they run here: in groups of heads, but for exactness as they are."""
         return list(self.stack.layers) if self.stack.exact else grouped(self.stack.layers)
 
-    def fork(self, rows: Sequence[int], sources: Sequence[int]) -> Executor:
+    def fork(self, rows: Sequence[int], sources: Sequence[int], n_more: int = 0) -> Executor:
         """Return an executor in which rows of this one go on with further tokens.
 
         Args:
             rows: For each new row, the row of this batch that it continues.
             sources: The sequence of further tokens of each new row, numbered from 0.
+            n_more: How many further tokens keys and values get room for at once.
         """
         forked = fork(self.schedule, rows, sources)
         executor = Executor(self.stack, forked.schedule, use_cache=False)
         executor.layers = self.layers
         if self._cache is not None:
-            executor._cache = self._cache.fork(forked, self.stack.device)
+            executor._cache = self._cache.fork(forked, self.stack.device, n_more)
             self.stack.work.note_cache(self._cache.n_bytes + executor._cache.n_bytes)
         elif self._held_SK is not None:
             leaves = {
@@ -262,12 +264,12 @@ class Executor:
         outputs = [states_STD]
         self._run_calls(outputs)
         if self._then is not None:
-            self.schedule, prefixes = self._then(pick(outputs, self._plan.leaves))
+            self.schedule, prefixes = self._then(self._plan.pick(outputs, self._plan.leaves))
             self._plan = make_plan(self.schedule, self.stack.device)
             if self._cache is not None:
                 self._cache.extend(self.schedule.calls, prefixes)
             self._run_calls(outputs)
-        return pick(outputs, self._plan.leaves)
+        return self._plan.pick(outputs, self._plan.leaves)
 
     def _run_calls(self, outputs: list[Tensor]) -> None:
         """Run the calls whose outputs are still missing."""
@@ -279,8 +281,8 @@ class Executor:
             args, kwargs = self._arguments[call.layer]
             if step.sources is not None:
                 rows = self.calling.rows[call.layer]
-                args, kwargs = picker.pick((args, kwargs), step.sources, rows)
-            states_CTD = given(outputs, step)
+                args, kwargs = picker.pick((args, kwargs), self._plan.indices[step.sources], rows)
+            states_CTD = self._plan.given(outputs, step)
             self.stack.work.note_call(*states_CTD.shape[:2])
             outputs.append(_tensor(self.layers[call.layer](states_CTD, *args, **kwargs)))
             if self._keep:

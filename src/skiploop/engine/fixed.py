@@ -5,7 +5,6 @@ Shapes: [cells, heads, tokens, head size].
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from skiploop.engine.cache import AttentionSlot, CallCache
@@ -22,12 +21,8 @@ class FixedSlot(AttentionSlot):
 
     def __init__(self, slot: AttentionSlot, length: int, place_1: Tensor) -> None:
         super().__init__()
-        keys, values = slot.whole()
-        room = (0, 0, 0, length - keys.shape[-2])  # of zeros: masked, but numbers
-        self.lazy_initialization(
-            torch.nn.functional.pad(keys, room), torch.nn.functional.pad(values, room)
-        )
-        self.n_own = keys.shape[-2]
+        self.lazy_initialization(*slot.buffers(length))
+        self.n_own = slot.get_seq_length()
         self._place_1 = place_1
 
     def update(

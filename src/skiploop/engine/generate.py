@@ -158,7 +158,7 @@ def _run_again(
         first = first_pass(stack, batch, start, saved=None, may_go_on=True)
         for answer in going_on:
             answer.batch_shape = first.shape
-        executor, mask_BK = first.continued(range(len(batch)), going_on)
+        executor, mask_BK = first.continued(range(len(batch)), going_on, n_new)
         del first  # frees what rows shared
         yield from decode_rows(executor, mask_BK, going_on, writer, outgrown)
 
@@ -189,7 +189,8 @@ def _run_batch(
     going_on = [i for i in range(len(rows)) if is_open[i] and fits[i]]
     open_answers = [answers[i] for i in going_on]
     if first.can_go_on(open_answers) and len(going_on) > few * len(rows):
-        executor, mask_BK = first.continued(going_on, open_answers)
+        n_most = writer.options.max_new_tokens
+        executor, mask_BK = first.continued(going_on, open_answers, n_most)
         del first
         yield from decode_rows(executor, mask_BK, open_answers, writer, outgrown)
     else:

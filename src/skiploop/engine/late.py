@@ -18,8 +18,9 @@ from skiploop.arguments import listed, one_for_each, shown, whole_number
 from skiploop.engine.batch import Row, number_sources, pad_left
 from skiploop.engine.cache import Prefix
 from skiploop.engine.executor import Executor
+from skiploop.engine.fork import extend
 from skiploop.engine.prefill import FirstPass
-from skiploop.engine.schedule import Schedule, extend, schedule
+from skiploop.engine.schedule import Schedule, schedule
 from skiploop.engine.start import CommonStart
 from skiploop.errors import BatchError, ConfigError, ProgramError
 from skiploop.program import Program
@@ -104,9 +105,9 @@ def choosing_pass(
         chosen.extend(_chosen(stack, rows, programs, late))
         after = extend(before, [row.program.steps[late.layer :] for row in chosen])
         new_calls = after.calls[len(before.calls) :]
-        return after, start.prefixes(new_calls, after.passes)
+        return after, start.prefixes(new_calls, after.beginnings)
 
-    prefixes = start.prefixes(before.calls, before.passes)
+    prefixes = start.prefixes(before.calls, before.beginnings)
     executor = Executor(stack, before, use_cache=True, prefixes=prefixes)
     tokens_ST, mask_SK = pad_left(
         [(row.tokens + row.draft)[start.n_tokens :] for row in firsts], stack.device

@@ -5,17 +5,18 @@ Shapes: S token sequences, C cells of a call, R rows, T tokens, D hidden size.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import Cache
 
 from skiploop.engine.calling import Place
-from skiploop.engine.schedule import Call, Schedule
+from skiploop.engine.indices import on_device
+from skiploop.engine.schedule import Call, Numbers, Schedule
 from skiploop.errors import UnsupportedModelError
 
 
@@ -24,11 +25,11 @@ class Piece(NamedTuple):
 
     Attributes:
         output: Number of the call plus one; 0 are the embeddings.
-        cells: Which of its cells, as positions; None for all of them in order.
+        cells: The index of their positions; None for all of them in order.
     """
 
     output: int
-    cells: Tensor | None
+    cells: int | None
 
 
 class Picked(NamedTuple):
@@ -36,22 +37,22 @@ class Picked(NamedTuple):
 
     Attributes:
         pieces: All of them, without repeats, in the order of the calls.
-        order: The place of each cell among them; None if they are in order.
+        order: The index of the place of each cell among them; None if they are in order.
     """
 
     pieces: list[Piece]
-    order: Tensor | None
+    order: int | None
 
 
 class Blending(NamedTuple):
     """Cells of one call that are given mixes with the same weights.
 
     Attributes:
-        cells: Which, as positions.
+        cells: The index of their positions.
         terms: States, one for each of these cells, and the weight of each.
     """
 
-    cells: Tensor
+    cells: int
     terms: list[tuple[Picked, float]]
 
 
@@ -61,13 +62,13 @@ class Step(NamedTuple):
     Attributes:
         inputs: The states of the parents of its cells, in their order.
         blendings: What some cells are given in place of these.
-        sources: The token sequence of each cell; None where arguments fit as they are.
+        sources: The index of the token sequence of each cell; None where arguments fit as they are.
         last_uses: Outputs that no later call needs.
     """
 
     inputs: list[Piece]
     blendings: list[Blending]
-    sources: Tensor | None
+    sources: int | None
     last_uses: list[int]
 
 
@@ -78,68 +79,96 @@ class Plan:
     Attributes:
         steps: One for each call.
         leaves: The final states of the rows.
+        indices: What the others name by number.
     """
 
     steps: list[Step]
     leaves: Picked
+    indices: list[Tensor]
+
+    def given(self, outputs: Sequence[Tensor], step: Step) -> Tensor:
+        """Return what the cells of a call are given."""
+        states_CTD = self._gather(outputs, step.inputs)
+        for cells, terms in step.blendings:
+            mixed = [weight * self.pick(outputs, picked) for picked, weight in terms]
+            total_CTD = torch.stack(mixed).sum(0)
+            states_CTD = states_CTD.index_copy(0, self.indices[cells], total_CTD)
+        return states_CTD
+
+    def pick(self, outputs: Sequence[Tensor], picked: Picked) -> Tensor:
+        """Return the states of some cells, in the order in which they were asked for."""
+        states = self._gather(outputs, picked.pieces)
+        return (
+            states if picked.order is None else states.index_select(0, self.indices[picked.order])
+        )
+
+    def _gather(self, outputs: Sequence[Tensor], pieces: Sequence[Piece]) -> Tensor:
+        """Return the states in some pieces; no copy is made of a whole output."""
+        parts = [
+            outputs[output]
+            if cells is None
+            else outputs[output].index_select(0, self.indices[cells])
+            for output, cells in pieces
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def make_plan(schedule: Schedule, device: torch.device) -> Plan:
     """Return what each call of a schedule needs."""
-    drawing = _Drawing(schedule, device)
-    last_use = drawing.last_use()
-    tensors: dict[tuple[int, ...], Tensor] = {}
+    drawing = _Drawing(schedule)
+    everything = np.arange(schedule.n_sources)
+    last_uses = drawing.last_uses()
     steps = []
-    for index, call in enumerate(schedule.calls):
+    for call, unused in zip(schedule.calls, last_uses, strict=True):
         sources = schedule.sources[call.start : call.stop]
-        fit = sources == tuple(range(schedule.n_sources))
-        if not fit and sources not in tensors:
-            tensors[sources] = torch.tensor(sources, device=device)
         steps.append(
             Step(
                 inputs=drawing.pieces(schedule.parents[call.start : call.stop]),
                 blendings=drawing.blendings(call),
-                sources=None if fit else tensors[sources],
-                last_uses=[output for output, last in last_use.items() if last == index],
+                sources=None if np.array_equal(sources, everything) else drawing.index(sources),
+                last_uses=unused,
             )
         )
-    return Plan(steps, drawing.picked(schedule.leaves))
+    return Plan(steps, drawing.picked(schedule.leaves), on_device(drawing.indices, device))
 
 
 class _Drawing:
-    """Knows which call computes each cell of a schedule."""
+    """Knows which call computes each cell of a schedule.
 
-    def __init__(self, schedule: Schedule, device: torch.device) -> None:
+    Attributes:
+        indices: Different ones, in the order in which they were asked for.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
-        self.device = device
         self.starts = [0, *(call.start for call in schedule.calls), len(schedule.parents)]
-        self.output_of = [
-            output
-            for output, (start, stop) in enumerate(itertools.pairwise(self.starts))
-            for _ in range(start, stop)
-        ]
+        self.output_of = np.repeat(np.arange(len(schedule.calls) + 1), np.diff(self.starts))
+        self.indices: list[Numbers] = []
+        self._known: dict[bytes, int] = {}
 
-    def pieces(self, cells: Sequence[int]) -> list[Piece]:
-        """Group ascending cells by the call that computes them."""
-        found: dict[int, list[int]] = {}
-        for cell in cells:
-            output = self.output_of[cell]
-            found.setdefault(output, []).append(cell - self.starts[output])
-        return [
-            Piece(output, None)
-            if positions == list(range(self.starts[output + 1] - self.starts[output]))
-            else Piece(output, torch.tensor(positions, device=self.device))
-            for output, positions in found.items()
-        ]
+    def index(self, places: Numbers) -> int:
+        """Return the number of an index; equal ones have the same."""
+        number = self._known.setdefault(places.tobytes(), len(self.indices))
+        if number == len(self.indices):
+            self.indices.append(places)
+        return number
 
-    def picked(self, cells: Sequence[int]) -> Picked:
+    def pieces(self, cells: Numbers) -> list[Piece]:
+        """Group cells, in the order of the calls that compute them, by these calls."""
+        found = []
+        outputs = self.output_of[cells]
+        for some in np.split(cells, np.flatnonzero(np.diff(outputs)) + 1):
+            output = int(self.output_of[some[0]])
+            start, stop = self.starts[output : output + 2]
+            is_whole = np.array_equal(some, np.arange(start, stop))
+            found.append(Piece(output, None if is_whole else self.index(some - start)))
+        return found
+
+    def picked(self, cells: Numbers) -> Picked:
         """Return where cells in any order are."""
-        ordered = sorted(set(cells))
-        place = {cell: position for position, cell in enumerate(ordered)}
-        order = [place[cell] for cell in cells]
-        is_in_order = order == list(range(len(order)))
-        places = None if is_in_order else torch.tensor(order, device=self.device)
-        return Picked(self.pieces(ordered), places)
+        ordered, order = np.unique(cells, return_inverse=True)
+        is_in_order = np.array_equal(order, np.arange(len(ordered)))
+        return Picked(self.pieces(ordered), None if is_in_order else self.index(order))
 
     def blendings(self, call: Call) -> list[Blending]:
         """Group the blended cells of a call by their weights."""
@@ -150,50 +179,26 @@ class _Drawing:
                 alike.setdefault(tuple(weight for _, weight in blends[cell]), []).append(cell)
         return [
             Blending(
-                torch.tensor([cell - call.start for cell in cells], device=self.device),
+                self.index(np.array(cells) - call.start),
                 [
-                    (self.picked([blends[cell][term][0] for cell in cells]), weight)
+                    (self.picked(np.array([blends[cell][term][0] for cell in cells])), weight)
                     for term, weight in enumerate(weights)
                 ],
             )
             for weights, cells in alike.items()
         ]
 
-    def last_use(self) -> dict[int, int]:
-        """Return the last call that needs each output; the leaves are needed after all of them."""
+    def last_uses(self) -> list[list[int]]:
+        """Return, for each call, the outputs that no later one needs, nor the rows at the end."""
         schedule = self.schedule
-        last = dict.fromkeys(range(len(self.starts) - 1), 0)
+        last = np.zeros(len(schedule.calls) + 1, dtype=np.int64)
         for index, call in enumerate(schedule.calls):
-            for cell in range(call.start, call.stop):
-                last[self.output_of[schedule.parents[cell]]] = index
+            last[self.output_of[schedule.parents[call.start : call.stop]]] = index
+            for cell in range(call.start, call.stop) if schedule.blends else ():
                 for other, _ in schedule.blends.get(cell, ()):
                     last[self.output_of[other]] = index
-        last.update({self.output_of[leaf]: len(schedule.calls) for leaf in schedule.leaves})
-        return last
-
-
-def gather(outputs: Sequence[Tensor], pieces: Sequence[Piece]) -> Tensor:
-    """Return the states in some pieces, one after the other; no copy is made of a whole output."""
-    parts = [
-        outputs[output] if cells is None else outputs[output].index_select(0, cells)
-        for output, cells in pieces
-    ]
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def pick(outputs: Sequence[Tensor], picked: Picked) -> Tensor:
-    """Return the states of some cells, in the order in which they were asked for."""
-    states = gather(outputs, picked.pieces)
-    return states if picked.order is None else states.index_select(0, picked.order)
-
-
-def given(outputs: Sequence[Tensor], step: Step) -> Tensor:
-    """Return what the cells of a call are given."""
-    states_CTD = gather(outputs, step.inputs)
-    for cells, terms in step.blendings:
-        mixed = [weight * pick(outputs, picked) for picked, weight in terms]
-        states_CTD = states_CTD.index_copy(0, cells, torch.stack(mixed).sum(0))
-    return states_CTD
+        last[self.output_of[schedule.leaves]] = len(schedule.calls)
+        return [np.flatnonzero(last == index).tolist() for index in range(len(schedule.calls))]
 
 
 class Picker:

@@ -55,7 +55,7 @@ class FirstPass:
         return self.is_complete and (all_right or self.stack.attends_fully)
 
     def continued(
-        self, going_on: Sequence[int], answers: Sequence[Answer]
+        self, going_on: Sequence[int], answers: Sequence[Answer], n_most: int
     ) -> tuple[Executor, Tensor]:
         """Return an executor that holds some rows and what they have written, and its mask_BK.
 
@@ -65,11 +65,13 @@ class FirstPass:
         Args:
             going_on: The rows.
             answers: Of these rows.
+            n_most: Tokens that an answer may have in the end.
         """
         mask_BK = self.mask_RK[list(going_on)]
         for row, answer in enumerate(answers):
             mask_BK[row, mask_BK.shape[1] - _n_wrong(answer) :] = 0
-        return self.executor.fork(going_on, range(len(going_on))), mask_BK
+        n_more = n_most - min(len(answer.tokens) for answer in answers)
+        return self.executor.fork(going_on, range(len(going_on)), n_more), mask_BK
 
 
 def first_pass(
@@ -102,7 +104,7 @@ def first_pass(
     paths = [row.program.steps[n:] for row, n in zip(rows, n_known, strict=True)]
     batch = schedule(paths, sources)
     keys = list(numbers)
-    passes_of = batch.passes_after([known for _, known in keys])
+    passes_of = batch.beginnings_after([known for _, known in keys])
     prefixes = start.prefixes(batch.calls, passes_of)
     use_cache = may_go_on or start.n_tokens > 0
     executor = Executor(stack, batch, use_cache=use_cache, prefixes=prefixes)
@@ -110,9 +112,9 @@ def first_pass(
     if prefixes:
         mask_SK = torch.cat([mask_SK.new_ones(len(mask_SK), start.n_tokens), mask_SK], dim=1)
     to_save = {
-        cell: (keys[batch.sources[cell]][0], passes_of[cell])
-        for cell in range(batch.n_sources, len(passes_of))
-        if saved is not None and worth_saving(passes_of[cell])
+        cell: (keys[batch.sources[cell]][0], passes_of.of(cell))
+        for cell in (range(batch.n_sources, len(batch.sources)) if saved is not None else ())
+        if worth_saving(passes_of.of(cell))
     }
     states_RTD = executor.hidden(tokens_ST, mask_SK, starts=starts, keep=to_save)
     if saved is not None:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from skiploop.damping import inside_loops
 from skiploop.engine.batch import common_length
+from skiploop.engine.schedule import Passes
 from skiploop.engine.segmented import PROTECTED, SegmentedLRU
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Tokens = tuple[int, ...]
-Passes = tuple[int, ...]  # the beginning of `Program.steps`
 
 STRIDE = 2
 """States are kept after every second layer pass: half the memory, one layer more to run."""

@@ -13,7 +13,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from skiploop.damping import Mix, mix_of
+
+Passes = tuple[int, ...]
+"""The beginning of a path: the layers that a cell has gone through."""
+
+Numbers = NDArray[np.int64]
+"""Of cells, rows, sources or beginnings: one for each of a list."""
 
 Blend = tuple[tuple[int, float], ...]
 
@@ -26,7 +35,23 @@ class Call(NamedTuple):
     stop: int
 
 
-@dataclass(frozen=True)
+class Beginnings(NamedTuple):
+    """The layers that each cell has gone through.
+
+    Attributes:
+        distinct: All beginnings of paths.
+        numbers: The one of each cell.
+    """
+
+    distinct: Sequence[Passes]
+    numbers: Numbers
+
+    def of(self, cell: int) -> Passes:
+        """Return the layers that one cell has gone through."""
+        return self.distinct[int(self.numbers[cell])]
+
+
+@dataclass(frozen=True, eq=False)
 class Schedule:
     """Calls that take every row of a batch along its path.
 
@@ -36,7 +61,7 @@ class Schedule:
         calls: In the order in which they run.
         sources: The token sequence of each cell.
         parents: The cell whose states each cell is given; its own number for embeddings.
-        passes: The layers that each cell has gone through.
+        beginnings: The layers that each cell has gone through.
         leaves: The last cell of each row.
         blends: For cells that are given a mix in place of the states of their parent: cells on the
             way to them, and the weight of each.
@@ -44,10 +69,10 @@ class Schedule:
 
     n_sources: int
     calls: tuple[Call, ...]
-    sources: tuple[int, ...]
-    parents: tuple[int, ...]
-    passes: tuple[tuple[int, ...], ...]
-    leaves: tuple[int, ...]
+    sources: Numbers
+    parents: Numbers
+    beginnings: Beginnings
+    leaves: Numbers
     blends: Mapping[int, Blend] = field(default_factory=dict)
 
     @property
@@ -57,36 +82,24 @@ class Schedule:
 
     def chain(self, row: int) -> list[int]:
         """Return the cells of a row in the order in which they are computed."""
-        cell, chain = self.leaves[row], []
+        cell, chain = int(self.leaves[row]), []
         while cell >= self.n_sources:
             chain.append(cell)
-            cell = self.parents[cell]
+            cell = int(self.parents[cell])
         return chain[::-1]
 
-    def passes_after(self, before: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    def beginnings_after(self, before: Sequence[Passes]) -> Beginnings:
         """Return the layers of each cell where each token sequence had gone through some before."""
-        return [
-            before[source] + passes if before[source] else passes
-            for source, passes in zip(self.sources, self.passes, strict=True)
-        ]
+        if not any(before):
+            return self.beginnings
+        distinct, numbers = self.beginnings
+        pairs, found = _unique_pairs(self.sources, numbers)
+        return Beginnings([before[source] + distinct[number] for source, number in pairs], found)
 
 
-class Fork(NamedTuple):
-    """A schedule that goes on where another one stopped.
-
-    Attributes:
-        schedule: Of the rows that go on.
-        calls: For each of its calls, the number of the call that it continues.
-        cells: For each of its calls, the cells that its own cells continue, as positions in the
-            call that it continues.
-    """
-
-    schedule: Schedule
-    calls: tuple[int, ...]
-    cells: tuple[tuple[int, ...], ...]
-
-
-def schedule(paths: Sequence[Sequence[int]], sources: Sequence[int] | None = None) -> Schedule:
+def schedule(
+    paths: Sequence[Sequence[int]], sources: Sequence[int] | Numbers | None = None
+) -> Schedule:
     """Return calls that take every row along its path.
 
     A call runs a layer for all cells that wait for it. Of two orders the one with fewer calls is
@@ -105,10 +118,10 @@ def schedule(paths: Sequence[Sequence[int]], sources: Sequence[int] | None = Non
         cells have the same tokens and path (tests/unit/test_schedule.py).
 
     Cost:
-        Python work for each different beginning of a path, and for each cell.
+        Python work for each different beginning of a path.
     """
     row_sources = range(len(paths)) if sources is None else sources
-    trie = _Trie([tuple(path) for path in paths], row_sources)
+    trie = _Trie([tuple(path) for path in paths], np.array(row_sources, dtype=np.int64))
     return trie.schedule(min(map(trie.order, (_lowest, _next_in_sweep)), key=len))
 
 
@@ -120,45 +133,45 @@ def _next_in_sweep(layers: Iterable[int], last: int) -> int:
     return min(layers, key=lambda layer: (layer <= last, layer))
 
 
-class _Cells:
+class Numbering:
     """The cells of a schedule as they are numbered, call by call.
 
     Args:
         n_sources: Token sequences, whose embeddings are the first cells.
+
+    Attributes:
+        n_cells: So far, embeddings among them.
     """
 
     def __init__(self, n_sources: int) -> None:
-        self.n_sources = n_sources
-        self.calls: list[Call] = []
-        self.sources = list(range(n_sources))
-        self.parents = list(range(n_sources))
-        self.passes: list[tuple[int, ...]] = [()] * n_sources
+        self.n_sources = self.n_cells = n_sources
         self.blends: dict[int, Blend] = {}
+        self._calls: list[Call] = []
+        self._sources: list[Numbers] = [np.arange(n_sources)]
+        self._parents: list[Numbers] = [np.arange(n_sources)]
+        self._numbers: list[Numbers] = [np.zeros(n_sources, dtype=np.int64)]
 
-    def add(self, source: int, parent: int, passes: tuple[int, ...], blend: Blend = ()) -> int:
-        """Add a cell to the call that comes next, and return its number."""
-        cell = len(self.parents)
-        if blend:
-            self.blends[cell] = blend
-        self.sources.append(source)
-        self.parents.append(parent)
-        self.passes.append(passes)
-        return cell
+    def add(self, sources: Numbers, parents: Numbers, numbers: Numbers) -> None:
+        """Add cells to the call that comes next: their sources, parents and beginnings."""
+        self._sources.append(sources)
+        self._parents.append(parents)
+        self._numbers.append(numbers)
+        self.n_cells += len(sources)
 
     def end_call(self, layer: int) -> None:
         """Put all cells since the last call into one."""
-        start = self.calls[-1].stop if self.calls else self.n_sources
-        self.calls.append(Call(layer, start, len(self.parents)))
+        start = self._calls[-1].stop if self._calls else self.n_sources
+        self._calls.append(Call(layer, start, self.n_cells))
 
-    def schedule(self, leaves: Iterable[int]) -> Schedule:
-        """Return the schedule, given the last cell of each row."""
+    def schedule(self, beginnings: Sequence[Passes], leaves: Numbers) -> Schedule:
+        """Return the schedule, given all beginnings and the last cell of each row."""
         return Schedule(
             self.n_sources,
-            tuple(self.calls),
-            tuple(self.sources),
-            tuple(self.parents),
-            tuple(self.passes),
-            tuple(leaves),
+            tuple(self._calls),
+            np.concatenate(self._sources),
+            np.concatenate(self._parents),
+            Beginnings(beginnings, np.concatenate(self._numbers)),
+            leaves,
             self.blends,
         )
 
@@ -171,16 +184,16 @@ class _Trie:
         sources: The token sequence of each row.
     """
 
-    def __init__(self, paths: Sequence[tuple[int, ...]], sources: Sequence[int]) -> None:
+    def __init__(self, paths: Sequence[Passes], sources: Numbers) -> None:
         self._sources = sources
         self._steps: list[int] = [-1]  # the last entry of each beginning; 0 is the empty one
-        self._passes: list[tuple[int, ...]] = [()]
+        self._passes: list[Passes] = [()]
         self._parents = [0]
         self._children: list[dict[int, int]] = [{}]
         ends = {path: self._add(path) for path in dict.fromkeys(paths)}
-        self._ends = [ends[path] for path in paths]
+        self._ends = np.array([ends[path] for path in paths], dtype=np.int64)
 
-    def _add(self, path: tuple[int, ...]) -> int:
+    def _add(self, path: Passes) -> int:
         """Add the beginnings of a path that are new, and return the number of the whole."""
         node = 0
         for n_passes, step in enumerate(path, 1):
@@ -212,118 +225,69 @@ class _Trie:
         return calls
 
     def schedule(self, order: Sequence[Sequence[int]]) -> Schedule:
-        """Return the schedule of all rows with calls in some order."""
-        sources_of = self._sources_of()
-        cells = _Cells(max(self._sources, default=-1) + 1)
-        cell_of: list[dict[int, int]] = [{source: source for source in range(cells.n_sources)}]
-        cell_of += [{} for _ in self._steps[1:]]
+        """Return the schedule of all rows with calls in some order.
+
+        The cells of a beginning follow each other, in the order of their sources.
+        """
+        found = Numbering(int(self._sources.max(initial=-1)) + 1)
+        sources_of = self._sources_of(found.n_sources)
+        starts = [0] * len(self._steps)
+
+        def cells(node: int, sources: Numbers) -> Numbers:
+            """Return the cells of some sources after a beginning."""
+            return starts[node] + np.searchsorted(sources_of[node], sources)
+
         for nodes in order:
-            given = sorted(
-                (cell_of[self._parents[node]][source], mix_of(self._steps[node]), node, source)
-                for node in nodes
-                for source in sources_of[node]
-            )
-            for parent, mix, node, source in given:
-                blend = _blend(cells.parents, parent, mix) if mix else ()
-                cell_of[node][source] = cells.add(source, parent, self._passes[node], blend)
-            cells.end_call(int(self._steps[nodes[0]]))
-        ends = zip(self._ends, self._sources, strict=True)
-        return cells.schedule(cell_of[node][source] for node, source in ends)
+            for node in sorted(nodes, key=lambda node: (starts[self._parents[node]], node)):
+                sources, starts[node] = sources_of[node], found.n_cells
+                if mix := mix_of(self._steps[node]):
+                    terms = [cells(other, sources).tolist() for other in self._behind(node, mix)]
+                    found.blends |= _blends(starts[node], terms, mix)
+                parents = cells(self._parents[node], sources)
+                found.add(sources, parents, np.full(len(sources), node))
+            found.end_call(int(self._steps[nodes[0]]))
+        leaves = np.empty(len(self._ends), dtype=np.int64)
+        for rows in _together(self._ends):
+            leaves[rows] = cells(self._ends[rows[0]], self._sources[rows])
+        return found.schedule(self._passes, leaves)
 
-    def _sources_of(self) -> list[set[int]]:
-        """Return the token sequences that go through each beginning."""
-        found: list[set[int]] = [set() for _ in self._steps]
-        for node, source in zip(self._ends, self._sources, strict=True):
-            found[node].add(source)
+    def _sources_of(self, n_sources: int) -> list[Numbers]:
+        """Return the token sequences that go through each beginning; all have the empty one."""
+        found: list[list[Numbers]] = [[] for _ in self._steps]
+        for rows in _together(self._ends):
+            found[self._ends[rows[0]]].append(self._sources[rows])
+        merged = [np.arange(n_sources)] * len(found)
         for node in range(len(found) - 1, 0, -1):  # children have higher numbers
-            found[self._parents[node]] |= found[node]
-        return found
+            held = found[node]
+            is_merged = len(held) == 1 and bool(self._children[node])
+            merged[node] = held[0] if is_merged else np.unique(np.concatenate(held))
+            found[self._parents[node]].append(merged[node])
+        return merged
+
+    def _behind(self, node: int, mix: Mix) -> list[int]:
+        """Return the beginnings that a mix is made of."""
+        behind = [self._parents[node]]
+        while len(behind) <= mix[0][0]:
+            behind.append(self._parents[behind[-1]])
+        return [behind[distance] for distance, _ in mix]
 
 
-def _blend(parents: Sequence[int], parent: int, mix: Mix) -> Blend:
-    """Return which cells a mix is made of, given the cell before it."""
-    behind = [parent]
-    while len(behind) <= mix[0][0]:
-        behind.append(parents[behind[-1]])
-    return tuple((behind[distance], weight) for distance, weight in mix)
+def _together(numbers: Numbers) -> list[Numbers]:
+    """Return the positions of each number that is there."""
+    order = np.argsort(numbers, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []
 
 
-def extend(before: Schedule, rests: Sequence[Sequence[int]]) -> Schedule:
-    """Return a schedule whose rows go on along further layers once all calls have run.
-
-    Args:
-        before: The schedule so far.
-        rests: The further layers of each row.
-
-    Guarantees:
-        The calls and cells of `before` keep their places (tests/unit/test_schedule.py).
-    """
-    leaves = list(dict.fromkeys(before.leaves))
-    number = {leaf: position for position, leaf in enumerate(leaves)}
-    after = schedule(rests, [number[leaf] for leaf in before.leaves])
-    shift = len(before.parents) - after.n_sources
-
-    def moved(cell: int) -> int:
-        return leaves[cell] if cell < after.n_sources else cell + shift
-
-    new = range(after.n_sources, len(after.parents))
-    passes = after.passes_after([before.passes[leaf] for leaf in leaves])
-    blends = {
-        moved(cell): tuple((moved(other), weight) for other, weight in blend)
-        for cell, blend in after.blends.items()
+def _blends(start: int, terms: Sequence[Sequence[int]], mix: Mix) -> dict[int, Blend]:
+    """Return what the cells from `start` on are given: a cell of each term, in a mix."""
+    weights = [weight for _, weight in mix]
+    return {
+        cell: tuple(zip(others, weights, strict=True))
+        for cell, others in enumerate(zip(*terms, strict=True), start)
     }
-    return Schedule(
-        before.n_sources,
-        before.calls + tuple(Call(c.layer, c.start + shift, c.stop + shift) for c in after.calls),
-        before.sources + tuple(before.sources[leaves[after.sources[cell]]] for cell in new),
-        before.parents + tuple(moved(after.parents[cell]) for cell in new),
-        before.passes + tuple(passes[after.n_sources :]),
-        tuple(map(moved, after.leaves)),
-        {**before.blends, **blends},
-    )
 
 
-def fork(before: Schedule, rows: Sequence[int], sources: Sequence[int]) -> Fork:
-    """Return the schedule of rows that go on with further tokens, call by call as before.
-
-    Args:
-        before: The schedule of the tokens so far.
-        rows: For each new row, the row of `before` that it continues.
-        sources: The sequence of further tokens of each new row, numbered from 0.
-
-    Guarantees:
-        The cells of a new row continue those of the row that it continues, one by one.
-    """
-    call_of = [0] * len(before.parents)
-    for index, call in enumerate(before.calls):
-        call_of[call.start : call.stop] = [index] * (call.stop - call.start)
-    # (source, cell of `before`) is a cell of the fork; each maps to the one it is given.
-    wanted: defaultdict[int, dict[tuple[int, int], tuple[int, int] | None]] = defaultdict(dict)
-    chains = {row: before.chain(row) for row in set(rows)}
-    for row, source in zip(rows, sources, strict=True):
-        parent = None
-        for cell in chains[row]:
-            wanted[call_of[cell]][source, cell] = parent
-            parent = source, cell
-    cells = _Cells(max(sources, default=-1) + 1)
-    kept = []
-    number: dict[tuple[int, int], int] = {}
-    for index in sorted(wanted):
-        layer, first, _ = before.calls[index]
-        given = sorted(
-            (source if parent is None else number[parent], cell, source)
-            for (source, cell), parent in wanted[index].items()
-        )
-        for parent_number, cell, source in given:
-            blend = tuple(
-                (source if other < before.n_sources else number[source, other], weight)
-                for other, weight in before.blends.get(cell, ())
-            )
-            number[source, cell] = cells.add(source, parent_number, before.passes[cell], blend)
-        cells.end_call(layer)
-        kept.append(tuple(cell - first for _, cell, _ in given))
-    leaves = (
-        number[source, chains[row][-1]] if chains[row] else source
-        for row, source in zip(rows, sources, strict=True)
-    )
-    return Fork(cells.schedule(leaves), tuple(sorted(wanted)), tuple(kept))
+def _unique_pairs(ones: Numbers, others: Numbers) -> tuple[list[tuple[int, int]], Numbers]:
+    """Return the different pairs of two lists, and which of them stands at each place."""
+    pairs, found = np.unique(np.stack([ones, others]), axis=1, return_inverse=True)
+    return [(int(one), int(other)) for one, other in pairs.T], found.reshape(-1)

@@ -185,7 +185,7 @@ def _score_batch(
         )
         mask_SK = first.mask_RK[[ran.row for ran in held.values()]]
         mask_SK = torch.cat([mask_SK, torch.ones_like(new_ST)], dim=1)
-        executor = first.executor.fork([ran.row for ran in runs], sources)
+        executor = first.executor.fork([ran.row for ran in runs], sources, new_ST.shape[1])
         states_RTD = executor.hidden(new_ST, mask_SK)
         runs = [ran._replace(row=row) for row, ran in enumerate(runs)]
         _add(logprobs, runs, executor, states_RTD)

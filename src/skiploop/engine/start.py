@@ -10,15 +10,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from skiploop.engine.batch import Row, common_length, count_cells
 from skiploop.engine.cache import Prefix
 from skiploop.engine.executor import Executor
+from skiploop.engine.indices import on_device
 from skiploop.engine.pages import in_pages
-from skiploop.engine.saved import STRIDE, Passes, SavedStates, Tokens, worth_saving
-from skiploop.engine.schedule import Call, schedule
+from skiploop.engine.saved import STRIDE, SavedStates, Tokens, worth_saving
+from skiploop.engine.schedule import Beginnings, Call, Passes, schedule
 from skiploop.stack import LayerStack
 
 WORTHWHILE = 0.1  # share of all layer-token products that must be saved
@@ -83,7 +85,7 @@ class CommonStart:
         starts = {} if states_TD is None else {0: states_TD}
         return executor.hidden(tokens_ST, torch.ones_like(tokens_ST), starts=starts)[0]
 
-    def prefixes(self, calls: Sequence[Call], passes_of: Sequence[Passes]) -> list[Prefix]:
+    def prefixes(self, calls: Sequence[Call], passes_of: Beginnings) -> list[Prefix]:
         """Return the keys and values of the start for some calls; none without a start.
 
         Args:
@@ -92,18 +94,18 @@ class CommonStart:
         """
         if not self.n_tokens:
             return []
-        cells = (cell for call in calls for cell in range(call.start, call.stop))
-        known = self._keys_values({passes_of[cell] for cell in cells})
-        prefixes = []
+        numbers, places = [], []
         for call in calls:
-            places: dict[Passes, int] = {}
-            index = [
-                places.setdefault(passes_of[cell], len(places))
-                for cell in range(call.start, call.stop)
-            ]
-            keys, values = zip(*(known[passes] for passes in places), strict=True)
-            on_device = torch.tensor(index, device=self._stack.device)
-            prefixes.append(Prefix(torch.stack(keys), torch.stack(values), on_device))
+            found = passes_of.numbers[call.start : call.stop]
+            different, place = np.unique(found, return_inverse=True)
+            numbers.append(different.tolist())
+            places.append(place)
+        distinct = passes_of.distinct
+        known = self._keys_values({distinct[number] for some in numbers for number in some})
+        prefixes = []
+        for some, entries in zip(numbers, on_device(places, self._stack.device), strict=True):
+            keys, values = zip(*(known[distinct[number]] for number in some), strict=True)
+            prefixes.append(Prefix(torch.stack(keys), torch.stack(values), entries))
         return prefixes
 
     def _keys_values(self, wanted: Collection[Passes]) -> dict[Passes, KeysValues]:
@@ -134,17 +136,17 @@ class CommonStart:
                 starts[sources[-1]] = states_TD
         rests = [path[n:] for path, n in zip(paths, n_known, strict=True)]
         executor = Executor(self._stack, schedule(rests, sources), use_cache=True)
-        passes_of = executor.schedule.passes_after(list(numbers))
-        cells = range(executor.schedule.n_sources, len(passes_of))
-        keep = [cell for cell in cells if worth_saving(passes_of[cell])]
+        passes_of = executor.schedule.beginnings_after(list(numbers))
+        cells = range(executor.schedule.n_sources, len(executor.schedule.sources))
+        keep = [cell for cell in cells if worth_saving(passes_of.of(cell))]
         tokens_ST = torch.tensor([self._tokens] * len(numbers), device=self._stack.device)
         executor.hidden(tokens_ST, torch.ones_like(tokens_ST), starts=starts, keep=keep)
         known: dict[Passes, KeysValues] = {}
         for cell, keys_values in executor.keys_values():
-            known[passes_of[cell]] = keys_values
-            self._saved.add_keys_values(passes_of[cell], keys_values)
+            known[passes_of.of(cell)] = keys_values
+            self._saved.add_keys_values(passes_of.of(cell), keys_values)
         for cell, states_TD in executor.kept.items():
-            self._saved.add(self._tokens, passes_of[cell], states_TD)
+            self._saved.add(self._tokens, passes_of.of(cell), states_TD)
         return known
 
 

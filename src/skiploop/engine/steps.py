@@ -18,10 +18,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from skiploop.engine.cache import aligned
 from skiploop.engine.executor import Executor
 
-RECORD_FROM = 8  # steps from which recording one pays
-ALIGNED = 16  # keys: attention is faster on multiples of it
+RECORD_FROM = 4  # steps from which recording one pays
 
 _log = logging.getLogger("skiploop")
 _recording = threading.Lock()  # CUDA records one graph at a time in a process
@@ -82,7 +82,7 @@ class RecordedSteps:
     def __init__(self, executor: Executor, mask_BK: Tensor, n_most: int) -> None:
         self.executor = executor
         self._n_held = mask_BK.shape[1]
-        length = -(-(self._n_held + n_most) // ALIGNED) * ALIGNED
+        length = aligned(self._n_held + n_most)
         self._whole_mask_BK = torch.nn.functional.pad(mask_BK, (0, length - self._n_held))
         self._place_1 = torch.tensor([self._n_held], device=mask_BK.device)
         self._tokens_B1 = mask_BK.new_zeros(len(mask_BK), 1)

@@ -48,11 +48,13 @@ class StopFinder:
     def watched(self, tokens_B: Tensor) -> list[int]:
         """Return the rows whose newest token may end them.
 
+        Args:
+            tokens_B: On the CPU.
+
         Cost:
             One look into a table; each token of the vocabulary is decoded once, when it is first
             seen.
         """
-        tokens_B = tokens_B.cpu()
         if len(self._kind_V) <= int(tokens_B.max()):  # a head with more entries than the tokenizer
             more = int(tokens_B.max()) + 1 - len(self._kind_V)
             self._kind_V = torch.cat([self._kind_V, self._kind_V.new_full((more,), _UNKNOWN)])
