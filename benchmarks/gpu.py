@@ -4,7 +4,8 @@
     python benchmarks/gpu.py --shape tiny --profile  # everything in small, on a CPU
 
 The weights are random (shapes.py), so nothing is fetched and every verdict is False: texts and
-tokens are compared too. `--only table,rows` measures some; `--profile` adds where the time goes.
+tokens are compared too. `--only table,rows` measures some; `--profile` adds where the time goes,
+and with `--only ""` it is all that is shown.
 Figures are printed as lines of JSON as they come, the last line holds all of them. Sides that are
 slow run on a sample of the programs or rows, and the figures say on how many. Rates are of the
 fastest turn.
@@ -12,6 +13,7 @@ fastest turn.
 
 import json
 import time
+import traceback
 
 from measure import arguments, facts, report
 from profiling import profile
@@ -19,8 +21,6 @@ from shapes import SHAPES
 from sized import make_bench
 from verdicts import float32, start, table
 from writing import mixed32, mixed256, plain, rows
-
-from skiploop.errors import SkiploopError
 
 MEASURES = {  # in this order: the start is cold, and float32 takes most memory
     "start": start,
@@ -48,9 +48,10 @@ def main():
         __doc__, shape="llama-3.2-3b", only=",".join(MEASURES), peers=1, profile=False
     )
     names = [name for name in options.only.split(",") if name]
-    unknown = {*names} - {*MEASURES} | {options.shape} - {*SHAPES}
-    if unknown:
-        raise SystemExit(f"{unknown}: give shapes of {[*SHAPES]} and measures of {[*MEASURES]}")
+    if options.shape not in SHAPES:
+        raise SystemExit(f"--shape {options.shape}: give one of {', '.join(SHAPES)}")
+    if unknown := {*names} - {*MEASURES}:
+        raise SystemExit(f"--only {','.join(sorted(unknown))}: give some of {','.join(MEASURES)}")
     show("provenance", facts(options))
     started = time.perf_counter()
     bench = make_bench(options)
@@ -62,8 +63,9 @@ def main():
         started = time.perf_counter()
         try:
             figures[name] = run(bench)
-        except (RuntimeError, SkiploopError) as error:  # the other measures are still worth having
-            figures[name] = {"error": str(error)}
+        except Exception as error:  # noqa: BLE001  the other measures are still worth having
+            traceback.print_exc()
+            figures[name] = {"error": f"{type(error).__name__}: {error}"}
         figures[name]["took_s"] = seconds_since(started)
         show(name, figures[name])
     lines = [
@@ -73,6 +75,8 @@ def main():
         if measure in figures
     ]
     report(options, lines, {"benchmark": "gpu", **figures})
+    if failed := [name for name in measures if "error" in figures[name]]:
+        raise SystemExit(f"failed: {', '.join(failed)}")
 
 
 def show(name, figures):

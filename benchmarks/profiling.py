@@ -3,7 +3,8 @@
 import cProfile
 import pstats
 import re
-from collections import Counter
+from collections import defaultdict
+from typing import NamedTuple
 
 import torch
 from sized import arithmetic, prompts
@@ -22,9 +23,17 @@ KINDS = {  # of kernels on a GPU and of operators on a CPU; the first that fits
     "elementwise, norm": r"elementwise|reduce|norm|softmax|arange|::(add|mul|sub|div|silu)",
     "other": "",
 }
-LAUNCHES = re.compile(r"cu(da)?Launch(Cooperative)?Kernel(Ex(C)?)?(_v\d+)?$")
+LAUNCHES = r"cu(da)?Launch(Cooperative)?Kernel(Ex(C)?)?(_v\d+)?$"
 N_SHOWN = 25
-N_COLUMNS = 8  # programs of the rows: more make a trace that takes minutes to read
+N_COLUMNS = 8  # programs of the rows: enough to see where the time goes
+
+
+class Line(NamedTuple):
+    """What one kernel, operator or function took without those that it calls."""
+
+    seconds: float
+    n_calls: int
+    name: str
 
 
 def profile(bench):
@@ -34,90 +43,100 @@ def profile(bench):
     examples = task.examples("train", sizes.questions)
     columns = bench.programs[: min(sizes.columns, N_COLUMNS)]
     questions = prompts(sizes.questions)
-    each = [(question, program) for program in columns for question in questions]
+    their = [program for program in columns for _ in questions]
 
     def table():
         skiploop.score_grid(bench.stack, task, examples, bench.programs[: sizes.programs])
 
     def rows():
-        bench.write([q for q, _ in each], [p for _, p in each], sizes.answer)
+        bench.write(questions * len(columns), their, sizes.answer)
 
     return {"table": watched(bench, "table", table), "rows": watched(bench, "rows", rows)}
 
 
 def watched(bench, name, run):
     """Print and return where the time of one run goes."""
-    is_gpu = bench.options.device != "cpu"
-    run()  # warm up
+    run()  # warms up
     wall = bench.timed(run, 1).best
-    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if is_gpu else [])]
-    with torch.profiler.profile(activities=activities, acc_events=True) as trace:
-        bench.timed(run, 1)
-    events = trace.key_averages()
-    on_device = [
-        event
-        for event in events
-        if (event.device_type == DeviceType.CUDA) == is_gpu and not event.is_user_annotation
-    ]
-    seconds = by_kind(on_device, is_gpu)
-    n_calls = Counter({event.key: event.count for event in events})
+    kernels, operators = by_event(bench, run)
+    by_kind = dict.fromkeys(KINDS, 0.0)
+    for line in kernels or operators:
+        kind = next(k for k, names in KINDS.items() if re.search(names, line.name.lower()))
+        by_kind[kind] += line.seconds
+    device = sum(by_kind.values())
+
+    def n_calls(pattern):
+        return sum(line.n_calls for line in operators if re.search(pattern, line.name))
+
     figures = {
         "wall_s": round(wall, 3),
-        "device_s": round(sum(seconds.values()), 3),
-        "busy_share": round(sum(seconds.values()) / wall, 3),
-        "seconds_by_kind": {kind: round(value, 3) for kind, value in seconds.items()},
-        "kernel_launches": sum(n for key, n in n_calls.items() if LAUNCHES.match(key)),
-        "graph_launches": n_calls["cudaGraphLaunch"],
-        "waits": sum(n for key, n in n_calls.items() if key.endswith("Synchronize")),
-        "copies": n_calls["cudaMemcpyAsync"],
-        "kernels": largest(on_device, is_gpu) if is_gpu else [],
-        "operators": largest([e for e in events if e.device_type == DeviceType.CPU], is_gpu=False),
-        "python": by_function(run),
+        "device_s": round(device, 3),
+        "busy_share": round(device / wall, 3),
+        "seconds_by_kind": {kind: round(seconds, 3) for kind, seconds in by_kind.items()},
+        "kernel_launches": n_calls(LAUNCHES),
+        "graph_launches": n_calls("cudaGraphLaunch"),
+        "waits": n_calls("Synchronize"),
+        "stream_waits": n_calls("cudaStreamSynchronize"),
+        "copies": n_calls("cudaMemcpyAsync"),
     }
-    shown(name, figures)
-    return figures
+    largest = {"kernels": kernels, "operators": operators, "python": by_function(run)}
+    largest = {kind: sorted(lines, reverse=True)[:N_SHOWN] for kind, lines in largest.items()}
+    print(f"\n{name}")
+    for key, value in figures.items():
+        print(f"{key:>20}  {value}")
+    for kind, lines in largest.items():
+        print(f"\n{name}: {kind}, own seconds, calls")
+        for line in lines:
+            print(f"{line.seconds:>10.4f} {line.n_calls:>9}  {line.name[:100]}")
+    return {**figures, **largest}
 
 
-def self_seconds(event, is_gpu):
-    return (event.self_device_time_total if is_gpu else event.self_cpu_time_total) / 1e6
+def by_event(bench, run):
+    """Return the kernels of the GPU, if there is one, and the operators of the CPU.
+
+    The raw events are read: torch takes minutes to make its own table of half a million.
+    """
+    activities = [ProfilerActivity.CPU]
+    if bench.options.device != "cpu":
+        activities.append(ProfilerActivity.CUDA)
+    with torch.profiler.profile(activities=activities) as trace:
+        bench.timed(run, 1)
+    recorded = trace.profiler.kineto_results.events()
+    events = [event for event in recorded if not event.is_user_annotation()]
+    on_device = [event for event in events if event.device_type() == DeviceType.CUDA]
+    on_host = [event for event in events if event.device_type() == DeviceType.CPU]
+    kernels = [(event.name(), event.duration_ns()) for event in on_device]
+    return summed(kernels), summed(own_times(on_host))
 
 
-def by_kind(events, is_gpu):
-    """Return the seconds of kernels, or on a CPU of operators, by kind."""
-    seconds = dict.fromkeys(KINDS, 0.0)
-    for event in events:
-        kind = next(k for k, names in KINDS.items() if re.search(names, event.key.lower()))
-        seconds[kind] += self_seconds(event, is_gpu)
-    return seconds
+def own_times(events):
+    """Yield the name of each event with its time, and that of the one around it with minus it."""
+    around = defaultdict(list)  # by thread, the events that have not ended, outermost first
+    for event in sorted(events, key=lambda event: (event.start_ns(), -event.duration_ns())):
+        name, start, duration = event.name(), event.start_ns(), event.duration_ns()
+        outer = around[event.start_thread_id()]
+        while outer and outer[-1][1] <= start:
+            outer.pop()
+        if outer:
+            yield outer[-1][0], -duration
+        yield name, duration
+        outer.append((name, start + duration))
 
 
-def largest(events, is_gpu):
-    """Return the events that take most, with their seconds and number."""
-    ordered = sorted(events, key=lambda event: self_seconds(event, is_gpu), reverse=True)
-    return [
-        [event.key[:90], round(self_seconds(event, is_gpu), 4), event.count]
-        for event in ordered[:N_SHOWN]
-    ]
+def summed(times):
+    """Return a line for each name. Negative times, of what is within another one, are no calls."""
+    seconds, n_calls = defaultdict(float), defaultdict(int)
+    for name, nanoseconds in times:
+        seconds[name] += nanoseconds / 1e9
+        n_calls[name] += nanoseconds >= 0
+    return [Line(round(own, 6), n_calls[name], name) for name, own in seconds.items()]
 
 
 def by_function(run):
-    """Return the functions in which Python spends most, with their seconds and calls."""
+    """Return the functions of Python."""
     trace = cProfile.Profile()
     trace.runcall(run)
-    functions = [
-        [f"{file.rpartition('/')[2]}:{line} {name}", round(own, 4), n_calls]
+    return [
+        Line(round(own, 6), n_calls, f"{file.rpartition('/')[2]}:{line} {name}")
         for (file, line, name), (_, n_calls, own, _, _) in pstats.Stats(trace).stats.items()
     ]
-    return sorted(functions, key=lambda function: function[1], reverse=True)[:N_SHOWN]
-
-
-def shown(name, figures):
-    """Print the figures as a table."""
-    print(f"\n{name}")
-    for key, value in figures.items():
-        if not isinstance(value, list):
-            print(f"{key:>20}  {value}")
-    for key in ("kernels", "operators", "python"):
-        print(f"\n{name}: {key}, own seconds, calls")
-        for label, seconds, n_calls in figures[key]:
-            print(f"{seconds:>10.4f} {n_calls:>9}  {label}")
