@@ -55,7 +55,7 @@ def profile(bench):
 
 
 def watched(bench, name, run):
-    """Print and return where the time of one run goes."""
+    """Print and return where the time of one run goes; the wall time is that of another one."""
     run()  # warms up
     wall = bench.timed(run, 1).best
     kernels, operators = by_event(bench, run)

@@ -1,5 +1,6 @@
 """A random model of some shape, how much is run on it, and what all measures of it share."""
 
+import argparse
 import random
 import time
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class Bench:
         programs: Single edits in random order.
     """
 
-    options: object
+    options: argparse.Namespace
     sizes: Sizes
     stack: skiploop.LayerStack
     programs: list
@@ -110,10 +111,6 @@ class Bench:
         n_more = max(round(mean_slots(programs) - n_layers), 1)
         first = n_layers // 3
         return Program.parse(f"{first}:{first + n_more}x2", n_layers)
-
-    def other(self, dtype):
-        """Return such a model in another number format."""
-        return make_stack(self.options, dtype)
 
     def must_agree(self, n_differing, what):
         """End everything where rounding is no excuse."""

@@ -3,7 +3,7 @@
 import torch
 from measure import layer_flops, n_differing, peak_gflops, peak_memory_gb, spread
 from reference import answers, tokens_with
-from sized import arithmetic, prompts
+from sized import arithmetic, make_stack, prompts
 
 import skiploop
 from skiploop.engine.work import Work, n_necessary
@@ -76,7 +76,9 @@ def table(bench):
 
 def float32(bench):
     """A table in float32: every verdict, and every whole answer, against one program at a time."""
-    exact = bench.stack if bench.options.dtype == "float32" else bench.other("float32")
+    exact = (
+        bench.stack if bench.options.dtype == "float32" else make_stack(bench.options, "float32")
+    )
     task = arithmetic()
     examples = task.examples("train", bench.sizes.exact)
     programs = bench.programs[: bench.sizes.exact]
