@@ -7,8 +7,8 @@ Checks first that all sides write the same tokens (float32), then times them.
 
 import random
 
-import torch
 from measure import arguments, in_turns, load, must_be_equal, ratio, report
+from reference import written
 
 from skiploop import Program, ProgramSpace
 
@@ -36,16 +36,7 @@ def main():
         return [c.token_ids for c in stack.generate(prompts, programs, max_new_tokens=n_new)]
 
     def hugging_face(model, prompts):
-        stack.tokenizer.padding_side = "left"
-        inputs = stack.tokenizer(prompts, return_tensors="pt", padding=True).to(stack.device)
-        with torch.inference_mode():
-            output = model.generate(
-                **inputs,
-                max_new_tokens=n_new,
-                do_sample=False,
-                pad_token_id=stack.tokenizer.pad_token_id,
-            )
-        return [tuple(row) for row in output[:, inputs["input_ids"].shape[1] :].tolist()]
+        return written(model, stack, prompts, n_new)
 
     views = [stack.view(program) for program in programs[:N_ALONE]]
 

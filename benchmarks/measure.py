@@ -20,7 +20,10 @@ from skiploop import provenance
 
 
 def arguments(description, **defaults):
-    """Parse the options that every benchmark has, and `--name VALUE` for every default given."""
+    """Parse the options that every benchmark has, and `--name VALUE` for every default given.
+
+    A default of False makes a switch.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--device", default="cpu")
@@ -29,7 +32,8 @@ def arguments(description, **defaults):
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, help="also write the result to this file")
     for name, value in defaults.items():
-        parser.add_argument(f"--{name}", type=type(value), default=value)
+        kind = {"action": "store_true"} if value is False else {"type": type(value)}
+        parser.add_argument(f"--{name}", default=value, **kind)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     return options
@@ -52,6 +56,11 @@ def must_be_equal(options):
     Not in low precision, and not on a GPU, where the shape of a batch changes the last digits.
     """
     return options.dtype == "float32" and options.device == "cpu"
+
+
+def n_differing(some, others):
+    """Return how many entries of two lists differ, as far as the shorter one goes."""
+    return sum(one != other for one, other in zip(some, others, strict=False))
 
 
 def spread(values):
@@ -95,15 +104,21 @@ def peak_memory_gb(options):
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
+def facts(options):
+    """Return versions, machine and command."""
+    found = provenance.collect(threads=options.threads, dtype=options.dtype)
+    if options.device != "cpu":
+        found["device"] = torch.cuda.get_device_name()
+    found["command"] = shlex.join(["python", *sys.argv])
+    return found
+
+
 def report(options, lines, figures):
     """Print a table, and as the last line everything as JSON."""
     for line in lines:
         print(line)
-    facts = provenance.collect(threads=options.threads, dtype=options.dtype)
-    if options.device != "cpu":
-        facts["device"] = torch.cuda.get_device_name()
-    facts["command"] = shlex.join(["python", *sys.argv])
-    result = {"date": datetime.now(UTC).date().isoformat(), **figures, "provenance": facts}
+    today = datetime.now(UTC).date().isoformat()
+    result = {"date": today, **figures, "provenance": facts(options)}
     line = json.dumps(result)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)

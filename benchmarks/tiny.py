@@ -150,7 +150,12 @@ def tiny_model(family, seed=0):
 
 def redraw(model, seed):
     """Draw all weights again, large enough that no layer is almost the identity."""
-    generator = torch.Generator().manual_seed(seed)
+    device = model.device
+    generator = torch.Generator(device).manual_seed(seed)
+
+    def drawn(weight):
+        return torch.randn(weight.shape, generator=generator, device=device)
+
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if not weight.is_floating_point():
@@ -158,16 +163,18 @@ def redraw(model, seed):
             if weight.ndim > 1 and "A_log" not in name:
                 is_embedding = any(part in name for part in ("embed", "wte", "wpe"))
                 scale = 0.3 if is_embedding else 1.2 / weight.shape[-1] ** 0.5
-                weight.copy_(torch.randn(weight.shape, generator=generator) * scale)
+                weight.copy_(drawn(weight) * scale)
             else:
-                weight.add_(torch.randn(weight.shape, generator=generator) * 0.1)
+                weight.add_(drawn(weight) * 0.1)
 
 
-def tokenizer():
-    """Return a tokenizer of one token a byte."""
+def tokenizer(size=0):
+    """Return a tokenizer of one token a byte, and of others up to `size` that it never gives."""
     vocabulary = {"<pad>": 0, "<eos>": 1}
     for character in sorted(pre_tokenizers.ByteLevel.alphabet()):
         vocabulary[character] = len(vocabulary)
+    for number in range(len(vocabulary), size):
+        vocabulary[f"<{number}>"] = number
     bytes_only = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     bytes_only.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bytes_only.decoder = decoders.ByteLevel()
