@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from skiploop import arguments, identity
 from skiploop.completion import Completion
+from skiploop.engine.parts import Parts
 from skiploop.engine.way import Way
 from skiploop.engine.work import DEFAULT_MEMORY, Work
 from skiploop.errors import BatchError, ConfigError, ProgramError
@@ -43,8 +44,7 @@ if TYPE_CHECKING:
 class LayerStack:
     """A frozen causal language model whose layers run in any order that a program gives.
 
-    The model is shared, not copied, and never changed, apart from the inert recording hooks that
-    Hugging Face itself installs on first use.
+    The model is shared and never changed, apart from inert hooks that Hugging Face itself installs.
 
     Attributes:
         model: The model as it was given, in evaluation mode.
@@ -57,6 +57,7 @@ class LayerStack:
             depend on what else is asked for, to the last bit. Many times slower.
         has_views: Whether `view` is right; False where the check at load found that it fails.
         can_record: Whether decode steps on a GPU may be recorded; False once one could not be.
+        parts: What of the layers is compiled on a GPU, once much was run.
         work: Counts of what was computed; set it to `Work()` to start again.
 
     Raises:
@@ -85,6 +86,7 @@ class LayerStack:
         self.way = Way.PADDED
         self.has_views = True
         self.can_record = True
+        self.parts = Parts()
         self.work = Work()
         if tokenizer is not None:
             from skiploop.engine.encoding import warn_of_unknown
@@ -280,8 +282,7 @@ class LayerStack:
 
         Yields:
             Columns: a token for each of some rows, and the completions of the rows that it ends.
-            Rows come in batches, one after the other; rows that need much longer than most of
-            their batch may be the last ones.
+            Rows come in batches; those that need much longer than most may be the last ones.
 
         Raises:
             BatchError: As for `generate`, when the first column is asked for.
@@ -306,8 +307,7 @@ class LayerStack:
     ) -> list[Completion]:
         """Pick, for every prompt, the most likely of its choices as its continuation.
 
-        Likelihood is the log-probability of the choice divided by its number of characters. Ties
-        go to the first one.
+        Likelihood is the log-probability over the number of characters. Ties go to the first one.
 
         Args:
             prompts: Any number of texts.
