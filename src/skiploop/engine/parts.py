@@ -1,43 +1,47 @@
 """Parts of layers that are compiled: one function of tokens, a few kernels in place of many.
 
 As Hugging Face writes them, a norm is eight kernels and a rotary embedding ten, which read and
-write the same numbers again and again. What they compute for a token does not depend on other
-tokens. So rows and their tokens are put one after the other, and a part is compiled twice: for any
-number of tokens, and for one alone. Layers with parts of the same shape share it.
+write the same numbers again and again. What they compute of a token does not depend on others. So
+the tokens of all rows are put one after the other, and a part is compiled twice: for any number of
+tokens, and for one alone. It takes its weights as inputs, so all layers share it.
 
-Shapes: N tokens of all rows, B rows, T tokens of each, D numbers of a token, H heads, S head size.
+Shapes: N tokens of all rows.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import types
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.export import Dim, export
 
 PATIENCE = 4_000_000  # layer-tokens: running them takes about as long as compiling, some seconds
 LEAST_CALL = 2_000  # tokens that a call of fewer counts as: launching its kernels takes as long
-EXACT = {"options": {"emulate_precision_casts": True}}  # rounds where the model rounds
+MOST = 8  # parts of a model, and ways to call one: where all differ, compiling takes too long
+MOST_NUMBERS = 2**30  # in a tensor: kernels count them in 32 bits
 
 one_at_a_time = threading.Lock()  # to compile, and to record graphs, in a process
 _log = logging.getLogger("skiploop")
+
+_Compiled = Callable[..., Sequence[Tensor]]
+Compiler = Callable[[torch.fx.GraphModule, list[Any]], _Compiled]
 
 
 class Flat(NamedTuple):
     """Inputs of a part with their tokens one after the other.
 
     Attributes:
-        inputs: What the part is given; the first dimension of every tensor is N.
+        tokens: Contiguous tensors whose first dimension is N.
         back: Gives an output the shape that it has without this.
     """
 
-    inputs: tuple[Any, ...]
-    back: Callable[[Any], Any]
+    tokens: tuple[Tensor, ...]
+    back: Callable[[Tensor], Tensor]
 
 
 class Parts:
@@ -46,19 +50,19 @@ class Parts:
     Args:
         devices: Types of device on which compiling pays.
         patience: Layer-tokens that run as they are before.
-        settings: For `torch.compile`.
+        compiler: Makes a function of a graph and examples of its inputs; Inductor if not given.
     """
 
     def __init__(
         self,
         devices: tuple[str, ...] = ("cuda",),
         patience: int = PATIENCE,
-        settings: Mapping[str, Any] = EXACT,
+        compiler: Compiler | None = None,
     ) -> None:
         self._devices = devices
         self._patience = patience
-        self._settings = settings
-        self._made: dict[object, Part] = {}
+        self._compiler = compiler or _inductor
+        self._parts: dict[object, Part] = {}
         self._n_run = 0
 
     def note_call(self, n_sequences: int, n_tokens: int) -> None:
@@ -69,116 +73,119 @@ class Parts:
         """Whether what ran so far took as long as compiling takes, so that more may come."""
         return device.type in self._devices and self._n_run >= self._patience
 
-    def part(
-        self, key: object, function: Callable[..., Any], flat: Callable[..., Flat | None]
-    ) -> Part:
-        """Return the part with this key; made of the others if there is none."""
-        if key not in self._made:
-            part = Part(function, flat, self._settings)
-            self._made.setdefault(key, part)  # in one step: other threads ask too
-        return self._made[key]
+    def part(self, key: object, module: nn.Module) -> Part | None:
+        """Return the part of all modules with this key; None where there are too many."""
+        if key not in self._parts:
+            if len(self._parts) >= MOST:
+                return None
+            self._parts.setdefault(key, Part(module, self._compiler))  # other threads ask too
+        return self._parts[key]
 
 
 class Part:
-    """A function that runs as a few kernels, or as it is where that is not possible.
+    """Runs modules that differ in their weights alone, as a few kernels or as they are.
 
     Args:
-        function: Computes something of each token from this token alone.
-        flat: Puts its inputs into one row; None for inputs that it does not know.
-        settings: For `torch.compile`.
+        module: One of them: computes something of each token from this token alone.
+        compiler: As for `Parts`.
 
     Guarantees:
-        The outputs of the function up to rounding: they are compared at the first call. A function
-        that cannot be compiled, or not rightly, runs as it is from then on, with a line in the log.
+        What the module returns, up to rounding: it is compared at the first call. A module that
+        cannot be compiled, or not rightly, runs as it is, with one line in the log.
     """
 
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        flat: Callable[..., Flat | None],
-        settings: Mapping[str, Any],
-    ) -> None:
-        self._function = function
-        self._flat = flat
-        own = with_globals(function, {})  # what is compiled belongs to the code that it is made of
-        self._compiled = torch.compile(own, fullgraph=True, dynamic=False, **settings)
-        self._proven: set[bool] = set()  # for many tokens, for one
-        self._fails = False
+    def __init__(self, module: nn.Module, compiler: Compiler) -> None:
+        self._module = module
+        self._compiler = compiler
+        self._compiled: dict[object, _Compiled | None] = {}
 
-    def __call__(self, *inputs: Any, **others: Any) -> Any:  # noqa: ANN401  as the function
-        """Return what the function returns."""
-        flat = None if self._fails or others else self._flat(*inputs)
-        if flat is None:
-            return self._function(*inputs, **others)
-        if (len(flat.inputs[-1]) > 1) not in self._proven:
-            return self._prove(flat, inputs)
-        try:
-            return self._run(flat)
-        except Exception:  # noqa: BLE001  it compiles again, for other types of input, and cannot
-            return self._prove(flat, inputs)
+    def __call__(self, plain: Callable[[], Any], weights: Sequence[Tensor], flat: Flat) -> Any:  # noqa: ANN401  one or more tensors
+        """Return what a module returns.
 
-    def _run(self, flat: Flat) -> Any:  # noqa: ANN401
-        for tensor in flat.inputs:
-            if isinstance(tensor, Tensor) and len(tensor) > 1:
-                torch._dynamo.mark_dynamic(tensor, 0)
-        return flat.back(self._compiled(*flat.inputs))
+        Args:
+            plain: Runs it as it is.
+            weights: Its parameters.
+            flat: What it is given.
+        """
+        tokens = flat.tokens
+        n_tokens = len(tokens[0])
+        if torch.is_grad_enabled() or not n_tokens:
+            return plain()
+        if n_tokens > 1 and n_tokens * _widest(weights, tokens) > MOST_NUMBERS:
+            return plain()
+        key = n_tokens > 1, tokens[0].device, *((each.dtype, each.shape[1:]) for each in tokens)
+        if key not in self._compiled:
+            return self._prove(key, plain(), weights, flat)
+        compiled = self._compiled[key]
+        return plain() if compiled is None else _outputs(compiled, weights, flat)
 
-    def _prove(self, flat: Flat, inputs: tuple[Any, ...]) -> Any:  # noqa: ANN401
-        """Compile, and return the outputs of the function itself; never while a graph records."""
-        expected = self._function(*inputs)
-        if inputs[-1].is_cuda and torch.cuda.is_current_stream_capturing():
+    def _prove(self, key: object, expected: Any, weights: Sequence[Tensor], flat: Flat) -> Any:  # noqa: ANN401  one or more tensors
+        """Compile, compare, and return what is expected. Never while a graph is recorded."""
+        if flat.tokens[0].is_cuda and torch.cuda.is_current_stream_capturing():
             return expected
         with one_at_a_time, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as advice to turn TF32 on
+            if key in self._compiled:
+                return expected
             try:
-                if not _alike(self._run(flat), expected):
+                if len(self._compiled) >= MOST:
+                    raise OverflowError("it is called in too many ways")
+                compiled = _compile(self._module, flat.tokens, self._compiler)
+                if not _alike(_outputs(compiled, weights, flat), expected):
                     raise ArithmeticError("its numbers differ")
+            except torch.OutOfMemoryError:
+                return expected
             except Exception as error:  # noqa: BLE001  of any compiler
-                self._fails = not isinstance(error, torch.OutOfMemoryError)
-                name = self._function.__qualname__
-                _log.info("%s stays as it is: it cannot be compiled (%s)", name, error)
+                self._compiled[key] = None
+                _log.info("%s runs as it is, not compiled (%s)", _name(self._module), error)
             else:
-                self._proven.add(len(flat.inputs[-1]) > 1)
+                self._compiled[key] = compiled
         return expected
 
 
-def of_states(module: nn.Module, states_BTD: Tensor) -> Flat | None:
-    """Put the states that a module is given into one row."""
-    if not states_BTD.numel():
-        return None
-    states_ND = states_BTD.reshape(-1, states_BTD.shape[-1])
-    return Flat((module, states_ND), lambda out_ND: out_ND.view(*states_BTD.shape[:-1], -1))
+class Function(nn.Module):
+    """A function as a module without weights."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: Tensor) -> Any:  # noqa: ANN401  one or more tensors
+        """Return what the function returns."""
+        return self.function(*inputs)
 
 
-def of_heads(*inputs: Tensor) -> Flat | None:
-    """Put queries, keys, cosines and sines into one row, each token with all of its heads."""
-    if [tensor.ndim for tensor in inputs] != [4, 4, 3, 3] or not inputs[0].numel():
-        return None
-    B, _, T, _ = inputs[0].shape
-    if inputs[1].shape[::2] != (B, T) or any(tensor.shape[1] != T for tensor in inputs[2:]):
-        return None
-    heads_NH1S = [
-        x_BHTS.transpose(1, 2).reshape(B * T, -1, 1, x_BHTS.shape[-1]) for x_BHTS in inputs[:2]
-    ]
-    turns_N1S = [x_BTS.expand(B, -1, -1).reshape(B * T, 1, -1) for x_BTS in inputs[2:]]
-    return Flat(
-        (*heads_NH1S, *turns_N1S),
-        lambda out: tuple(x_NH1S.view(B, T, x_NH1S.shape[1], -1).transpose(1, 2) for x_NH1S in out),
-    )
+def _compile(module: nn.Module, tokens: tuple[Tensor, ...], compiler: Compiler) -> _Compiled:
+    """Return a function of a module's parameters and of tokens, of any number if not of one."""
+    sizes: Any = None
+    if len(tokens[0]) > 1:
+        n_tokens = Dim("n_tokens", min=2)
+        sizes = tuple({0: n_tokens} for _ in tokens)
+        sizes = (sizes,) if isinstance(module, Function) else sizes
+    with torch.no_grad():
+        exported = export(module, tokens, dynamic_shapes=sizes, strict=False)
+        names = [name for name, _ in module.named_parameters()]
+        inputs = exported.graph_signature.input_specs
+        if [spec.target for spec in inputs] != [*names, *[None] * len(tokens)]:
+            raise TypeError("it needs more than its parameters and tokens")
+        graph = exported.graph_module
+        return compiler(graph, [n.meta["val"] for n in graph.graph.nodes if n.op == "placeholder"])
 
 
-def with_globals(function: Callable[..., Any], others: Mapping[str, Any]) -> Callable[..., Any]:
-    """Return the function with some global names that mean something else, and code of its own."""
-    copied = types.FunctionType(
-        function.__code__.replace(),
-        {**function.__globals__, **others} if others else function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    copied.__kwdefaults__ = function.__kwdefaults__
-    copied.__qualname__ = function.__qualname__
-    return copied
+def _inductor(graph: torch.fx.GraphModule, examples: list[Any]) -> _Compiled:
+    rounded = {"emulate_precision_casts": True}  # where the model rounds
+    compiled: _Compiled = torch._inductor.compile(graph, examples, options=rounded)
+    return compiled
+
+
+def _outputs(compiled: _Compiled, weights: Sequence[Tensor], flat: Flat) -> Any:  # noqa: ANN401
+    outputs = tuple(map(flat.back, compiled(*weights, *flat.tokens)))
+    return outputs if len(outputs) > 1 else outputs[0]
+
+
+def _widest(weights: Sequence[Tensor], tokens: Sequence[Tensor]) -> int:
+    """Return the most numbers that a part makes of a token."""
+    return max([len(weight) for weight in weights] + [each[0].numel() for each in tokens])
 
 
 def _alike(found: Any, expected: Any) -> bool:  # noqa: ANN401  one or more tensors
@@ -190,3 +197,7 @@ def _alike(found: Any, expected: Any) -> bool:  # noqa: ANN401  one or more tens
     return found.shape == expected.shape and torch.allclose(
         found, expected, rtol=bound, atol=bound * scale, equal_nan=True
     )
+
+
+def _name(module: nn.Module) -> str:
+    return module.function.__name__ if isinstance(module, Function) else type(module).__name__
