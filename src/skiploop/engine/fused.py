@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -33,7 +33,7 @@ def _fused(module: nn.Module, parts: Parts) -> nn.Module:
         return module
     if _is_norm(module) or _is_feed_forward(module):
         part = parts.part(_kind(module), module)
-        if part is None:
+        if part is None or not all(map(_is_untouched, module.modules())):
             return module
         clone = shallow_clone(module)
         clone.forward = _of_states(part, module)
@@ -52,7 +52,7 @@ def _fused(module: nn.Module, parts: Parts) -> nn.Module:
 def _is_norm(module: nn.Module) -> bool:
     """Whether states are multiplied by a vector; PyTorch's own norms are one kernel already."""
     return (
-        _takes_states(module)
+        _takes_states(type(module).forward)
         and not (module._modules or module._buffers)
         and not type(module).__module__.startswith("torch.")
         and {weight.ndim for weight in module.parameters()} == {1}
@@ -63,15 +63,16 @@ def _is_feed_forward(module: nn.Module) -> bool:
     """Whether states go through linear maps and functions without weights, and nothing else."""
     children = list(module.children())
     return (
-        _takes_states(module)
+        _takes_states(type(module).forward)
         and not (module._parameters or module._buffers)
         and any(type(child) is nn.Linear for child in children)
         and all(type(child) is nn.Linear or _has_nothing(child) for child in children)
     )
 
 
-def _takes_states(module: nn.Module) -> bool:
-    forward = type(module).forward
+@lru_cache
+def _takes_states(forward: Callable[..., Any]) -> bool:
+    """Whether a forward pass is given nothing else."""
     is_plain = isinstance(forward, types.FunctionType)
     return is_plain and len(inspect.signature(forward).parameters) == 2
 
@@ -79,6 +80,12 @@ def _takes_states(module: nn.Module) -> bool:
 def _has_nothing(module: nn.Module) -> bool:
     """Whether a module holds no weights and no other modules, as a non-linear function."""
     return not (module._modules or module._parameters or module._buffers)
+
+
+def _is_untouched(module: nn.Module) -> bool:
+    """Whether no hook looks at what a module is given, or puts something in its place."""
+    hooks = module._forward_hooks or module._forward_pre_hooks
+    return not hooks and "forward" not in vars(module)
 
 
 def _kind(module: nn.Module) -> object:

@@ -10,6 +10,7 @@ Shapes: N tokens of all rows.
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 import warnings
@@ -73,6 +74,11 @@ class Parts:
         """Whether what ran so far took as long as compiling takes, so that more may come."""
         return device.type in self._devices and self._n_run >= self._patience
 
+    @property
+    def n_compiled(self) -> int:
+        """How many graphs were compiled, and are used."""
+        return sum(part.n_compiled for part in self._parts.values())
+
     def part(self, key: object, module: nn.Module) -> Part | None:
         """Return the part of all modules with this key; None where there are too many."""
         if key not in self._parts:
@@ -98,6 +104,11 @@ class Part:
         self._module = module
         self._compiler = compiler
         self._compiled: dict[object, _Compiled | None] = {}
+
+    @property
+    def n_compiled(self) -> int:
+        """How many graphs were compiled, and are used."""
+        return sum(compiled is not None for compiled in self._compiled.values())
 
     def __call__(self, plain: Callable[[], Any], weights: Sequence[Tensor], flat: Flat) -> Any:  # noqa: ANN401  one or more tensors
         """Return what a module returns.
@@ -162,6 +173,8 @@ def _compile(module: nn.Module, tokens: tuple[Tensor, ...], compiler: Compiler) 
         n_tokens = Dim("n_tokens", min=2)
         sizes = tuple({0: n_tokens} for _ in tokens)
         sizes = (sizes,) if isinstance(module, Function) else sizes
+    weights = {id(weight): weight for weight in module.parameters()}
+    module = copy.deepcopy(module, dict(weights))  # export puts others in their place for a while
     with torch.no_grad():
         exported = export(module, tokens, dynamic_shapes=sizes, strict=False)
         names = [name for name, _ in module.named_parameters()]
