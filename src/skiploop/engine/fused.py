@@ -32,8 +32,9 @@ def _fused(module: nn.Module, parts: Parts) -> nn.Module:
     if "forward" in vars(module):
         return module
     if _is_norm(module) or _is_feed_forward(module):
-        part = parts.part(_kind(module), module)
-        if part is None or not all(map(_is_untouched, module.modules())):
+        may_compile = all(map(_is_untouched, module.modules()))
+        part = parts.part(_kind(module), module) if may_compile else None
+        if part is None:
             return module
         clone = shallow_clone(module)
         clone.forward = _of_states(part, module)
@@ -83,9 +84,10 @@ def _has_nothing(module: nn.Module) -> bool:
 
 
 def _is_untouched(module: nn.Module) -> bool:
-    """Whether no hook looks at what a module is given, or puts something in its place."""
+    """Whether no hook looks at what a module is given, and its weights are plain numbers."""
     hooks = module._forward_hooks or module._forward_pre_hooks
-    return not hooks and "forward" not in vars(module)
+    plain = all(type(w) is nn.Parameter for w in module._parameters.values() if w is not None)
+    return plain and not hooks and "forward" not in vars(module)
 
 
 def _kind(module: nn.Module) -> object:

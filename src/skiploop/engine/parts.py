@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, export
 
 PATIENCE = 4_000_000  # layer-tokens: running them takes about as long as compiling, some seconds
 LEAST_CALL = 2_000  # tokens that a call of fewer counts as: launching its kernels takes as long
@@ -168,6 +167,8 @@ class Function(nn.Module):
 
 def _compile(module: nn.Module, tokens: tuple[Tensor, ...], compiler: Compiler) -> _Compiled:
     """Return a function of a module's parameters and of tokens, of any number if not of one."""
+    from torch.export import Dim, export  # slow to import
+
     sizes: Any = None
     if len(tokens[0]) > 1:
         n_tokens = Dim("n_tokens", min=2)
