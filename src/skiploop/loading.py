@@ -10,7 +10,6 @@ from transformers import AutoTokenizer, PreTrainedModel
 
 from skiploop import arguments, weights
 from skiploop.check import check, check_once
-from skiploop.engine.work import DEFAULT_MEMORY
 from skiploop.errors import ConfigError, one_line
 from skiploop.folder import read_model
 from skiploop.reading import quiet_transformers, reading
@@ -35,7 +34,7 @@ def load(  # noqa: PLR0913  one for each thing that a user may have to say
     device: str | torch.device | None = None,
     tokenizer: PreTrainedTokenizerBase | None = None,
     layers: str | None = None,
-    memory: int = DEFAULT_MEMORY,
+    memory: int | None = None,
     exact: bool = False,
     verify: bool = True,
     trust_remote_code: bool = False,
@@ -51,7 +50,8 @@ def load(  # noqa: PLR0913  one for each thing that a user may have to say
             cuDNN's attention is switched off, for the whole process.
         tokenizer: Used instead of the one that comes with the weights. A given model has none.
         layers: Dotted path of the list of layers, such as `model.layers`, if it is not found.
-        memory: Bytes that the keys and values of one batch may take; see `LayerStack`.
+        memory: Bytes that the keys and values of one batch may take; by default 10^9, and on a GPU
+            0.6 of what is free there.
         exact: Whether every row runs alone; see `LayerStack`. Needs float32 or float64.
         verify: Whether the engine is compared with the plain model on a few random tokens first;
             see `skiploop.check`. What was loaded by its name is compared once.
@@ -66,7 +66,8 @@ def load(  # noqa: PLR0913  one for each thing that a user may have to say
             complete, its layers cannot be found or depend on each other, or the engine does not
             give what the plain model gives.
     """
-    memory = arguments.whole_number("memory", memory, at_least=1, error=ConfigError)
+    if memory is not None:
+        memory = arguments.whole_number("memory", memory, at_least=1, error=ConfigError)
     switches = {"exact": exact, "trust_remote_code": trust_remote_code, "verify": verify}
     for flag, value in switches.items():
         arguments.instance(flag, value, bool, expected="True or False", error=ConfigError)

@@ -26,7 +26,6 @@ from filelock import FileLock, Timeout
 
 from skiploop import config as settings
 from skiploop import provenance
-from skiploop.engine.work import DEFAULT_MEMORY
 from skiploop.errors import ConfigError, RunError
 from skiploop.ledger import SETTINGS, TRIALS, Ledger, check_writable, not_writable
 from skiploop.packaged import DEFAULT_MODEL
@@ -82,7 +81,7 @@ class Run:
         folder: An existing folder with a `config.json`.
         config: What that file says.
         device: Where the model runs.
-        memory: Bytes that the keys and values of one batch may take.
+        memory: Bytes that the keys and values of one batch may take; None as for `load`.
     """
 
     def __init__(
@@ -91,7 +90,7 @@ class Run:
         config: RunConfig,
         *,
         device: str = "cpu",
-        memory: int = DEFAULT_MEMORY,
+        memory: int | None = None,
     ) -> None:
         self.folder = folder
         self.config = config
@@ -108,7 +107,7 @@ class Run:
         config: RunConfig,
         *,
         device: str = "cpu",
-        memory: int = DEFAULT_MEMORY,
+        memory: int | None = None,
     ) -> Run:
         """Open the run folder of a configuration, or a new one, which is made with its first trial.
 
@@ -125,7 +124,7 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, folder: Path, *, device: str = "cpu", memory: int = DEFAULT_MEMORY) -> Run:
+    def open(cls, folder: Path, *, device: str = "cpu", memory: int | None = None) -> Run:
         """Open a run folder.
 
         Raises:

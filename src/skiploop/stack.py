@@ -16,8 +16,10 @@ from transformers import PreTrainedModel
 
 from skiploop import arguments, identity
 from skiploop.completion import Completion
+from skiploop.engine.memory import automatic_memory
+from skiploop.engine.parts import Parts
 from skiploop.engine.way import Way
-from skiploop.engine.work import DEFAULT_MEMORY, Work
+from skiploop.engine.work import Work
 from skiploop.errors import BatchError, ConfigError, ProgramError
 from skiploop.finding import (
     accepted_inputs,
@@ -43,8 +45,7 @@ if TYPE_CHECKING:
 class LayerStack:
     """A frozen causal language model whose layers run in any order that a program gives.
 
-    The model is shared, not copied, and never changed, apart from the inert recording hooks that
-    Hugging Face itself installs on first use.
+    The model is shared and never changed, apart from inert hooks that Hugging Face itself installs.
 
     Attributes:
         model: The model as it was given, in evaluation mode.
@@ -57,6 +58,7 @@ class LayerStack:
             depend on what else is asked for, to the last bit. Many times slower.
         has_views: Whether `view` is right; False where the check at load found that it fails.
         can_record: Whether decode steps on a GPU may be recorded; False once one could not be.
+        parts: What of the layers is compiled on a GPU, once much was run.
         work: Counts of what was computed; set it to `Work()` to start again.
 
     Raises:
@@ -70,7 +72,7 @@ class LayerStack:
         *,
         name: str,
         layers_path: str | None = None,
-        memory: int = DEFAULT_MEMORY,
+        memory: int | None = None,
         exact: bool = False,
     ) -> None:
         check_supported(model)
@@ -80,11 +82,12 @@ class LayerStack:
         self.layers_path = layers_path or find_layers(model)
         self.layers = module_list(model, self.layers_path)
         self.n_layers = len(self.layers)
-        self.memory = memory
+        self.memory = automatic_memory(self.device) if memory is None else memory
         self.exact = exact
         self.way = Way.PADDED
         self.has_views = True
         self.can_record = True
+        self.parts = Parts()
         self.work = Work()
         if tokenizer is not None:
             from skiploop.engine.encoding import warn_of_unknown
@@ -280,8 +283,7 @@ class LayerStack:
 
         Yields:
             Columns: a token for each of some rows, and the completions of the rows that it ends.
-            Rows come in batches, one after the other; rows that need much longer than most of
-            their batch may be the last ones.
+            Rows come in batches; those that need much longer than most may be the last ones.
 
         Raises:
             BatchError: As for `generate`, when the first column is asked for.
@@ -306,8 +308,7 @@ class LayerStack:
     ) -> list[Completion]:
         """Pick, for every prompt, the most likely of its choices as its continuation.
 
-        Likelihood is the log-probability of the choice divided by its number of characters. Ties
-        go to the first one.
+        Likelihood is the log-probability over the number of characters. Ties go to the first one.
 
         Args:
             prompts: Any number of texts.

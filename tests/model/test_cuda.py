@@ -10,6 +10,7 @@ from skiploop.engine.batch import pad_left
 from skiploop.engine.cache import attends_fully
 from skiploop.engine.executor import Executor
 from skiploop.engine.options import Options
+from skiploop.engine.parts import Parts
 from skiploop.engine.sampling import Sampling
 from skiploop.engine.schedule import schedule
 from skiploop.program import Program
@@ -90,3 +91,22 @@ def test_drawn_tokens_do_not_depend_on_the_rest_of_the_batch():
     together = written(stack, PROMPTS, PROGRAMS, sampling=sampling, seeds=range(6))
     last = written(stack, PROMPTS[-1:], PROGRAMS[-1:], sampling=sampling, seeds=[5])
     assert last == together[-1:]
+
+
+@pytest.mark.parametrize("family", MIXED_FAMILIES)
+def test_fused_layers_write_what_layers_write_in_recorded_steps_and_one_by_one(family):
+    stack = on_gpu(family)
+    expected = written(stack, PROMPTS, PROGRAMS, max_new_tokens=24)
+    stack.parts = Parts(patience=0)
+    for _ in range(2):
+        assert written(stack, PROMPTS, PROGRAMS, max_new_tokens=24) == expected
+        assert written(stack, PROMPTS[:1], PROGRAMS[:1], max_new_tokens=24) == expected[:1]
+
+
+def test_fused_steps_are_recorded():
+    stack = on_gpu("llama")
+    stack.parts = Parts(patience=0)
+    for prompts in (PROMPTS, PROMPTS[:1]):
+        written(stack, prompts, PROGRAMS[: len(prompts)], max_new_tokens=24)
+    assert stack.can_record
+    assert stack.parts.n_compiled >= 6

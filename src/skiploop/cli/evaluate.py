@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from skiploop.cli.options import (
-    GIGABYTE,
     ConfigFile,
     Device,
     Folder,
@@ -48,7 +47,7 @@ def evaluate(
         ),
     ] = None,
     device: Device = "cpu",
-    memory: Memory = 1.0,
+    memory: Memory = None,
     threads: Threads = 1,
     seed: Seed = None,
     config: ConfigFile = None,
@@ -80,7 +79,7 @@ def evaluate(
 
     console.prepare(threads)
     evaluate_config = from_dict(pipeline.EvaluateConfig, sections["evaluate"], "evaluate")
-    run = Run.open(out, device=device, memory=int(memory * GIGABYTE))
+    run = Run.open(out, device=device, memory=memory)
     run.check(sections["run"])
     with console.progress_bar() as bar:
         progress = console.TrialProgress(bar, "evaluate")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skiploop.cli.options import GIGABYTE, Device, Dtype, Json, Memory, Model, Threads, unescaped
+from skiploop.cli.options import Device, Dtype, Json, Memory, Model, Threads, unescaped
 from skiploop.errors import ConfigError
 from skiploop.packaged import DEFAULT_MODEL
 from skiploop.program import Program
@@ -54,7 +54,7 @@ def generate(
         int | None, typer.Option(help="Of the draws; the same for every program. [0]")
     ] = None,
     device: Device = "cpu",
-    memory: Memory = 1.0,
+    memory: Memory = None,
     threads: Threads = 1,
     as_json: Json = False,
 ) -> None:
@@ -98,7 +98,7 @@ def generate(
         DEFAULT_MODEL if model is None else model,
         dtype=dtype,
         device=device,
-        memory=int(memory * GIGABYTE),
+        memory=memory,
     )
     if policy:
         programs = voters(load_policy(policy, stack), [prompt], vote or 1)[0]

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from skiploop.cli.options import (
-    GIGABYTE,
     ConfigFile,
     Device,
     Dtype,
@@ -65,7 +64,7 @@ def build(
     dtype: Dtype = None,
     exact: Exact = None,
     device: Device = "cpu",
-    memory: Memory = 1.0,
+    memory: Memory = None,
     threads: Threads = 1,
     seed: Seed = None,
     config: ConfigFile = None,
@@ -112,7 +111,7 @@ def build(
     console.prepare(threads)
     menu_config = from_dict(MenuConfig, sections["menu"], "menu")
     run_config = from_dict(RunConfig, sections["run"], "run")
-    run = Run.create(out, run_config, device=device, memory=int(memory * GIGABYTE))
+    run = Run.create(out, run_config, device=device, memory=memory)
     started = time.perf_counter()
     with console.progress_bar() as bar:
         progress = console.TrialProgress(bar, "menu", stored=lambda: run.n_trials)

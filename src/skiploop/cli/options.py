@@ -5,6 +5,7 @@ Later wins: the defaults of the dataclasses, `--config`, the flags, `--set`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,9 +39,13 @@ Threads = Annotated[
     typer.Option(help="Processor threads; more than one only on an idle machine.", min=1, max=1024),
 ]
 Memory = Annotated[
-    float,
+    int | None,
     typer.Option(
-        help="Gigabytes for the keys and values of one batch.", min=0.000001, max=1_000_000
+        help="Gigabytes for the keys and values of one batch; auto is 1 on a CPU, on a GPU 0.6 of "
+        "what is free.",
+        parser=lambda text: _bytes(text),
+        metavar="<gigabytes or auto>",
+        show_default="auto",
     ),
 ]
 Exact = Annotated[
@@ -49,7 +54,6 @@ Exact = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Last line on stdout: one JSON object.")]
 
-GIGABYTE = 10**9
 
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 
@@ -103,6 +107,19 @@ def unescaped(text: str) -> str:
     Every other backslash stays one.
     """
     return re.sub(r"\\([ntr\\])", lambda found: _ESCAPES[found[1]], text)
+
+
+def _bytes(text: str) -> int | None:
+    """Return a size in gigabytes as bytes; None for `auto`."""
+    if text == "auto":
+        return None
+    try:
+        gigabytes = float(text)
+    except ValueError:
+        gigabytes = math.nan
+    if not 1e-6 <= gigabytes <= 1e6:
+        raise typer.BadParameter(f"{text!r} is no size: give gigabytes such as 20, or auto")
+    return int(gigabytes * 10**9)
 
 
 def run_flags(

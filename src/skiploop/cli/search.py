@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from skiploop.cli.options import (
-    GIGABYTE,
     ConfigFile,
     Device,
     Dtype,
@@ -40,7 +39,7 @@ def search(
     dtype: Dtype = None,
     exact: Exact = None,
     device: Device = "cpu",
-    memory: Memory = 1.0,
+    memory: Memory = None,
     threads: Threads = 1,
     seed: Seed = None,
     config: ConfigFile = None,
@@ -81,7 +80,7 @@ def search(
         out,
         from_dict(RunConfig, sections["run"], "run"),
         device=device,
-        memory=int(memory * GIGABYTE),
+        memory=memory,
     )
     if "limit" not in sections["search"]:
         search_config = pipeline.within_reach(search_config, run.task)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from skiploop.cli.options import (
-    GIGABYTE,
     ConfigFile,
     Device,
     Folder,
@@ -54,7 +53,7 @@ def train(
     ] = None,
     layer: Annotated[int | None, typer.Option(help="How many first layers. [a quarter]")] = None,
     device: Device = "cpu",
-    memory: Memory = 1.0,
+    memory: Memory = None,
     threads: Threads = 1,
     seed: Seed = None,
     config: ConfigFile = None,
@@ -91,7 +90,7 @@ def train(
         settings = from_dict(TrainConfig, sections[section], section)
     else:
         settings = from_dict(SelectorConfig, sections[section], section)
-    run = Run.open(out, device=device, memory=int(memory * GIGABYTE))
+    run = Run.open(out, device=device, memory=memory)
     run.check(sections["run"])
     if isinstance(settings, SelectorConfig):
         _train_selector(run, settings, as_json=as_json)

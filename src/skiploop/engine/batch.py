@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -24,7 +25,8 @@ class Limits(NamedTuple):
 
     Attributes:
         rows: Most rows.
-        tokens: Most tokens, padding included: more do not make matrix products faster.
+        tokens: Most tokens, padding included: more do not make matrix products faster. Fewer where
+            a layer needs much memory for them.
         call_flops: What a layer call costs apart from its tokens, in floating-point operations
             that take as long.
         head_rows: Rows whose logits are computed at once after the first pass.
@@ -36,7 +38,8 @@ class Limits(NamedTuple):
     head_rows: int
 
 
-LIMITS = {"cpu": Limits(256, 4096, 1.7e8, 64), "cuda": Limits(4096, 65536, 5e11, 1024)}
+LIMITS = {"cpu": Limits(256, 4096, 1.7e8, 64), "cuda": Limits(4096, 2**18, 5e11, 1024)}
+_FEW_TOKENS = 4096  # that there is memory for in any case
 
 
 def limits(stack: LayerStack) -> Limits:
@@ -113,6 +116,7 @@ def split(
     """
     most = limits(stack)
     max_rows = 1 if stack.exact else most.rows
+    most_tokens = _most_tokens(stack)
     most_padding = n_passes * call_tokens(stack) if stack.way.pads else 0
     batch: list[Row] = []
     n_bytes = longest = padding = 0
@@ -122,7 +126,7 @@ def split(
         row_bytes = row.n_bytes and row.n_bytes + n_padded * row.program.n_slots * stack.token_bytes
         is_full = (
             len(batch) == max_rows
-            or (len(batch) + 1) * longest > most.tokens
+            or (len(batch) + 1) * longest > most_tokens
             or n_bytes + row_bytes > stack.memory // 2
             or padding + n_padded > most_padding
         )
@@ -144,6 +148,13 @@ def call_tokens(stack: LayerStack) -> int:
     return int(limits(stack).call_flops / (2 * max(weights, 1)))
 
 
+def _most_tokens(stack: LayerStack) -> int:
+    """Return the tokens of a batch that layers compute within a quarter of the memory budget."""
+    widest = max(size for weight in stack.layers[0].parameters() for size in weight.shape)
+    token_bytes = 4 * widest * stack.dtype.itemsize  # of a gated product, and what comes before it
+    return min(limits(stack).tokens, max(stack.memory // 4 // token_bytes, _FEW_TOKENS))
+
+
 def number_sources(rows: Sequence[Row]) -> tuple[list[Row], list[int]]:
     """Return one row for each different token sequence, and the sequence of each row."""
     numbers: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
@@ -160,7 +171,11 @@ def number_sources(rows: Sequence[Row]) -> tuple[list[Row], list[int]]:
 
 def count_cells(paths: Sequence[Sequence[int]]) -> int:
     """Return how many different beginnings some paths have: the nodes of their trie."""
-    ordered = sorted(map(tuple, paths))
+    return _count_cells(tuple(sorted({tuple(path) for path in paths})))
+
+
+@lru_cache(maxsize=64)  # questions of a table have the same programs
+def _count_cells(ordered: tuple[tuple[int, ...], ...]) -> int:
     shared = (common_length(one, other) for one, other in itertools.pairwise(ordered))
     return sum(map(len, ordered)) - sum(shared)
 

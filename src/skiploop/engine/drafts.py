@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from skiploop.engine.answer import Answer, Column, Writer
 from skiploop.engine.batch import limits
 from skiploop.engine.encoding import encode
 from skiploop.engine.executor import Executor
+from skiploop.engine.indices import on_device
 from skiploop.engine.options import Options
 from skiploop.engine.rotary import table_of
 from skiploop.stack import LayerStack
@@ -130,7 +132,9 @@ def check_drafts(
     n_checked = 0
     while running:
         places = [n_checked - 1 - len(answers[row].row.draft) for row in running]
-        states_BND = states_RTD[running, places][:, None]
+        states_BND = states_RTD[
+            tuple(on_device([np.array(running), np.array(places)], states_RTD.device))
+        ][:, None]
         tokens_B, logprobs_B = _choose(executor, states_BND, [answers[r] for r in running], writer)
         column = Column([answers[row].row.index for row in running], tokens_B, {})
         matching = []

@@ -25,6 +25,7 @@ from skiploop.engine.cache import CallCache, Prefix
 from skiploop.engine.calling import StandIn, model_inputs, without_cache
 from skiploop.engine.fixed import FixedCache
 from skiploop.engine.fork import fork
+from skiploop.engine.fused import fused
 from skiploop.engine.grouped import grouped
 from skiploop.engine.plan import Picker, make_plan
 from skiploop.engine.schedule import Schedule
@@ -101,8 +102,11 @@ class Executor:
 
     @cached_property
     def layers(self) -> list[nn.Module]:
-        """The layers as they run here: in groups of heads, but for exactness as they are."""
-        return list(self.stack.layers) if self.stack.exact else grouped(self.stack.layers)
+        """The layers as they run here: fast, but for exactness as they are."""
+        if self.stack.exact:
+            return list(self.stack.layers)
+        layers, parts = grouped(self.stack.layers), self.stack.parts
+        return fused(layers, parts) if parts.pay(self.stack.device) else layers
 
     def fork(self, rows: Sequence[int], sources: Sequence[int], n_more: int = 0) -> Executor:
         """Return an executor in which rows of this one go on with further tokens.
@@ -147,7 +151,11 @@ class Executor:
     def note_replay(self) -> None:
         """Note the work of a step of one token that ran again without this executor's code."""
         for call in self.schedule.calls:
-            self.stack.work.note_call(call.stop - call.start, 1)
+            self._note_call(call.stop - call.start, 1)
+
+    def _note_call(self, n_sequences: int, n_tokens: int) -> None:
+        self.stack.work.note_call(n_sequences, n_tokens)
+        self.stack.parts.note_call(n_sequences, n_tokens)
 
     def logits(self, tokens_ST: Tensor, mask_SK: Tensor, *, n_last: int) -> Tensor:
         """Run the next tokens of every sequence and return the logits at the last ones.
@@ -283,7 +291,7 @@ class Executor:
                 rows = self.calling.rows[call.layer]
                 args, kwargs = picker.pick((args, kwargs), self._plan.indices[step.sources], rows)
             states_CTD = self._plan.given(outputs, step)
-            self.stack.work.note_call(*states_CTD.shape[:2])
+            self._note_call(*states_CTD.shape[:2])
             outputs.append(_tensor(self.layers[call.layer](states_CTD, *args, **kwargs)))
             if self._keep:
                 for cell in self._keep.intersection(range(call.start, call.stop)):

@@ -94,6 +94,44 @@ class PagedMemory:
         return [*taken, *range(first, self._n_touched)]
 
 
+@dataclass(frozen=True, eq=False)
+class Copies:
+    """Copies of tensors.
+
+    Attributes:
+        tensors: The copies.
+        n_bytes: Memory of as many pages as they would need.
+    """
+
+    tensors: tuple[Tensor, ...]
+    n_bytes: int
+
+
+class DeviceMemory:
+    """Copies on a device, whose allocator knows holes; pages would make the host wait for it.
+
+    Args:
+        max_bytes: What all of them together may take.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.n_bytes = self.n_free = max_bytes
+
+    def write(self, tensors: Sequence[Tensor]) -> Copies:
+        """Copy tensors; there must be enough room."""
+        copies = Copies(tuple(tensor.clone() for tensor in tensors), n_bytes(tensors))
+        self.n_free -= copies.n_bytes
+        return copies
+
+    def read(self, stored: Copies) -> tuple[Tensor, ...]:
+        """Return the copies, which are not to be changed."""
+        return stored.tensors
+
+    def release(self, stored: Copies) -> None:
+        """Count the room of tensors as free; it is when nobody has them any more."""
+        self.n_free += stored.n_bytes
+
+
 def n_bytes(tensors: Sequence[Tensor]) -> int:
     """Return the memory of the pages that tensors need."""
     return in_pages(sum(tensor.nbytes for tensor in tensors))

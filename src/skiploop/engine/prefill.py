@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from skiploop.engine.answer import Answer
 from skiploop.engine.batch import Row, pad_left
 from skiploop.engine.executor import Executor
+from skiploop.engine.indices import on_device
 from skiploop.engine.saved import SavedStates, worth_saving
 from skiploop.engine.schedule import schedule
 from skiploop.engine.start import CommonStart
@@ -67,9 +69,14 @@ class FirstPass:
             answers: Of these rows.
             n_most: Tokens that an answer may have in the end.
         """
-        mask_BK = self.mask_RK[list(going_on)]
-        for row, answer in enumerate(answers):
-            mask_BK[row, mask_BK.shape[1] - _n_wrong(answer) :] = 0
+        (of_row, n_right) = on_device(
+            [np.array(going_on), np.array([-_n_wrong(answer) for answer in answers])],
+            self.stack.device,
+        )
+        mask_BK = self.mask_RK.index_select(0, of_row)
+        n_tokens = mask_BK.shape[1]
+        places_K = torch.arange(n_tokens, device=mask_BK.device)
+        mask_BK[places_K >= (n_tokens + n_right)[:, None]] = 0
         n_more = n_most - min(len(answer.tokens) for answer in answers)
         return self.executor.fork(going_on, range(len(going_on)), n_more), mask_BK
 
@@ -122,7 +129,9 @@ def first_pass(
             states_TD = executor.kept.pop(cell)[start.n_tokens - len(tokens) :]  # no padding
             saved.add(tokens, passes, states_TD)
     is_complete = use_cache and not any(n_known)
-    return FirstPass(stack, rows, executor, states_RTD, mask_SK[sources], is_complete)
+    (of_row,) = on_device([np.array(sources)], stack.device)
+    mask_RK = mask_SK.index_select(0, of_row)
+    return FirstPass(stack, rows, executor, states_RTD, mask_RK, is_complete)
 
 
 def _n_wrong(answer: Answer) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from skiploop.engine.pages import PagedMemory, Stored, n_bytes
+from skiploop.engine.pages import DeviceMemory, PagedMemory, n_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,9 +33,9 @@ class SegmentedLRU:
         self.max_bytes = max_bytes
         self.n_bytes = 0
         self._n_used_bytes = 0
-        self._memory = PagedMemory(max_bytes)
-        self._added: OrderedDict[Hashable, Stored] = OrderedDict()
-        self._used: OrderedDict[Hashable, Stored] = OrderedDict()
+        self._memory: Any = PagedMemory(max_bytes)  # or DeviceMemory, by the first tensors
+        self._added: OrderedDict[Hashable, Any] = OrderedDict()
+        self._used: OrderedDict[Hashable, Any] = OrderedDict()
 
     def get(self, key: Hashable) -> tuple[Tensor, ...] | None:
         """Return copies of the tensors of a key, if they are still held."""
@@ -47,7 +47,7 @@ class SegmentedLRU:
             self._used.move_to_end(key)
         else:
             return None
-        tensors = self._memory.read(stored)
+        tensors: tuple[Tensor, ...] = self._memory.read(stored)
         while self._n_used_bytes > PROTECTED * self.max_bytes:
             self._drop(next(iter(self._used)))
         return tensors
@@ -55,6 +55,8 @@ class SegmentedLRU:
     def put(self, key: Hashable, tensors: tuple[Tensor, ...]) -> None:
         """Hold copies of tensors, in place of those that the key had."""
         self._drop(key)
+        if not self.n_bytes and tensors[0].device.type != "cpu":
+            self._memory = DeviceMemory(self.max_bytes)
         needed = n_bytes(tensors)
         if needed > self._memory.n_bytes - self._n_used_bytes:
             return

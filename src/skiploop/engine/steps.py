@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 from typing import Protocol
 
 import torch
@@ -20,11 +19,11 @@ from torch import Tensor
 
 from skiploop.engine.cache import aligned
 from skiploop.engine.executor import Executor
+from skiploop.engine.parts import one_at_a_time
 
 RECORD_FROM = 4  # steps from which recording one pays
 
 _log = logging.getLogger("skiploop")
-_recording = threading.Lock()  # CUDA records one graph at a time in a process
 
 
 class Steps(Protocol):
@@ -125,7 +124,7 @@ class RecordedSteps:
         try:
             graph = torch.cuda.CUDAGraph()
             with (
-                _recording,
+                one_at_a_time,
                 torch.cuda.device(device),
                 torch.cuda.stream(torch.cuda.current_stream(device)),  # the one to come back to
                 torch.cuda.graph(graph, stream=_stream(device), capture_error_mode="thread_local"),

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-DEFAULT_MEMORY = 10**9
-"""Bytes that the keys and values of one batch may take, unless told otherwise."""
-
 
 @dataclass
 class Work:
