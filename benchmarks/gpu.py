@@ -1,6 +1,6 @@
 """The engine at the size that people use, against Hugging Face `generate` in the same process.
 
-    python benchmarks/gpu.py --shape llama-3.2-3b --device cuda --dtype bfloat16 --memory 40
+    python benchmarks/gpu.py --shape llama-3.2-3b --device cuda --dtype bfloat16
     python benchmarks/gpu.py --shape tiny --profile  # everything in small, on a CPU
 
 The weights are random (shapes.py), so nothing is fetched and every verdict is False: texts and

@@ -27,7 +27,7 @@ def arguments(description, **defaults):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--memory", type=float, default=1.0, help="GB that the engine may use")
+    parser.add_argument("--memory", type=float, help="GB that the engine may use; by default auto")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, help="also write the result to this file")
@@ -126,13 +126,18 @@ def report(options, lines, figures):
     print(line)
 
 
+def memory_bytes(options):
+    """Return what the engine may use, None for what it takes by itself."""
+    return None if options.memory is None else int(options.memory * 1e9)
+
+
 def load(options):
     """Load the packaged model in the number format and on the device asked for."""
     stack = skiploop.load(
         "smollm2-135m",
         dtype=options.dtype,
         device=options.device,
-        memory=int(options.memory * 1e9),
+        memory=memory_bytes(options),
     )
     stack.tokenizer.pad_token = stack.tokenizer.pad_token or stack.tokenizer.eos_token
     return stack

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from measure import must_be_equal
+from measure import memory_bytes, must_be_equal
 from shapes import random_model, tokenizer
 
 import skiploop
@@ -121,8 +121,7 @@ class Bench:
 def make_stack(options, dtype):
     """Return a stack of a random model that nothing has run on, but the check at load."""
     model = random_model(options.shape, dtype, options.device)
-    memory = int(options.memory * 1e9)
-    stack = skiploop.load(model, tokenizer=tokenizer(options.shape), memory=memory)
+    stack = skiploop.load(model, tokenizer=tokenizer(options.shape), memory=memory_bytes(options))
     stack.name = options.shape
     return stack
 
