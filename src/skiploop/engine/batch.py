@@ -38,7 +38,7 @@ class Limits(NamedTuple):
     head_rows: int
 
 
-LIMITS = {"cpu": Limits(256, 4096, 1.7e8, 64), "cuda": Limits(4096, 2**18, 5e11, 1024)}
+LIMITS = {"cpu": Limits(256, 4096, 1.7e8, 64), "cuda": Limits(4096, 2**18, 2e12, 1024)}
 _FEW_TOKENS = 4096  # that there is memory for in any case
 
 
