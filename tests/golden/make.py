@@ -15,7 +15,10 @@ sys.path.append(str(FOLDER.parent / "model"))  # as in pyproject.toml, for the s
 import answers  # noqa: E402
 import choices  # noqa: E402
 import planted  # noqa: E402
+import torch  # noqa: E402
 import trees  # noqa: E402
+
+torch.set_num_threads(1)  # two next to another busy process are many times slower than one
 
 GOLDENS = {
     "questions": planted.questions,
