@@ -92,11 +92,12 @@ def _evaluated(names, file):
 
 
 def policies():
-    """Return by policy a row for each question: the verdict of each ranked program."""
+    """Return by policy and question what each ranked program answered, and its layer passes."""
     rows = defaultdict(lambda: defaultdict(list))
     for record in map(json.loads, _evaluated(EVERY_POLICY, "records.jsonl").splitlines()):
-        answer = [record["program"], record["correct"], record["text"], record["confidence"]]
-        rows[record["policy"]][record["example_id"]].append(answer)
+        answer = [record[name] for name in ("program", "correct", "text", "confidence")]
+        passes = record["n_slots"] + record["extra_passes"]
+        rows[record["policy"]][record["example_id"]].append([*answer, passes])
     return rows
 
 
