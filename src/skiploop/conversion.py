@@ -48,10 +48,11 @@ def check_reader(name: str) -> None:
         name: What the user calls it.
 
     Raises:
-        MissingExtraError: The package gguf is not installed.
+        MissingExtraError: A package that reads it is not installed.
     """
-    with brought_by("gguf", f"{name} is a GGUF file, read with the package gguf"):
-        import_module("gguf")  # it is transformers that uses most of it
+    with brought_by("gguf", f"{name} is a GGUF file, read with the packages gguf and accelerate"):
+        for package in ("gguf", "accelerate"):  # it is transformers that uses most of them
+            import_module(package)
 
 
 def convert_gguf(file: Path, folder: Path) -> None:
@@ -64,7 +65,7 @@ def convert_gguf(file: Path, folder: Path) -> None:
     Raises:
         UnsupportedModelError: The file is damaged, transformers cannot read this architecture from
             GGUF, or the file says something that would be left out.
-        MissingExtraError: The package gguf is not installed.
+        MissingExtraError: A package that reads it is not installed.
         OSError: The disk is full.
 
     Cost:
