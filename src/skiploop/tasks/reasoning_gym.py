@@ -31,7 +31,9 @@ from skiploop.tasks.base import (
     take,
 )
 
-with brought_by("reasoning-gym", "data sets of reasoning-gym are made by the package reasoning_gym"):
+with brought_by(
+    "reasoning-gym", "data sets of reasoning-gym are made by the package reasoning_gym"
+):
     import reasoning_gym
     from reasoning_gym.factory import DATASETS
     from reasoning_gym.utils import extract_answer as extract_tagged
