@@ -11,11 +11,13 @@ import contextlib
 import io
 import shutil
 from collections.abc import Collection
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from skiploop.declared import build_empty, check_counts, check_size
+from skiploop.extras import brought_by
 from skiploop.gguf_config import check_positions, read_config
 from skiploop.gguf_header import GgufHeader, read_header
 from skiploop.gguf_rope import ROPE_TENSORS
@@ -39,6 +41,20 @@ def gguf_licence(file: Path) -> str:
     return str(read_header(file).metadata.get("general.license", "unknown"))
 
 
+def check_reader(name: str) -> None:
+    """Refuse a GGUF file where it cannot be read.
+
+    Args:
+        name: What the user calls it.
+
+    Raises:
+        MissingExtraError: A package that reads it is not installed.
+    """
+    with brought_by("gguf", f"{name} is a GGUF file, read with the packages gguf and accelerate"):
+        for package in ("gguf", "accelerate"):  # it is transformers that uses most of them
+            import_module(package)
+
+
 def convert_gguf(file: Path, folder: Path) -> None:
     """Write the weights, configuration and tokenizer of a GGUF file as a Hugging Face folder.
 
@@ -49,6 +65,7 @@ def convert_gguf(file: Path, folder: Path) -> None:
     Raises:
         UnsupportedModelError: The file is damaged, transformers cannot read this architecture from
             GGUF, or the file says something that would be left out.
+        MissingExtraError: A package that reads it is not installed.
         OSError: The disk is full.
 
     Cost:
@@ -57,6 +74,7 @@ def convert_gguf(file: Path, folder: Path) -> None:
     from safetensors import SafetensorError
 
     header = read_header(file)
+    check_reader(str(file))
     # Alone in a folder: from_pretrained would also read a tokenizer_config.json lying beside it.
     alone = folder / "source"
     alone.mkdir()

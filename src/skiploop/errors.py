@@ -18,6 +18,10 @@ class ConfigError(SkiploopError, ValueError):
     """A setting is unknown, has the wrong type or is out of range."""
 
 
+class MissingExtraError(ConfigError, ImportError):
+    """A package that comes with an extra of skiploop is not installed."""
+
+
 class ProgramError(SkiploopError, ValueError):
     """A program text, path or label is not a program, or is one for another model."""
 

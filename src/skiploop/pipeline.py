@@ -9,21 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from skiploop import reporting
 from skiploop.baselines.by_kind import KindPolicy, check_kinds
 from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.errors import ConfigError
 from skiploop.evaluation.answering import answer
-from skiploop.evaluation.dealing import dealt_accuracy
-from skiploop.evaluation.readings import (
-    Reading,
-    read_before,
-    read_readings,
-    unread,
-    write_readings,
-)
-from skiploop.evaluation.records import write_records
-from skiploop.evaluation.report import Report, build_report, write_report
-from skiploop.evaluation.search_table import SearchOutcome, SearchTable, search_table
+from skiploop.evaluation.measured import Measured
+from skiploop.evaluation.readings import Reading, read_readings, unread, write_readings
+from skiploop.evaluation.records import RECORDS, write_records
+from skiploop.evaluation.report import Report
+from skiploop.evaluation.search_table import SearchTable
 from skiploop.evaluation.timing import time_policies
 from skiploop.identity import check_model
 from skiploop.policies import (
@@ -51,7 +46,6 @@ from skiploop.runner import Progress
 from skiploop.search.campaign import Campaign, SearchConfig
 from skiploop.search.evidence import collect
 from skiploop.search.menu import Menu, MenuConfig, build_menu, coverage
-from skiploop.search.trials import Trial
 from skiploop.seeds import derive_seed
 from skiploop.space import ProgramSpace
 from skiploop.tasks.base import Example, Task
@@ -112,7 +106,7 @@ def search(run: Run, config: SearchConfig, progress: Progress | None = None) -> 
         campaign.search()
         campaign.control()
     run.note_provenance("search")
-    return read_search_table(run)
+    return reporting.read_search_table(run, run.stack.n_layers)
 
 
 def within_reach(config: SearchConfig, task: Task) -> SearchConfig:
@@ -130,22 +124,6 @@ def within_reach(config: SearchConfig, task: Task) -> SearchConfig:
     except ConfigError:
         return replace(config, limit=max(1, len(task.examples(config.split))))
     return config
-
-
-def read_search_table(run: Run) -> SearchTable:
-    """Return the table of a search from the trials that it recorded."""
-    n_layers = run.stack.n_layers
-    control = run.store.asked("random")
-    groups = {example.id: example.group for example in searched_examples(run)}
-    return search_table(
-        SearchOutcome(
-            example_id,
-            [_verdict(trial, n_layers) for trial in trials],
-            [_verdict(trial, n_layers) for trial in control.get(example_id, ())],
-            groups.get(example_id, ""),
-        )
-        for example_id, trials in run.store.asked("search").items()
-    )
 
 
 def train(
@@ -253,7 +231,6 @@ def evaluate(
     names = list(dict.fromkeys([*asked, *(controls_of(asked) if config.controls else ())]))
     examples = _held_out_examples(run, config)
     _refuse_samples_of_choices(names, examples)
-    table = read_search_table(run) if run.has("search") else None
     policies = [make_policy(name, run, progress) for name in names]
     if any(isinstance(policy, SelectorPolicy | VotePolicy | KindPolicy) for policy in policies):
         check_kinds(menu_examples(run), examples)
@@ -267,29 +244,29 @@ def evaluate(
     records = answer(run.runner(progress), examples, policies, ranked)
     for reader in readers:
         reader.forget()  # choosing is timed with all that it takes
-    run.record("evaluate", config)  # not before: it is true of these records
+    run.forget("evaluate")  # not before, and finished again at the end
+    run.record("evaluate", config)
     readings = read_readings(run.folder)  # before the records, which may tell of the first one
-    before = read_before(readings, run.task.examples(config.split), examples)
     now = Reading(tuple(example.id for example in examples), tuple(ranked))
     write_readings(run.folder, [*readings, now])
-    write_records(run.folder / "records.jsonl", records)
+    write_records(run.folder / RECORDS, records)
     timing = None
     if run.task.max_new_tokens:  # nothing is generated for choices
         alone = [p for p in policies if not isinstance(p, VotePolicy | SelfConsistency)]
         timing = time_policies(run.stack, prompts, alone, config.k)
-    report = build_report(
-        records,
-        title=f"{run.task.name}, {config.split}, {run.config.model}",
-        examples=examples,
-        dealt=dealt_accuracy(records, run.task, examples),
-        menu=Menu.load(run.folder) if run.has("menu") else None,
-        search=table,
-        timing=timing,
-        provenance=run.note_provenance("evaluate"),
-    )
-    report = replace(report, calibration=_calibration(run, policies), read_before=before)
-    write_report(run.folder, report)
-    return report
+    Measured(timing=timing, calibration=_calibration(run, policies)).save(run.folder)
+    run.note_provenance("evaluate")
+    return report(run)
+
+
+def report(run: Run) -> Report:
+    """Make the report of the last evaluation again, without a model.
+
+    Raises:
+        RunError: There is no finished evaluation, or a part of it is missing or damaged.
+        DataError: Its records are damaged.
+    """
+    return reporting.report(run, run.finished("evaluate", EvaluateConfig).split)
 
 
 def _choosers(policies: Sequence[Policy]) -> list[Policy]:
@@ -373,7 +350,7 @@ def _graded_programs(run: Run) -> tuple[list[QuestionPrograms], ProgramSpace]:
     searched = run.finished("search", SearchConfig)
     trials = run.store.asked("search")
     graded = [
-        _question(run, e, [_verdict(trial, n_layers) for trial in trials.get(e.id, ())])
+        _question(run, e, [reporting.verdict(trial, n_layers) for trial in trials.get(e.id, ())])
         for e in searched_examples(run)
     ]
     return graded, searched.space(n_layers)
@@ -389,10 +366,6 @@ def _question(
         invalid=tuple(program for program, right in verdicts if right == 0),
         group=example.group,
     )
-
-
-def _verdict(trial: Trial, n_layers: int) -> tuple[Program, bool | None]:
-    return Program.parse(trial.program, n_layers), trial.correct
 
 
 def _is_validation(example_id: str) -> bool:

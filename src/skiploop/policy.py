@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from skiploop.arguments import instance, listed, whole_number
+from skiploop.arguments import instance, listed, texts, whole_number
 from skiploop.errors import ConfigError, ProgramError
 from skiploop.program import Program
 
@@ -46,7 +46,7 @@ class FixedPolicy:
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
         """Return the first `k` programs, for every prompt."""
         k = whole_number("k", k, at_least=1, error=ConfigError)
-        return [self.programs[:k] for _ in prompts]
+        return [self.programs[:k] for _ in texts("prompts", prompts)]
 
 
 class IdentityPolicy(FixedPolicy):

@@ -8,6 +8,7 @@ RUN/predictor/         the trained predictor
 RUN/menu.json          a menu of programs
 RUN/selector/          the trained choice from it
 RUN/records.jsonl      what the last evaluation judged
+RUN/measured.json      what it measured beside them
 RUN/readings.jsonl     which held-out questions evaluations have read
 RUN/report.{md,json,html}
 ```
@@ -273,10 +274,13 @@ class Run:
         self._ledger.end(section, facts, self.n_trials)
         return facts
 
+    def facts(self, section: str) -> dict[str, object]:
+        """Return where the figures of a finished section come from."""
+        return self._ledger.facts(section)
+
     def provenance(self, section: str) -> dict[str, object]:
         """Return where the figures of a section come from, without the time."""
-        facts = self._ledger.facts(section)
-        return {key: value for key, value in facts.items() if key != "time"}
+        return {key: value for key, value in self.facts(section).items() if key != "time"}
 
     @cached_property
     def stack(self) -> LayerStack:

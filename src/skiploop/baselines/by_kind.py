@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from skiploop.errors import DataError
+from skiploop.arguments import texts, whole_number
+from skiploop.errors import ConfigError, DataError
 from skiploop.program import Program
 from skiploop.search.evidence import Evidence
 from skiploop.tasks.base import Example
@@ -30,8 +31,9 @@ class KindPolicy:
         self.kind_of = kind_of
 
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
-        """Return one program a prompt, whatever `k` is."""
-        return [[self.programs[self.kind_of[prompt]]] for prompt in prompts]
+        """Return one program a prompt, whatever `k` is from 1 on."""
+        whole_number("k", k, at_least=1, error=ConfigError)
+        return [[self.programs[self.kind_of[prompt]]] for prompt in texts("prompts", prompts)]
 
 
 def best_by_kind(examples: Sequence[Example], evidence: Evidence) -> dict[str, Program]:

@@ -6,7 +6,8 @@ import random
 from collections.abc import Sequence
 from contextlib import suppress
 
-from skiploop.errors import DataError, ProgramError
+from skiploop.arguments import texts, whole_number
+from skiploop.errors import ConfigError, DataError, ProgramError
 from skiploop.program import Program
 from skiploop.seeds import derive_seed
 from skiploop.segment import Segment
@@ -78,10 +79,11 @@ class RandomEditsPolicy:
 
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
         """Return `k` different random programs a prompt, fewer if there are no more."""
+        k = whole_number("k", k, at_least=1, error=ConfigError)
         identity = Program.identity(self.space.n_layers)
         edits = self.space.edits(identity)
         ranked = []
-        for prompt in prompts:
+        for prompt in texts("prompts", prompts):
             rng = random.Random(derive_seed(self.seed, "random edits", prompt))
             drawn = rng.sample(edits, min(k, len(edits)))
             ranked.append([identity.with_edit(edit) for edit in drawn] or [identity])

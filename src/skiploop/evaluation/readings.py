@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skiploop.errors import DataError
-from skiploop.evaluation.records import read_records
+from skiploop.evaluation.records import RECORDS, read_records
 from skiploop.files import write_atomic
 from skiploop.jsontext import json_text
 from skiploop.tasks.base import Example
@@ -70,7 +70,7 @@ def read_readings(run: Path) -> list[Reading]:
     """
     path = run / READINGS
     if not path.exists():
-        return _from_records(run / "records.jsonl")
+        return _from_records(run / RECORDS)
     readings = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:

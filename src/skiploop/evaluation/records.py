@@ -12,6 +12,8 @@ from skiploop.files import write_atomic
 from skiploop.jsontext import json_text
 from skiploop.program import Program
 
+RECORDS = "records.jsonl"
+
 _KINDS: dict[str, tuple[type, ...]] = {
     "policy": (str,),
     "example_id": (str,),

@@ -24,7 +24,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, cast
 
-import skiploop
 from skiploop.errors import ConfigError, GraderError
 from skiploop.graders.grade import Grade
 from skiploop.graders.worker import EXIT_OUT_OF_MEMORY, READY
@@ -193,7 +192,7 @@ class _Worker:
 
     def _start(self) -> subprocess.Popen[str]:
         limits = f"{math.ceil(self._time_limit_s)}, {self._memory_limit_bytes}"
-        source = str(Path(skiploop.__file__).parents[1])
+        source = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
         try:
             return subprocess.Popen(

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.metadata import version
 
 from skiploop.box import BOX, box_end, first_box_end
+from skiploop.extras import brought_by
 from skiploop.graders.grade import Grade
 from skiploop.graders.isolate import GraderPool, Job, shared_pool
 from skiploop.graders.number import read_number
@@ -78,6 +80,7 @@ def grade_math(
 
     Raises:
         GraderError: The grading processes could not be started.
+        MissingExtraError: An answer is no plain number, and math-verify is not installed.
 
     Cost:
         Microseconds where both are numbers, else a few milliseconds a boxed answer; seconds once
@@ -101,10 +104,21 @@ def grade_math(
             else:
                 grades[index] = Grade(correct, answer)
     if jobs:
+        math_verify_version()
         verdicts = (pool or shared_pool()).grade_many(list(jobs.values()))
         for (index, job), verdict in zip(jobs.items(), verdicts, strict=True):
             grades[index] = replace(verdict, answer=str(job.arguments[0]))
     return [grades[index] for index in range(len(texts))]
+
+
+def math_verify_version() -> str:
+    """Return the version of the package that compares.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    with brought_by("math", "boxed answers are compared by the package math-verify"):
+        return version("math-verify")
 
 
 def _compare_numbers(answer: str, gold: str) -> bool | None:

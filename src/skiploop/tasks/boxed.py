@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from string import ascii_uppercase
 from typing import Literal, get_args
 
@@ -17,6 +16,7 @@ from skiploop.graders.math import (
     MAX_ANSWER_LENGTH,
     extract_answer,
     grade_math,
+    math_verify_version,
     truncate_after_first_box,
 )
 from skiploop.graders.number import read_number
@@ -74,6 +74,7 @@ class BoxedTask(ListTask):
 
     Raises:
         ConfigError: `box` is something else.
+        MissingExtraError: math-verify is not installed.
     """
 
     max_new_tokens = 50
@@ -93,7 +94,7 @@ class BoxedTask(ListTask):
         self.stop = (CLOSED_BOX,) if box == "closed" else ()
         self._box = box
         digest = digest_of(example for split in SPLITS for example in self.examples(split))
-        self.version = f"2@{digest}+math-verify{version('math-verify')}+{box}-box"
+        self.version = f"2@{digest}+math-verify{math_verify_version()}+{box}-box"
 
     def prompt(self, example: Example) -> str:
         """Return the paper's prompt, word for word, as plain text without a chat template."""

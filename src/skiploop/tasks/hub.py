@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from skiploop.errors import ConfigError, DataError, DownloadError, one_line
+from skiploop.errors import DataError, DownloadError, one_line
+from skiploop.extras import brought_by
 from skiploop.tasks.base import Example, Split, text_position
 
 N_TRAIN, N_VALIDATION, N_TEST = 1250, 250, 500
@@ -24,16 +25,12 @@ def load_rows(
         columns: Columns that are needed; only these are read.
 
     Raises:
-        ConfigError: The `datasets` package is not installed.
+        MissingExtraError: The package `datasets` is not installed.
         DownloadError: The hub cannot be reached and the data set is not in the cache.
         DataError: The data set lacks the split or a column.
     """
-    try:
+    with brought_by("hub", f"{repository} is read with the package datasets"):
         import datasets
-    except ImportError as error:
-        raise ConfigError(
-            f'{repository} is read with the datasets package: pip install "skiploop[hub]"'
-        ) from error
     try:
         table = datasets.load_dataset(repository, config, split=split)
     except OSError as error:

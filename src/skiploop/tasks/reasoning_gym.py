@@ -15,11 +15,8 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
-import reasoning_gym
-from reasoning_gym.factory import DATASETS
-from reasoning_gym.utils import extract_answer as extract_tagged
-
 from skiploop.errors import ConfigError, unknown_name
+from skiploop.extras import brought_by
 from skiploop.graders.isolate import Job, shared_pool
 from skiploop.tasks.base import (
     SPLITS,
@@ -33,6 +30,13 @@ from skiploop.tasks.base import (
     split_by_text,
     take,
 )
+
+with brought_by(
+    "reasoning-gym", "data sets of reasoning-gym are made by the package reasoning_gym"
+):
+    import reasoning_gym
+    from reasoning_gym.factory import DATASETS
+    from reasoning_gym.utils import extract_answer as extract_tagged
 
 _OWN_OPTIONS = ("shots", "validation", "test")
 _INSTRUCTION = "Give only the final answer."

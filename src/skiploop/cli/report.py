@@ -1,0 +1,31 @@
+"""`skiploop report`: make the report of an evaluation again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from skiploop.cli.options import Json
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder with a finished evaluation.")],
+    as_json: Json = False,
+) -> None:
+    """Make the report of the last evaluation again, from its records alone.
+
+    No model is loaded.
+
+    Example: skiploop report RUN
+    """
+    from skiploop import pipeline
+    from skiploop.cli import console
+    from skiploop.run import Run
+
+    console.show_log()
+    found = pipeline.report(Run.open(run))
+    console.print_report(found, run)
+    if as_json:
+        console.print_json({"run": str(run), **found.to_dict()})

@@ -1,0 +1,130 @@
+"""What the pages show runs: Python blocks, commands, and the names in between."""
+
+import contextlib
+import importlib
+import io
+import itertools
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import families
+import planted
+import pytest
+import typer
+
+import skiploop
+from skiploop import Program
+from skiploop.cli.main import app
+from skiploop.packaged import PACKAGED
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+RECIPES = [*ROOT.glob("recipes/*.sh")]
+
+_BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"`([^`\n]+)`")
+_DOTTED = re.compile(r"skiploop(?:\.\w+)+")
+_FILES = (".md", ".py", ".sh", ".toml")
+
+
+def blocks(page):
+    """Return language and text of the code blocks of a page."""
+    return _BLOCK.findall(page.read_text())
+
+
+def inline(page):
+    """Return what stands between backticks in the text of a page."""
+    return _CODE.findall(_BLOCK.sub("", page.read_text()))
+
+
+def named(path):
+    """Return a page as a parameter of a test; what needs a packaged model is slow."""
+    text = "".join(block for language, block in blocks(path) if language == "python")
+    marks = pytest.mark.slow if any(f'"{name}"' in text for name in PACKAGED) else ()
+    return pytest.param(path, id=str(path.relative_to(ROOT)), marks=marks)
+
+
+@pytest.fixture
+def words(tmp_path, monkeypatch):
+    """Return what the blocks of the pages talk of: a tiny model, some questions, a finished run."""
+    shutil.copytree(planted.finished_run(), tmp_path / "RUN")
+    monkeypatch.chdir(tmp_path)
+    stack, task = families.load("llama"), skiploop.get_task("arithmetic", level=2)
+    examples = task.examples("test", 2)
+    prompts = [task.prompt(example) for example in examples]
+    return {
+        "Path": Path,
+        "examples": examples,
+        "model": families.build("llama"),
+        "programs": [Program.identity(stack.n_layers), Program.parse("1:2x0", stack.n_layers)],
+        "prompts": prompts,
+        "skiploop": skiploop,
+        "stack": stack,
+        "task": task,
+        "text": prompts[0],
+        "tokenizer": families.tokenizer(),
+        "tokens": families.tokenizer()(prompts[:1], return_tensors="pt").input_ids,
+    }
+
+
+PYTHON = [page for page in PAGES if any(language == "python" for language, _ in blocks(page))]
+
+
+@pytest.mark.parametrize("page", [named(page) for page in PYTHON])
+def test_the_python_blocks_of_a_page_run_and_print_what_the_page_shows(page, words):
+    found = blocks(page)
+    for (language, block), (shown_as, shown) in zip(found, [*found[1:], ("end", "")], strict=True):
+        printed = io.StringIO()
+        if language == "python":
+            is_whole = "import skiploop" in block  # it needs no words from outside
+            with contextlib.redirect_stdout(printed):
+                exec(compile(block, str(page), "exec"), {} if is_whole else words)
+        if language == "python" and not shown_as and not commands(shown):
+            assert printed.getvalue() == shown
+
+
+def commands(text):
+    """Return the commands of skiploop in lines of a shell, without what comes before and after."""
+    lines = text.replace("\\\n", " ").splitlines()
+    parts = [part.strip().removeprefix("Example: ") for line in lines for part in line.split("&&")]
+    return [part for part in parts if part.startswith("skiploop ")]
+
+
+def all_commands():
+    for page in PAGES:
+        yield from commands("\n".join([*(block for _, block in blocks(page)), *inline(page)]))
+    for recipe in RECIPES:
+        yield from commands(recipe.read_text())
+
+
+@pytest.mark.parametrize("line", [*dict.fromkeys(all_commands())])
+def test_a_command_in_the_docs_exists_with_its_options(line):
+    _, *arguments = shlex.split(line, comments=True)
+    command = typer.main.get_command(app)
+    while hasattr(command, "commands") and arguments:
+        command = command.commands[arguments.pop(0)]
+    known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    used = list(itertools.takewhile(lambda word: word != "--", arguments))
+    assert {word for word in used if word.startswith("--")} <= {*known, "--help"}
+
+
+def all_names():
+    return sorted(
+        {name for page in PAGES for code in inline(page) for name in _DOTTED.findall(code)}
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in all_names() if not name.endswith(_FILES)])
+def test_a_name_in_the_docs_can_be_imported(name):
+    found = skiploop
+    for depth, part in enumerate(name.split(".")[1:], start=2):
+        if not hasattr(found, part):
+            importlib.import_module(".".join(name.split(".")[:depth]))
+        found = getattr(found, part)
+
+
+def test_every_recipe_and_many_pages_have_commands():
+    assert all(commands(recipe.read_text()) for recipe in RECIPES)
+    assert len(list(all_commands())) > 50

@@ -1,0 +1,95 @@
+"""A report is made again from records, without the model."""
+
+import json
+import math
+import shutil
+
+import planted
+import pytest
+
+from skiploop.cli.main import main
+from skiploop.evaluation.measured import Measured
+from skiploop.evaluation.report import Timing
+from skiploop.evaluation.stats import Mean, Share
+from skiploop.predictor.calibration import CalibrationBin
+
+REPORTS = ("report.json", "report.md", "report.html")
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    """Return a run whose second evaluation was its last; its model is gone."""
+    run = shutil.copytree(planted.finished_run(), tmp_path_factory.mktemp("evaluated") / "run")
+    planted.command("evaluate", "--run", run, "--policy", "static", "--limit", 5, "--k", 1)
+    planted.command("evaluate", "--run", run, "--policy", "selector,vote:3", "--limit", 9)
+    return run
+
+
+@pytest.fixture
+def run(evaluated, tmp_path, monkeypatch):
+    def load(*_, **__):
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("skiploop.loading.load", load)
+    return shutil.copytree(evaluated, tmp_path / "run")
+
+
+def test_a_report_made_again_is_the_same_to_the_byte(run, capsys):
+    before = {name: (run / name).read_bytes() for name in REPORTS}
+    for name in REPORTS:
+        (run / name).unlink()
+    planted.command("report", run, "--json")
+    assert {name: (run / name).read_bytes() for name in REPORTS} == before
+    printed = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert printed.pop("run") == str(run)
+    assert printed == json.loads(before["report.json"])
+    assert printed["read_before"]["n_times"] == 1 and printed["calibration"]
+
+
+def test_a_changed_record_changes_the_report(run):
+    records = (run / "records.jsonl").read_text()
+    (run / "records.jsonl").write_text(records.replace('"correct": true', '"correct": false'))
+    planted.command("report", run)
+    found = json.loads((run / "report.json").read_text())
+    assert {row["accuracy"]["count"] for row in found["policies"]} == {0}
+
+
+@pytest.mark.parametrize("name", ["measured.json", "records.jsonl", "provenance.json"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut"])
+def test_what_is_missing_or_damaged_is_named(run, name, damage, capsys):
+    content = (run / name).read_text()
+    (run / name).write_text({"missing": "", "empty": "", "cut": content[:-20]}[damage])
+    if damage == "missing":
+        (run / name).unlink()
+    assert main(["report", str(run)]) == 2
+    said = capsys.readouterr().err
+    assert str(run) in said and ("evaluate" in said or name in said)
+
+
+def test_records_of_other_questions_are_refused(run, capsys):
+    records = (run / "records.jsonl").read_text()
+    (run / "records.jsonl").write_text(records.replace("questions.jsonl:", "others.jsonl:"))
+    assert main(["report", str(run)]) == 2
+    assert "no question of its task" in capsys.readouterr().err
+
+
+def test_a_run_without_an_evaluation_is_refused(capsys):
+    assert main(["report", str(planted.finished_run())]) == 2
+    assert "holds no evaluate: run 'skiploop evaluate'" in capsys.readouterr().err
+
+
+def test_what_was_measured_survives_its_file(tmp_path):
+    timing = Timing(
+        n_tokens=16,
+        wall_s={"identity": [0.1, 0.2], "static": [0.3, 0.1]},
+        choosing_s={"static": 1e-5},
+        n_prompts=2,
+        prompt_s={"identity": [0.1, 0.1], "static": [0.2, 1 / 3]},
+    )
+    bins = (CalibrationBin(0.1, Mean(1 / 3, math.inf, 1), Share(0, 0)),)
+    for measured in (
+        Measured(timing=timing, calibration=bins),
+        Measured(timing=None, calibration=()),
+    ):
+        measured.save(tmp_path)
+        assert Measured.load(tmp_path) == measured
