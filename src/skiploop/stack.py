@@ -57,7 +57,7 @@ class LayerStack:
         exact: Whether every row runs alone and from its first token, so that its numbers do not
             depend on what else is asked for, to the last bit. Many times slower.
         has_views: Whether `view` is right; False where the check at load found that it fails.
-        can_record: Whether decode steps on a GPU may be recorded; False once one could not be.
+        recorded: Kinds of decode steps that were recorded on a GPU; None once one could not be.
         parts: What of the layers is compiled on a GPU, once much was run.
         work: Counts of what was computed; set it to `Work()` to start again.
 
@@ -86,7 +86,7 @@ class LayerStack:
         self.exact = exact
         self.way = Way.PADDED
         self.has_views = True
-        self.can_record = True
+        self.recorded: set[tuple[bool, bool]] | None = set()
         self.parts = Parts()
         self.work = Work()
         if tokenizer is not None:
@@ -374,8 +374,7 @@ class LayerStack:
         Raises:
             BatchError: There is no such layer, or a prompt is empty or too long.
 
-        Cost:
-            `layer` layers; neither the later ones nor the head run.
+        Cost: `layer` layers; neither the later ones nor the head run.
         """
         from skiploop.engine.score import hidden_states
 

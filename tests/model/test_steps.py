@@ -54,7 +54,7 @@ def test_a_step_that_cannot_be_recorded_runs_as_it_comes():
     running._may_record = True  # as on a GPU; without one, recording fails
     for tokens in TOKENS:
         torch.testing.assert_close(running.logits(tokens), plain.logits(tokens), rtol=0, atol=1e-4)
-    assert not stack.can_record
+    assert stack.recorded is None
 
 
 def test_rows_go_on_from_steps_of_fixed_length():

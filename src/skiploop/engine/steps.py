@@ -69,8 +69,9 @@ class PlainSteps:
 class RecordedSteps:
     """The first step runs as it comes, the second one is recorded, and replayed from then on.
 
-    Where nothing is recorded, without CUDA or because the model does not allow it, every step runs
-    as it comes, on the same tensors.
+    Where steps of this kind were recorded before, the first one is. Where nothing is recorded,
+    without CUDA or because the model does not allow it, every step runs as it comes, on the same
+    tensors.
 
     Args:
         executor: Holds the tokens so far; its keys and values get room for the others.
@@ -88,7 +89,10 @@ class RecordedSteps:
         self._logits_BV = torch.empty(0)
         self._graph: torch.cuda.CUDAGraph | None = None
         self._may_record = mask_BK.is_cuda
-        self._has_run = False
+        # What runs for the first time prepares itself, which cannot be recorded: for one row or
+        # many, before layers have compiled parts and after.
+        self._kind = len(mask_BK) > 1, executor.stack.parts.pay(mask_BK.device)
+        self._is_warm = self._kind in (executor.stack.recorded or ())
         self._cache = executor.fix_length(length, self._place_1)
 
     @property
@@ -101,13 +105,13 @@ class RecordedSteps:
         self._tokens_B1.copy_(tokens_B[:, None])
         if self._graph is not None:
             self.executor.note_replay()
-        elif self._has_run and self._may_record and self.executor.stack.can_record:
+        elif self._is_warm and self._may_record and self.executor.stack.recorded is not None:
             self._record()
         if self._graph is None:
             self._step()
         else:
             self._graph.replay()
-        self._has_run = True
+        self._is_warm = True
         self._n_held += 1
         self._cache.count()
         return self._logits_BV
@@ -133,10 +137,12 @@ class RecordedSteps:
         except RuntimeError as error:
             self._may_record = False
             if not isinstance(error, torch.OutOfMemoryError):
-                stack.can_record = False
+                stack.recorded = None
             _log.info("%s: a step cannot be recorded (%s)", stack.name, error)
         else:
             self._graph = graph
+            if stack.recorded is not None:  # another thread may have found that it cannot be
+                stack.recorded.add(self._kind)
 
 
 @functools.cache
