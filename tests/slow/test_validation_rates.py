@@ -3,8 +3,12 @@
 import math
 
 import pytest
-from exact_null import shown
+from exact_null import judgement, shown
 from scipy.stats import binom
+
+import blind_answers
+from skiploop.predictor.learning import SelectorConfig
+from skiploop.predictor.selector import learn
 
 pytestmark = pytest.mark.slow
 
@@ -32,3 +36,30 @@ def test_chance_is_shown_to_help_as_seldom_as_promised(n_questions, n_tables):
 def test_the_larger_a_gain_the_oftener_it_is_shown():
     few, some, many = (rate(1000, 30, gain) for gain in (0.02, 0.04, 0.08))
     assert few <= some <= many and many >= 15
+
+
+def blind_rate(n_questions, n_golds, n_tables, skill=0.0):
+    found = [
+        judgement(learn(*blind_answers.table(n_questions, seed, n_golds, skill), SelectorConfig()))
+        for seed in range(n_tables)
+    ]
+    n_shown = sum(one.is_shown_to_help for one in found)
+    n_before = sum(one.gain > 0 and one.p < 0.05 for one in found)
+    print(  # noqa: T201
+        f"{n_questions} questions, {n_golds} answers, plain model never right, programs know "
+        f"{100 * skill:.0f} %: shown in {n_shown} of {n_tables} tables, better than the plain "
+        f"model in {n_before}"
+    )
+    return n_shown
+
+
+@pytest.mark.parametrize(("n_questions", "n_tables"), [(60, 300), (300, 150), (1000, 40)])
+@pytest.mark.parametrize("n_golds", [2, 10, 100])
+def test_one_answer_for_all_is_shown_to_help_as_seldom_as_promised(n_questions, n_golds, n_tables):
+    n_shown = blind_rate(n_questions, n_golds, n_tables)
+    assert n_shown <= binom.ppf(0.999, n_tables, PROMISED)
+
+
+@pytest.mark.parametrize(("n_golds", "skill"), [(2, 0.3), (10, 0.2), (100, 0.1)])
+def test_programs_that_know_some_answers_are_shown_to_help(n_golds, skill):
+    assert blind_rate(300, n_golds, 20, skill) >= 15

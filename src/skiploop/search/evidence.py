@@ -37,6 +37,8 @@ class Evidence:
             model; where that is not known, `right_QP`, and 0 for what could not be graded.
         weight_Q: How much each question counts, 1 on average, see `balanced`.
         answers: Kind and `Example.answer_key` of each question.
+        guesses: For each question, how often a blind guess is right: one of its choices, 0 where
+            the answer is written.
     """
 
     example_ids: tuple[str, ...]
@@ -45,6 +47,7 @@ class Evidence:
     score_QP: np.ndarray
     weight_Q: np.ndarray
     answers: tuple[tuple[str, str], ...] = ()
+    guesses: tuple[float, ...] = ()
 
     def beside(self, other: Evidence) -> Evidence:
         """Return the table with further programs on the same questions; known ones stay as is."""
@@ -56,19 +59,27 @@ class Evidence:
             np.hstack([self.score_QP, other.score_QP[:, new]]),
             self.weight_Q,
             self.answers,
+            self.guesses,
         )
 
-    def balanced_among(self, points_QF: np.ndarray) -> np.ndarray:
-        """Return weight_Q under which right answers count alike among questions that look alike.
+    def balanced_among(self, points_QF: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return weights under which right answers count alike among questions that look alike.
 
-        Where the right answers are not known, it is that of the table.
+        Where the right answers are not known, the weights are those of the table.
 
         Args:
             points_QF: What is known of each question, such as states of a model.
+
+        Returns:
+            weight_Q, and blind_Q: how often, under these weights, an answer is right that is given
+            whatever is asked.
         """
         if not self.answers:
-            return self.weight_Q
-        return _balanced(self.answers, lambda some, size: clusters(points_QF[some], size))
+            return self.weight_Q, np.zeros(len(self.weight_Q))
+        weight_Q, constant_Q = _balanced(
+            self.answers, lambda some, size: clusters(points_QF[some], size)
+        )
+        return weight_Q, np.maximum(constant_Q, self.guesses) if self.guesses else constant_Q
 
 
 def collect(
@@ -89,6 +100,7 @@ def collect(
         np.array([_score(trial) for trial in trials]).reshape(shape),
         balanced(examples),
         tuple((example.kind, example.answer_key) for example in examples),
+        tuple(1 / len(example.choices) if example.choices else 0.0 for example in examples),
     )
 
 
@@ -101,17 +113,21 @@ def balanced(examples: Sequence[Example]) -> np.ndarray:
     """
     questions = np.array([example.question for example in examples], dtype=object)
     answers = [(example.kind, example.answer_key) for example in examples]
-    return _balanced(answers, lambda some, size: text_clusters(questions[some], size))
+    return _balanced(answers, lambda some, size: text_clusters(questions[some], size))[0]
 
 
 def _balanced(
     answers: Sequence[tuple[str, str]], split: Callable[[np.ndarray, int], np.ndarray]
-) -> np.ndarray:
-    """Return the weights, in groups so large that every answer comes often in most of them."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights, in groups so large that every answer comes often in most of them.
+
+    All answers of a group weigh the same, so any one of them is right in as many parts of it as
+    there are different ones. That share of each question's group is returned, too.
+    """
     of_kind: dict[str, list[int]] = {}
     for i, (kind, _) in enumerate(answers):
         of_kind.setdefault(kind, []).append(i)
-    weight_Q = np.ones(len(answers))
+    weight_Q, constant_Q = np.ones(len(answers)), np.ones(len(answers))
     for some in of_kind.values():
         n_different = len({answers[i] for i in some})
         groups = split(np.array(some), max(MIN_SIZE, N_OF_ANSWER * n_different))
@@ -119,7 +135,8 @@ def _balanced(
         n_same, n_of_group = Counter(found), Counter(group for group, _ in found)
         n_answers = Counter(group for group, _ in n_same)
         weight_Q[some] = [n_of_group[g] / n_answers[g] / n_same[g, answer] for g, answer in found]
-    return weight_Q
+        constant_Q[some] = [1 / n_answers[g] for g, _ in found]
+    return weight_Q, constant_Q
 
 
 def _right(trial: Trial) -> float:
