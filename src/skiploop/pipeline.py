@@ -25,14 +25,15 @@ from skiploop.evaluation.records import write_records
 from skiploop.evaluation.report import Report, build_report, write_report
 from skiploop.evaluation.search_table import SearchOutcome, SearchTable, search_table
 from skiploop.evaluation.timing import time_policies
+from skiploop.from_table import menu_examples
 from skiploop.identity import check_model
 from skiploop.policies import (
     available,
     checked_name,
     controls_of,
+    is_control,
     is_sample,
-    make_policy,
-    menu_examples,
+    make_policies,
     searched_examples,
 )
 from skiploop.policy import Policy
@@ -65,7 +66,7 @@ class EvaluateConfig:
     """What one evaluation asks.
 
     Attributes:
-        policies: Names that `policies.make_policy` takes; the identity is always among them. None
+        policies: Names that `policies.make_policies` takes; the identity is always among them. None
             for all that the run has something for.
         limit: Questions at most, the first ones of the split; None for all.
         fresh: As many questions that this run has not read before, in place of the first ones.
@@ -254,7 +255,7 @@ def evaluate(
     examples = _held_out_examples(run, config)
     _refuse_samples_of_choices(names, examples)
     table = read_search_table(run) if run.has("search") else None
-    policies = [make_policy(name, run, progress) for name in names]
+    policies = make_policies(names, run, progress)
     if any(isinstance(policy, SelectorPolicy | VotePolicy | KindPolicy) for policy in policies):
         check_kinds(menu_examples(run), examples)
     prompts = [run.task.prompt(example) for example in examples]
@@ -275,7 +276,8 @@ def evaluate(
     write_records(run.folder / "records.jsonl", records)
     timing = None
     if run.task.max_new_tokens:  # nothing is generated for choices
-        alone = [p for p in policies if not isinstance(p, VotePolicy | SelfConsistency)]
+        ours = [p for p in policies if not is_control(p.name)]
+        alone = [p for p in ours if not isinstance(p, VotePolicy | SelfConsistency)]
         timing = time_policies(run.stack, prompts, alone, config.k)
     report = build_report(
         records,
