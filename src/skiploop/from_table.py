@@ -104,7 +104,7 @@ class TablePolicies:
             score_QP=table.score_QP[order],
             weight_Q=table.weight_Q[order],
             answers=tuple(table.answers[i] for i in order),
-            guesses=tuple(table.guesses[i] for i in order),
+            is_lost=tuple(table.is_lost[i] for i in order),
         )
         features_QF = policy.lessons.features_QF
         return self._learned(policy.features, features_QF, wrong, "shuffled", self._n_raced)

@@ -215,10 +215,10 @@ def test_a_gain_by_another_favourite_answer_is_none_in_the_validation():
     examples, score = favourites()
     chosen = torch.ones(N, dtype=torch.long)  # always the program that says Yes
     right = torch.tensor((score > 0.5).astype(float))
-    questions, half = torch.arange(N), torch.full((N,), 0.5)
-    raw = validate(chosen, right, torch.ones(N, dtype=torch.float64), questions, half)
+    questions, nothing = torch.arange(N), torch.zeros(N)
+    raw = validate(chosen, right, torch.ones(N, dtype=torch.float64), questions, nothing)
     assert raw.is_shown_to_help and raw.paired.p < 0.01
-    fair = validate(chosen, right, torch.from_numpy(balanced(examples)), questions, half)
+    fair = validate(chosen, right, torch.from_numpy(balanced(examples)), questions, nothing)
     assert not fair.is_shown_to_help and abs(fair.gain) < 1e-9
 
 

@@ -100,27 +100,27 @@ def test_the_same_bound_finds_out_a_gate_that_judges_what_it_was_tuned_on():
     assert n_shown > binom.ppf(0.999, n_tables, 0.025)
 
 
+@pytest.mark.parametrize("skill", [0.0, 0.15])
 @pytest.mark.parametrize("n_golds", [2, 3, 30])
-def test_one_answer_for_all_questions_helps_no_plain_model_that_is_never_right(n_golds):
-    found = judgement(learn(*blind_answers.table(300, 0, n_golds), CONFIG))
-    assert found.gain > 0 and found.p < 0.05 and found.paired.only_second == 0
+def test_other_words_help_no_plain_model_whose_word_is_never_right(n_golds, skill):
+    found = judgement(learn(*blind_answers.table(300, 0, n_golds, skill), CONFIG))
+    assert found.gain > 0
     assert not found.is_shown_to_help
 
 
 @pytest.mark.parametrize("n_golds", [2, 30])
-def test_programs_that_know_more_than_one_answer_are_shown_to_help(n_golds):
-    found = judgement(learn(*blind_answers.table(300, 0, n_golds, skill=0.4), CONFIG))
+def test_programs_that_know_more_are_shown_to_help_such_a_model(n_golds):
+    found = judgement(learn(*blind_answers.table(300, 0, n_golds, 0.15, gain=0.4), CONFIG))
     assert found.is_shown_to_help and found.beyond.value > 0.1
 
 
-def test_a_guess_among_choices_helps_no_plain_model_that_is_never_right():
-    features, evidence = blind_answers.table(300, 0, 300)
-    right = np.zeros_like(evidence.right_QP)
-    right[np.random.default_rng(0).random(300) < 0.25, 1] = 1.0  # always the first of four
-    guessed = replace(evidence, right_QP=right, score_QP=right)
-    assert judgement(learn(features, guessed, CONFIG)).is_shown_to_help
-    chosen = replace(guessed, guesses=(0.25,) * 300)
-    assert not judgement(learn(features, chosen, CONFIG)).is_shown_to_help
+def test_a_plain_model_whose_words_are_answers_loses_nothing_by_this():
+    features, evidence = blind_answers.table(300, 0, 2, 0.15, gain=0.4)
+    known = replace(evidence, is_lost=(False,) * 300)
+    lessons = learn(features, known, CONFIG)
+    assert not lessons.blind_Q.any()
+    found = judgement(lessons)
+    assert found.gain > 0 and found.beyond.value >= found.gain - 1e-6
 
 
 def test_a_large_gain_is_shown():

@@ -179,8 +179,8 @@ def _validation_words(policy: SelectorPolicy) -> str:
         )
     verdict = "" if found.is_shown_to_help else ": not shown to help, it keeps the identity"
     blind = (
-        f"; where another program answers, {100 * found.beyond.value:+.1f} over an answer given "
-        f"whatever is asked, p {p_words(found.beyond.p)}"
+        f"; where another program answers, {100 * found.beyond.value:+.1f} beyond what an answer "
+        f"given whatever is asked would gain, p {p_words(found.beyond.p)}"
         if found.beyond
         else ""
     )

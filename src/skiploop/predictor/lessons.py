@@ -31,7 +31,8 @@ class Answers:
         right_QP: 1 for a right answer, 0 for a wrong one, NaN for one that could not be graded.
         weight_Q: How much each question counts.
         group_Q: Equal numbers for questions that are one, see `Example.group`.
-        blind_Q: How often an answer is right that is given whatever is asked, under the weights.
+        blind_Q: What an answer that is given whatever is asked is worth in place of the identity's,
+            see `Evidence.balanced_among`.
     """
 
     features_QF: Tensor

@@ -7,9 +7,8 @@ sign-flip test keeps its level. Folds that judge each other do not give that: wh
 one depends on the verdicts of the others, so their gains go together, and chance spreads wider
 than the test assumes.
 
-A plain model may be worse than no answer at all: it writes a word that is never right, and any
-program that says Yes gains. So a choice must also be right more often than an answer would be that
-is given whatever is asked, on those questions whose program it changes.
+A plain model may write words that are never right: then any program that says Yes gains. So a
+choice must gain more than an answer would that is given whatever is asked in place of such words.
 
 Shapes: Q questions in G groups, P programs, of which the first is the identity.
 """
@@ -44,8 +43,8 @@ class Validation:
         p: Probability of such a gain, or loss, if each group of questions were as likely to be
             decided the other way round (sign-flip test, see `sign_flip_exact`).
         n_taught: Questions that were only learned from.
-        beyond: Share of right answers of programs other than the identity, in the same weights,
-            less that of an answer that is given whatever is asked; None without such a choice.
+        beyond: Mean gain of programs other than the identity, in the same weights, less what an
+            answer that is given whatever is asked would gain there; None without such a choice.
     """
 
     paired: Paired
@@ -56,7 +55,7 @@ class Validation:
 
     @property
     def is_shown_to_help(self) -> bool:
-        """Whether both gains are significant: over the identity, and over a blind answer."""
+        """Whether both gains are significant: over the identity, and beyond a blind answer's."""
         gains = [(self.gain, self.p), (self.beyond.value, self.beyond.p)] if self.beyond else []
         return bool(gains) and all(gain > 0 and p < SIGNIFICANCE for gain, p in gains)
 
@@ -102,7 +101,7 @@ def validate(
         right_QP: 1 where an answer is right, NaN where it could not be graded.
         weight_Q: How much each question counts.
         group_Q: Equal numbers for questions that are one.
-        blind_Q: How often an answer is right that is given whatever is asked.
+        blind_Q: What an answer that is given whatever is asked is worth in the identity's place.
     """
     first_Q, second_Q = right_QP.gather(1, chosen_Q.clamp_min(0)[:, None])[:, 0], right_QP[:, 0]
     judged_Q = chosen_Q != NOT_JUDGED
@@ -110,6 +109,7 @@ def validate(
     first_Q, second_Q, weight_Q = first_Q[known_Q], second_Q[known_Q], weight_Q[known_Q]
     group_Q = group_Q[known_Q]
     gained_Q = (weight_Q * (first_Q - second_Q)).double()
+    beyond_Q = gained_Q - weight_Q * blind_Q[known_Q]
     gained_G = torch.zeros(len(right_QP), dtype=torch.double).index_add_(0, group_Q, gained_Q)
     pairs = zip((first_Q == 1).tolist(), (second_Q == 1).tolist(), strict=True)
     return Validation(
@@ -117,11 +117,11 @@ def validate(
         float(gained_Q.sum() / max(float(weight_Q.sum()), 1e-9)),
         _sign_flip_p(gained_G[gained_G != 0]),
         int((~judged_Q).sum()),
-        _beyond(weight_Q * (first_Q - blind_Q[known_Q]), weight_Q, group_Q, chosen_Q[known_Q] != 0),
+        _mean(beyond_Q, weight_Q, group_Q, chosen_Q[known_Q] != 0),
     )
 
 
-def _beyond(gained_Q: Tensor, weight_Q: Tensor, group_Q: Tensor, some_Q: Tensor) -> Mean | None:
+def _mean(gained_Q: Tensor, weight_Q: Tensor, group_Q: Tensor, some_Q: Tensor) -> Mean | None:
     """Return the weighted mean of some gains."""
     if not some_Q.any():
         return None
