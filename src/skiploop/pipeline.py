@@ -245,10 +245,8 @@ def evaluate(
     Raises:
         UnknownNameError: A policy is not known.
         ProgramError: The program of a `fixed` policy is none.
-        RunError: The search is not finished, or a policy needs something that the run does not
-            hold.
-        ConfigError: The questions are those that were searched, or are answered by a choice where
-            a policy draws answers.
+        RunError: The search is not finished, or the run lacks what a policy needs.
+        ConfigError: The questions were learned from, or a policy makes no sense for them.
     """
     asked = [checked_name(name) for name in ("identity", *(config.policies or available(run)))]
     names = list(dict.fromkeys([*asked, *(controls_of(asked) if config.controls else ())]))
