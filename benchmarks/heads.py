@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from skiploop.evaluation.stats import Paired
-from skiploop.policies import menu_examples
+from skiploop.from_table import menu_examples
 from skiploop.predictor.folds import deal
 from skiploop.predictor.gate import tune
 from skiploop.predictor.kernel import out_of_fold

@@ -14,4 +14,4 @@ skiploop menu build --task "jsonl:$data/commonsenseqa-dev.jsonl" \
   --raced 120 --limit 628 --size 16 --max-edits 2 --anchor 0.5 --anchor 0 --out "$run" "${options[@]}"
 skiploop train --method selector --run "$run" "${options[@]}"
 skiploop evaluate --limit 589 --k 1 --run "$run" "${options[@]}" \
-  --policy selector,selector:31,selector:29,vote:5,static,shuffled
+  --policy selector,selector:31,selector:29,vote:5,static,surface,shuffled,shuffled:open,random-menu

@@ -13,4 +13,4 @@ skiploop menu build --task "${task/+/:}" --option size=1000 \
   --raced 64 --limit 600 --size 12 --max-edits 2 --anchor 0.5 --anchor 0 --out "$run" "${options[@]}"
 skiploop train --method selector --run "$run" "${options[@]}"
 skiploop evaluate --limit 2000 --k 1 --run "$run" "${options[@]}" \
-  --policy selector,selector:31,selector:29,vote:5,static,by-kind,shuffled
+  --policy selector,selector:31,selector:29,vote:5,static,by-kind,surface,shuffled,shuffled:open,random-menu

@@ -14,4 +14,4 @@ skiploop menu build --task "mix:jsonl:$data/multiarith.jsonl+jsonl:$data/svamp.j
   --raced 120 --limit 780 --size 16 --max-edits 2 --anchor 0.5 --anchor 0 --out "$run" "${options[@]}"
 skiploop train --method selector --run "$run" "${options[@]}"
 skiploop evaluate --limit 810 --k 1 --run "$run" "${options[@]}" \
-  --policy selector,selector:31,selector:29,vote:5,sample:5,static,by-kind,shuffled
+  --policy selector,selector:31,selector:29,vote:5,sample:5,static,by-kind,surface,shuffled,shuffled:open,random-menu

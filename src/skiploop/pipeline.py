@@ -20,14 +20,15 @@ from skiploop.evaluation.records import RECORDS, write_records
 from skiploop.evaluation.report import Report
 from skiploop.evaluation.search_table import SearchTable
 from skiploop.evaluation.timing import time_policies
+from skiploop.from_table import menu_examples
 from skiploop.identity import check_model
 from skiploop.policies import (
     available,
     checked_name,
     controls_of,
+    is_control,
     is_sample,
-    make_policy,
-    menu_examples,
+    make_policies,
     searched_examples,
 )
 from skiploop.policy import Policy
@@ -59,7 +60,7 @@ class EvaluateConfig:
     """What one evaluation asks.
 
     Attributes:
-        policies: Names that `policies.make_policy` takes; the identity is always among them. None
+        policies: Names that `policies.make_policies` takes; the identity is always among them. None
             for all that the run has something for.
         limit: Questions at most, the first ones of the split; None for all.
         fresh: As many questions that this run has not read before, in place of the first ones.
@@ -222,16 +223,14 @@ def evaluate(
     Raises:
         UnknownNameError: A policy is not known.
         ProgramError: The program of a `fixed` policy is none.
-        RunError: The search is not finished, or a policy needs something that the run does not
-            hold.
-        ConfigError: The questions are those that were searched, or are answered by a choice where
-            a policy draws answers.
+        RunError: The search is not finished, or the run lacks what a policy needs.
+        ConfigError: The questions were learned from, or a policy makes no sense for them.
     """
     asked = [checked_name(name) for name in ("identity", *(config.policies or available(run)))]
     names = list(dict.fromkeys([*asked, *(controls_of(asked) if config.controls else ())]))
     examples = _held_out_examples(run, config)
     _refuse_samples_of_choices(names, examples)
-    policies = [make_policy(name, run, progress) for name in names]
+    policies = make_policies(names, run, progress)
     if any(isinstance(policy, SelectorPolicy | VotePolicy | KindPolicy) for policy in policies):
         check_kinds(menu_examples(run), examples)
     prompts = [run.task.prompt(example) for example in examples]
@@ -252,7 +251,8 @@ def evaluate(
     write_records(run.folder / RECORDS, records)
     timing = None
     if run.task.max_new_tokens:  # nothing is generated for choices
-        alone = [p for p in policies if not isinstance(p, VotePolicy | SelfConsistency)]
+        ours = [p for p in policies if not is_control(p.name)]
+        alone = [p for p in ours if not isinstance(p, VotePolicy | SelfConsistency)]
         timing = time_policies(run.stack, prompts, alone, config.k)
     Measured(timing=timing, calibration=_calibration(run, policies)).save(run.folder)
     run.note_provenance("evaluate")

@@ -5,42 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from skiploop.arguments import shown
-from skiploop.baselines.by_kind import KindPolicy, best_by_kind
 from skiploop.baselines.damped import damped_loop
-from skiploop.baselines.random_edits import RandomEditsPolicy, random_programs
+from skiploop.baselines.random_edits import RandomEditsPolicy
 from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.baselines.static import StaticPolicy, promising, race
 from skiploop.errors import ConfigError, unknown_name
+from skiploop.from_table import TablePolicies, menu_examples
 from skiploop.policy import FixedPolicy, IdentityPolicy, Policy
 from skiploop.predictor.joint import LabelScores, MenuDecoding, PriorDecoding, rank_jointly
 from skiploop.predictor.learned_weights import LearnedWeights
-from skiploop.predictor.learning import SelectorConfig
 from skiploop.predictor.policy import PredictorPolicy, load_predictor
 from skiploop.predictor.selector import (
     SELECTOR_FOLDER,
-    PromptFeatures,
     SelectorPolicy,
-    learn,
     load_selector,
 )
-from skiploop.predictor.surface import SurfaceText
 from skiploop.predictor.vote import VotePolicy, Weigh, alike, by_probability
 from skiploop.program import Program
 from skiploop.run import Run
 from skiploop.runner import Progress
 from skiploop.search.campaign import SearchConfig
-from skiploop.search.evidence import Evidence, collect
 from skiploop.search.menu import Menu, MenuConfig
-from skiploop.seeds import derive_seed
-from skiploop.tasks.base import SPLITS, Example
+from skiploop.tasks.base import Example
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
@@ -84,13 +76,13 @@ def checked_name(name: str) -> str:
     kind, _, number = name.partition(":")
     if kind in (*_VOTES, _SAMPLE) and number:
         return f"{kind}:{_n_votes(name)}"
-    if name not in POLICIES:
+    if name not in _POLICIES | _FROM_TABLE:
         patterns = [
             f"{_FIXED}PROGRAM",
             f"{_SELECTOR}LAYERS",
             *(f"{vote}:K" for vote in (*_VOTES, _SAMPLE)),
         ]
-        raise unknown_name("policy", name, [*POLICIES, *patterns])
+        raise unknown_name("policy", name, [*_POLICIES, *_FROM_TABLE, *patterns])
     return name
 
 
@@ -99,22 +91,36 @@ def controls_of(names: Sequence[str]) -> tuple[str, ...]:
     return CONTROLS if any(name.startswith("selector") for name in names) else ()
 
 
+def is_control(name: str) -> bool:
+    """Whether the policy of a checked name is there for others to be compared with."""
+    return name in (*CONTROLS, "shuffled", "random-menu")
+
+
 def is_sample(name: str) -> bool:
     """Whether the policy of a checked name draws answers of the plain model at random."""
     return name.partition(":")[0] == _SAMPLE
 
 
-def make_policy(name: str, run: Run, progress: Progress | None) -> Policy:
-    """Return the policy of a checked name.
+def make_policies(names: Sequence[str], run: Run, progress: Progress | None) -> list[Policy]:
+    """Return the policies of some checked names.
 
     Args:
-        name: From `checked_name`.
-        run: Holds what it needs.
-        progress: Told about trials that it needs.
+        names: From `checked_name`.
+        run: Holds what they need.
+        progress: Told about trials that they need.
 
     Raises:
-        RunError: The run does not hold what it needs.
+        RunError: The run does not hold what one of them needs.
+        ConfigError: One of them makes no sense for its questions.
     """
+    table = TablePolicies(run, progress)
+    return [
+        _FROM_TABLE[name](table) if name in _FROM_TABLE else _made(name, run, progress)
+        for name in names
+    ]
+
+
+def _made(name: str, run: Run, progress: Progress | None) -> Policy:
     if name.startswith(_FIXED):
         program = Program.parse(name.removeprefix(_FIXED), run.stack.n_layers)
         return FixedPolicy([program], name)
@@ -127,7 +133,7 @@ def make_policy(name: str, run: Run, progress: Progress | None) -> Policy:
     if is_sample(name):
         seed = run.config.seed
         return SelfConsistency(run.stack.n_layers, _n_votes(name), seed=seed, name=name)
-    return POLICIES[name](run, progress)
+    return _POLICIES[name](run, progress)
 
 
 def load_policy(
@@ -161,16 +167,6 @@ def searched_examples(run: Run) -> list[Example]:
     """Return the questions of the search of a run."""
     searched = run.section("search", SearchConfig)
     return run.task.examples(searched.split, searched.limit)
-
-
-def menu_examples(run: Run) -> list[Example]:
-    """Return the questions that all programs on the menu of a run answered.
-
-    Raises:
-        RunError: There is no finished menu.
-    """
-    asked = run.finished("menu", MenuConfig)
-    return run.task.examples(asked.split, asked.limit)
 
 
 def _max_slots(name: str) -> float:
@@ -254,75 +250,6 @@ def _selector(run: Run, _progress: Progress | None) -> Policy:
     return run.selector
 
 
-def _surface(run: Run, progress: Progress | None) -> Policy:
-    """Learn as the selector does, from the spelling of the questions instead of states."""
-    policy = run.selector
-    question_of = {
-        run.task.prompt(example): "\n".join((example.question, *example.choices))
-        for example in _all_examples(run)
-    }
-    features = PromptFeatures(SurfaceText(question_of))
-    prompts = [run.task.prompt(example) for example in menu_examples(run)]
-    evidence, config, n_raced = _table(run, progress)
-    group_Q = policy.lessons.group_Q
-    lessons = learn(features.of(prompts), evidence, config, group_Q, n_raced)
-    return SelectorPolicy(policy.menu, features, lessons, "surface")
-
-
-def _shuffled(run: Run, progress: Progress | None) -> SelectorPolicy:
-    """Learn as the selector does, but from answers that belong to other questions."""
-    policy = run.selector
-    evidence, config, n_raced = _table(run, progress)
-    rng = np.random.default_rng(derive_seed(config.seed, "shuffled"))
-    n_others = len(evidence.example_ids) - n_raced
-    order = np.concatenate([rng.permutation(n_raced), n_raced + rng.permutation(n_others)])
-    wrong = replace(
-        evidence,
-        right_QP=evidence.right_QP[order],
-        score_QP=evidence.score_QP[order],
-        weight_Q=evidence.weight_Q[order],
-        answers=tuple(evidence.answers[i] for i in order),
-    )
-    lessons = learn(policy.lessons.features_QF, wrong, config, policy.lessons.group_Q, n_raced)
-    return SelectorPolicy(policy.menu, policy.features, lessons, "shuffled")
-
-
-def _open_shuffled(run: Run, progress: Progress | None) -> Policy:
-    return _shuffled(run, progress).ungated("shuffled:open")
-
-
-def _random_menu(run: Run, progress: Progress | None) -> Policy:
-    """Learn as the selector does, on a menu of the same edits at random places."""
-    policy = run.selector
-    config = run.finished("selector", SelectorConfig)
-    asked = run.finished("menu", MenuConfig)
-    edits = asked.edits(run.stack.n_layers)
-    programs = random_programs(policy.menu.programs, edits, asked.max_block, config.seed)
-    evidence = collect(run.runner(progress), menu_examples(run), programs)
-    lessons = learn(policy.lessons.features_QF, evidence, config, policy.lessons.group_Q)
-    return SelectorPolicy(
-        replace(policy.menu, programs=programs), policy.features, lessons, "random-menu"
-    )
-
-
-def _table(run: Run, progress: Progress | None) -> tuple[Evidence, SelectorConfig, int]:
-    """Return what the selector of a run learned from: the answers, how, and how many raced."""
-    evidence = collect(run.runner(progress), menu_examples(run), run.selector.menu.programs)
-    n_raced = run.finished("menu", MenuConfig).raced
-    return evidence, run.finished("selector", SelectorConfig), n_raced
-
-
-def _by_kind(run: Run, progress: Progress | None) -> Policy:
-    examples = menu_examples(run)
-    evidence = collect(run.runner(progress), examples, Menu.load(run.folder).programs)
-    kind_of = {run.task.prompt(example): example.kind for example in _all_examples(run)}
-    return KindPolicy(best_by_kind(examples, evidence), kind_of)
-
-
-def _all_examples(run: Run) -> list[Example]:
-    return [example for split in SPLITS for example in run.task.examples(split)]
-
-
 def _static(run: Run, progress: Progress | None) -> Policy:
     """Race the most promising programs of the run on the questions that chose them."""
     runner = run.runner(progress)
@@ -340,7 +267,7 @@ def _random(run: Run, _progress: Progress | None) -> Policy:
     return RandomEditsPolicy(asked.space(run.stack.n_layers), run.config.seed)
 
 
-POLICIES: dict[str, Callable[[Run, Progress | None], Policy]] = {
+_POLICIES: dict[str, Callable[[Run, Progress | None], Policy]] = {
     "identity": _identity,
     "damped": _damped,
     "polar": _polar,
@@ -350,10 +277,14 @@ POLICIES: dict[str, Callable[[Run, Progress | None], Policy]] = {
     "selector": _selector,
     "static": _static,
     "random": _random,
-    "surface": _surface,
-    "shuffled": _shuffled,
-    "shuffled:open": _open_shuffled,
-    "random-menu": _random_menu,
-    "by-kind": _by_kind,
 }
 """Policies by the name under which a run makes them."""
+
+_FROM_TABLE: dict[str, Callable[[TablePolicies], Policy]] = {
+    "by-kind": TablePolicies.by_kind,
+    "surface": TablePolicies.surface,
+    "shuffled": TablePolicies.shuffled,
+    "shuffled:open": TablePolicies.open_shuffled,
+    "random-menu": TablePolicies.random_menu,
+}
+"""The same for those that share the table of the menu."""

@@ -52,10 +52,13 @@ def shown(n_questions, n_tables, gain=0.0):
     found = []
     for seed in range(n_tables):
         lessons = learn(*table(n_questions, seed, gain), SelectorConfig(seed=seed))
-        found.append(
-            validate(lessons.chosen_Q, lessons.right_QP, lessons.weight_Q, lessons.group_Q)
-        )
+        found.append(judgement(lessons))
     return np.array([one.is_shown_to_help for one in found]), np.array([one.gain for one in found])
+
+
+def judgement(of):
+    """Return what the choices of some lessons are worth."""
+    return validate(of.chosen_Q, of.right_QP, of.weight_Q, of.group_Q, of.blind_Q)
 
 
 def judged(lessons):

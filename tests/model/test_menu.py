@@ -1,6 +1,7 @@
 """Menus and selectors on tiny models: from candidates to a policy that a run folder keeps."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from skiploop.runner import TrialRunner
 from skiploop.search.evidence import Evidence, collect
 from skiploop.search.menu import Menu, MenuConfig, build_menu, coverage, race
 from skiploop.search.trials import TrialStore
+from skiploop.tasks.base import Example
+from skiploop.tasks.questions import QuestionTask
 
 CONFIG = MenuConfig(size=5, raced=12, limit=12, first_layer=1, max_block=2)
 IDENTITY = Program.identity(N_LAYERS)
@@ -45,6 +48,48 @@ def test_where_no_right_answer_can_be_written_the_verdict_is_the_score(tmp_path)
     runner = TrialRunner(load("llama"), task, TrialStore(tmp_path / "graded.sqlite"))
     table = collect(runner, task.examples("train", 20), [IDENTITY])
     assert (table.score_QP == table.right_QP).all() and 0 < table.score_QP.mean() < 1
+
+
+def asked(golds, texts, choices=(), cut=()):
+    """Which answers of the first of two programs are right for no question at all."""
+    lines = [Example(str(i), f"q{i}", gold, choices) for i, gold in enumerate(golds)]
+    splits = {"train": lines, "validation": [], "test": []}
+    task = QuestionTask("t", splits, shots=[], max_new_tokens=0 if choices else 8)
+    trials = [
+        SimpleNamespace(
+            correct=grade.correct,
+            answer="" if i in cut else grade.answer,
+            text=text,
+            stopped_by="settled" if i in cut else "stop",
+            gold_logprob=None,
+        )
+        for i, (grade, text) in enumerate(zip(task.grade_many(lines, texts), texts, strict=True))
+    ]
+    both = [trial for one in trials for trial in (one, trials[0])]
+    runner = SimpleNamespace(task=task, judge=lambda pairs, score_gold: both)
+    table = collect(runner, lines, [IDENTITY, Program.parse("1:2x0", N_LAYERS)])
+    return [i for i, is_lost in enumerate(table.is_lost) if is_lost]
+
+
+@pytest.mark.parametrize(
+    ("golds", "texts", "lost"),
+    [
+        (["Yes", "No", "No"], [" The", " yes.", ""], [0, 2]),
+        (["7", "8.0", "9"], [" about 8", " none", " 12"], [1, 2]),
+        (["Yes", "No", "12"], [" no", " 12", " 11"], [2]),
+    ],
+)
+def test_evidence_tells_words_that_are_right_for_no_question(golds, texts, lost):
+    assert asked(golds, texts) == lost
+
+
+def test_beginnings_are_such_words_only_if_no_right_answer_starts_so():
+    assert asked(["the mall", "a park", "no"], ["the p", "the q", "n"], cut={0, 1, 2}) == [0, 1]
+
+
+def test_choices_are_such_words_if_they_are_never_right():
+    choices = ("Yes", "No", "None of these")
+    assert asked(["Yes", "No", "Yes"], ["None of these", "Yes", "No"], choices) == [0]
 
 
 def test_a_menu_starts_with_the_identity_and_every_program_adds_something(runner):

@@ -255,3 +255,24 @@ def test_a_choice_may_be_written_with_a_full_stop_in_another_case_or_as_another_
     assert grade_choice("Tt.", ("TT", "Tt"), "Tt").correct is True
     assert grade_choice("1000", ("1,000", "2,000"), "1,000").correct is True
     assert grade_choice("2e3", ("1,000", "2,000"), "1,000").correct is False
+
+
+@pytest.mark.parametrize(
+    ("grade", "gold", "texts"),
+    [
+        (grade_integer, "7", ["7", " 7.", "+7", "007"]),
+        (grade_number, "7", ["7", "7.0", "14/2", "7 km"]),
+        (grade_first_number, "7", ["7", "$7 each", "7.00 of 9"]),
+        (grade_text, "Yes", ["Yes", "yes.", " YES ", "yes\nno"]),
+    ],
+)
+@pytest.mark.parametrize("is_right", [True, False])
+def test_answers_that_are_taken_for_equal_have_one_spelling(grade, gold, texts, is_right):
+    grades = [grade(text, gold if is_right else "8") for text in texts]
+    assert {grade.correct for grade in grades} == {is_right}
+    assert len({grade.answer for grade in grades}) == 1 and grades[0].answer
+
+
+def test_answers_that_case_tells_apart_stay_apart():
+    a, b = (grade_text(text, "a", others={"A"}) for text in ("a.", "A"))
+    assert (a.correct, a.answer, b.correct, b.answer) == (True, "a", False, "A")

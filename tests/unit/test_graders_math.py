@@ -136,3 +136,10 @@ def test_no_process_is_started_when_there_is_nothing_to_compare():
         (False, "no box"),
         (False, "empty answer"),
     ]
+
+
+@pytest.mark.parametrize("texts", [["0.5", "1/2", "\\frac{1}{2}"], ["x + 1", "x+1", "$x+1$"]])
+def test_answers_in_boxes_that_differ_in_spelling_are_one(texts, pool):
+    grades = grade_math([f"\\boxed{{{text}}}" for text in texts], texts[:1] * 3, pool=pool)
+    assert [grade.correct for grade in grades] == [True] * 3
+    assert len({grade.answer for grade in grades}) == 1

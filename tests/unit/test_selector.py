@@ -215,9 +215,10 @@ def test_a_gain_by_another_favourite_answer_is_none_in_the_validation():
     examples, score = favourites()
     chosen = torch.ones(N, dtype=torch.long)  # always the program that says Yes
     right = torch.tensor((score > 0.5).astype(float))
-    raw = validate(chosen, right, torch.ones(N, dtype=torch.float64), torch.arange(N))
+    questions, nothing = torch.arange(N), torch.zeros(N)
+    raw = validate(chosen, right, torch.ones(N, dtype=torch.float64), questions, nothing)
     assert raw.is_shown_to_help and raw.paired.p < 0.01
-    fair = validate(chosen, right, torch.from_numpy(balanced(examples)), torch.arange(N))
+    fair = validate(chosen, right, torch.from_numpy(balanced(examples)), questions, nothing)
     assert not fair.is_shown_to_help and abs(fair.gain) < 1e-9
 
 
@@ -225,7 +226,8 @@ def test_the_sign_flip_test_agrees_with_mcnemar_where_all_weights_are_one():
     right = torch.zeros(60, 2)
     right[:14, 1], right[14:19, 0] = 1.0, 1.0
     right[20] = math.nan
-    found = validate(torch.ones(60, dtype=torch.long), right, torch.ones(60), torch.arange(60))
+    chosen = torch.ones(60, dtype=torch.long)
+    found = validate(chosen, right, torch.ones(60), torch.arange(60), torch.zeros(60))
     assert (found.paired.only_first, found.paired.only_second, found.paired.total) == (14, 5, 59)
     assert found.p == pytest.approx(found.paired.p, abs=0.01)
     assert found.gain == pytest.approx(found.paired.difference)
@@ -235,13 +237,14 @@ def test_copies_of_questions_make_no_choice_surer():
     right = torch.zeros(60, 2)
     right[:4, 1] = 1.0
     chosen, weights = torch.ones(60, dtype=torch.long), torch.ones(60)
-    once = validate(chosen, right, weights, torch.arange(60))
+    once = validate(chosen, right, weights, torch.arange(60), torch.zeros(60))
     copies = chosen.repeat(3), right.repeat(3, 1), weights.repeat(3)
-    thrice = validate(*copies, torch.arange(60).repeat(3))
+    thrice = validate(*copies, torch.arange(60).repeat(3), torch.zeros(180))
     assert thrice.paired.p == pytest.approx(once.paired.p) and thrice.paired.only_first == 12
     assert thrice.p == pytest.approx(once.p, abs=0.01) and not thrice.is_shown_to_help
     assert thrice.gain == pytest.approx(once.gain)
-    assert validate(*copies, torch.arange(180)).is_shown_to_help  # what groups are for
+    alone = validate(*copies, torch.arange(180), torch.zeros(180))
+    assert alone.p < 0.01  # what groups are for
 
 
 def test_what_is_expected_of_a_question_was_not_learned_from_its_twin():

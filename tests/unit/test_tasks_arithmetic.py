@@ -35,9 +35,23 @@ DIGESTS = {
 }
 
 
+N_TEST = {1: 41, 2: 1420, 3: 976, 4: 1851, 5: 3201}
+LATER = {2: (1519, "2b6714c8"), 4: (1666, "fad33222"), 5: (2541, "9365c2fb")}
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_no_question_moves_from_one_version_to_the_next(tasks, level):
-    assert [digest_of(tasks[level].examples(split)) for split in SPLITS] == DIGESTS[level]
+    train, validation, test = (tasks[level].examples(split) for split in SPLITS)
+    n = N_TEST[level]
+    assert list(map(digest_of, (train, validation, test[:n]))) == DIGESTS[level]
+    assert (len(test[n:]), digest_of(test[n:])) == LATER.get(level, (0, digest_of([])))
+
+
+def test_later_test_questions_come_after_all_others():
+    test = get_task("arithmetic", level=LEVELS).examples("test")
+    n = sum(N_TEST.values())
+    assert [len(test[:n]), len(test[n:])] == [7489, 5726]
+    assert [example.meta["level"] for example in test[n : n + 6]] == [2, 4, 5] * 2
 
 
 def test_no_question_is_in_two_splits_or_two_levels(tasks):

@@ -69,6 +69,7 @@ def lessons():
         right_QP,
         torch.ones(60),
         torch.arange(60),
+        torch.full((60,), 0.1),
         predicted_QP=score_QP / 2,
         chosen_Q=torch.arange(60) % 4 - 1,
         ridge=0.3,
@@ -89,6 +90,7 @@ def lessons():
         ("group_Q", torch.zeros(60)),
         ("predicted_QP", torch.full((60, 3), math.inf)),
         ("chosen_Q", torch.full((60,), 3)),
+        ("blind_Q", torch.full((60,), 1.5)),
         ("ridge", torch.tensor(-0.3)),
         ("unknown", torch.tensor(1.0)),
     ],
@@ -104,7 +106,7 @@ def test_lessons_without_a_checksum_and_with_impossible_numbers_are_refused(tmp_
         Lessons.load(path)
 
 
-@pytest.mark.parametrize("name", ["group_Q", "chosen_Q"])
+@pytest.mark.parametrize("name", ["group_Q", "chosen_Q", "blind_Q"])
 def test_lessons_of_an_older_version_are_refused_as_such(tmp_path, name):
     path = tmp_path / "model.safetensors"
     lessons().save(path)

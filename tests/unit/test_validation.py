@@ -1,15 +1,19 @@
 """Whether a choice is shown to help: what may decide it, and how often chance does."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
-from exact_null import judged, shown, table
+from exact_null import judged, judgement, shown, table
 from scipy.stats import binom
 
+import blind_answers
 from skiploop.predictor.folds import deal
 from skiploop.predictor.learning import SelectorConfig, choose, expect
 from skiploop.predictor.lessons import NOT_JUDGED, Answers
 from skiploop.predictor.selector import learn
-from skiploop.predictor.validation import N_PARTS, choose_in_turn, validate
+from skiploop.predictor.validation import N_PARTS, choose_in_turn
 from skiploop.seeds import derive_seed
 
 CONFIG = SelectorConfig(ridges=(0.3, 1.0))
@@ -20,7 +24,8 @@ def answers(n_questions=100, seed=0, gain=0.3):
     features, evidence = table(n_questions, seed, gain, n_programs=4)
     numbers = (evidence.score_QP, evidence.right_QP, evidence.weight_Q)
     tensors = [torch.from_numpy(one).float() for one in numbers]
-    return Answers(features, *tensors, torch.arange(n_questions // 2).repeat(2))
+    groups = torch.arange(n_questions // 2).repeat(2)
+    return Answers(features, *tensors, groups, torch.zeros(n_questions))
 
 
 def parts(known):
@@ -62,7 +67,7 @@ def test_where_all_questions_chose_the_menu_nothing_is_shown():
     features, evidence = table(60, 0, 0.5, n_programs=4)
     lessons = learn(features, evidence, CONFIG, n_raced=60)
     assert not judged(lessons).any()
-    found = validate(lessons.chosen_Q, lessons.right_QP, lessons.weight_Q, lessons.group_Q)
+    found = judgement(lessons)
     assert (found.paired.total, found.n_taught, found.gain) == (0, 60, 0.0)
     assert found.p == 1.0 and not found.is_shown_to_help
 
@@ -90,9 +95,32 @@ def test_the_same_bound_finds_out_a_gate_that_judges_what_it_was_tuned_on():
         lessons = learn(features, evidence, SelectorConfig(ridges=(1.0,)))
         slots_P = torch.tensor([float(program.n_slots) for program in evidence.programs])
         own = choose(features, lessons, slots_P, CONFIG)
-        found = validate(own, lessons.right_QP, lessons.weight_Q, lessons.group_Q)
+        found = judgement(replace(lessons, chosen_Q=own))
         n_shown += found.is_shown_to_help
     assert n_shown > binom.ppf(0.999, n_tables, 0.025)
+
+
+@pytest.mark.parametrize("skill", [0.0, 0.15])
+@pytest.mark.parametrize("n_golds", [2, 3, 30])
+def test_other_words_help_no_plain_model_whose_word_is_never_right(n_golds, skill):
+    found = judgement(learn(*blind_answers.table(300, 0, n_golds, skill), CONFIG))
+    assert found.gain > 0
+    assert not found.is_shown_to_help
+
+
+@pytest.mark.parametrize("n_golds", [2, 30])
+def test_programs_that_know_more_are_shown_to_help_such_a_model(n_golds):
+    found = judgement(learn(*blind_answers.table(300, 0, n_golds, 0.15, gain=0.4), CONFIG))
+    assert found.is_shown_to_help and found.beyond.value > 0.1
+
+
+def test_a_plain_model_whose_words_are_answers_loses_nothing_by_this():
+    features, evidence = blind_answers.table(300, 0, 2, 0.15, gain=0.4)
+    known = replace(evidence, is_lost=(False,) * 300)
+    lessons = learn(features, known, CONFIG)
+    assert not lessons.blind_Q.any()
+    found = judgement(lessons)
+    assert found.gain > 0 and found.beyond.value >= found.gain - 1e-6
 
 
 def test_a_large_gain_is_shown():

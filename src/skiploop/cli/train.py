@@ -177,8 +177,14 @@ def _validation_words(policy: SelectorPolicy) -> str:
             "build a menu with --limit above --raced"
         )
     verdict = "" if found.is_shown_to_help else ": not shown to help, it keeps the identity"
+    blind = (
+        f"; where another program answers, {100 * found.beyond.value:+.1f} beyond what an answer "
+        f"given whatever is asked would gain, p {p_words(found.beyond.p)}"
+        if found.beyond
+        else ""
+    )
     return (
         f"on {found.paired.total} questions, each judged by what others before it taught, points "
         f"over the identity (fixed / broken): {paired_words(found.paired)}; with all right answers "
-        f"of a kind counting alike {100 * found.gain:+.1f}, p {p_words(found.p)}{verdict}"
+        f"of a kind counting alike {100 * found.gain:+.1f}, p {p_words(found.p)}{blind}{verdict}"
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from skiploop.evaluation.policy_table import PolicyRow, Verdict, fewest_fixed
+from skiploop.evaluation.policy_table import REFERENCE, PolicyRow, Verdict, fewest_fixed
 from skiploop.evaluation.readings import ReadBefore
 from skiploop.evaluation.report import Report
+from skiploop.evaluation.words import percent
 
 HOW_TO_READ = (
     "Top-1 is what a user gets: one program for each prompt, chosen without the answer.",
@@ -33,7 +34,8 @@ def conclusions(report: Report) -> list[str]:
     tested = [row for row in report.policies if row.against_identity]
     if not tested:
         return []
-    lines = [_verdict_line(tested, verdict, words) for verdict, words in _WORDS.items()]
+    lines = [_weak_prompt_line(report)]
+    lines += [_verdict_line(tested, verdict, words) for verdict, words in _WORDS.items()]
     lines += [_fewest_fixed_line(tested), _read_before_line(report.read_before)]
     return [line for line in lines if line]
 
@@ -45,6 +47,18 @@ _WORDS: dict[Verdict, str] = {
     "worse": "Worse than the identity",
     "no difference shown": "No difference from the identity shown",
 }
+
+
+def _weak_prompt_line(report: Report) -> str:
+    """Say that the plain model is worse than one who reads no question, before any gain."""
+    plain = next(row.accuracy.value for row in report.policies if row.policy == REFERENCE)
+    if plain is None or report.blind is None or plain >= report.blind:
+        return ""
+    return (
+        f"The plain model is right on {percent(plain)} %, one answer for all questions of a kind "
+        f"would be on {percent(report.blind)} %: the prompt may be at fault, so mend it before "
+        "you believe a gain."
+    )
 
 
 def _verdict_line(rows: Sequence[PolicyRow], verdict: Verdict, words: str) -> str:

@@ -9,6 +9,7 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING
 
 from skiploop.errors import DataError, RunError
+from skiploop.evaluation.blind import blind_accuracy
 from skiploop.evaluation.kind_table import KindRow, kind_rows
 from skiploop.evaluation.pair_table import PairRow, pair_rows
 from skiploop.evaluation.policy_table import REFERENCE, PolicyRow, policy_rows
@@ -121,6 +122,8 @@ class Report:
     Attributes:
         title: Task, part and model, such as "arithmetic level 2, test, smollm2-135m".
         policies: One row a policy, the identity first.
+        blind: Share of right answers of one who knows the kind of a question and no more; None
+            without questions.
         dealt: By policy, right answers if its answers went to other questions like theirs.
         pairs: One row for each two policies other than the identity.
         kinds: One row for each kind of question, none if there is only one.
@@ -137,6 +140,7 @@ class Report:
 
     title: str
     policies: tuple[PolicyRow, ...] = ()
+    blind: float | None = None
     dealt: Mapping[str, Dealt] = field(default_factory=dict)
     pairs: tuple[PairRow, ...] = ()
     kinds: tuple[KindRow, ...] = ()
@@ -157,6 +161,7 @@ class Report:
             "format": FORMAT,
             "title": self.title,
             "policies": [row.to_dict() for row in self.policies],
+            "blind": self.blind,
             "dealt": {policy: share.to_dict() for policy, share in self.dealt.items()},
             "pairs": [row.to_dict() for row in self.pairs],
             "kinds": [row.to_dict() for row in self.kinds],
@@ -201,6 +206,7 @@ def build_report(
     return Report(
         title=title,
         policies=tuple(policy_rows(records, examples, dealt)),
+        blind=blind_accuracy(examples),
         dealt=dealt or {},
         pairs=tuple(pair_rows(records, examples)),
         kinds=tuple(kind_rows(records, examples)),

@@ -114,7 +114,7 @@ def grade_integer(text: str, gold: str) -> Grade:
     found = _read_integer(text)
     if found is None:
         return Grade(correct=False, reason="not exactly one integer")
-    return Grade(found == value, text.strip())
+    return Grade(found == value, str(found))
 
 
 def rules_out_integer(beginning: str, gold: str) -> bool:
@@ -157,7 +157,8 @@ def grade_text(text: str, gold: str, others: Collection[str] = ()) -> Grade:
     answer = _first_line(text).strip()
     is_other = bool(others) and cased(answer) in map(cased, others)
     found = folded(answer)
-    return Grade(found != "" and found == _gold_text(gold) and not is_other, answer)
+    is_right = found != "" and found == _gold_text(gold) and not is_other
+    return Grade(is_right, cased(answer) if others else found)
 
 
 def rules_out_text(beginning: str, gold: str) -> bool:

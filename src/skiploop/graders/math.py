@@ -18,6 +18,7 @@ from skiploop.extras import brought_by
 from skiploop.graders.grade import Grade
 from skiploop.graders.isolate import GraderPool, Job, shared_pool
 from skiploop.graders.number import read_number
+from skiploop.graders.spelling import unspaced
 
 MAX_ANSWER_LENGTH = 500
 """Characters beyond which an answer is not compared but left ungraded."""
@@ -102,12 +103,12 @@ def grade_math(
             if correct is None:
                 jobs[index] = Job(_COMPARE, (answer, gold))
             else:
-                grades[index] = Grade(correct, answer)
+                grades[index] = Grade(correct, _one_writing(answer))
     if jobs:
         math_verify_version()
         verdicts = (pool or shared_pool()).grade_many(list(jobs.values()))
         for (index, job), verdict in zip(jobs.items(), verdicts, strict=True):
-            grades[index] = replace(verdict, answer=str(job.arguments[0]))
+            grades[index] = replace(verdict, answer=_one_writing(str(job.arguments[0])))
     return [grades[index] for index in range(len(texts))]
 
 
@@ -119,6 +120,12 @@ def math_verify_version() -> str:
     """
     with brought_by("math", "boxed answers are compared by the package math-verify"):
         return version("math-verify")
+
+
+def _one_writing(answer: str) -> str:
+    """Return the number that an answer is, or else the formula without its spelling."""
+    number = read_number(answer)
+    return str(number) if number else unspaced(answer)
 
 
 def _compare_numbers(answer: str, gold: str) -> bool | None:

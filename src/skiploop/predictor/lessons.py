@@ -31,6 +31,8 @@ class Answers:
         right_QP: 1 for a right answer, 0 for a wrong one, NaN for one that could not be graded.
         weight_Q: How much each question counts.
         group_Q: Equal numbers for questions that are one, see `Example.group`.
+        blind_Q: What an answer that is given whatever is asked is worth in place of the identity's,
+            see `Evidence.balanced_among`.
     """
 
     features_QF: Tensor
@@ -38,6 +40,7 @@ class Answers:
     right_QP: Tensor
     weight_Q: Tensor
     group_Q: Tensor
+    blind_Q: Tensor
 
     def of(self, some_Q: Tensor) -> Answers:
         """Return those to the questions for which a mask is true."""
@@ -72,7 +75,7 @@ class Lessons(Answers):
             RunError: The file is missing or damaged, of an older version, or holds other numbers.
         """
         tensors, _ = read_tensors(path)
-        if not {"chosen_Q", "group_Q"} <= set(tensors):
+        if not {"chosen_Q", "group_Q", "blind_Q"} <= set(tensors):
             raise RunError(f"{path} is of an older version, which did not judge choices as now")
         try:
             lessons = cls(ridge=float(tensors.pop("ridge")), **tensors)
@@ -86,12 +89,13 @@ class Lessons(Answers):
         """Whether shapes fit, and all numbers are in their ranges."""
         n_questions, n_programs = self.score_QP.shape if self.score_QP.dim() == 2 else (0, 0)
         shapes = [tuple(t.shape) for t in (self.right_QP, self.predicted_QP)]
-        lengths = [tuple(t.shape) for t in (self.weight_Q, self.group_Q, self.chosen_Q)]
+        by_question = (self.weight_Q, self.group_Q, self.chosen_Q, self.blind_Q)
+        lengths = [tuple(t.shape) for t in by_question]
         known = (self.features_QF, self.score_QP, self.weight_Q, self.predicted_QP)
         return (
             n_questions > 0
             and shapes == [(n_questions, n_programs)] * 2
-            and lengths == [(n_questions,)] * 3
+            and lengths == [(n_questions,)] * 4
             and self.features_QF.dim() == 2
             and self.group_Q.dtype == self.chosen_Q.dtype == torch.int64
             and bool(((self.group_Q >= 0) & (self.group_Q < n_questions)).all())
@@ -99,6 +103,7 @@ class Lessons(Answers):
             and all(bool(t.isfinite().all()) for t in known)
             and bool(((self.score_QP >= 0) & (self.score_QP <= 1 + _ROUNDING)).all())
             and bool((self.weight_Q >= 0).all() and self.weight_Q.any())
+            and bool(((self.blind_Q >= 0) & (self.blind_Q <= 1)).all())
             and set(self.right_QP[~self.right_QP.isnan()].tolist()) <= {0.0, 1.0}
             and set(self.chosen_Q.tolist()) <= {NOT_JUDGED, *range(n_programs)}
             and 0 < self.ridge < math.inf

@@ -102,7 +102,7 @@ class SelectorPolicy:
         self.name = name
         self._slots_P = torch.tensor([float(program.n_slots) for program in menu.programs])
         self.validation = validate(
-            lessons.chosen_Q, lessons.right_QP, lessons.weight_Q, lessons.group_Q
+            lessons.chosen_Q, lessons.right_QP, lessons.weight_Q, lessons.group_Q, lessons.blind_Q
         )
         self.gate = self._tuned(None) if self.validation.is_shown_to_help else NEVER
         (self._model,) = KernelRidge.fit(
@@ -287,12 +287,14 @@ def learn(
     Cost:
         About twice `n_folds` fits for each ridge, a minute or two of one core at 5,000 questions.
     """
+    weight_Q, blind_Q = evidence.balanced_among(features_QF.numpy())
     answers = Answers(
         features_QF,
         torch.from_numpy(evidence.score_QP).float(),
         torch.from_numpy(evidence.right_QP).float(),
-        torch.from_numpy(evidence.balanced_among(features_QF.numpy())).float(),
+        torch.from_numpy(weight_Q).float(),
         torch.arange(len(features_QF)) if group_Q is None else group_Q,
+        torch.from_numpy(blind_Q).float(),
     )
     slots_P = torch.tensor([float(program.n_slots) for program in evidence.programs])
     predicted_QP, ridge = expect(answers, config)

@@ -7,6 +7,9 @@ sign-flip test keeps its level. Folds that judge each other do not give that: wh
 one depends on the verdicts of the others, so their gains go together, and chance spreads wider
 than the test assumes.
 
+A plain model may write words that are never right: then any program that says Yes gains. So a
+choice must gain more than an answer would that is given whatever is asked in place of such words.
+
 Shapes: Q questions in G groups, P programs, of which the first is the identity.
 """
 
@@ -17,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from skiploop.evaluation.stats import SIGNIFICANCE, Paired
+from skiploop.evaluation.stats import SIGNIFICANCE, Mean, Paired
 from skiploop.predictor.folds import deal
 from skiploop.predictor.learning import SelectorConfig, choose
 from skiploop.predictor.lessons import NOT_JUDGED, Answers
@@ -40,17 +43,21 @@ class Validation:
         p: Probability of such a gain, or loss, if each group of questions were as likely to be
             decided the other way round (sign-flip test, see `sign_flip_exact`).
         n_taught: Questions that were only learned from.
+        beyond: Mean gain of programs other than the identity, in the same weights, less what an
+            answer that is given whatever is asked would gain there; None without such a choice.
     """
 
     paired: Paired
     gain: float
     p: float
     n_taught: int
+    beyond: Mean | None
 
     @property
     def is_shown_to_help(self) -> bool:
-        """Whether the gain is significant."""
-        return self.gain > 0 and self.p < SIGNIFICANCE
+        """Whether both gains are significant: over the identity, and beyond a blind answer's."""
+        gains = [(self.gain, self.p), (self.beyond.value, self.beyond.p)] if self.beyond else []
+        return bool(gains) and all(gain > 0 and p < SIGNIFICANCE for gain, p in gains)
 
     def to_dict(self) -> dict[str, object]:
         """Return all numbers as plain data."""
@@ -59,6 +66,7 @@ class Validation:
             "balanced_gain": self.gain,
             "balanced_p": self.p,
             "n_taught": self.n_taught,
+            "beyond_blind": self.beyond and self.beyond.to_dict(),
         }
 
 
@@ -83,14 +91,17 @@ def choose_in_turn(known: Answers, slots_P: Tensor, config: SelectorConfig, n_ra
     return chosen_Q
 
 
-def validate(chosen_Q: Tensor, right_QP: Tensor, weight_Q: Tensor, group_Q: Tensor) -> Validation:
-    """Judge some choices against the identity.
+def validate(
+    chosen_Q: Tensor, right_QP: Tensor, weight_Q: Tensor, group_Q: Tensor, blind_Q: Tensor
+) -> Validation:
+    """Judge some choices against the identity, and against answers that know no question.
 
     Args:
         chosen_Q: From `choose_in_turn`.
         right_QP: 1 where an answer is right, NaN where it could not be graded.
         weight_Q: How much each question counts.
         group_Q: Equal numbers for questions that are one.
+        blind_Q: What an answer that is given whatever is asked is worth in the identity's place.
     """
     first_Q, second_Q = right_QP.gather(1, chosen_Q.clamp_min(0)[:, None])[:, 0], right_QP[:, 0]
     judged_Q = chosen_Q != NOT_JUDGED
@@ -98,6 +109,7 @@ def validate(chosen_Q: Tensor, right_QP: Tensor, weight_Q: Tensor, group_Q: Tens
     first_Q, second_Q, weight_Q = first_Q[known_Q], second_Q[known_Q], weight_Q[known_Q]
     group_Q = group_Q[known_Q]
     gained_Q = (weight_Q * (first_Q - second_Q)).double()
+    beyond_Q = gained_Q - weight_Q * blind_Q[known_Q]
     gained_G = torch.zeros(len(right_QP), dtype=torch.double).index_add_(0, group_Q, gained_Q)
     pairs = zip((first_Q == 1).tolist(), (second_Q == 1).tolist(), strict=True)
     return Validation(
@@ -105,7 +117,16 @@ def validate(chosen_Q: Tensor, right_QP: Tensor, weight_Q: Tensor, group_Q: Tens
         float(gained_Q.sum() / max(float(weight_Q.sum()), 1e-9)),
         _sign_flip_p(gained_G[gained_G != 0]),
         int((~judged_Q).sum()),
+        _mean(beyond_Q, weight_Q, group_Q, chosen_Q[known_Q] != 0),
     )
+
+
+def _mean(gained_Q: Tensor, weight_Q: Tensor, group_Q: Tensor, some_Q: Tensor) -> Mean | None:
+    """Return the weighted mean of some gains."""
+    if not some_Q.any():
+        return None
+    gained_Q = gained_Q[some_Q] / weight_Q[some_Q].mean()
+    return Mean.of(gained_Q.tolist(), group_Q[some_Q].tolist())
 
 
 def _sign_flip_p(gained_G: Tensor) -> float:

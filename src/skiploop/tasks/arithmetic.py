@@ -35,7 +35,8 @@ _SHOTS = (
 _VALIDATION_SHARE = 0.1
 _TEST_SHARE = 0.3
 _MAX_PER_KIND = 3000
-"""A kind of question with more texts than this is cut to those first in hash order."""
+"""Texts of a kind of question that are handed out, those first in hash order. Of the others only
+those of the test part are, after everything else: questions that older evaluations did not read."""
 
 _ONE = range(1, 10)
 _TWO = range(10, 100)
@@ -67,11 +68,11 @@ class ArithmeticTask(ListTask):
 
     def __init__(self, *, level: int | str | Sequence[int] = 2) -> None:
         levels = _read_levels(level)
-        parts = [_splits_of(one) for one in levels]
-        super().__init__(
-            name=f"arithmetic-{'+'.join(map(str, levels))}",
-            splits={split: take_turns([part[split] for part in parts]) for split in SPLITS},
-        )
+        parts = [_splits_of(one, slice(_MAX_PER_KIND)) for one in levels]
+        splits = {split: take_turns([part[split] for part in parts]) for split in SPLITS}
+        later = [_splits_of(one, slice(_MAX_PER_KIND, None)) for one in levels]
+        splits["test"] += take_turns([part["test"] for part in later])
+        super().__init__(name=f"arithmetic-{'+'.join(map(str, levels))}", splits=splits)
 
     def prompt(self, example: Example) -> str:
         """Return the solved lines and the question, up to the space before the answer."""
@@ -143,11 +144,11 @@ def _read_levels(level: int | str | Sequence[int]) -> tuple[int, ...]:
     return tuple(known[name] for name in names)
 
 
-def _splits_of(level: int) -> dict[Split, list[Example]]:
-    """Return the questions of one level in hash order, by split."""
+def _splits_of(level: int, some: slice) -> dict[Split, list[Example]]:
+    """Return some questions of every kind of a level in hash order, by split."""
     shown = {question_key(question) for question, _ in _SHOTS}
     splits: dict[Split, list[Example]] = {split: [] for split in SPLITS}
-    for question, answer in sorted(_questions_of(level), key=_hash_order):
+    for question, answer in sorted(_questions_of(level, some), key=_hash_order):
         example = Example(
             id=f"arithmetic/{question}",
             question=question,
@@ -162,9 +163,9 @@ def _splits_of(level: int) -> dict[Split, list[Example]]:
     return splits
 
 
-def _questions_of(level: int) -> Iterable[tuple[str, int]]:
+def _questions_of(level: int, some: slice) -> Iterable[tuple[str, int]]:
     for kind in _LEVELS[level]():
-        yield from sorted(kind, key=_hash_order)[:_MAX_PER_KIND]
+        yield from sorted(kind, key=_hash_order)[some]
 
 
 def _hash_order(question: tuple[str, int]) -> float:
