@@ -76,13 +76,13 @@ def checked_name(name: str) -> str:
     kind, _, number = name.partition(":")
     if kind in (*_VOTES, _SAMPLE) and number:
         return f"{kind}:{_n_votes(name)}"
-    if name not in _POLICIES | _FROM_TABLE:
+    if name not in POLICIES:
         patterns = [
             f"{_FIXED}PROGRAM",
             f"{_SELECTOR}LAYERS",
             *(f"{vote}:K" for vote in (*_VOTES, _SAMPLE)),
         ]
-        raise unknown_name("policy", name, [*_POLICIES, *_FROM_TABLE, *patterns])
+        raise unknown_name("policy", name, [*POLICIES, *patterns])
     return name
 
 
@@ -288,3 +288,6 @@ _FROM_TABLE: dict[str, Callable[[TablePolicies], Policy]] = {
     "random-menu": TablePolicies.random_menu,
 }
 """The same for those that share the table of the menu."""
+
+POLICIES = (*_POLICIES, *_FROM_TABLE)
+"""All names but those with something after a colon."""

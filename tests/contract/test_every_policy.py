@@ -9,7 +9,7 @@ import pytest
 from skiploop import Program
 from skiploop.errors import BatchError, ConfigError, UnknownNameError
 from skiploop.evaluation.records import read_records, write_records
-from skiploop.policies import POLICIES, checked_name, make_policy
+from skiploop.policies import POLICIES, checked_name, make_policies
 from skiploop.run import Run
 
 PATTERNS = {
@@ -35,7 +35,7 @@ def run():
 
 @cache
 def made(name):
-    return make_policy(checked_name(name), run(), None)
+    return make_policies([checked_name(name)], run(), None)[0]
 
 
 @cache
@@ -112,7 +112,7 @@ def test_a_number_of_programs_that_is_none_is_refused_unless_a_vote_has_its_own(
 @every_policy
 def test_a_policy_of_a_copied_run_folder_chooses_the_same(name, tmp_path):
     copied = Run.open(shutil.copytree(run().folder, tmp_path / "run"))
-    again = make_policy(name, copied, None)
+    (again,) = make_policies([name], copied, None)
     assert again.name == made(name).name == name
     assert again.rank(prompts(), K) == made(name).rank(prompts(), K)
 
