@@ -26,6 +26,7 @@ TASKS = [
     ("mawps", {"box": "first"}),
     ("mmlu-pro", {}),
     ("arc", {}),
+    ("words", {}),
 ]
 IDS = ["-".join([name, *map(str, options.values())]) for name, options in TASKS]
 every_task = pytest.mark.parametrize("index", range(len(TASKS)), ids=IDS)
