@@ -135,20 +135,20 @@ def _first_forms(entries: Sequence[Entry]) -> list[str]:
 
 KINDS: Mapping[str, _Make] = {
     "first of": _at(lambda n: 0),
-    "middle of": _at(lambda n: n // 2),
-    "last of": _at(lambda n: n - 1),
-    "colour among": _among("colours", "animals"),
-    "animal among": _among("animals", "objects"),
     "fruit among": _among("fruits", "objects"),
-    "object among": _among("objects", "animals"),
-    "adjective among": _among("adjectives", "verbs"),
-    "verb among": _among("verbs", "adjectives"),
-    "alphabetically first of": _by_alphabet(min),
     "alphabetically last of": _by_alphabet(max),
-    "plural of": _plural,
-    "past tense of": _past,
-    "opposite of": _partner("opposites", 0),
-    "capital of": _partner("capitals", 0),
     "country of": _partner("capitals", 1),
+    "animal among": _among("animals", "objects"),
+    "alphabetically first of": _by_alphabet(min),
+    "capital of": _partner("capitals", 0),
+    "colour among": _among("colours", "animals"),
+    "verb among": _among("verbs", "adjectives"),
+    "opposite of": _partner("opposites", 0),
+    "last of": _at(lambda n: n - 1),
+    "adjective among": _among("adjectives", "verbs"),
+    "past tense of": _past,
+    "middle of": _at(lambda n: n // 2),
+    "object among": _among("objects", "animals"),
+    "plural of": _plural,
 }
-"""What makes a question, by the words that it starts with."""
+"""What makes a question, by the words that it starts with; kinds that are alike stand apart."""

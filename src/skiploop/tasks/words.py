@@ -1,7 +1,8 @@
 """Short questions about common words, made here from lists: places, senses, forms and facts.
 
-A question says what it asks, such as `plural of mouse`. The prompt shows solved questions of the
-same kind. What the packaged model scores is measured in docs/reference/tasks.md.
+A question says what it asks, such as `plural of mouse`. The prompt shows one solved question of
+each kind, the same ones every time, so any question about words can be put into its form. What the
+packaged model scores is measured in docs/reference/tasks.md.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-from skiploop.errors import ConfigError
 from skiploop.graders.exact import grade_text, rules_out_text
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import (
@@ -36,7 +36,6 @@ _PARTS: dict[Split, tuple[float, float]] = {
 }
 """Which part of each list the words of a split are, in hash order."""
 
-_N_SHOTS = 4
 _WORD = re.compile(r"[\w-]+")
 
 
@@ -62,13 +61,8 @@ class WordsTask(ListTask):
         )
 
     def prompt(self, example: Example) -> str:
-        """Return solved questions of the kind and this one, up to the place of its answer.
-
-        Raises:
-            ConfigError: The question starts as none of the kinds does.
-        """
-        shots = _shots(_kind_of(example.question))
-        return "".join(f"{_ask(shot)} {shot.gold}\n" for shot in shots) + _ask(example)
+        """Return one solved question of each kind and this one, up to the place of its answer."""
+        return f"{_solved()}{_ask(example)}"
 
     def grade_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Grade]:
         """Return the verdicts: the first line must be the answer, whatever its case."""
@@ -85,33 +79,25 @@ class WordsTask(ListTask):
 
 
 def _ask(example: Example) -> str:
-    return f"{example.question} ->"
+    return f"Input: {example.question}\nOutput:"
 
 
-def _kind_of(question: str) -> str:
-    for kind in KINDS:
-        if question.casefold().startswith(f"{kind} "):
-            return kind
-    raise ConfigError(
-        f"{question!r} is no question about words: start it with one of {', '.join(KINDS)}, such "
-        "as 'plural of mouse'"
-    )
+@cache
+def _solved() -> str:
+    shots = [_drawn(kind, "train")[0] for kind in KINDS]
+    return "".join(f"{_ask(shot)} {shot.gold}\n" for shot in shots)
 
 
 def _questions(kind: str, split: Split) -> list[Example]:
-    """Return the questions of one kind in one split, without those that its prompts show."""
+    """Return the questions of one kind in one split, without the one that prompts show."""
     drawn = _drawn(kind, split)
-    return drawn[_N_SHOTS:] if split == "train" else drawn
-
-
-def _shots(kind: str) -> list[Example]:
-    return _drawn(kind, "train")[:_N_SHOTS]
+    return drawn[1:] if split == "train" else drawn
 
 
 @cache
 def _drawn(kind: str, split: Split) -> list[Example]:
     """Return different questions of one kind; the order of the words makes no difference."""
-    n_wanted = _N_QUESTIONS[split] + (_N_SHOTS if split == "train" else 0)
+    n_wanted = _N_QUESTIONS[split] + (split == "train")
     words, draw = _words_of(split), Draw(derive_seed("words", kind, split))
     found: dict[str, Example] = {}
     while len(found) < n_wanted:
