@@ -11,7 +11,7 @@ import traceback
 
 import typer
 
-from skiploop.cli import demo, evaluate, generate, menu, models, search, show, tasks, train
+from skiploop.cli import demo, evaluate, export, generate, menu, models, search, show, tasks, train
 from skiploop.errors import SkiploopError, one_line
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command("search")(search.search)
 app.add_typer(menu.app, name="menu")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("export")(export.export)
 app.command("generate")(generate.generate)
 app.command("show")(show.show)
 app.command("tasks")(tasks.tasks)
