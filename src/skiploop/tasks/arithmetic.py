@@ -7,6 +7,7 @@ on each level is measured in docs/reference/tasks.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 
@@ -36,6 +37,8 @@ _VALIDATION_SHARE = 0.1
 _TEST_SHARE = 0.3
 _MAX_PER_KIND = 3000
 """A kind of question with more texts than this is cut to those first in hash order."""
+
+_PIECE = re.compile(r"\d+|\S")
 
 _ONE = range(1, 10)
 _TWO = range(10, 100)
@@ -74,9 +77,13 @@ class ArithmeticTask(ListTask):
         )
 
     def prompt(self, example: Example) -> str:
-        """Return the solved lines and the question, up to the space before the answer."""
+        """Return the solved lines and the question, up to the space before the answer.
+
+        The question is spaced as all of the task are: `65+38=` is `65 + 38`.
+        """
         lines = [f"{question} = {answer}\n" for question, answer in _SHOTS]
-        return f"{''.join(lines)}{example.question} = "
+        spaced = " ".join(_PIECE.findall(example.question.rstrip("=? ")))
+        return f"{''.join(lines)}{spaced} = "
 
     def grade_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Grade]:
         """Return the verdicts: the whole text must be one integer equal to the gold answer."""
