@@ -127,7 +127,7 @@ def pack(
         form,
     )
     chosen_Q = gate.choose(predicted_QP, policy.slots_P)
-    whole_Q = policy.gate.choose(known.predicted_QP.clone(), policy.slots_P)
+    whole_Q = policy.gate.choose(known.predicted_QP, policy.slots_P)
     kept = Kept(
         n_questions=len(chosen_Q),
         identity=_n_right(known.right_QP, torch.zeros_like(chosen_Q)),
