@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -115,7 +115,7 @@ def generate(
     for text in written:
         Program.read_edits(text)  # a typing error is told before the model is loaded
 
-    from skiploop.cli.console import made_by, prepare, print_json
+    from skiploop.cli.console import made_by, prepare, print_json, say
     from skiploop.engine.sampling import Sampling
     from skiploop.loading import load
     from skiploop.predictor.vote import voters
@@ -157,7 +157,13 @@ def generate(
         completions = [completions[outcome.winner]]
         is_unsure = outcome.confidence < abstain_below
         figures = {"confidence": outcome.confidence, "abstained": is_unsure}
-    _print(completions, figures, abstain_below, is_labelled=len(programs) > 1)
+    if figures.get("abstained"):
+        weight = f"{completions[0].text!r} has weight {figures['confidence']:.3g} of 1"
+        say(f"no answer is sure enough: {weight}, below {abstain_below:g}")
+    else:
+        for one in completions:
+            label = f"[{one.program}] " if len(programs) > 1 else ""
+            print(label + (one.text if ask is None else one.text.strip()))
     if as_json:
         facts = made_by(
             weights=stack.model_id,
@@ -183,25 +189,6 @@ def _limits(max_new_tokens: int | None, stop: Sequence[str]) -> Options:
 
     stops = [unescaped(text) for text in stop]
     return Options(max_new_tokens=max_new_tokens or DEFAULT_LENGTH, stop=stops)
-
-
-def _print(
-    completions: Sequence[Completion],
-    figures: Mapping[str, object],
-    abstain_below: float,
-    *,
-    is_labelled: bool,
-) -> None:
-    """Print the answers, or that none is sure enough."""
-    from skiploop.cli.console import say
-
-    if figures.get("abstained"):
-        weight = f"{completions[0].text!r} has weight {figures['confidence']:.3g} of 1"
-        say(f"no answer is sure enough: {weight}, below {abstain_below:g}")
-        return
-    for completion in completions:
-        label = f"[{completion.program}] " if is_labelled else ""
-        print(f"{label}{completion.text}")
 
 
 def _row(completion: Completion) -> dict[str, object]:
