@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from skiploop.engine.options import Options
     from skiploop.engine.sampling import Sampling
     from skiploop.loading import load
-    from skiploop.policies import load_policy
     from skiploop.policy import FixedPolicy, IdentityPolicy, Policy
+    from skiploop.ready import load_policy
     from skiploop.search.grid import score_grid
     from skiploop.stack import LayerStack
     from skiploop.tasks import get_task
@@ -39,7 +39,7 @@ _HOMES = {
     "Sampling": "skiploop.engine.sampling",
     "get_task": "skiploop.tasks",
     "load": "skiploop.loading",
-    "load_policy": "skiploop.policies",
+    "load_policy": "skiploop.ready",
     "score_grid": "skiploop.search.grid",
 }
 

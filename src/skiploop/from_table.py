@@ -14,8 +14,9 @@ from torch import Tensor
 from skiploop.baselines.by_kind import KindPolicy, best_by_kind
 from skiploop.baselines.random_edits import random_programs
 from skiploop.errors import ConfigError
+from skiploop.predictor.choice import PromptFeatures
 from skiploop.predictor.learning import SelectorConfig
-from skiploop.predictor.selector import PromptFeatures, SelectorPolicy, learn
+from skiploop.predictor.selector import SelectorPolicy, learn
 from skiploop.predictor.surface import SurfaceText
 from skiploop.run import Run
 from skiploop.runner import Progress

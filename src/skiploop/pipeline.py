@@ -34,10 +34,11 @@ from skiploop.policies import (
 from skiploop.policy import Policy
 from skiploop.predictor.calibration import CalibrationBin, calibration
 from skiploop.predictor.checkpoint import Metrics
+from skiploop.predictor.choice import PromptFeatures
 from skiploop.predictor.learning import SelectorConfig
 from skiploop.predictor.policy import PREDICTOR_FOLDER, PredictorPolicy, has_predictor
 from skiploop.predictor.recipe import train as train_predictor
-from skiploop.predictor.selector import PromptFeatures, SelectorPolicy, train_selector
+from skiploop.predictor.selector import SelectorPolicy, train_selector
 from skiploop.predictor.targets import QuestionPrograms
 from skiploop.predictor.training import TrainConfig
 from skiploop.predictor.vote import VotePolicy

@@ -5,37 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
-from skiploop.arguments import shown
 from skiploop.baselines.damped import damped_loop
 from skiploop.baselines.random_edits import RandomEditsPolicy
 from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.baselines.static import StaticPolicy, promising, race
-from skiploop.errors import ConfigError, unknown_name
+from skiploop.errors import ConfigError, RunError, unknown_name
 from skiploop.from_table import TablePolicies, menu_examples
 from skiploop.policy import FixedPolicy, IdentityPolicy, Policy
 from skiploop.predictor.joint import LabelScores, MenuDecoding, PriorDecoding, rank_jointly
 from skiploop.predictor.learned_weights import LearnedWeights
-from skiploop.predictor.policy import PredictorPolicy, load_predictor
-from skiploop.predictor.selector import (
-    SELECTOR_FOLDER,
-    SelectorPolicy,
-    load_selector,
-)
 from skiploop.predictor.vote import VotePolicy, Weigh, alike, by_probability
 from skiploop.program import Program
+from skiploop.ready import load_policy, origin_of
 from skiploop.run import Run
 from skiploop.runner import Progress
 from skiploop.search.campaign import SearchConfig
 from skiploop.search.menu import Menu, MenuConfig
+from skiploop.shipped import shipped_policies
 from skiploop.tasks.base import Example
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
 
 N_PRIOR = 500
 """Questions over which a predictor's prior is a mean, the first of those it learned from."""
@@ -76,13 +66,15 @@ def checked_name(name: str) -> str:
     kind, _, number = name.partition(":")
     if kind in (*_VOTES, _SAMPLE) and number:
         return f"{kind}:{_n_votes(name)}"
+    if name in shipped_policies():
+        return name
     if name not in POLICIES:
         patterns = [
             f"{_FIXED}PROGRAM",
             f"{_SELECTOR}LAYERS",
             *(f"{vote}:K" for vote in (*_VOTES, _SAMPLE)),
         ]
-        raise unknown_name("policy", name, [*POLICIES, *patterns])
+        raise unknown_name("policy", name, [*POLICIES, *patterns, *shipped_policies()])
     return name
 
 
@@ -126,6 +118,8 @@ def _made(name: str, run: Run, progress: Progress | None) -> Policy:
         return FixedPolicy([program], name)
     if name.startswith(_SELECTOR):
         return run.selector.within(_max_slots(name), name)
+    if name in shipped_policies():
+        return _shipped(name, run)
     kind = name.partition(":")[0]
     if kind in _VOTES:
         weigh = _weigh(kind, run, progress)
@@ -134,26 +128,6 @@ def _made(name: str, run: Run, progress: Progress | None) -> Policy:
         seed = run.config.seed
         return SelfConsistency(run.stack.n_layers, _n_votes(name), seed=seed, name=name)
     return _POLICIES[name](run, progress)
-
-
-def load_policy(
-    run: str | Path, stack: LayerStack | None = None
-) -> PredictorPolicy | SelectorPolicy:
-    """Load what was trained in a run folder: its selector, or its predictor if it has none.
-
-    Args:
-        run: The run folder.
-        stack: The model that programs are wanted for; by default the one of the run is loaded.
-
-    Raises:
-        RunError: The run has neither, or one for another model.
-    """
-    if not isinstance(run, (str, Path)):
-        raise ConfigError(f"run is {shown(run)}: give the path of a run folder")
-    folder = Path(run)
-    if not (folder / SELECTOR_FOLDER).exists():
-        return load_predictor(folder, stack)
-    return load_selector(folder, Run.open(folder).stack if stack is None else stack)
 
 
 def available(run: Run) -> list[str]:
@@ -211,6 +185,21 @@ def _learned_weights(run: Run, progress: Progress | None) -> LearnedWeights:
         lessons.right_QP[-N_WEIGHED:],
         lessons.weight_Q[-N_WEIGHED:],
     )
+
+
+def _shipped(name: str, run: Run) -> Policy:
+    """Load a shipped policy for the questions that it knows.
+
+    Raises:
+        RunError: The run puts other questions, or puts them in another way.
+    """
+    known, here = origin_of(name).form.questions, f"{run.task.name}, version {run.task.version}"
+    if known != here:
+        raise RunError(
+            f"{name} learned from the questions of {known}, but those of {run.folder} are of "
+            f"{here}: judge it in a run with its own questions"
+        )
+    return load_policy(name, run.stack)
 
 
 def _identity(run: Run, _progress: Progress | None) -> Policy:

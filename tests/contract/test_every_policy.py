@@ -11,6 +11,7 @@ from skiploop.errors import BatchError, ConfigError, UnknownNameError
 from skiploop.evaluation.records import read_records, write_records
 from skiploop.policies import POLICIES, checked_name, make_policies
 from skiploop.run import Run
+from skiploop.shipped import shipped_policies
 
 PATTERNS = {
     "fixed:PROGRAM": "fixed:2:4x2",
@@ -63,7 +64,7 @@ def test_every_policy_and_every_pattern_of_names_is_tested():
     with pytest.raises(UnknownNameError, match="Known: ") as error:
         checked_name("nobody")
     known = str(error.value).rpartition("Known: ")[2].split(", ")
-    assert sorted(known) == sorted([*POLICIES, *PATTERNS])
+    assert sorted(known) == sorted([*POLICIES, *PATTERNS, *shipped_policies()])
 
 
 @every_policy

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from skiploop.errors import ConfigError
-from skiploop.tasks import SPLITS, get_task, task_names
+from skiploop.tasks import SPLITS, Example, get_task, task_names
 from skiploop.tasks.boxed import BoxedTask
+from skiploop.tasks.mix import MixTask
 
 DATA = Path(__file__).parents[1] / "data"
 TASKS = [
@@ -26,6 +27,7 @@ TASKS = [
     ("mawps", {"box": "first"}),
     ("mmlu-pro", {}),
     ("arc", {}),
+    ("words", {}),
 ]
 IDS = ["-".join([name, *map(str, options.values())]) for name, options in TASKS]
 every_task = pytest.mark.parametrize("index", range(len(TASKS)), ids=IDS)
@@ -119,6 +121,18 @@ def test_the_prompt_has_the_question_and_not_its_answer(index):
         _, question, rest = task.prompt(example).rpartition(example.question)
         assert question == example.question
         assert example.gold not in rest.split()
+
+
+@every_task
+def test_a_bare_question_is_put_as_the_task_puts_it_or_refused(index):
+    task = made(index)
+    for example in some(task, 3):
+        bare = Example("asked", example.question, "")
+        if isinstance(task, MixTask):
+            with pytest.raises(ConfigError, match="is of none of the tasks of mix"):
+                task.prompt(bare)
+        else:
+            assert task.prompt(bare) == task.prompt(example)
 
 
 @every_task

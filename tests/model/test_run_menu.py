@@ -250,3 +250,47 @@ def test_a_selector_needs_a_finished_menu_and_enough_questions(folder, tmp_path)
         pipeline.train_on_menu(run, SelectorConfig())
     with pytest.raises(RunError, match="holds no selector: run 'skiploop train --method selector'"):
         pipeline.evaluate(run, pipeline.EvaluateConfig(policies=("selector:5",)))
+
+
+def completions_of(capsys, *arguments):
+    assert main(["generate", "--json", *arguments]) == 0
+    return json.loads(capsys.readouterr().out.splitlines()[-1])["completions"]
+
+
+@pytest.mark.parametrize("vote", [[], ["--vote", "3"]])
+def test_a_bare_question_is_put_as_the_run_puts_its_own_and_to_the_model_of_the_run(
+    folder, capsys, vote
+):
+    run = Run.open(folder)
+    (example,) = run.task.examples("test", 1)
+    policy = ["--policy", str(folder), *vote]
+    asked = completions_of(capsys, *policy, "--ask", example.question)
+    limits = ["--stop", "\\n", "--max-new-tokens", str(run.task.max_new_tokens)]
+    model = ["--model", run.config.model]
+    whole = completions_of(capsys, *policy, *limits, *model, "--", run.task.prompt(example))
+    assert asked == whole
+
+
+def test_a_loaded_policy_carries_the_form_of_its_run(folder):
+    run = Run.open(folder)
+    (example,) = run.task.examples("test", 1)
+    form = skiploop.load_policy(folder).form
+    assert form.prompt(example.question) == run.task.prompt(example)
+    assert (form.stop, form.max_new_tokens) == (run.task.stop, run.task.max_new_tokens)
+
+
+def test_a_selector_that_keeps_the_plain_model_is_not_exported(folder, tmp_path, capsys):
+    assert main(["export", "--run", str(folder), "--out", str(tmp_path / "policy")]) == 2
+    assert "there is nothing to export" in capsys.readouterr().err
+    assert not (tmp_path / "policy").exists()
+
+
+def test_an_export_overwrites_nothing(folder, tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("mine")
+    assert main(["export", "--run", str(folder), "--out", str(tmp_path)]) == 2
+    assert "exists already: give a new folder" in capsys.readouterr().err
+
+
+def test_a_shipped_policy_is_judged_on_its_own_questions_alone(folder):
+    with pytest.raises(RunError, match=r"learned from the questions of arithmetic-1.*judge it in"):
+        make_policies(["smollm2-135m/arithmetic"], Run.open(folder), None)

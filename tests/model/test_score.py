@@ -108,6 +108,20 @@ def test_hidden_states_stop_at_their_layer():
     assert set(ran) == {0, 1, 2}
 
 
+def test_hidden_states_run_the_start_of_prompts_once():
+    stack = load("llama")
+    alike = ["one and the same start, " + end for end in ("12+7=", "a", "nine", "hello there")]
+    products = []
+    for prompts in (alike, [f"{number}{prompt}" for number, prompt in enumerate(alike)]):
+        before = stack.work.n_layer_tokens
+        together = stack.hidden_states(prompts, 3)
+        products.append(stack.work.n_layer_tokens - before)
+        alone = [stack.hidden_states([prompt], 3)[0] for prompt in prompts]
+        for one, other in zip(together, alone, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
+    assert products[0] < 0.6 * products[1]
+
+
 def test_hidden_states_can_train_something():
     stack = load("llama")
     features = torch.stack([states.mean(0) for states in stack.hidden_states(PROMPTS, 2)])

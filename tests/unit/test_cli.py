@@ -13,7 +13,7 @@ from skiploop.cli.main import app, main
 from skiploop.cli.options import unescaped
 
 COMMANDS = ["demo", "search", "menu", "train", "evaluate"]
-COMMANDS += ["report", "generate", "show", "tasks", "models"]
+COMMANDS += ["report", "export", "generate", "show", "tasks", "models"]
 RUN_COMMANDS = [("demo",), ("search",), ("menu", "build"), ("train",), ("evaluate",)]
 
 
@@ -311,6 +311,27 @@ def test_a_wrong_program_is_told_before_the_model_is_looked_for(capsys):
 def test_only_a_vote_abstains_and_below_a_share_of_its_weight(capsys, arguments, message):
     line = error_line(capsys, "generate", "2 + 3 =", *arguments, "--policy", "no-such-run")
     assert message in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give a prompt to continue or a question to --ask"),
+        (["2 + 3 =", "--ask", "2 + 3"], "give a prompt to continue or a question to --ask"),
+        (["--ask", "2 + 3"], "give --policy too"),
+        (["--ask", ""], "give --policy too"),
+        (["--ask", "2 + 3", "--policy", "RUN", "--stop", "x"], "leave out --stop and --max-new"),
+        (["--ask", "2", "--policy", "RUN", "--max-new-tokens", "3"], "leave out --stop and --max"),
+        (
+            ["--ask", "2 + 3", "--policy", "smollm2-135m/arithmetics"],
+            "did you mean 'smollm2-135m/a",
+        ),
+        (["2 + 3 =", "--policy", "no-such-run"], "unknown policy or run folder 'no-such-run'"),
+        (["--ask", " ", "--policy", "smollm2-135m/arithmetic"], "the question is empty"),
+    ],
+)
+def test_a_question_to_ask_needs_a_policy_that_knows_its_form(capsys, arguments, message):
+    assert message in error_line(capsys, "generate", *arguments, "--model", "no-such-model")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from skiploop.errors import ConfigError
-from skiploop.tasks import SPLITS, get_task
+from skiploop.tasks import SPLITS, Example, get_task
 from skiploop.tasks.base import digest_of
 from skiploop.tasks.key import question_key
 
@@ -85,6 +85,19 @@ def test_solved_lines_of_the_prompt_are_right_and_in_no_split(tasks):
     assert last == f"{example.question} = "
     questions = {question_key(e.question) for task in tasks.values() for e in all_examples(task)}
     assert not questions & {question_key(question) for question, _ in shown}
+
+
+@pytest.mark.parametrize("question", ["65 + 38", "65+38", " 65+ 38 = ", "65 + 38 = ?"])
+def test_a_question_of_ones_own_is_spaced_as_all_others(tasks, question):
+    prompt = tasks[2].prompt(Example("own", question, ""))
+    assert prompt == tasks[2].prompt(Example("own", "65 + 38", ""))
+    assert prompt.endswith("\n65 + 38 = ")
+
+
+def test_prompts_hold_the_questions_as_they_are(tasks):
+    for task in tasks.values():
+        for example in task.examples("test", 40):
+            assert task.prompt(example).endswith(f"\n{example.question} = ")
 
 
 def test_level_1_is_small_and_the_others_offer_thousands(tasks):

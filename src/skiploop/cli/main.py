@@ -11,7 +11,19 @@ import traceback
 
 import typer
 
-from skiploop.cli import demo, evaluate, generate, menu, models, report, search, show, tasks, train
+from skiploop.cli import (
+    demo,
+    evaluate,
+    export,
+    generate,
+    menu,
+    models,
+    report,
+    search,
+    show,
+    tasks,
+    train,
+)
 from skiploop.errors import SkiploopError, one_line
 
 app = typer.Typer(
@@ -30,6 +42,7 @@ app.add_typer(menu.app, name="menu")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
+app.command("export")(export.export)
 app.command("generate")(generate.generate)
 app.command("show")(show.show)
 app.command("tasks")(tasks.tasks)

@@ -255,10 +255,28 @@ def hidden_states(stack: LayerStack, prompts: Sequence[str], layer: int) -> list
     check_lengths(stack, rows, 0)
     states: dict[int, Tensor] = {}
     for fitting, some in by_table(stack, rows, [len(row.tokens) for row in rows]):
-        for batch in split(fitting, some):
-            executor = Executor(fitting, schedule([range(layer)] * len(batch)), use_cache=False)
-            tokens_BT, mask_BT = pad_left([row.tokens for row in batch], stack.device)
-            hidden_BTD = executor.hidden(tokens_BT, mask_BT).float().cpu()
-            for row, hidden_TD in zip(batch, hidden_BTD, strict=True):
-                states[row.index] = hidden_TD[-len(row.tokens) :].clone()
+        for part in alike(fitting, some):
+            start = common_start(fitting, part, saved=None)
+            for batch in split(fitting, part, n_shared=start.n_tokens):
+                states |= _hidden_batch(fitting, batch, start, layer)
     return [states[index] for index in range(len(prompts))]
+
+
+def _hidden_batch(
+    stack: LayerStack, batch: Sequence[Row], start: CommonStart, layer: int
+) -> dict[int, Tensor]:
+    """Return float32 states_TD of each prompt of a batch, on the CPU."""
+    common = tuple(range(layer))
+    run = schedule([common] * len(batch))
+    prefixes = start.prefixes(run.calls, run.beginnings)
+    executor = Executor(stack, run, use_cache=bool(prefixes), prefixes=prefixes)
+    own = [row.tokens[start.n_tokens :] for row in batch]
+    tokens_BT, mask_BK = pad_left(own, stack.device)
+    if prefixes:
+        mask_BK = torch.cat([mask_BK.new_ones(len(batch), start.n_tokens), mask_BK], dim=1)
+    start_TD = start.states(common).float().cpu()
+    states_BTD = executor.hidden(tokens_BT, mask_BK).float().cpu()
+    return {
+        row.index: torch.cat([start_TD, states_TD[-len(tokens) :]])
+        for row, tokens, states_TD in zip(batch, own, states_BTD, strict=True)
+    }

@@ -22,8 +22,8 @@ class KernelRidge:
     questions say is shrunk to what all say.
 
     Attributes:
-        features_QF: What was learned from, standardised.
-        weights_QP: Of each question in a prediction.
+        features_QF: What new questions are compared with, standardised.
+        weights_QP: Of each of these questions in a prediction.
         center_F, scale_F: By which features are standardised.
         mean_P: Weighted mean score of each program.
         bandwidth: Squared distance at which the similarity of two questions is 1/e.
@@ -52,8 +52,7 @@ class KernelRidge:
         Cost:
             Q^2 * F multiplications once and Q^3 / 3 for each ridge, and 3 Q^2 numbers of memory.
         """
-        center_F, scale_F = features_QF.mean(0), features_QF.std(0, correction=0)
-        scale_F = torch.where(scale_F > 1e-6, scale_F, torch.ones_like(scale_F))
+        center_F, scale_F = standard(features_QF)
         known_QF = (features_QF - center_F) / scale_F
         mean_P = weight_Q @ score_QP / weight_Q.sum()
         distances_QQ = torch.cdist(known_QF, known_QF).square()
@@ -77,6 +76,12 @@ class KernelRidge:
         new_MF = (features_MF - self.center_F) / self.scale_F
         distances_MQ = torch.cdist(new_MF, self.features_QF).square()
         return torch.exp(-distances_MQ / self.bandwidth) @ self.weights_QP + self.mean_P
+
+
+def standard(features_QF: Tensor) -> tuple[Tensor, Tensor]:
+    """Return center_F and scale_F of features; the scale of those that never change is 1."""
+    center_F, scale_F = features_QF.mean(0), features_QF.std(0, correction=0)
+    return center_F, torch.where(scale_F > 1e-6, scale_F, torch.ones_like(scale_F))
 
 
 def out_of_fold(

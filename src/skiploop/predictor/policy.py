@@ -26,6 +26,7 @@ from skiploop.predictor.network import CONFIG_FILE, PolarNetwork, pad
 from skiploop.predictor.targets import TargetCounts
 from skiploop.predictor.training import TrainConfig
 from skiploop.program import Program
+from skiploop.prompt_form import PromptForm
 from skiploop.space import ProgramSpace
 
 if TYPE_CHECKING:
@@ -85,6 +86,9 @@ class PredictorPolicy:
         origin: Stored with the policy.
         name: Name in tables.
 
+    Attributes:
+        form: How questions are put for it; None where it is only given whole prompts.
+
     Raises:
         ConfigError: The network does not fit the space or the encoder.
     """
@@ -111,6 +115,7 @@ class PredictorPolicy:
         self.space = space
         self.origin = origin
         self.name = name
+        self.form: PromptForm | None = None
         self.decode: Decode = rank_programs
         self._known: dict[str, Logits] = {}  # shared by all ways of decoding
 

@@ -20,6 +20,7 @@ _PLAIN = {
     "gsm8k": "skiploop.tasks.gsm8k:Gsm8kTask",
     "mawps": "skiploop.tasks.mawps:MawpsTask",
     "mmlu-pro": "skiploop.tasks.mmlu_pro:MmluProTask",
+    "words": "skiploop.tasks.words:WordsTask",
 }
 _WITH_ARGUMENT = {
     "mix": ("task>+<task", "skiploop.tasks:_mix"),

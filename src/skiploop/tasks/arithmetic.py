@@ -7,6 +7,7 @@ on each level is measured in docs/reference/tasks.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 
@@ -37,6 +38,8 @@ _TEST_SHARE = 0.3
 _MAX_PER_KIND = 3000
 """Texts of a kind of question that are handed out, those first in hash order. Of the others only
 those of the test part are, after everything else: questions that older evaluations did not read."""
+
+_PIECE = re.compile(r"\d+|\S")
 
 _ONE = range(1, 10)
 _TWO = range(10, 100)
@@ -75,9 +78,13 @@ class ArithmeticTask(ListTask):
         super().__init__(name=f"arithmetic-{'+'.join(map(str, levels))}", splits=splits)
 
     def prompt(self, example: Example) -> str:
-        """Return the solved lines and the question, up to the space before the answer."""
+        """Return the solved lines and the question, up to the space before the answer.
+
+        The question is spaced as all of the task are: `65+38=` is `65 + 38`.
+        """
         lines = [f"{question} = {answer}\n" for question, answer in _SHOTS]
-        return f"{''.join(lines)}{example.question} = "
+        spaced = " ".join(_PIECE.findall(example.question.rstrip("=? ")))
+        return f"{''.join(lines)}{spaced} = "
 
     def grade_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Grade]:
         """Return the verdicts: the whole text must be one integer equal to the gold answer."""

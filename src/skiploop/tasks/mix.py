@@ -111,4 +111,10 @@ class MixTask:
         return self._task_of(example).rules_out(example, beginning)
 
     def _task_of(self, example: Example) -> Task:
-        return self._tasks[int(example.id.partition("/")[0])]
+        number, _, rest = example.id.partition("/")
+        if not rest:
+            raise ConfigError(
+                f"{example.question!r} is of none of the tasks of {self.name}: ask it through one "
+                "of them"
+            )
+        return self._tasks[int(number)]

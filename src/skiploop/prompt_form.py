@@ -1,0 +1,68 @@
+"""The form in which a policy has seen questions, so that a bare one can be put into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from skiploop import config as settings
+from skiploop.errors import ConfigError, RunError
+from skiploop.tasks import get_task
+from skiploop.tasks.base import Example, Task
+
+
+@dataclass(frozen=True)
+class PromptForm:
+    """How the questions were put that a policy learned from, and how their answers end.
+
+    A policy chooses by the states of a prompt: what is not put as then, it has never seen.
+
+    Attributes:
+        task: A name that `skiploop.get_task` takes.
+        options: Options of the task, as `key=value`.
+        questions: The task's name and version then; None if they were not noted.
+
+    Raises:
+        RunError: On use, if the task puts its questions in another way now.
+    """
+
+    task: str
+    options: tuple[str, ...] = ()
+    questions: str | None = None
+
+    def prompt(self, question: str) -> str:
+        """Return the prompt of a bare question, such as `65 + 38`.
+
+        Raises:
+            ConfigError: The task needs more than a question, such as choices.
+        """
+        if not self.max_new_tokens:
+            raise ConfigError(
+                f"{self.task} asks for one of several choices, which a bare question does not "
+                "name: use skiploop evaluate"
+            )
+        if not question.strip():
+            raise ConfigError("the question is empty: give its text")
+        return self.made.prompt(Example("asked", question.strip(), ""))
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Strings that end an answer."""
+        return self.made.stop
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Tokens within which an answer must be complete."""
+        return self.made.max_new_tokens
+
+    @cached_property
+    def made(self) -> Task:
+        """The task, with its options."""
+        task = get_task(self.task, **settings.apply_overrides({}, self.options))
+        questions = f"{task.name}, version {task.version}"
+        if self.questions not in (None, questions):
+            raise RunError(
+                f"this policy learned from the questions of {self.questions}, but {self.task} is "
+                f"now {questions}: make it again"
+            )
+        return task
