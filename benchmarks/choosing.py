@@ -15,11 +15,11 @@ from measure import arguments, in_turns, load, must_be_equal, ratio, report
 
 import skiploop
 from skiploop import Program
-from skiploop.predictor.features import LayerStates
-from skiploop.predictor.learning import SelectorConfig
-from skiploop.predictor.selector import PromptFeatures, SelectorPolicy, learn
-from skiploop.search.evidence import Evidence
-from skiploop.search.menu import Menu, MenuConfig
+from skiploop.menus.menu import Menu, MenuConfig
+from skiploop.policies.encoders import LayerStates
+from skiploop.policies.selector.learning import SelectorConfig
+from skiploop.policies.selector.policy import PromptFeatures, SelectorPolicy, learn
+from skiploop.trials.evidence import Evidence
 
 
 def invented(stack, prompts, n_programs):

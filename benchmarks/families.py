@@ -30,7 +30,7 @@ import transformers
 
 import skiploop
 from skiploop.errors import SkiploopError
-from skiploop.program import Program
+from skiploop.programs.program import Program
 
 N_NEW = 6
 PROMPTS = ["hello ab", "the quick brown fox ju"]

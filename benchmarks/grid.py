@@ -26,8 +26,8 @@ from reference import answers, stop_tokens
 
 import skiploop
 from skiploop import Program, ProgramSpace
-from skiploop.engine.batch import common_length
-from skiploop.engine.work import Work, n_necessary
+from skiploop.engine.batching.rows import common_length
+from skiploop.engine.counters import Work, n_necessary
 
 SINGLE_PAIRS = 24
 

@@ -19,13 +19,13 @@ from measure import arguments, report
 from torch import nn
 from torch.nn import functional as F
 
-from skiploop.evaluation.stats import Paired
-from skiploop.from_table import menu_examples
-from skiploop.predictor.folds import deal
-from skiploop.predictor.gate import tune
-from skiploop.predictor.kernel import out_of_fold
-from skiploop.predictor.network import NetworkConfig, PolarNetwork, pad
-from skiploop.run import Run
+from skiploop.policies.polar.network import NetworkConfig, PolarNetwork, pad
+from skiploop.policies.selector.folds import deal
+from skiploop.policies.selector.gate import tune
+from skiploop.policies.selector.kernel import out_of_fold
+from skiploop.runs.from_table import menu_examples
+from skiploop.runs.run import Run
+from skiploop.stats import Paired
 
 N_FOLDS = 5
 BATCH = 64

@@ -22,9 +22,9 @@ from scipy.cluster.vq import kmeans2
 from torch import nn
 from torch.nn import functional as F
 
-from skiploop.predictor.folds import deal
-from skiploop.predictor.kernel import KernelRidge
-from skiploop.run import Run
+from skiploop.policies.selector.folds import deal
+from skiploop.policies.selector.kernel import KernelRidge
+from skiploop.runs.run import Run
 
 SIZES = (8, 16, 32)
 N_COMPONENTS = 32

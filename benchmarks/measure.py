@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 import skiploop
-from skiploop import provenance
+from skiploop.runs import provenance
 
 
 def arguments(description, **defaults):

@@ -15,10 +15,10 @@ from measure import arguments, load, must_be_equal, peak_memory_gb, report
 from reference import answers, stop_tokens
 
 import skiploop
-from skiploop.engine.work import Work
-from skiploop.runner import TrialRunner
+from skiploop.engine.counters import Work
 from skiploop.search.campaign import Campaign, SearchConfig
-from skiploop.search.trials import Trial, TrialStore
+from skiploop.trials.runner import TrialRunner
+from skiploop.trials.store import Trial, TrialStore
 
 
 class OneByOneRunner(TrialRunner):

@@ -12,7 +12,7 @@ from shapes import random_model, tokenizer
 
 import skiploop
 from skiploop import Program, ProgramSpace
-from skiploop.engine.parts import Parts
+from skiploop.engine.forward.parts import Parts
 
 
 @dataclass(frozen=True)

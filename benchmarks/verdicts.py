@@ -6,7 +6,7 @@ from reference import answers, tokens_with
 from sized import arithmetic, make_stack, prompts
 
 import skiploop
-from skiploop.engine.work import Work, n_necessary
+from skiploop.engine.counters import Work, n_necessary
 
 
 def start(bench):

@@ -6,7 +6,7 @@ from reference import written
 from sized import mean_slots, prompts
 
 from skiploop import Program
-from skiploop.engine.work import Work
+from skiploop.engine.counters import Work
 
 
 def rows(bench):

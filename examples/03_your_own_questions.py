@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from skiploop import pipeline
-from skiploop.evaluation.tables import policies_table
-from skiploop.predictor.training import TrainConfig
-from skiploop.run import Run, RunConfig
+from skiploop.policies.polar.training import TrainConfig
+from skiploop.report.tables import policies_table
+from skiploop.runs import pipeline
+from skiploop.runs.run import Run, RunConfig
 from skiploop.search.campaign import SearchConfig
 
 torch.set_num_threads(1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skiploop.evaluation.stats import SIGNIFICANCE, Paired
+from skiploop.stats import SIGNIFICANCE, Paired
 
 
 def false_calls(*, n_runs, n_groups, likeness, seed):

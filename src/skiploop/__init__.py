@@ -9,38 +9,38 @@ import importlib
 from typing import TYPE_CHECKING
 
 from skiploop.errors import SkiploopError
-from skiploop.program import Program
-from skiploop.segment import Segment
-from skiploop.space import ProgramSpace
+from skiploop.programs.program import Program
+from skiploop.programs.segment import Segment
+from skiploop.programs.space import ProgramSpace
 
 if TYPE_CHECKING:
-    from skiploop.completion import Completion
+    from skiploop.engine.completion import Completion
     from skiploop.engine.options import Options
     from skiploop.engine.sampling import Sampling
     from skiploop.loading import load
-    from skiploop.policy import FixedPolicy, IdentityPolicy, Policy
-    from skiploop.ready import load_policy
-    from skiploop.search.grid import score_grid
+    from skiploop.policies.base import FixedPolicy, IdentityPolicy, Policy
+    from skiploop.runs.ready import load_policy
     from skiploop.stack import LayerStack
     from skiploop.tasks import get_task
     from skiploop.tasks.base import Example, Grade
+    from skiploop.trials.table import score_grid
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Completion": "skiploop.completion",
+    "Completion": "skiploop.engine.completion",
     "Example": "skiploop.tasks.base",
-    "FixedPolicy": "skiploop.policy",
+    "FixedPolicy": "skiploop.policies.base",
     "Grade": "skiploop.tasks.base",
-    "IdentityPolicy": "skiploop.policy",
+    "IdentityPolicy": "skiploop.policies.base",
     "LayerStack": "skiploop.stack",
     "Options": "skiploop.engine.options",
-    "Policy": "skiploop.policy",
+    "Policy": "skiploop.policies.base",
     "Sampling": "skiploop.engine.sampling",
     "get_task": "skiploop.tasks",
     "load": "skiploop.loading",
-    "load_policy": "skiploop.ready",
-    "score_grid": "skiploop.search.grid",
+    "load_policy": "skiploop.runs.ready",
+    "score_grid": "skiploop.trials.table",
 }
 
 __all__ = [

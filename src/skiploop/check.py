@@ -22,20 +22,20 @@ import transformers
 from torch import Tensor, nn
 
 import skiploop
-from skiploop.engine.batch import Row
-from skiploop.engine.calling import without_cache
-from skiploop.engine.executor import Executor
-from skiploop.engine.prefill import first_pass
-from skiploop.engine.schedule import schedule
-from skiploop.engine.start import common_start, shares_starts
-from skiploop.engine.way import Way
+from skiploop.engine.batching.prefix import common_start, shares_starts
+from skiploop.engine.batching.rows import Row
+from skiploop.engine.decoding.prefill import first_pass
+from skiploop.engine.forward.calling import without_cache
+from skiploop.engine.forward.executor import Executor
+from skiploop.engine.forward.way import Way
+from skiploop.engine.plan.schedule import schedule
 from skiploop.errors import SkiploopError, UnsupportedModelError, one_line
 from skiploop.jsontext import read_json, write_json
-from skiploop.program import Program
-from skiploop.segment import Segment
+from skiploop.models.resolve import cache_dir
+from skiploop.models.view import program_view
+from skiploop.programs.program import Program
+from skiploop.programs.segment import Segment
 from skiploop.stack import LayerStack
-from skiploop.view import program_view
-from skiploop.weights import cache_dir
 
 _log = logging.getLogger("skiploop")
 

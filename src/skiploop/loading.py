@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import AutoTokenizer, PreTrainedModel
 
-from skiploop import arguments, weights
+from skiploop import arguments
 from skiploop.check import check, check_once
 from skiploop.errors import ConfigError, one_line
-from skiploop.folder import read_model
-from skiploop.reading import quiet_transformers, reading
+from skiploop.models import resolve as weights
+from skiploop.models.folder import read_model
+from skiploop.models.reading import quiet_transformers, reading
 from skiploop.stack import LayerStack
 
 if TYPE_CHECKING:

@@ -14,14 +14,15 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from skiploop import arguments, identity
-from skiploop.completion import Completion
+from skiploop import arguments
+from skiploop.engine.completion import Completion
+from skiploop.engine.counters import Work
+from skiploop.engine.forward.parts import Parts
+from skiploop.engine.forward.way import Way
 from skiploop.engine.memory import automatic_memory
-from skiploop.engine.parts import Parts
-from skiploop.engine.way import Way
-from skiploop.engine.work import Work
 from skiploop.errors import BatchError, ConfigError, ProgramError
-from skiploop.finding import (
+from skiploop.models import identity
+from skiploop.models.finding import (
     accepted_inputs,
     check_supported,
     find_decoder,
@@ -29,16 +30,16 @@ from skiploop.finding import (
     module_list,
     n_reserved_positions,
 )
-from skiploop.program import Program
+from skiploop.programs.program import Program
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from skiploop.engine.answer import Column
-    from skiploop.engine.calling import Calling
-    from skiploop.engine.late import LateChoice
+    from skiploop.engine.decoding.prefill_choice import LateChoice
+    from skiploop.engine.decoding.row_state import Column
+    from skiploop.engine.forward.calling import Calling
+    from skiploop.engine.forward.rotary import Switch
     from skiploop.engine.options import Options
-    from skiploop.engine.rotary import Switch
     from skiploop.engine.sampling import Sampling
 
 
@@ -90,7 +91,7 @@ class LayerStack:
         self.parts = Parts()
         self.work = Work()
         if tokenizer is not None:
-            from skiploop.engine.encoding import warn_of_unknown
+            from skiploop.engine.batching.encoding import warn_of_unknown
 
             warn_of_unknown(self)
 
@@ -146,14 +147,14 @@ class LayerStack:
     @cached_property
     def token_bytes(self) -> int:
         """Most bytes that the keys and values of one token take in one slot."""
-        from skiploop.engine.cache import token_bytes
+        from skiploop.engine.cache.slots import token_bytes
 
         return token_bytes(self.model) if self.way.caches else 0
 
     @cached_property
     def attends_fully(self) -> bool:
         """Whether padding and dropped tokens may stand anywhere in a row; see the cache."""
-        from skiploop.engine.cache import attends_fully
+        from skiploop.engine.cache.slots import attends_fully
 
         return self.way.pads and attends_fully(self.model)
 
@@ -165,7 +166,7 @@ class LayerStack:
     @cached_property
     def rotary_switches(self) -> tuple[Switch, ...]:
         """Where rotary tables change with the length of a row; nowhere in most models."""
-        from skiploop.engine.rotary import find_switches
+        from skiploop.engine.forward.rotary import find_switches
 
         return find_switches(self.model)
 
@@ -200,7 +201,7 @@ class LayerStack:
     @cached_property
     def calling(self) -> Calling:
         """How the model calls its layers."""
-        from skiploop.engine.calling import find_calling
+        from skiploop.engine.forward.calling import find_calling
 
         return find_calling(self)
 
@@ -225,7 +226,7 @@ class LayerStack:
         Cost:
             About a millisecond and no memory for weights.
         """
-        from skiploop.view import program_view
+        from skiploop.models.view import program_view
 
         return program_view(self, program)
 
@@ -289,8 +290,8 @@ class LayerStack:
             BatchError: As for `generate`, when the first column is asked for.
             ProgramError: As for `generate`.
         """
+        from skiploop.engine.decoding.prefill_choice import LateChoice
         from skiploop.engine.generate import generate
-        from skiploop.engine.late import LateChoice
         from skiploop.engine.options import Options
 
         arguments.instance("options", options, Options, expected="a skiploop.Options")

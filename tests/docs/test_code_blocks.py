@@ -17,7 +17,7 @@ import typer
 import skiploop
 from skiploop import Program
 from skiploop.cli.main import app
-from skiploop.packaged import PACKAGED
+from skiploop.models.packaged import PACKAGED
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]

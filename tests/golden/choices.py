@@ -11,12 +11,12 @@ import planted
 import torch
 
 from skiploop import Program
-from skiploop.policies import POLICIES
-from skiploop.predictor.learning import SelectorConfig
-from skiploop.predictor.selector import PromptFeatures, SelectorPolicy, learn
-from skiploop.run import Run
-from skiploop.search.evidence import Evidence
-from skiploop.search.menu import Menu
+from skiploop.menus.menu import Menu
+from skiploop.policies.selector.learning import SelectorConfig
+from skiploop.policies.selector.policy import PromptFeatures, SelectorPolicy, learn
+from skiploop.runs.policies import POLICIES
+from skiploop.runs.run import Run
+from skiploop.trials.evidence import Evidence
 
 EVERY_POLICY = (*POLICIES, "fixed:2:4x2", "selector:5.5", "vote:3", "majority:3", "learned:3")
 """Those of the registry, and one of every pattern that answers questions with choices."""

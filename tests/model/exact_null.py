@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from skiploop import Program
-from skiploop.predictor.learning import SelectorConfig
-from skiploop.predictor.lessons import NOT_JUDGED
-from skiploop.predictor.selector import learn
-from skiploop.predictor.validation import validate
-from skiploop.search.evidence import Evidence
+from skiploop.policies.selector.learning import SelectorConfig
+from skiploop.policies.selector.lessons import NOT_JUDGED
+from skiploop.policies.selector.policy import learn
+from skiploop.policies.selector.validation import validate
+from skiploop.trials.evidence import Evidence
 
 BASE = np.array([0.6, 0.35, 0.15, 0.06, 0.03])
 """Share of right answers at each level."""

@@ -7,12 +7,12 @@ from families import N_LAYERS, load
 from parity import ParityTask
 
 from skiploop import Program
-from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.evaluation.answering import answer
-from skiploop.policy import FixedPolicy
-from skiploop.predictor.vote import Ballot, VotePolicy, alike, by_probability, count
-from skiploop.runner import TrialRunner
-from skiploop.search.trials import TrialStore
+from skiploop.policies.base import FixedPolicy
+from skiploop.policies.self_consistency import SelfConsistency
+from skiploop.policies.vote import Ballot, VotePolicy, alike, by_probability, count
+from skiploop.trials.runner import TrialRunner
+from skiploop.trials.store import TrialStore
 
 PROGRAMS = [Program.parse(text, N_LAYERS) for text in ("identity", "3:4x2", "3:4x0", "2:4x2")]
 FIXED = FixedPolicy(PROGRAMS, "fixed")

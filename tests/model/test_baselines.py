@@ -6,16 +6,16 @@ from families import load
 from parity import ParityTask
 
 from skiploop import Program, ProgramSpace
-from skiploop.baselines.by_kind import KindPolicy, best_by_kind, check_kinds
-from skiploop.baselines.damped import damped_loop
-from skiploop.baselines.random_edits import RandomEditsPolicy, random_programs
-from skiploop.baselines.static import N_CANDIDATES, promising, race
 from skiploop.errors import DataError
-from skiploop.runner import TrialRunner
-from skiploop.search.evidence import Evidence
-from skiploop.search.menu import MenuConfig
-from skiploop.search.trials import Trial, TrialStore
+from skiploop.menus.menu import MenuConfig
+from skiploop.policies.by_kind import KindPolicy, best_by_kind, check_kinds
+from skiploop.policies.damped import damped_loop
+from skiploop.policies.random_edits import RandomEditsPolicy, random_programs
+from skiploop.policies.static import N_CANDIDATES, promising, race
 from skiploop.tasks.base import Example, Grade
+from skiploop.trials.evidence import Evidence
+from skiploop.trials.runner import TrialRunner
+from skiploop.trials.store import Trial, TrialStore
 
 
 class PlantedTask(ParityTask):

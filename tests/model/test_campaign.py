@@ -3,9 +3,9 @@ from families import load
 from parity import ParityTask
 
 from skiploop import Program
-from skiploop.runner import TrialRunner
 from skiploop.search.campaign import Campaign, SearchConfig
-from skiploop.search.trials import TrialStore
+from skiploop.trials.runner import TrialRunner
+from skiploop.trials.store import TrialStore
 
 CONFIG = SearchConfig(limit=5, budget=12)
 

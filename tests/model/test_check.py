@@ -12,9 +12,9 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaMod
 import skiploop
 from skiploop import check as checking
 from skiploop.check import check, check_once
-from skiploop.engine.way import Way
+from skiploop.engine.forward.way import Way
 from skiploop.errors import UnsupportedModelError
-from skiploop.program import Program
+from skiploop.programs.program import Program
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)

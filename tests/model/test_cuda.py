@@ -5,15 +5,15 @@ import torch
 from families import FAMILIES, MIXED_FAMILIES, N_LAYERS, build, load, tokenizer, tolerance
 
 import skiploop
-from skiploop.engine import steps
-from skiploop.engine.batch import pad_left
-from skiploop.engine.cache import attends_fully
-from skiploop.engine.executor import Executor
+from skiploop.engine.batching.rows import pad_left
+from skiploop.engine.cache.slots import attends_fully
+from skiploop.engine.decoding import cuda_graph as steps
+from skiploop.engine.forward.executor import Executor
+from skiploop.engine.forward.parts import Parts
 from skiploop.engine.options import Options
-from skiploop.engine.parts import Parts
+from skiploop.engine.plan.schedule import schedule
 from skiploop.engine.sampling import Sampling
-from skiploop.engine.schedule import schedule
-from skiploop.program import Program
+from skiploop.programs.program import Program
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 

@@ -7,13 +7,13 @@ import torch
 from families import FAMILIES, MIXED_FAMILIES, N_LAYERS, load, tolerance
 from torch import nn
 
-from skiploop.engine.batch import pad_left
-from skiploop.engine.executor import Executor
-from skiploop.engine.late import LateChoice
+from skiploop.engine.batching.rows import pad_left
+from skiploop.engine.cache.states import SavedStates
+from skiploop.engine.decoding.prefill_choice import LateChoice
+from skiploop.engine.forward.executor import Executor
 from skiploop.engine.options import Options
-from skiploop.engine.saved import SavedStates
-from skiploop.engine.schedule import schedule
-from skiploop.program import Program
+from skiploop.engine.plan.schedule import schedule
+from skiploop.programs.program import Program
 
 TEXTS = ["1:3x3~0.5", "0:1x2~0", "2:5x2~0.25", "3:5x4~1"]
 PROGRAMS = [Program.parse(text, N_LAYERS) for text in TEXTS]

@@ -10,7 +10,7 @@ from transformers import PythonBackend
 
 import skiploop
 from skiploop import Options, Program
-from skiploop.engine.encoding import encode, encode_pairs
+from skiploop.engine.batching.encoding import encode, encode_pairs
 from skiploop.errors import BatchError, ConfigError
 
 PLAIN = Program.identity(N_LAYERS)

@@ -11,11 +11,11 @@ from torch import nn
 
 import skiploop
 from skiploop import Program, ProgramSpace
-from skiploop.engine import parts as parts_module
-from skiploop.engine.executor import Executor
-from skiploop.engine.fused import fused
-from skiploop.engine.parts import Parts
-from skiploop.engine.schedule import schedule
+from skiploop.engine.forward import parts as parts_module
+from skiploop.engine.forward.executor import Executor
+from skiploop.engine.forward.fused import fused
+from skiploop.engine.forward.parts import Parts
+from skiploop.engine.plan.schedule import schedule
 
 PROGRAMS = [
     Program.parse(text, N_LAYERS)

@@ -12,13 +12,13 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 import skiploop
 from skiploop.box import CLOSED_BOX
-from skiploop.engine import batch
-from skiploop.engine import decode as engine_decode
-from skiploop.engine.cache import GROWTH, attends_fully
-from skiploop.engine.stop import StopFinder, cut
-from skiploop.engine.written import decode
+from skiploop.engine.batching import rows as batch
+from skiploop.engine.cache.slots import GROWTH, attends_fully
+from skiploop.engine.decoding import batch as engine_decode
+from skiploop.engine.decoding.stop import StopFinder, cut
+from skiploop.engine.decoding.written import decode
 from skiploop.errors import BatchError, ConfigError, ProgramError
-from skiploop.program import Program
+from skiploop.programs.program import Program
 
 PROGRAMS = [
     Program.parse(text, N_LAYERS)

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
-from skiploop import gguf_config
-from skiploop.conversion import convert_gguf
 from skiploop.errors import UnsupportedModelError
+from skiploop.models.gguf import config as gguf_config
+from skiploop.models.gguf.conversion import convert_gguf
 
 NEWER = "transformers.integrations.gguf"  # older ones read fewer tokenizers from GGUF
 IDS = torch.tensor([list(range(3, 203))])

@@ -11,8 +11,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.llama.modeling_llama import LlamaAttention
 
-from skiploop.engine import grouped as grouped_module
-from skiploop.engine.grouped import GROUPED, grouped, grouped_attention
+from skiploop.engine.forward import gqa as grouped_module
+from skiploop.engine.forward.gqa import GROUPED, grouped, grouped_attention
 
 N_ROWS, N_HEADS, N_TOKENS, N_KEYS, SIZE = 3, 6, 5, 9, 8
 

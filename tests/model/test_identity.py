@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 import skiploop
 from skiploop import Program
 from skiploop.errors import RunError
-from skiploop.identity import check_model, config_id, tokenizer_id
+from skiploop.models.identity import check_model, config_id, tokenizer_id
 
 PARTS = ("weights", "checksum", "configuration", "tokenizer")
 PLAIN = Program.identity(N_LAYERS)

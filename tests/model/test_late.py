@@ -5,16 +5,16 @@ import pytest
 import torch
 from families import FAMILIES, N_LAYERS, load
 
-from skiploop.engine.late import LateChoice
+from skiploop.engine.counters import Work
+from skiploop.engine.decoding.prefill_choice import LateChoice
 from skiploop.engine.options import Options
-from skiploop.engine.work import Work
 from skiploop.errors import BatchError, ConfigError, ProgramError
-from skiploop.predictor.features import LayerStates
-from skiploop.predictor.learning import SelectorConfig
-from skiploop.predictor.selector import PromptFeatures, SelectorPolicy, learn
-from skiploop.program import Program
-from skiploop.search.evidence import Evidence
-from skiploop.search.menu import Menu
+from skiploop.menus.menu import Menu
+from skiploop.policies.encoders import LayerStates
+from skiploop.policies.selector.learning import SelectorConfig
+from skiploop.policies.selector.policy import PromptFeatures, SelectorPolicy, learn
+from skiploop.programs.program import Program
+from skiploop.trials.evidence import Evidence
 
 LAYER = 2
 TEXTS = ("identity", "2:3x2", "3:5x0", "2:4x2 4:6x0", "4:6x3")

@@ -10,15 +10,15 @@ from parity import FirstLetterTask, ParityTask
 
 from skiploop import Program
 from skiploop.errors import ConfigError, RunError
-from skiploop.predictor.gate import Gate
-from skiploop.predictor.learning import SelectorConfig
-from skiploop.predictor.selector import load_selector, train_selector
-from skiploop.runner import TrialRunner
-from skiploop.search.evidence import Evidence, collect
-from skiploop.search.menu import Menu, MenuConfig, build_menu, coverage, race
-from skiploop.search.trials import TrialStore
+from skiploop.menus.menu import Menu, MenuConfig, build_menu, coverage, race
+from skiploop.policies.selector.gate import Gate
+from skiploop.policies.selector.learning import SelectorConfig
+from skiploop.policies.selector.policy import load_selector, train_selector
 from skiploop.tasks.base import Example
 from skiploop.tasks.questions import QuestionTask
+from skiploop.trials.evidence import Evidence, collect
+from skiploop.trials.runner import TrialRunner
+from skiploop.trials.store import TrialStore
 
 CONFIG = MenuConfig(size=5, raced=12, limit=12, first_layer=1, max_block=2)
 IDENTITY = Program.identity(N_LAYERS)

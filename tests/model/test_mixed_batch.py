@@ -11,12 +11,12 @@ from families import MIXED_FAMILIES, N_LAYERS, build, load, restacked, tolerance
 from transformers import DynamicCache
 
 import skiploop
-from skiploop.engine.batch import pad_left
-from skiploop.engine.cache import CallCache
-from skiploop.engine.executor import Executor
-from skiploop.engine.schedule import schedule
+from skiploop.engine.batching.rows import pad_left
+from skiploop.engine.cache.slots import CallCache
+from skiploop.engine.forward.executor import Executor
+from skiploop.engine.plan.schedule import schedule
 from skiploop.errors import UnsupportedModelError
-from skiploop.program import Program
+from skiploop.programs.program import Program
 
 # The fourth skips all full-attention layers of the families that alternate, the fifth all others.
 PROGRAMS = [

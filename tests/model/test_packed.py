@@ -9,17 +9,17 @@ from families import N_LAYERS, load
 
 import skiploop
 from skiploop.errors import ConfigError, RunError
-from skiploop.predictor.choice import PromptFeatures
-from skiploop.predictor.features import LayerStates
-from skiploop.predictor.learning import SelectorConfig
-from skiploop.predictor.packed import Origin, load_packed, pack, save_packed
-from skiploop.predictor.selector import SelectorPolicy, learn
-from skiploop.program import Program
-from skiploop.prompt_form import PromptForm
-from skiploop.ready import origin_of
-from skiploop.search.evidence import Evidence
-from skiploop.search.menu import Menu
+from skiploop.menus.menu import Menu
+from skiploop.policies.encoders import LayerStates
+from skiploop.policies.selector.choice import PromptFeatures
+from skiploop.policies.selector.learning import SelectorConfig
+from skiploop.policies.selector.packed import Origin, load_packed, pack, save_packed
+from skiploop.policies.selector.policy import SelectorPolicy, learn
+from skiploop.programs.program import Program
+from skiploop.runs.ready import origin_of
 from skiploop.shipped import shipped_policies
+from skiploop.tasks.prompt_form import PromptForm
+from skiploop.trials.evidence import Evidence
 
 PROGRAMS = tuple(Program.parse(text, N_LAYERS) for text in ("identity", "2:3x2", "3:5x0"))
 FORM = PromptForm("arithmetic", ("level=1",))

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from skiploop.errors import ConfigError, RunError
-from skiploop.predictor.network import NetworkConfig, PolarNetwork, Scores, pad
-from skiploop.predictor.training import target_losses
-from skiploop.program import Program
-from skiploop.space import ProgramSpace
+from skiploop.policies.polar.network import NetworkConfig, PolarNetwork, Scores, pad
+from skiploop.policies.polar.training import target_losses
+from skiploop.programs.program import Program
+from skiploop.programs.space import ProgramSpace
 
 SMALL = NetworkConfig(n_layers=6, input_width=12, width=16, n_heads=2, feed_forward=32)
 
@@ -106,7 +106,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
     code = (
         "import resource, signal, sys, torch\n"
         "from pathlib import Path\n"
-        "from skiploop.predictor.network import write_tensors\n"
+        "from skiploop.policies.polar.network import write_tensors\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "write_tensors(Path(sys.argv[1]), {'weights': torch.zeros(10_000)})\n"

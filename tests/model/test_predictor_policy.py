@@ -12,13 +12,13 @@ from tokenizers.pre_tokenizers import Split
 from transformers import BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from skiploop.errors import ConfigError, DataError, RunError, UnsupportedModelError
-from skiploop.predictor.features import LayerStates, TextEncoder, build_encoder
-from skiploop.predictor.policy import load_predictor
-from skiploop.predictor.recipe import train
-from skiploop.predictor.targets import QuestionPrograms, TargetRules
-from skiploop.predictor.training import TrainConfig
-from skiploop.program import Program
-from skiploop.space import ProgramSpace
+from skiploop.policies.encoders import LayerStates, TextEncoder, build_encoder
+from skiploop.policies.polar.policy import load_predictor
+from skiploop.policies.polar.recipe import train
+from skiploop.policies.polar.targets import QuestionPrograms, TargetRules
+from skiploop.policies.polar.training import TrainConfig
+from skiploop.programs.program import Program
+from skiploop.programs.space import ProgramSpace
 from skiploop.stack import LayerStack
 
 LETTERS = "0123456789+-= "

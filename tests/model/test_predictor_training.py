@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load_file
 
 from skiploop.errors import ConfigError, DataError, RunError
-from skiploop.predictor.targets import Target
-from skiploop.predictor.training import TrainConfig, cosine_with_warmup, fit
-from skiploop.program import Program
-from skiploop.space import ProgramSpace
+from skiploop.policies.polar.targets import Target
+from skiploop.policies.polar.training import TrainConfig, cosine_with_warmup, fit
+from skiploop.programs.program import Program
+from skiploop.programs.space import ProgramSpace
 
 SPACE = ProgramSpace(6)
 CONFIG = TrainConfig(epochs=3, batch_size=4, warmup_steps=2)

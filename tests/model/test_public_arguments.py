@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import skiploop
 from skiploop import FixedPolicy, Options, Program, ProgramSpace, Sampling, Segment, SkiploopError
-from skiploop.engine.late import LateChoice
+from skiploop.engine.decoding.prefill_choice import LateChoice
 from skiploop.errors import BatchError, ProgramError
 
 PLAIN = Program.identity(N_LAYERS)

@@ -9,9 +9,9 @@ import pytest
 
 from skiploop.cli.main import main
 from skiploop.evaluation.measured import Measured
-from skiploop.evaluation.report import Timing
-from skiploop.evaluation.stats import Mean, Share
-from skiploop.predictor.calibration import CalibrationBin
+from skiploop.policies.selector.calibration import CalibrationBin
+from skiploop.report.report import Timing
+from skiploop.stats import Mean, Share
 
 REPORTS = ("report.json", "report.md", "report.html")
 

@@ -8,11 +8,11 @@ from families import COMMON, N_LAYERS, redraw, tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM
 
 import skiploop
-from skiploop.engine.late import LateChoice
+from skiploop.engine.cache.states import SavedStates
+from skiploop.engine.decoding.prefill_choice import LateChoice
 from skiploop.engine.options import Options
-from skiploop.engine.saved import SavedStates
 from skiploop.errors import BatchError
-from skiploop.program import Program
+from skiploop.programs.program import Program
 
 SWITCH = 24
 LIMIT = 48

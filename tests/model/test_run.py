@@ -10,12 +10,12 @@ import pytest
 from families import build, tokenizer
 
 import skiploop
-from skiploop import pipeline
 from skiploop.errors import ConfigError, ProgramError, RunError
-from skiploop.predictor.training import TrainConfig
-from skiploop.run import Run, RunConfig
+from skiploop.policies.polar.training import TrainConfig
+from skiploop.runs import pipeline
+from skiploop.runs.run import Run, RunConfig
 from skiploop.search.campaign import SearchConfig
-from skiploop.search.trials import TrialStore
+from skiploop.trials.store import TrialStore
 
 CONFIG = SearchConfig(limit=6, budget=3)
 
@@ -170,7 +170,7 @@ def test_two_processes_do_not_work_in_one_run(config, tmp_path):
     run = Run.open(tmp_path / "run")
     assert len(run.store) > 0  # holds the lock of the run
     code = (
-        "import sys; from pathlib import Path; from skiploop.run import Run\n"
+        "import sys; from pathlib import Path; from skiploop.runs.run import Run\n"
         "Run.open(Path(sys.argv[1])).store"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "run")]

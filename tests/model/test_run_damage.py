@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from skiploop import pipeline
 from skiploop.cli.main import main
 from skiploop.errors import ConfigError, RunError, SkiploopError
-from skiploop.predictor.learning import SelectorConfig
-from skiploop.predictor.training import TrainConfig
-from skiploop.run import Run, RunConfig
+from skiploop.menus.menu import Menu, MenuConfig
+from skiploop.policies.polar.training import TrainConfig
+from skiploop.policies.selector.learning import SelectorConfig
+from skiploop.runs import pipeline
+from skiploop.runs.run import Run, RunConfig
 from skiploop.search.campaign import SearchConfig
-from skiploop.search.menu import Menu, MenuConfig
 
 MENU = MenuConfig(size=4, raced=8, limit=50, first_layer=1, max_block=2)
 SEARCH = SearchConfig(limit=6, budget=3)
@@ -139,7 +139,7 @@ def parts_of(folder):
 def test_flipped_bytes_in_a_finished_run_are_told_or_change_nothing(name, folder, monkeypatch):
     loaded = Run.open(folder).stack
     monkeypatch.setattr("skiploop.loading.load", lambda *_args, **_settings: loaded)
-    monkeypatch.setattr("skiploop.predictor.selector.SelectorPolicy._tuned", lambda *_: None)
+    monkeypatch.setattr("skiploop.policies.selector.policy.SelectorPolicy._tuned", lambda *_: None)
     expected = repr(parts_of(folder))
     rng, path = random.Random(0), folder / name
     whole, n_told = path.read_bytes(), 0
@@ -188,7 +188,7 @@ def test_a_selector_that_is_written_anew_is_none_until_it_is_whole(folder, monke
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("skiploop.predictor.lessons.Lessons.save", killed)
+    monkeypatch.setattr("skiploop.policies.selector.lessons.Lessons.save", killed)
     with pytest.raises(KeyboardInterrupt):
         policy.save(folder)
     with pytest.raises(RunError, match="holds no trained selector"):

@@ -10,17 +10,17 @@ import torch
 from families import build, tokenizer
 
 import skiploop
-from skiploop import from_table, pipeline
 from skiploop.cli.main import main
 from skiploop.errors import ConfigError, DataError, RunError, UnknownNameError
 from skiploop.evaluation.answering import extract
-from skiploop.policies import make_policies
-from skiploop.predictor.calibration import calibration
-from skiploop.predictor.learning import SelectorConfig
-from skiploop.predictor.surface import WIDTH, hashed
-from skiploop.predictor.training import TrainConfig
-from skiploop.run import Run, RunConfig
-from skiploop.search.menu import Menu, MenuConfig
+from skiploop.menus.menu import Menu, MenuConfig
+from skiploop.policies.polar.training import TrainConfig
+from skiploop.policies.selector.calibration import calibration
+from skiploop.policies.selector.learning import SelectorConfig
+from skiploop.policies.selector.surface import WIDTH, hashed
+from skiploop.runs import from_table, pipeline
+from skiploop.runs.policies import make_policies
+from skiploop.runs.run import Run, RunConfig
 
 CONFIG = MenuConfig(size=4, raced=8, limit=50, first_layer=1, max_block=2)
 NAMES = (

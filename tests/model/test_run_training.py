@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from families import build, tokenizer
 
-from skiploop import pipeline
 from skiploop.cli.main import main
 from skiploop.errors import RunError
-from skiploop.predictor.training import TrainConfig
-from skiploop.run import Run, RunConfig
+from skiploop.policies.polar.training import TrainConfig
+from skiploop.runs import pipeline
+from skiploop.runs.run import Run, RunConfig
 from skiploop.search.campaign import SearchConfig
 
 QUICK = TrainConfig(epochs=2, batch_size=8)

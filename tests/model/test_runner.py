@@ -4,9 +4,9 @@ from families import load
 from parity import FirstLetterTask, ParityTask
 
 from skiploop import Program
-from skiploop.engine.saved import SavedStates
-from skiploop.runner import GRADED_TOGETHER, TrialRunner
-from skiploop.search.trials import TrialStore
+from skiploop.engine.cache.states import SavedStates
+from skiploop.trials.runner import GRADED_TOGETHER, TrialRunner
+from skiploop.trials.store import TrialStore
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from scipy import stats
 
 from skiploop.engine.sampling import Sampling, draw, uniform
 from skiploop.errors import BatchError, ConfigError
-from skiploop.program import Program
+from skiploop.programs.program import Program
 
 PROMPTS = ["the end", "12+7=", "a", "hello there, you?"]
 PROGRAMS = [Program.parse(t, N_LAYERS) for t in ("identity", "1:3x2", "0:2x0", "5:6x0")]

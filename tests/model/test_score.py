@@ -6,9 +6,10 @@ import pytest
 import torch
 from families import ALL_FAMILIES, N_LAYERS, load, tokenizer, tolerance
 
-from skiploop.engine import batch, score
+from skiploop.engine import score
+from skiploop.engine.batching import rows as batch
 from skiploop.errors import BatchError
-from skiploop.program import Program
+from skiploop.programs.program import Program
 
 PROGRAMS = [Program.parse(text, N_LAYERS) for text in ("identity", "1:3x2", "0:2x0 3:6x3")]
 PROMPTS = ["the end of ", "12+7=", "a\n"]

@@ -4,13 +4,13 @@ import pytest
 import torch
 from families import FAMILIES, N_LAYERS, load
 
-from skiploop.engine import alike
-from skiploop.engine.late import LateChoice
+from skiploop.engine.batching import grouping as alike
+from skiploop.engine.cache.states import SavedStates
+from skiploop.engine.decoding.prefill_choice import LateChoice
 from skiploop.engine.options import Options
-from skiploop.engine.saved import SavedStates
 from skiploop.errors import BatchError
-from skiploop.program import Program
-from skiploop.space import ProgramSpace
+from skiploop.programs.program import Program
+from skiploop.programs.space import ProgramSpace
 
 SPACE = ProgramSpace(N_LAYERS)
 SINGLE_EDITS = [Program(N_LAYERS, (edit,)) for edit in SPACE.edits(Program.identity(N_LAYERS))]
@@ -201,7 +201,7 @@ def test_columns_hold_the_tokens_of_the_completions_in_order(family):
 
 
 def test_what_is_judged_has_no_part_of_a_character_or_of_a_stop_string():
-    from skiploop.engine.stop import without_part_of
+    from skiploop.engine.decoding.stop import without_part_of
 
     assert without_part_of([" END", "\n"], "67 E") == "67"
     assert without_part_of([" END", "\n"], "67 EX") == "67 EX"

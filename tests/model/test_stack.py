@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 import skiploop
-from skiploop import weights
 from skiploop.errors import ConfigError, UnsupportedModelError
-from skiploop.program import Program
+from skiploop.models import resolve as weights
+from skiploop.programs.program import Program
 
 
 @pytest.mark.parametrize("family", ALL_FAMILIES)
@@ -180,5 +180,5 @@ def test_importing_skiploop_imports_no_torch():
     import subprocess
     import sys
 
-    code = "import sys, skiploop, skiploop.engine.schedule; sys.exit('torch' in sys.modules)"
+    code = "import sys, skiploop, skiploop.engine.plan.schedule; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

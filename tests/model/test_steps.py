@@ -4,12 +4,12 @@ import pytest
 import torch
 from families import FAMILIES, N_LAYERS, load, tolerance
 
-from skiploop.engine.batch import pad_left
-from skiploop.engine.cache import attends_fully
-from skiploop.engine.executor import Executor
-from skiploop.engine.schedule import schedule
-from skiploop.engine.steps import PlainSteps, RecordedSteps, steps
-from skiploop.program import Program
+from skiploop.engine.batching.rows import pad_left
+from skiploop.engine.cache.slots import attends_fully
+from skiploop.engine.decoding.cuda_graph import PlainSteps, RecordedSteps, steps
+from skiploop.engine.forward.executor import Executor
+from skiploop.engine.plan.schedule import schedule
+from skiploop.programs.program import Program
 
 PROGRAMS = [
     Program.parse(text, N_LAYERS)

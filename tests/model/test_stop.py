@@ -12,8 +12,8 @@ from tokenizers_of_all_kinds import KINDS, SPECIAL
 
 import skiploop
 from skiploop import Options, Program
-from skiploop.engine.stop import StopFinder, cut, ending_tokens
-from skiploop.engine.written import Reader, decode
+from skiploop.engine.decoding.stop import StopFinder, cut, ending_tokens
+from skiploop.engine.decoding.written import Reader, decode
 
 TOKENIZERS = {name: make() for name, make in KINDS.items()}
 PLAIN = Program.identity(N_LAYERS)

@@ -13,7 +13,7 @@ from transformers.generation import CompileConfig
 
 import skiploop
 from skiploop.errors import ProgramError, UnsupportedModelError
-from skiploop.program import Program
+from skiploop.programs.program import Program
 
 LOOP, SKIP, MIXED, LONG = (
     Program.parse(text, N_LAYERS) for text in ("2:4x2", "0:1x0 4:5x0", "1:2x0 3:6x2", "0:6x3")

@@ -6,7 +6,7 @@ import torch
 import skiploop
 from skiploop import Options, Program
 from skiploop.box import CLOSED_BOX
-from skiploop.engine.saved import SavedStates
+from skiploop.engine.cache.states import SavedStates
 
 pytestmark = pytest.mark.slow
 

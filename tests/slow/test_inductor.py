@@ -6,10 +6,10 @@ import pytest
 import torch
 from families import load
 
-from skiploop.engine.batch import pad_left
-from skiploop.engine.executor import Executor
-from skiploop.engine.parts import Parts
-from skiploop.engine.schedule import schedule
+from skiploop.engine.batching.rows import pad_left
+from skiploop.engine.forward.executor import Executor
+from skiploop.engine.forward.parts import Parts
+from skiploop.engine.plan.schedule import schedule
 
 pytestmark = [
     pytest.mark.slow,

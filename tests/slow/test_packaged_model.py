@@ -14,8 +14,8 @@ from gguf import GGUFWriter
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from skiploop.errors import UnsupportedModelError
-from skiploop.packaged import PACKAGED, fetch_gguf
-from skiploop.weights import cached_models, resolve
+from skiploop.models.packaged import PACKAGED, fetch_gguf
+from skiploop.models.resolve import cached_models, resolve
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,7 @@ RESOLVE = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 logging.getLogger("httpx").setLevel(logging.WARNING)
-from skiploop.weights import resolve
+from skiploop.models.resolve import resolve
 print(resolve("smollm2-135m"))
 """
 

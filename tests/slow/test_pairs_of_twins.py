@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from skiploop.evaluation.stats import SIGNIFICANCE
+from skiploop.stats import SIGNIFICANCE
 from twins import false_calls
 
 pytestmark = pytest.mark.slow

@@ -7,8 +7,8 @@ from exact_null import judgement, shown
 from scipy.stats import binom
 
 import blind_answers
-from skiploop.predictor.learning import SelectorConfig
-from skiploop.predictor.selector import learn
+from skiploop.policies.selector.learning import SelectorConfig
+from skiploop.policies.selector.policy import learn
 
 pytestmark = pytest.mark.slow
 

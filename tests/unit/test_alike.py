@@ -5,10 +5,10 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skiploop.engine import alike as module
-from skiploop.engine.alike import alike
-from skiploop.engine.batch import Row
-from skiploop.program import Program
+from skiploop.engine.batching import grouping as module
+from skiploop.engine.batching.grouping import alike
+from skiploop.engine.batching.rows import Row
+from skiploop.programs.program import Program
 
 PROGRAMS = [Program.parse(text, 6) for text in ("identity", "1:3x2", "4:5x0")]
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from favourites import examples_of, records
 from skiploop.evaluation.blind import blind_accuracy
-from skiploop.evaluation.conclusions import conclusions
-from skiploop.evaluation.report import build_report
+from skiploop.report.conclusions import conclusions
+from skiploop.report.report import build_report
 from skiploop.tasks.base import Example
 
 

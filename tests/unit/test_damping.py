@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skiploop import Program, ProgramSpace, Segment
-from skiploop.damping import Blended, inside_loops, mix_of
 from skiploop.errors import ProgramError
+from skiploop.programs.damping import Blended, inside_loops, mix_of
 
 
 @st.composite

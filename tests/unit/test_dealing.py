@@ -17,10 +17,10 @@ from favourites import (
     rows_of,
     verdicts,
 )
-from skiploop.evaluation.conclusions import conclusions
 from skiploop.evaluation.dealing import N_DEALS, dealt_accuracy
-from skiploop.evaluation.report import build_report
-from skiploop.evaluation.tables import report_tables
+from skiploop.report.conclusions import conclusions
+from skiploop.report.report import build_report
+from skiploop.report.tables import report_tables
 from skiploop.tasks.base import Example
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skiploop.errors import ConfigError
-from skiploop.predictor.decoding import beam, rank_programs, spans
-from skiploop.space import ProgramSpace
+from skiploop.policies.polar.decoding import beam, rank_programs, spans
+from skiploop.programs.space import ProgramSpace
 
 RUNS = {"skip": 0, "keep": 1, "repeat": 2}
 

@@ -10,8 +10,8 @@ import pytest
 from skiploop.errors import ConfigError, MissingExtraError
 from skiploop.extras import brought_by
 from skiploop.graders import grade_math, grade_number
+from skiploop.models.resolve import resolve
 from skiploop.tasks import get_task
-from skiploop.weights import resolve
 
 EXTRAS = ("accelerate", "datasets", "gguf", "math_verify", "reasoning_gym")
 
@@ -91,6 +91,8 @@ def test_a_packaged_model_names_its_extra_before_a_download(
 ):
     without(package, package)
     monkeypatch.setenv("SKIPLOOP_CACHE", str(tmp_path))
-    monkeypatch.setattr("skiploop.weights.fetch_gguf", None)  # would be called without the check
+    monkeypatch.setattr(
+        "skiploop.models.resolve.fetch_gguf", None
+    )  # would be called without the check
     with pytest.raises(MissingExtraError, match=r"smollm2-135m .*skiploop\[gguf\]"):
         resolve("smollm2-135m")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skiploop.errors import UnsupportedModelError
-from skiploop.gguf_header import read_header
+from skiploop.models.gguf.header import read_header
 
 
 def write(path):

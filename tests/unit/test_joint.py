@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from spaces import all_programs
 
 from skiploop.errors import ConfigError
-from skiploop.predictor.joint import (
+from skiploop.menus.menu import Menu
+from skiploop.policies.polar.joint import (
     N_CANDIDATES,
     LabelScores,
     MenuDecoding,
     PriorDecoding,
     rank_jointly,
 )
-from skiploop.program import Program
-from skiploop.search.menu import Menu
-from skiploop.space import ProgramSpace
+from skiploop.programs.program import Program
+from skiploop.programs.space import ProgramSpace
 
 
 @st.composite

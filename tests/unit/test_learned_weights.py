@@ -7,10 +7,10 @@ import torch
 
 from skiploop import Program
 from skiploop.errors import ConfigError, UnknownNameError
-from skiploop.policies import checked_name
-from skiploop.predictor.learned_weights import LearnedWeights, fit_logistic
-from skiploop.predictor.vote import Ballot, by_probability, count
-from skiploop.search.menu import Menu
+from skiploop.menus.menu import Menu
+from skiploop.policies.learned_weights import LearnedWeights, fit_logistic
+from skiploop.policies.vote import Ballot, by_probability, count
+from skiploop.runs.policies import checked_name
 
 PROGRAMS = tuple(Program.parse(text, 8) for text in ("identity", "2:3x2", "4:6x0"))
 N = 200

@@ -4,7 +4,10 @@ from html.parser import HTMLParser
 import pytest
 
 from skiploop import Program
-from skiploop.evaluation.charts import (
+from skiploop.evaluation.records import Record
+from skiploop.evaluation.search_table import SearchOutcome, search_table
+from skiploop.programs.space import ProgramSpace
+from skiploop.report.charts import (
     CostPoint,
     IntervalRow,
     calibration_chart,
@@ -12,12 +15,9 @@ from skiploop.evaluation.charts import (
     interval_chart,
     layer_chart,
 )
-from skiploop.evaluation.page import page_text
-from skiploop.evaluation.records import Record
-from skiploop.evaluation.report import Timing, build_report
-from skiploop.evaluation.search_table import SearchOutcome, search_table
-from skiploop.evaluation.stats import Share
-from skiploop.space import ProgramSpace
+from skiploop.report.html import page_text
+from skiploop.report.report import Timing, build_report
+from skiploop.stats import Share
 from skiploop.tasks.base import Example
 
 N = 30

@@ -11,7 +11,7 @@ from spaces import all_programs
 
 from skiploop import Program, ProgramSpace, Segment
 from skiploop.errors import ProgramError
-from skiploop.program import shortest_first
+from skiploop.programs.program import shortest_first
 
 
 @st.composite
@@ -199,7 +199,7 @@ def test_the_shortest_program_has_fewest_slots_then_fewest_changes_then_smaller_
 
 def test_importing_programs_and_trees_imports_no_torch():
     code = (
-        "import sys, skiploop, skiploop.search.tree, skiploop.tasks.base, skiploop.policy;"
+        "import sys, skiploop, skiploop.search.tree, skiploop.tasks.base, skiploop.policies.base;"
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

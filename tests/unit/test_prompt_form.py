@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from skiploop.errors import ConfigError, RunError
-from skiploop.prompt_form import PromptForm
 from skiploop.tasks import get_task
+from skiploop.tasks.prompt_form import PromptForm
 
 CHOICES = Path(__file__).parents[1] / "data" / "questions" / "choices.jsonl"
 

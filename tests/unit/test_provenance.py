@@ -5,8 +5,8 @@ from datetime import datetime
 import pytest
 
 import skiploop
-from skiploop import provenance
 from skiploop.errors import ConfigError
+from skiploop.runs import provenance
 
 
 def test_the_facts_have_stable_names_and_the_callers_come_last():
@@ -53,8 +53,8 @@ def test_a_fact_that_is_collected_cannot_be_given():
 
 def test_provenance_and_reports_import_no_torch_and_no_scipy():
     code = (
-        "import sys, skiploop.provenance, skiploop.config, skiploop.evaluation.page, "
-        "skiploop.evaluation.markdown; skiploop.provenance.collect(); "
+        "import sys, skiploop.runs.provenance, skiploop.config, skiploop.report.html, "
+        "skiploop.report.markdown; skiploop.runs.provenance.collect(); "
         "print(sorted({'torch', 'scipy', 'transformers', 'numpy'} & sys.modules.keys()))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

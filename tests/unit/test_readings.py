@@ -6,7 +6,6 @@ import pytest
 
 from skiploop import Program
 from skiploop.errors import DataError
-from skiploop.evaluation.conclusions import conclusions
 from skiploop.evaluation.readings import (
     READINGS,
     Reading,
@@ -16,7 +15,8 @@ from skiploop.evaluation.readings import (
     write_readings,
 )
 from skiploop.evaluation.records import Record, write_records
-from skiploop.evaluation.report import build_report
+from skiploop.report.conclusions import conclusions
+from skiploop.report.report import build_report
 from skiploop.tasks.base import Example
 
 IDENTITY, SKIP = Program.identity(4), Program.parse("1:2x0", 4)

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from skiploop import Program
 from skiploop.errors import DataError, RunError
-from skiploop.evaluation.conclusions import conclusions, fewest_fixed
 from skiploop.evaluation.policy_table import policy_rows
 from skiploop.evaluation.records import Record, read_records, write_records
-from skiploop.evaluation.report import Timing, build_report, write_report
 from skiploop.evaluation.risk_table import RiskRow, risk_rows
 from skiploop.evaluation.search_table import SearchOutcome, search_table
-from skiploop.evaluation.stats import Paired, Share, holm, holm_tests, mcnemar_exact
-from skiploop.evaluation.tables import policies_table, report_tables, search_words
+from skiploop.report.conclusions import conclusions, fewest_fixed
+from skiploop.report.report import Timing, build_report, write_report
+from skiploop.report.tables import policies_table, report_tables, search_words
+from skiploop.stats import Paired, Share, holm, holm_tests, mcnemar_exact
 from skiploop.tasks.base import Example
 
 N = 4

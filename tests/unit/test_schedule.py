@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skiploop.engine.fork import extend, fork
-from skiploop.engine.schedule import Call, schedule
-from skiploop.program import Program
-from skiploop.space import ProgramSpace
+from skiploop.engine.plan.fork import extend, fork
+from skiploop.engine.plan.schedule import Call, schedule
+from skiploop.programs.program import Program
+from skiploop.programs.space import ProgramSpace
 
 programs = st.integers(0, 2**32).map(ProgramSpace(9, max_block=3, max_runs=3).sample)
 paths = programs.map(lambda program: program.path)

@@ -5,7 +5,7 @@ import pytest
 from skiploop import Program
 from skiploop.errors import DataError
 from skiploop.evaluation.search_table import SearchOutcome, search_table
-from skiploop.evaluation.stats import Paired, Share
+from skiploop.stats import Paired, Share
 
 N = 6
 IDENTITY = Program.identity(N)

@@ -10,13 +10,13 @@ import torch
 
 from skiploop import Program
 from skiploop.errors import ConfigError, DataError, RunError
-from skiploop.evaluation.stats import Share
-from skiploop.predictor.calibration import calibration
-from skiploop.predictor.gate import Gate, tune
-from skiploop.predictor.kernel import KernelRidge, out_of_fold
-from skiploop.predictor.learning import SelectorConfig
-from skiploop.predictor.lessons import Lessons
-from skiploop.predictor.selector import (
+from skiploop.menus.menu import Menu
+from skiploop.policies.selector.calibration import calibration
+from skiploop.policies.selector.gate import Gate, tune
+from skiploop.policies.selector.kernel import KernelRidge, out_of_fold
+from skiploop.policies.selector.learning import SelectorConfig
+from skiploop.policies.selector.lessons import Lessons
+from skiploop.policies.selector.policy import (
     PromptFeatures,
     SelectorPolicy,
     first_change,
@@ -24,10 +24,10 @@ from skiploop.predictor.selector import (
     load_selector,
     train_selector,
 )
-from skiploop.predictor.validation import validate
-from skiploop.search.evidence import Evidence, balanced
-from skiploop.search.menu import Menu
+from skiploop.policies.selector.validation import validate
+from skiploop.stats import Share
 from skiploop.tasks.base import Example
+from skiploop.trials.evidence import Evidence, balanced
 
 TEXTS = ("identity", "2:3x2", "4:6x0")
 MENU = Menu(tuple(Program.parse(text, 8) for text in TEXTS), "weights", (0.1, 0.2, 0.3))
@@ -331,7 +331,7 @@ def test_a_missing_or_foreign_selector_or_menu_is_refused(tmp_path):
 def test_a_selector_that_is_loaded_computes_no_choice_anew(tmp_path, monkeypatch):
     policy = policy_of(planted())
     policy.lessons.save(tmp_path / "model.safetensors")
-    monkeypatch.setattr("skiploop.predictor.validation.choose", None)
+    monkeypatch.setattr("skiploop.policies.selector.validation.choose", None)
     lessons = Lessons.load(tmp_path / "model.safetensors")
     assert SelectorPolicy(MENU, policy.features, lessons).validation == policy.validation
 

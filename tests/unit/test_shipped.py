@@ -3,11 +3,11 @@
 import pytest
 
 from skiploop.errors import ConfigError, UnknownNameError
-from skiploop.policies import checked_name
-from skiploop.predictor.packed import read_origin
-from skiploop.predictor.tensors import read_tensors
-from skiploop.ready import load_policy, origin_of
-from skiploop.search.menu import Menu
+from skiploop.menus.menu import Menu
+from skiploop.policies.selector.packed import read_origin
+from skiploop.policies.tensors import read_tensors
+from skiploop.runs.policies import checked_name
+from skiploop.runs.ready import load_policy, origin_of
 from skiploop.shipped import shipped_policies
 
 SHIPPED = shipped_policies()

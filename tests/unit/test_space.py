@@ -8,8 +8,8 @@ from spaces import all_programs
 
 from skiploop import Program, ProgramSpace, Segment
 from skiploop.errors import ProgramError
-from skiploop.program import shortest_first
-from skiploop.space import NO_LABEL, shortest
+from skiploop.programs.program import shortest_first
+from skiploop.programs.space import NO_LABEL, shortest
 
 RUNS = {"skip": 0, "keep": 1, "repeat": 2}
 spaces = st.builds(ProgramSpace, st.integers(1, 36), max_block=st.integers(1, 5))

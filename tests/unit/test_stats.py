@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skiploop.evaluation.stats import (
+from skiploop.stats import (
     SIGNIFICANCE,
     Paired,
     Share,

@@ -8,7 +8,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from skiploop.predictor.surface import WIDTH, SurfaceText, hashed
+from skiploop.policies.selector.surface import WIDTH, SurfaceText, hashed
 
 
 @given(st.text(st.characters(), max_size=80))
@@ -20,7 +20,7 @@ def test_any_text_has_finite_features_of_one_width(text):
 
 
 def test_features_are_the_same_in_another_process():
-    code = "from skiploop.predictor.surface import hashed; print(hashed('12 + 7 ='))"
+    code = "from skiploop.policies.selector.surface import hashed; print(hashed('12 + 7 ='))"
     outputs = {
         subprocess.run(
             [sys.executable, "-c", code],

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skiploop.errors import ConfigError
-from skiploop.predictor.targets import QuestionPrograms, TargetRules, build_targets
-from skiploop.program import Program
-from skiploop.space import ProgramSpace
+from skiploop.policies.polar.targets import QuestionPrograms, TargetRules, build_targets
+from skiploop.programs.program import Program
+from skiploop.programs.space import ProgramSpace
 
 SPACE = ProgramSpace(8)
 IDENTITY = Program.identity(8)

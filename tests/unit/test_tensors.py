@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from skiploop.errors import RunError
-from skiploop.predictor.lessons import Lessons
-from skiploop.predictor.tensors import read_tensors, write_tensors
+from skiploop.policies.selector.lessons import Lessons
+from skiploop.policies.tensors import read_tensors, write_tensors
 
 TENSORS = {
     "scores": torch.arange(6.0).reshape(2, 3),

@@ -6,7 +6,7 @@ import pytest
 
 from skiploop import Program
 from skiploop.evaluation import timing
-from skiploop.policy import FixedPolicy, IdentityPolicy
+from skiploop.policies.base import FixedPolicy, IdentityPolicy
 
 SHORT = Program.parse("1:3x0", 6)
 POLICIES = [IdentityPolicy(6), FixedPolicy([SHORT], "short")]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from skiploop.errors import RunError
-from skiploop.search.trials import Trial, TrialStore
+from skiploop.trials.store import Trial, TrialStore
 
 
 def trial(example_id="q1", program="identity", correct=True):
@@ -53,7 +53,7 @@ def test_what_was_added_survives_a_killed_process(tmp_path):
     code = f"""
 import os
 from pathlib import Path
-from skiploop.search.trials import Trial, TrialStore
+from skiploop.trials.store import Trial, TrialStore
 store = TrialStore(Path({str(tmp_path)!r}) / "trials.sqlite")
 store.add([Trial("q1", "identity", True, "", "", "", 0, 0.0, "stop", 1, 9, "float32")])
 os._exit(9)

@@ -9,11 +9,11 @@ from exact_null import judged, judgement, shown, table
 from scipy.stats import binom
 
 import blind_answers
-from skiploop.predictor.folds import deal
-from skiploop.predictor.learning import SelectorConfig, choose, expect
-from skiploop.predictor.lessons import NOT_JUDGED, Answers
-from skiploop.predictor.selector import learn
-from skiploop.predictor.validation import N_PARTS, choose_in_turn
+from skiploop.policies.selector.folds import deal
+from skiploop.policies.selector.learning import SelectorConfig, choose, expect
+from skiploop.policies.selector.lessons import NOT_JUDGED, Answers
+from skiploop.policies.selector.policy import learn
+from skiploop.policies.selector.validation import N_PARTS, choose_in_turn
 from skiploop.seeds import derive_seed
 
 CONFIG = SelectorConfig(ridges=(0.3, 1.0))

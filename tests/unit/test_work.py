@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skiploop.engine.work import Work, n_necessary
+from skiploop.engine.counters import Work, n_necessary
 
 sequences = st.lists(st.integers(0, 2), max_size=5)
 

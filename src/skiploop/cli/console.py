@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from skiploop.jsontext import json_text
-from skiploop.provenance import collect
-from skiploop.search.trials import Trial
+from skiploop.runs.provenance import collect
+from skiploop.trials.store import Trial
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from skiploop.evaluation.report import Report
     from skiploop.evaluation.table import Table
-    from skiploop.predictor.checkpoint import Metrics
+    from skiploop.policies.polar.checkpoint import Metrics
+    from skiploop.report.report import Report
 
 MIN_WIDTH = 112
 """Columns of a printed table where the terminal is narrower or there is none."""
@@ -97,8 +97,8 @@ def print_table(table: Table) -> None:
 
 def print_report(report: Report, folder: Path) -> None:
     """Print the main table of an evaluation, what follows from it, and where the report is."""
-    from skiploop.evaluation.conclusions import conclusions
-    from skiploop.evaluation.tables import layers_table, policies_table
+    from skiploop.report.conclusions import conclusions
+    from skiploop.report.tables import layers_table, policies_table
 
     print_table(policies_table(report.policies, report.timing).transposed())
     print_table(layers_table(report.policies))

@@ -76,12 +76,12 @@ def demo(
     given = read_settings(tuple(defaults), config, overrides, flags)
     sections = {name: {**defaults[name], **given[name]} for name in defaults}
 
-    from skiploop import pipeline
     from skiploop.cli import console
     from skiploop.config import from_dict
-    from skiploop.evaluation.tables import search_words
-    from skiploop.predictor.training import TrainConfig
-    from skiploop.run import Run, RunConfig
+    from skiploop.policies.polar.training import TrainConfig
+    from skiploop.report.tables import search_words
+    from skiploop.runs import pipeline
+    from skiploop.runs.run import Run, RunConfig
     from skiploop.search.campaign import SearchConfig
 
     console.prepare(threads)

@@ -72,10 +72,10 @@ def evaluate(
     }
     sections = read_settings(("evaluate", "run"), config, overrides, flags)
 
-    from skiploop import pipeline
     from skiploop.cli import console
     from skiploop.config import from_dict
-    from skiploop.run import Run
+    from skiploop.runs import pipeline
+    from skiploop.runs.run import Run
 
     console.prepare(threads)
     evaluate_config = from_dict(pipeline.EvaluateConfig, sections["evaluate"], "evaluate")

@@ -9,18 +9,18 @@ import typer
 
 from skiploop.cli.options import Device, Dtype, Json, Memory, Threads, unescaped
 from skiploop.errors import ConfigError
-from skiploop.packaged import DEFAULT_MODEL
-from skiploop.program import Program
+from skiploop.models.packaged import DEFAULT_MODEL
+from skiploop.programs.program import Program
 
 DEFAULT_LENGTH = 32
 """Tokens that are added at most, unless told otherwise."""
 
 if TYPE_CHECKING:
-    from skiploop.completion import Completion
+    from skiploop.engine.completion import Completion
     from skiploop.engine.options import Options
-    from skiploop.predictor.vote import Outcome
-    from skiploop.prompt_form import PromptForm
+    from skiploop.policies.vote import Outcome
     from skiploop.tasks.base import Task
+    from skiploop.tasks.prompt_form import PromptForm
 
 
 def generate(
@@ -118,8 +118,8 @@ def generate(
     from skiploop.cli.console import made_by, prepare, print_json, say
     from skiploop.engine.sampling import Sampling
     from skiploop.loading import load
-    from skiploop.predictor.vote import voters
-    from skiploop.ready import load_policy, origin_of
+    from skiploop.policies.vote import voters
+    from skiploop.runs.ready import load_policy, origin_of
 
     sampling = (
         Sampling(temperature=temperature, top_k=top_k, top_p=1.0 if top_p is None else top_p)
@@ -208,7 +208,7 @@ def _logprob(completion: Completion) -> float | None:
 def _outcome(task: Task, prompt: str, completions: Sequence[Completion]) -> Outcome:
     """Return which answer wins when each counts with its probability, as in `vote:K`."""
     from skiploop.evaluation.answering import extract
-    from skiploop.predictor.vote import elect, probability
+    from skiploop.policies.vote import elect, probability
 
     texts = [completion.text for completion in completions]
     weights = [probability(_logprob(completion)) for completion in completions]

@@ -101,12 +101,12 @@ def build(
     }
     sections = read_settings(("run", "menu"), config, overrides, flags)
 
-    from skiploop import pipeline
     from skiploop.cli import console
     from skiploop.config import from_dict
-    from skiploop.evaluation.tables import menu_table
-    from skiploop.run import Run, RunConfig
-    from skiploop.search.menu import MenuConfig
+    from skiploop.menus.menu import MenuConfig
+    from skiploop.report.tables import menu_table
+    from skiploop.runs import pipeline
+    from skiploop.runs.run import Run, RunConfig
 
     console.prepare(threads)
     menu_config = from_dict(MenuConfig, sections["menu"], "menu")
@@ -130,9 +130,9 @@ def show(out: Folder, as_json: Json = False) -> None:
     Example: skiploop menu show --run RUN
     """
     from skiploop.cli import console
-    from skiploop.evaluation.tables import menu_table
-    from skiploop.run import Run
-    from skiploop.search.menu import Menu
+    from skiploop.menus.menu import Menu
+    from skiploop.report.tables import menu_table
+    from skiploop.runs.run import Run
 
     menu = Menu.load(Run.open(out).folder)
     console.print_table(menu_table(menu))
@@ -150,8 +150,8 @@ def curve(out: Folder, as_json: Json = False) -> None:
     """
     from skiploop.cli import console
     from skiploop.errors import RunError
-    from skiploop.run import Run
-    from skiploop.search.menu import Menu
+    from skiploop.menus.menu import Menu
+    from skiploop.runs.run import Run
 
     menu = Menu.load(Run.open(out).folder)
     if not menu.oracle_coverage:

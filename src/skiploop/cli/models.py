@@ -10,7 +10,7 @@ from skiploop.cli.console import made_by, print_json, show_log
 from skiploop.cli.options import Json
 
 if TYPE_CHECKING:
-    from skiploop.weights import CachedModel
+    from skiploop.models.resolve import CachedModel
 
 app = typer.Typer()
 
@@ -25,7 +25,7 @@ def models(ctx: typer.Context, as_json: Json = False) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    from skiploop.weights import cache_dir, cached_models
+    from skiploop.models.resolve import cache_dir, cached_models
 
     found = cached_models()
     if as_json:
@@ -44,7 +44,7 @@ def pull(
 
     Example: skiploop models pull smollm2-135m
     """
-    from skiploop.weights import resolve
+    from skiploop.models.resolve import resolve
 
     show_log()
     folder = resolve(name)

@@ -20,9 +20,9 @@ def report(
 
     Example: skiploop report RUN
     """
-    from skiploop import pipeline
     from skiploop.cli import console
-    from skiploop.run import Run
+    from skiploop.runs import pipeline
+    from skiploop.runs.run import Run
 
     console.show_log()
     found = pipeline.report(Run.open(run))

@@ -67,11 +67,11 @@ def search(
     }
     sections = read_settings(("run", "search"), config, overrides, flags)
 
-    from skiploop import pipeline
     from skiploop.cli import console
     from skiploop.config import from_dict
-    from skiploop.evaluation.tables import search_words
-    from skiploop.run import Run, RunConfig
+    from skiploop.report.tables import search_words
+    from skiploop.runs import pipeline
+    from skiploop.runs.run import Run, RunConfig
     from skiploop.search.campaign import SearchConfig
 
     console.prepare(threads)

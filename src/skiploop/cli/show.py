@@ -8,8 +8,8 @@ import typer
 
 from skiploop.cli.console import made_by, print_json
 from skiploop.cli.options import Json
-from skiploop.program import Program
-from skiploop.segment import Segment
+from skiploop.programs.program import Program
+from skiploop.programs.segment import Segment
 
 
 def show(

@@ -22,10 +22,10 @@ from skiploop.cli.options import (
 from skiploop.errors import ConfigError
 
 if TYPE_CHECKING:
-    from skiploop.predictor.learning import SelectorConfig
-    from skiploop.predictor.selector import SelectorPolicy
-    from skiploop.predictor.training import TrainConfig
-    from skiploop.run import Run
+    from skiploop.policies.polar.training import TrainConfig
+    from skiploop.policies.selector.learning import SelectorConfig
+    from skiploop.policies.selector.policy import SelectorPolicy
+    from skiploop.runs.run import Run
 
 
 class Method(StrEnum):
@@ -80,9 +80,9 @@ def train(
 
     from skiploop.cli import console
     from skiploop.config import from_dict
-    from skiploop.predictor.learning import SelectorConfig
-    from skiploop.predictor.training import TrainConfig
-    from skiploop.run import Run
+    from skiploop.policies.polar.training import TrainConfig
+    from skiploop.policies.selector.learning import SelectorConfig
+    from skiploop.runs.run import Run
 
     console.prepare(threads)
     settings: TrainConfig | SelectorConfig
@@ -100,11 +100,11 @@ def train(
 
 def _train_polar(run: Run, config: TrainConfig, *, as_json: bool) -> None:
     """Fit the published network to the programs that a search found."""
-    from skiploop import pipeline
     from skiploop.cli import console
     from skiploop.config import to_dict
-    from skiploop.predictor.policy import PREDICTOR_FOLDER
-    from skiploop.predictor.training import best_epoch, read_metrics
+    from skiploop.policies.polar.policy import PREDICTOR_FOLDER
+    from skiploop.policies.polar.training import best_epoch, read_metrics
+    from skiploop.runs import pipeline
 
     started = time.perf_counter()
     with console.progress_bar() as bar:
@@ -129,11 +129,11 @@ def _train_polar(run: Run, config: TrainConfig, *, as_json: bool) -> None:
 
 def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
     """Learn to choose from the menu of a run, and say what the gate expects."""
-    from skiploop import pipeline
     from skiploop.cli import console
     from skiploop.config import to_dict
-    from skiploop.evaluation.tables import calibration_table
-    from skiploop.predictor.calibration import calibration
+    from skiploop.policies.selector.calibration import calibration
+    from skiploop.report.tables import calibration_table
+    from skiploop.runs import pipeline
 
     started = time.perf_counter()
     policy = pipeline.train_on_menu(run, config)
@@ -168,7 +168,7 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
 
 def _validation_words(policy: SelectorPolicy) -> str:
     """Say what the selector is worth on questions that it did not learn from."""
-    from skiploop.evaluation.words import p_words, paired_words
+    from skiploop.report.words import p_words, paired_words
 
     found = policy.validation
     if not found.paired.total:

@@ -8,19 +8,19 @@ from dataclasses import replace
 
 import torch
 
-from skiploop.engine.alike import alike
-from skiploop.engine.answer import Answer, Column, Writer
-from skiploop.engine.batch import Row, check_lengths, split
-from skiploop.engine.cache import GROWTH
-from skiploop.engine.decode import decode_rows
-from skiploop.engine.drafts import check_drafts, draft_tokens, is_whole, score_drafts
-from skiploop.engine.encoding import encode
-from skiploop.engine.late import LateChoice, choosing_pass
+from skiploop.engine.batching.encoding import encode
+from skiploop.engine.batching.grouping import alike
+from skiploop.engine.batching.prefix import CommonStart, common_start, no_start
+from skiploop.engine.batching.rows import Row, check_lengths, split
+from skiploop.engine.cache.slots import GROWTH
+from skiploop.engine.decoding.batch import decode_rows
+from skiploop.engine.decoding.drafts import check_drafts, draft_tokens, is_whole, score_drafts
+from skiploop.engine.decoding.prefill import FirstPass, first_pass
+from skiploop.engine.decoding.prefill_choice import LateChoice, choosing_pass
+from skiploop.engine.decoding.row_state import Answer, Column, Writer
+from skiploop.engine.forward.rotary import by_table, room, table_of
 from skiploop.engine.options import Options
-from skiploop.engine.prefill import FirstPass, first_pass
-from skiploop.engine.rotary import by_table, room, table_of
-from skiploop.engine.start import CommonStart, common_start, no_start
-from skiploop.program import Program
+from skiploop.programs.program import Program
 from skiploop.stack import LayerStack
 
 _log = logging.getLogger("skiploop")

@@ -13,8 +13,8 @@ from skiploop.arguments import (
     whole_number,
     whole_numbers,
 )
+from skiploop.engine.cache.states import SavedStates
 from skiploop.engine.sampling import Sampling
-from skiploop.engine.saved import SavedStates
 from skiploop.errors import BatchError
 
 MAX_NEW_TOKENS = 10_000_000

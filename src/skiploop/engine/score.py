@@ -16,23 +16,23 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skiploop.completion import Completion
-from skiploop.engine.alike import alike
-from skiploop.engine.batch import (
+from skiploop.engine.batching.encoding import encode, encode_pairs
+from skiploop.engine.batching.grouping import alike
+from skiploop.engine.batching.prefix import CommonStart, common_start, shares_starts
+from skiploop.engine.batching.rows import (
     Row,
     check_lengths,
     common_length,
     pad_left,
     split,
 )
-from skiploop.engine.drafts import log_probabilities
-from skiploop.engine.encoding import encode, encode_pairs
-from skiploop.engine.executor import Executor
-from skiploop.engine.prefill import first_pass
-from skiploop.engine.rotary import by_table, table_of
-from skiploop.engine.schedule import schedule
-from skiploop.engine.start import CommonStart, common_start, shares_starts
-from skiploop.program import Program
+from skiploop.engine.completion import Completion
+from skiploop.engine.decoding.drafts import log_probabilities
+from skiploop.engine.decoding.prefill import first_pass
+from skiploop.engine.forward.executor import Executor
+from skiploop.engine.forward.rotary import by_table, table_of
+from skiploop.engine.plan.schedule import schedule
+from skiploop.programs.program import Program
 from skiploop.stack import LayerStack
 
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from skiploop.baselines.self_consistency import SelfConsistency
 from skiploop.evaluation.records import Record
-from skiploop.policy import Policy
-from skiploop.predictor.vote import VotePolicy, elect, probability, spoken
-from skiploop.program import Program
-from skiploop.runner import TrialRunner
-from skiploop.search.trials import Trial
+from skiploop.policies.base import Policy
+from skiploop.policies.self_consistency import SelfConsistency
+from skiploop.policies.vote import VotePolicy, elect, probability, spoken
+from skiploop.programs.program import Program
 from skiploop.tasks.base import SPLITS, Example, Task
+from skiploop.trials.runner import TrialRunner
+from skiploop.trials.store import Trial
 
 _Item = TypeVar("_Item")
 
@@ -120,7 +120,7 @@ def _counted(
     weights: Sequence[float],
 ) -> list[Record]:
     """Return the answer that wins, with what the whole vote took, and then the others."""
-    from skiploop.engine.batch import count_cells  # loads torch
+    from skiploop.engine.batching.rows import count_cells  # loads torch
 
     trials = [trial for _, trial in answers]
     outcome = elect([one.answer for one in trials], [one.text for one in trials], weights)

@@ -17,7 +17,7 @@ import numpy as np
 
 from skiploop.evaluation.dealing_groups import dealing_groups
 from skiploop.evaluation.records import Record
-from skiploop.evaluation.stats import wilson
+from skiploop.stats import wilson
 from skiploop.tasks.base import Example, Task
 
 N_DEALS = 16

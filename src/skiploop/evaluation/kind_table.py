@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from skiploop.evaluation.records import Record
-from skiploop.evaluation.stats import Share
+from skiploop.stats import Share
 from skiploop.tasks.base import Example
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from skiploop.errors import RunError, one_line
-from skiploop.evaluation.report import Timing
-from skiploop.evaluation.stats import Mean, Share
 from skiploop.jsontext import read_json, write_json
-from skiploop.predictor.calibration import CalibrationBin
+from skiploop.policies.selector.calibration import CalibrationBin
+from skiploop.report.report import Timing
+from skiploop.stats import Mean, Share
 
 MEASURED = "measured.json"
 

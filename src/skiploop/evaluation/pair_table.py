@@ -8,7 +8,7 @@ from itertools import combinations
 
 from skiploop.evaluation.policy_table import REFERENCE
 from skiploop.evaluation.records import Record
-from skiploop.evaluation.stats import Paired
+from skiploop.stats import Paired
 from skiploop.tasks.base import Example
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from skiploop.errors import DataError
 from skiploop.evaluation.records import Record
-from skiploop.evaluation.stats import SIGNIFICANCE, Mean, Paired, Share, holm, holm_tests
+from skiploop.stats import SIGNIFICANCE, Mean, Paired, Share, holm, holm_tests
 from skiploop.tasks.base import Example
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 from skiploop.errors import DataError, ProgramError
 from skiploop.files import write_atomic
 from skiploop.jsontext import json_text
-from skiploop.program import Program
+from skiploop.programs.program import Program
 
 RECORDS = "records.jsonl"
 

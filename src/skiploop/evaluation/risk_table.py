@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from skiploop.evaluation.records import Record
-from skiploop.evaluation.stats import Share
+from skiploop.stats import Share
 
 COVERAGES = (100, 75, 50, 25)
 """Percent of the questions that get an answer."""

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from skiploop.errors import DataError
-from skiploop.evaluation.stats import Paired, Share
-from skiploop.program import Program
+from skiploop.programs.program import Program
+from skiploop.stats import Paired, Share
 
 Tried = Sequence[tuple[Program, bool | None]]
 """Programs and their verdicts, in the order in which they were evaluated."""

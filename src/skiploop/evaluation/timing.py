@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
-from skiploop.evaluation.report import Timing
-from skiploop.policy import Policy
-from skiploop.program import Program
+from skiploop.policies.base import Policy
+from skiploop.programs.program import Program
+from skiploop.report.report import Timing
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
@@ -95,7 +95,7 @@ def _time_once(
 def _generation_s(stack: LayerStack, prompt: str, program: Program) -> float:
     import torch
 
-    from skiploop.engine.encoding import encode
+    from skiploop.engine.batching.encoding import encode
 
     model = stack.view(program)
     tokens = torch.tensor(encode(stack, [prompt]), device=stack.device)

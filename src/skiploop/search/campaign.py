@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from skiploop.engine.saved import SavedStates
+from skiploop.engine.cache.states import SavedStates
 from skiploop.errors import ConfigError
-from skiploop.program import Program
-from skiploop.runner import TrialRunner
+from skiploop.programs.program import Program
+from skiploop.programs.space import ProgramSpace
 from skiploop.search.tree import Tree, TreeRules
-from skiploop.search.trials import Trial
 from skiploop.seeds import derive_seed
-from skiploop.space import ProgramSpace
 from skiploop.tasks.base import Example
+from skiploop.trials.runner import TrialRunner
+from skiploop.trials.store import Trial
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from skiploop.errors import ConfigError, ProgramError
-from skiploop.program import Program
+from skiploop.programs.program import Program
+from skiploop.programs.segment import Segment
+from skiploop.programs.space import ProgramSpace
 from skiploop.search.rules import n_children_allowed, upper_confidence_bound
-from skiploop.segment import Segment
-from skiploop.space import ProgramSpace
 
 
 @dataclass(frozen=True, kw_only=True)

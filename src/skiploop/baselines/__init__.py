@@ -1,1 +1,0 @@
-"""Other ways to choose programs, each a `Policy`; one method a file."""

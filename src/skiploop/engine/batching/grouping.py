@@ -1,0 +1,89 @@
+"""Which prompts of a call to take together: those that start alike.
+
+Prompts of one kind start with the same solved questions, those of another kind with others. A call
+with several kinds is taken apart where its parts share more than the whole does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from skiploop.engine.batching.prefix import shares_starts
+from skiploop.engine.batching.rows import Row, common_length, count_cells
+from skiploop.engine.cache.states import Tokens
+from skiploop.stack import LayerStack
+
+WORTHWHILE = 0.1  # share of the layer-token products left that a further cut must save
+MIN_ROWS = 256  # in a part, so that its batches are full
+
+
+class _Prompt(NamedTuple):
+    """Rows with the same tokens, and the layer passes that they have between them."""
+
+    tokens: Tokens
+    rows: list[Row]
+    n_cells: int
+
+
+class _Parts(NamedTuple):
+    """Parts of a call, and the layer-token products that their starts save."""
+
+    parts: list[list[_Prompt]]
+    n_saved: int
+
+
+def alike(stack: LayerStack, rows: Sequence[Row]) -> list[list[Row]]:
+    """Return rows in parts whose prompts start with the same tokens.
+
+    Args:
+        stack: The model; where it cannot share the start of prompts, all rows are one part.
+        rows: At least one.
+
+    Cost:
+        Sorting the rows, and counting the beginnings of their paths for each cut that is tried.
+    """
+    if not shares_starts(stack):
+        return [list(rows)]
+    by_tokens: dict[Tokens, list[Row]] = {}
+    for row in rows:
+        by_tokens.setdefault(row.tokens, []).append(row)
+    prompts = [
+        _Prompt(tokens, found, count_cells([row.program.steps for row in found]))
+        for tokens, found in sorted(by_tokens.items())
+    ]
+    return [[row for prompt in part for row in prompt.rows] for part in _cut(prompts).parts]
+
+
+def _cut(prompts: list[_Prompt]) -> _Parts:
+    """Cut sorted prompts after their common start, if that saves enough."""
+    n_common = common_length(prompts[0].tokens[:-1], prompts[-1].tokens[:-1])
+    whole = _Parts([prompts], n_common * _n_repeated(prompts))
+    parts: list[list[_Prompt]] = []
+    others: list[_Prompt] = []
+    n_saved = 0
+    for _, found in groupby(prompts, key=lambda prompt: prompt.tokens[n_common]):
+        child = list(found)
+        if len(child) == len(prompts) or _n_rows(child) < MIN_ROWS:
+            others += child
+            continue
+        cut = _cut(child)
+        parts += cut.parts
+        n_saved += cut.n_saved
+    if others:
+        parts.append(others)
+        n_saved += n_common * _n_repeated(others)
+    n_products = sum(len(prompt.tokens) * prompt.n_cells for prompt in prompts)
+    is_better = n_saved - whole.n_saved > WORTHWHILE * (n_products - whole.n_saved)
+    return _Parts(parts, n_saved) if is_better else whole
+
+
+def _n_rows(prompts: Sequence[_Prompt]) -> int:
+    return sum(len(prompt.rows) for prompt in prompts)
+
+
+def _n_repeated(prompts: Sequence[_Prompt]) -> int:
+    """Return the layer passes of prompts that other prompts have, too."""
+    paths = {row.program.steps for prompt in prompts for row in prompt.rows}
+    return sum(prompt.n_cells for prompt in prompts) - count_cells(list(paths))

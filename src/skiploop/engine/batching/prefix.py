@@ -1,0 +1,197 @@
+"""The tokens that all prompts start with, run once for every beginning of a path.
+
+A batch of the tokens after them needs their keys and values at the passes that it runs itself. What
+earlier batches have left is used; what is missing is run before the batch, as cells of one more
+token sequence.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skiploop.engine.batching.rows import Row, common_length, count_cells
+from skiploop.engine.cache.arena import in_pages
+from skiploop.engine.cache.slots import Prefix
+from skiploop.engine.cache.states import STRIDE, SavedStates, Tokens, worth_saving
+from skiploop.engine.forward.executor import Executor
+from skiploop.engine.plan.indices import on_device
+from skiploop.engine.plan.schedule import Beginnings, Call, Passes, schedule
+from skiploop.stack import LayerStack
+
+WORTHWHILE = 0.1  # share of all layer-token products that must be saved
+MEMORY = 0.25  # share of the memory budget that one call may use for what its prompts start with
+
+KeysValues = tuple[Tensor, ...]
+
+
+class CommonStart:
+    """What the prompts of a call start with, under any program.
+
+    Args:
+        stack: The model.
+        saved: Knows the start, and what was computed of it.
+
+    Attributes:
+        n_tokens: Its length; 0 if nothing is shared.
+    """
+
+    def __init__(self, stack: LayerStack, saved: SavedStates) -> None:
+        self._stack = stack
+        self._saved = saved
+        self._tokens = saved.start or ()
+        self.n_tokens = len(self._tokens)
+
+    def groups(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
+        """Yield rows in groups whose programs are neighbors in the order of their paths.
+
+        What a group needs of the start fits into memory, once what was there is forgotten.
+        """
+        width: int = self._stack.model.config.get_text_config(decoder=True).hidden_size
+        states_bytes = in_pages(self.n_tokens * width * self._stack.dtype.itemsize)
+        cell_bytes = in_pages(self.n_tokens * self._stack.token_bytes) + states_bytes // STRIDE
+        group: list[Row] = []
+        n_bytes = 0
+        last: Passes = ()
+        for row in sorted(rows, key=lambda row: row.program.steps):
+            path = row.program.steps
+            n_bytes += (len(path) - common_length(last, path)) * cell_bytes
+            if group and path != last and n_bytes > self._saved.safe_bytes:
+                yield group
+                group, n_bytes = [], len(path) * cell_bytes
+            group.append(row)
+            last = path
+        if group:
+            yield group
+
+    def forget(self) -> None:
+        """Make room for another group."""
+        self._saved.clear()
+
+    def states(self, passes: Passes) -> Tensor:
+        """Return states_TD of the start after some layer passes; no rows without a start."""
+        if not self.n_tokens:
+            width = self._stack.model.config.get_text_config(decoder=True).hidden_size
+            return torch.empty(0, width, dtype=self._stack.dtype, device=self._stack.device)
+        n_known, states_TD = self._saved.longest(self._tokens, passes)
+        if states_TD is not None and n_known == len(passes):
+            return states_TD
+        executor = Executor(self._stack, schedule([passes[n_known:]]), use_cache=False)
+        tokens_ST = torch.tensor([self._tokens], device=self._stack.device)
+        starts = {} if states_TD is None else {0: states_TD}
+        return executor.hidden(tokens_ST, torch.ones_like(tokens_ST), starts=starts)[0]
+
+    def prefixes(self, calls: Sequence[Call], passes_of: Beginnings) -> list[Prefix]:
+        """Return the keys and values of the start for some calls; none without a start.
+
+        Args:
+            calls: Of a batch of the tokens that follow.
+            passes_of: The layers that each of their cells has gone through.
+        """
+        if not self.n_tokens:
+            return []
+        numbers, places = [], []
+        for call in calls:
+            found = passes_of.numbers[call.start : call.stop]
+            different, place = np.unique(found, return_inverse=True)
+            numbers.append(different.tolist())
+            places.append(place)
+        distinct = passes_of.distinct
+        known = self._keys_values({distinct[number] for some in numbers for number in some})
+        prefixes = []
+        for some, entries in zip(numbers, on_device(places, self._stack.device), strict=True):
+            keys, values = zip(*(known[distinct[number]] for number in some), strict=True)
+            prefixes.append(Prefix(torch.stack(keys), torch.stack(values), entries))
+        return prefixes
+
+    def _keys_values(self, wanted: Collection[Passes]) -> dict[Passes, KeysValues]:
+        """Return keys and values of the start after some beginnings of paths."""
+        found = {passes: self._saved.keys_values(passes) for passes in wanted}
+        known = {passes: held for passes, held in found.items() if held is not None}
+        return known | self._run(found.keys() - known.keys())
+
+    def _run(self, missing: Collection[Passes]) -> dict[Passes, KeysValues]:
+        """Run the start to some beginnings of paths, from wherever is known."""
+        ordered = sorted(missing)
+        paths = [
+            path
+            for path, following in itertools.pairwise([*ordered, ()])
+            if following[: len(path)] != path
+        ]
+        if not paths:
+            return {}
+        numbers: dict[Passes, int] = {}
+        starts: dict[int, Tensor] = {}
+        sources, n_known = [], []
+        for path in paths:
+            first_missing = next(n for n in range(1, len(path) + 1) if path[:n] in missing)
+            n_passes, states_TD = self._saved.longest(self._tokens, path, first_missing - 1)
+            sources.append(numbers.setdefault(path[:n_passes], len(numbers)))
+            n_known.append(n_passes)
+            if states_TD is not None:
+                starts[sources[-1]] = states_TD
+        rests = [path[n:] for path, n in zip(paths, n_known, strict=True)]
+        executor = Executor(self._stack, schedule(rests, sources), use_cache=True)
+        passes_of = executor.schedule.beginnings_after(list(numbers))
+        cells = range(executor.schedule.n_sources, len(executor.schedule.sources))
+        keep = [cell for cell in cells if worth_saving(passes_of.of(cell))]
+        tokens_ST = torch.tensor([self._tokens] * len(numbers), device=self._stack.device)
+        executor.hidden(tokens_ST, torch.ones_like(tokens_ST), starts=starts, keep=keep)
+        known: dict[Passes, KeysValues] = {}
+        for cell, keys_values in executor.keys_values():
+            known[passes_of.of(cell)] = keys_values
+            self._saved.add_keys_values(passes_of.of(cell), keys_values)
+        for cell, states_TD in executor.kept.items():
+            self._saved.add(self._tokens, passes_of.of(cell), states_TD)
+        return known
+
+
+def common_start(stack: LayerStack, rows: Sequence[Row], saved: SavedStates | None) -> CommonStart:
+    """Return what some prompts start with, or an empty start where sharing it would not help.
+
+    Prompts have different lengths, so padding comes after their start, which only layers that
+    attend to all tokens can ignore.
+
+    Args:
+        stack: The model.
+        rows: All rows of a call.
+        saved: What earlier calls have left, if later ones are to be helped.
+    """
+    start = rows[0].tokens[:-1]
+    for tokens in {row.tokens for row in rows}:
+        start = start[: common_length(start, tokens[:-1])]
+    if not shares_starts(stack):
+        start = ()
+    if saved is None:
+        saved = SavedStates(int(MEMORY * stack.memory))
+        start = start if _pays(rows, len(start)) else ()
+    saved.narrow(start)
+    return CommonStart(stack, saved)
+
+
+def no_start(stack: LayerStack) -> CommonStart:
+    """Return an empty start, for rows that are to share none."""
+    return CommonStart(stack, SavedStates(0))
+
+
+def shares_starts(stack: LayerStack) -> bool:
+    """Whether prompts can share their start: padding comes after it, and rows do not run alone."""
+    return not stack.exact and stack.attends_fully
+
+
+def _pays(rows: Sequence[Row], n_tokens: int) -> bool:
+    """Whether one call runs much less if so many tokens are shared.
+
+    Not if every program is for one prompt only, where the start runs as often as without sharing.
+    """
+    paths_of: dict[Tokens, list[Passes]] = {}
+    for row in rows:
+        paths_of.setdefault(row.tokens, []).append(row.program.steps)
+    cells = {tokens: count_cells(paths) for tokens, paths in paths_of.items()}
+    n_once = count_cells([row.program.steps for row in rows])
+    in_all = sum(n * len(tokens) for tokens, n in cells.items())
+    return n_tokens * (sum(cells.values()) - n_once) >= WORTHWHILE * in_all

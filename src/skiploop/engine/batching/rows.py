@@ -1,0 +1,201 @@
+"""From tokens to padded batches: checking, grouping.
+
+Shapes: S token sequences, T tokens of the longest one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from skiploop.engine.forward.rotary import longest
+from skiploop.errors import BatchError
+from skiploop.programs.program import Program
+from skiploop.stack import LayerStack
+
+
+class Limits(NamedTuple):
+    """What a batch may hold, by what is fast on a kind of device.
+
+    Attributes:
+        rows: Most rows.
+        tokens: Most tokens, padding included: more do not make matrix products faster. Fewer where
+            a layer needs much memory for them.
+        call_flops: What a layer call costs apart from its tokens, in floating-point operations
+            that take as long.
+        head_rows: Rows whose logits are computed at once after the first pass.
+    """
+
+    rows: int
+    tokens: int
+    call_flops: float
+    head_rows: int
+
+
+LIMITS = {"cpu": Limits(256, 4096, 1.7e8, 64), "cuda": Limits(4096, 2**18, 2e12, 1024)}
+_FEW_TOKENS = 4096  # that there is memory for in any case
+
+
+def limits(stack: LayerStack) -> Limits:
+    """Return the limits of batches where a model is; those of CUDA on any accelerator."""
+    return LIMITS["cpu" if stack.device.type == "cpu" else "cuda"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One prompt under one program.
+
+    Attributes:
+        index: Its place in the caller's list.
+        tokens: Token ids, at least one.
+        program: What it runs.
+        draft: Tokens that the model may write next; they are checked, not believed.
+        is_scored: Whether the log-probability of the draft is wanted.
+        n_bytes: Most memory that its keys and values take; 0 where none are kept.
+        n_most: Tokens that its answer may have before it ends, or must be run again with other
+            rotary tables.
+    """
+
+    index: int
+    tokens: tuple[int, ...]
+    program: Program
+    draft: tuple[int, ...] = ()
+    is_scored: bool = False
+    n_bytes: int = 0
+    n_most: int = 0
+
+
+def check_lengths(stack: LayerStack, rows: Sequence[Row], n_new: int) -> None:
+    """Refuse rows that the model has no positions for, or that do not fit into memory.
+
+    Raises:
+        BatchError: A row and `n_new` more tokens are longer than the model allows, or the keys
+            and values of a row alone are more than the memory budget.
+    """
+    limit = longest(stack)
+    for row in rows:
+        if limit is not None and len(row.tokens) + n_new > limit:
+            raise BatchError(
+                f"prompt {row.index} has {len(row.tokens)} tokens and may get {n_new} more, but "
+                f"{stack.name} takes {limit} in all: shorten it or lower max_new_tokens"
+            )
+        if row.n_bytes > stack.memory // 2:
+            raise BatchError(
+                f"prompt {row.index} under program {row.program} needs {row.n_bytes:,} bytes of "
+                f"keys and values, but one batch has {stack.memory // 2:,}: raise it with "
+                "load(..., memory=...) or --memory, shorten the prompt, or lower max_new_tokens"
+            )
+
+
+def split(
+    stack: LayerStack,
+    rows: Sequence[Row],
+    *,
+    n_passes: int = 1,
+    n_shared: int = 0,
+) -> Iterator[list[Row]]:
+    """Yield batches, the longest rows first, so that too little memory shows at once.
+
+    Rows with the same tokens follow each other in the order of their paths, so that batches share
+    as many cells as can be. A shorter row starts a new batch where padding all rows would cost more
+    than the passes of one more batch.
+
+    Args:
+        stack: Says how much memory the keys and values of a batch may take, and whether every row
+            must be alone. A batch gets half of the memory, as rows are copied when they leave what
+            they share.
+        rows: Any number.
+        n_passes: Forward passes that a batch may take.
+        n_shared: Tokens at the start of every row that are computed elsewhere.
+    """
+    most = limits(stack)
+    max_rows = 1 if stack.exact else most.rows
+    most_tokens = _most_tokens(stack)
+    most_padding = n_passes * call_tokens(stack) if stack.way.pads else 0
+    batch: list[Row] = []
+    n_bytes = longest = padding = 0
+    for row in sorted(rows, key=_batch_order, reverse=True):
+        n_own = len(row.tokens) + len(row.draft) - n_shared
+        n_padded = longest - n_own if batch else 0
+        row_bytes = row.n_bytes and row.n_bytes + n_padded * row.program.n_slots * stack.token_bytes
+        is_full = (
+            len(batch) == max_rows
+            or (len(batch) + 1) * longest > most_tokens
+            or n_bytes + row_bytes > stack.memory // 2
+            or padding + n_padded > most_padding
+        )
+        if batch and is_full:
+            yield batch
+            batch, n_bytes, padding = [], 0, 0
+            row_bytes, n_padded = row.n_bytes, 0
+        longest = longest if batch else n_own
+        batch.append(row)
+        n_bytes += row_bytes
+        padding += n_padded
+    if batch:
+        yield batch
+
+
+def call_tokens(stack: LayerStack) -> int:
+    """Return the tokens whose products take as long as a layer call does apart from them."""
+    weights = sum(weight.numel() for weight in stack.layers[0].parameters() if weight.ndim > 1)
+    return int(limits(stack).call_flops / (2 * max(weights, 1)))
+
+
+def _most_tokens(stack: LayerStack) -> int:
+    """Return the tokens of a batch that layers compute within a quarter of the memory budget."""
+    widest = max(size for weight in stack.layers[0].parameters() for size in weight.shape)
+    token_bytes = 4 * widest * stack.dtype.itemsize  # of a gated product, and what comes before it
+    return min(limits(stack).tokens, max(stack.memory // 4 // token_bytes, _FEW_TOKENS))
+
+
+def number_sources(rows: Sequence[Row]) -> tuple[list[Row], list[int]]:
+    """Return one row for each different token sequence, and the sequence of each row."""
+    numbers: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
+    firsts: list[Row] = []
+    sources = []
+    for row in rows:
+        key = row.tokens, row.draft
+        if key not in numbers:
+            numbers[key] = len(firsts)
+            firsts.append(row)
+        sources.append(numbers[key])
+    return firsts, sources
+
+
+def count_cells(paths: Sequence[Sequence[int]]) -> int:
+    """Return how many different beginnings some paths have: the nodes of their trie."""
+    return _count_cells(tuple(sorted({tuple(path) for path in paths})))
+
+
+@lru_cache(maxsize=64)  # questions of a table have the same programs
+def _count_cells(ordered: tuple[tuple[int, ...], ...]) -> int:
+    shared = (common_length(one, other) for one, other in itertools.pairwise(ordered))
+    return sum(map(len, ordered)) - sum(shared)
+
+
+def common_length(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many entries two sequences have in common at their start."""
+    for length, (left, right) in enumerate(zip(one, other, strict=False)):
+        if left != right:
+            return length
+    return min(len(one), len(other))
+
+
+def pad_left(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return tokens_ST with zeros on the left of short rows, and mask_ST with 0 there, else 1."""
+    longest = max(map(len, rows))
+    padding = [longest - len(row) for row in rows]
+    tokens = [[0] * n + list(row) for n, row in zip(padding, rows, strict=True)]
+    mask = [[0] * n + [1] * (longest - n) for n in padding]
+    return torch.tensor(tokens, device=device), torch.tensor(mask, device=device)
+
+
+def _batch_order(row: Row) -> tuple[object, ...]:
+    return len(row.tokens) + len(row.draft), row.tokens, row.draft, row.program.steps

@@ -1,0 +1,1 @@
+"""Keys, values and states that are kept."""

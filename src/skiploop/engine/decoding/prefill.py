@@ -1,0 +1,139 @@
+"""The first pass of a batch: prompts and drafts through the layers, from wherever is known.
+
+Shapes: S token sequences, R rows, B rows that go on, T tokens of the longest sequence, K with the
+shared prefix, D hidden size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skiploop.engine.batching.prefix import CommonStart
+from skiploop.engine.batching.rows import Row, pad_left
+from skiploop.engine.cache.states import SavedStates, worth_saving
+from skiploop.engine.decoding.row_state import Answer
+from skiploop.engine.forward.executor import Executor
+from skiploop.engine.plan.indices import on_device
+from skiploop.engine.plan.schedule import schedule
+from skiploop.stack import LayerStack
+
+
+@dataclass(frozen=True)
+class FirstPass:
+    """A batch after its first pass.
+
+    Attributes:
+        stack: The model.
+        rows: The batch.
+        executor: Has run the pass.
+        states_RTD: What it returned.
+        mask_RK: 1 at every token of a row, its draft included, 0 at padding.
+        is_complete: Whether the executor holds the keys and values of all slots of the rows.
+    """
+
+    stack: LayerStack
+    rows: Sequence[Row]
+    executor: Executor
+    states_RTD: Tensor
+    mask_RK: Tensor
+    is_complete: bool
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows, and tokens of the longest one with what comes before it."""
+        return len(self.rows), self.mask_RK.shape[1]
+
+    def can_go_on(self, answers: Sequence[Answer]) -> bool:
+        """Whether the executor can write more of some answers.
+
+        Not where it lacks slots, or where drafts were wrong and their tokens cannot be masked.
+        """
+        all_right = not any(map(_n_wrong, answers))
+        return self.is_complete and (all_right or self.stack.attends_fully)
+
+    def continued(
+        self, going_on: Sequence[int], answers: Sequence[Answer], n_most: int
+    ) -> tuple[Executor, Tensor]:
+        """Return an executor that holds some rows and what they have written, and its mask_BK.
+
+        The last token of each answer has not run yet. Tokens of a draft that were not written are
+        masked like padding.
+
+        Args:
+            going_on: The rows.
+            answers: Of these rows.
+            n_most: Tokens that an answer may have in the end.
+        """
+        (of_row, n_right) = on_device(
+            [np.array(going_on), np.array([-_n_wrong(answer) for answer in answers])],
+            self.stack.device,
+        )
+        mask_BK = self.mask_RK.index_select(0, of_row)
+        n_tokens = mask_BK.shape[1]
+        places_K = torch.arange(n_tokens, device=mask_BK.device)
+        mask_BK[places_K >= (n_tokens + n_right)[:, None]] = 0
+        n_more = n_most - min(len(answer.tokens) for answer in answers)
+        return self.executor.fork(going_on, range(len(going_on)), n_more), mask_BK
+
+
+def first_pass(
+    stack: LayerStack,
+    rows: Sequence[Row],
+    start: CommonStart,
+    saved: SavedStates | None,
+    *,
+    may_go_on: bool,
+) -> FirstPass:
+    """Run the prompts and drafts of a batch, from wherever is known.
+
+    Args:
+        stack: The model.
+        rows: The batch.
+        start: What the prompts start with.
+        saved: States of the tokens after the start, to go on from and to add to.
+        may_go_on: Whether keys and values are kept for further tokens.
+    """
+    numbers: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
+    starts: dict[int, Tensor] = {}
+    sources, n_known = [], []
+    for row in rows:
+        tokens, path = row.tokens + row.draft, row.program.steps
+        n_passes, states_TD = saved.longest(tokens, path) if saved else (0, None)
+        sources.append(numbers.setdefault((tokens, path[:n_passes]), len(numbers)))
+        n_known.append(n_passes)
+        if states_TD is not None:
+            starts[sources[-1]] = states_TD
+    paths = [row.program.steps[n:] for row, n in zip(rows, n_known, strict=True)]
+    batch = schedule(paths, sources)
+    keys = list(numbers)
+    passes_of = batch.beginnings_after([known for _, known in keys])
+    prefixes = start.prefixes(batch.calls, passes_of)
+    use_cache = may_go_on or start.n_tokens > 0
+    executor = Executor(stack, batch, use_cache=use_cache, prefixes=prefixes)
+    tokens_ST, mask_SK = pad_left([tokens[start.n_tokens :] for tokens, _ in keys], stack.device)
+    if prefixes:
+        mask_SK = torch.cat([mask_SK.new_ones(len(mask_SK), start.n_tokens), mask_SK], dim=1)
+    to_save = {
+        cell: (keys[batch.sources[cell]][0], passes_of.of(cell))
+        for cell in (range(batch.n_sources, len(batch.sources)) if saved is not None else ())
+        if worth_saving(passes_of.of(cell))
+    }
+    states_RTD = executor.hidden(tokens_ST, mask_SK, starts=starts, keep=to_save)
+    if saved is not None:
+        for cell, (tokens, passes) in to_save.items():
+            states_TD = executor.kept.pop(cell)[start.n_tokens - len(tokens) :]  # no padding
+            saved.add(tokens, passes, states_TD)
+    is_complete = use_cache and not any(n_known)
+    (of_row,) = on_device([np.array(sources)], stack.device)
+    mask_RK = mask_SK.index_select(0, of_row)
+    return FirstPass(stack, rows, executor, states_RTD, mask_RK, is_complete)
+
+
+def _n_wrong(answer: Answer) -> int:
+    """Return how many tokens of its draft an answer did not take over."""
+    return max(len(answer.row.draft) + 1 - len(answer.tokens), 0)

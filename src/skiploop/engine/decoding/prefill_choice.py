@@ -1,0 +1,151 @@
+"""Programs chosen while the prompts run: what chooses is a beginning of what runs afterwards.
+
+The first layers, which all programs in question share, run once for each prompt. Their states say
+which program goes on from there, with the keys and values that are already in the cache.
+
+Shapes: R rows, T tokens of one prompt, D hidden size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from skiploop.arguments import listed, one_for_each, shown, whole_number
+from skiploop.engine.batching.prefix import CommonStart
+from skiploop.engine.batching.rows import Row, number_sources, pad_left
+from skiploop.engine.cache.slots import Prefix
+from skiploop.engine.decoding.prefill import FirstPass
+from skiploop.engine.forward.executor import Executor
+from skiploop.engine.plan.fork import extend
+from skiploop.engine.plan.schedule import Schedule, schedule
+from skiploop.errors import BatchError, ConfigError, ProgramError
+from skiploop.programs.program import Program
+from skiploop.stack import LayerStack
+
+
+@dataclass(frozen=True)
+class LateChoice:
+    """Chooses programs by the states after the first layers.
+
+    Attributes:
+        layer: How many first layers run once before the choice, under every program; at least 1.
+        choose: Given the numbers of some prompts and their float32 states_TD on the CPU, returns
+            one program for each.
+        longest: The longest program that may be chosen, by which the memory of a batch is counted;
+            None for the plain one.
+
+    Raises:
+        ConfigError: `layer` is below 1, or an argument is of another type.
+    """
+
+    layer: int
+    choose: Callable[[Sequence[int], Sequence[Tensor]], Sequence[Program]]
+    longest: Program | None = None
+
+    def __post_init__(self) -> None:
+        layer = whole_number("layer", self.layer, error=ConfigError)
+        if layer < 1:
+            raise ConfigError(
+                f"layer={shown(layer)}: choose after at least one layer, or before the prompts run"
+            )
+        if not callable(self.choose):
+            raise ConfigError(f"choose is {shown(self.choose)}: give a function")
+        object.__setattr__(self, "layer", layer)
+
+    def counted(self, stack: LayerStack) -> Program:
+        """Return the program by which the memory of every row is counted before the choice.
+
+        Raises:
+            ConfigError: The model has fewer layers than are to run before the choice.
+            ProgramError: The longest program is for another model.
+        """
+        if self.layer > stack.n_layers:
+            raise ConfigError(
+                f"layer={shown(self.layer)}: {stack.name} has {stack.n_layers} layers, choose "
+                "after one of them"
+            )
+        return (
+            Program.identity(stack.n_layers) if self.longest is None else stack.check(self.longest)
+        )
+
+
+def choosing_pass(
+    stack: LayerStack, rows: Sequence[Row], start: CommonStart, late: LateChoice
+) -> FirstPass:
+    """Run the prompts and drafts of a batch under the programs that their first layers choose.
+
+    Args:
+        stack: The model.
+        rows: The batch; what they say about programs is not used.
+        start: What the prompts start with.
+        late: Chooses.
+
+    Returns:
+        The batch, its rows with the programs chosen.
+
+    Raises:
+        ProgramError: A chosen program changes one of the first layers, or is for another model.
+    """
+    firsts, sources = number_sources(rows)
+    common = tuple(range(late.layer))
+    before = schedule([common] * len(rows), sources)
+    chosen: list[Row] = []
+
+    def go_on(states_RTD: Tensor) -> tuple[Schedule, list[Prefix]]:
+        start_TD = start.states(common)
+        states = [
+            torch.cat([start_TD, _own(states_TD, row, start)]).float().cpu()
+            for row, states_TD in zip(rows, states_RTD, strict=True)
+        ]
+        programs = late.choose([row.index for row in rows], states)
+        chosen.extend(_chosen(stack, rows, programs, late))
+        after = extend(before, [row.program.steps[late.layer :] for row in chosen])
+        new_calls = after.calls[len(before.calls) :]
+        return after, start.prefixes(new_calls, after.beginnings)
+
+    prefixes = start.prefixes(before.calls, before.beginnings)
+    executor = Executor(stack, before, use_cache=True, prefixes=prefixes)
+    tokens_ST, mask_SK = pad_left(
+        [(row.tokens + row.draft)[start.n_tokens :] for row in firsts], stack.device
+    )
+    if start.n_tokens:
+        mask_SK = torch.cat([mask_SK.new_ones(len(mask_SK), start.n_tokens), mask_SK], dim=1)
+    states_RTD = executor.hidden(tokens_ST, mask_SK, then=go_on)
+    return FirstPass(stack, chosen, executor, states_RTD, mask_SK[sources], is_complete=True)
+
+
+def _own(states_TD: Tensor, row: Row, start: CommonStart) -> Tensor:
+    """Return the states of the prompt after the common start, without padding and draft."""
+    stop = len(states_TD) - len(row.draft)
+    return states_TD[stop - len(row.tokens) + start.n_tokens : stop]
+
+
+def _chosen(
+    stack: LayerStack, rows: Sequence[Row], programs: object, late: LateChoice
+) -> list[Row]:
+    """Return the rows with the programs chosen for them, and the memory that these take."""
+    chosen = []
+    found = listed("what was chosen", programs, of="programs")
+    one_for_each(rows, "chosen programs", found)
+    for row, one in zip(rows, found, strict=True):
+        program = stack.check(one)
+        if program.steps[: late.layer] != tuple(range(late.layer)):
+            raise ProgramError(
+                f"program {program} was chosen after {late.layer} layers but changes one of them: "
+                "choose earlier, or among programs that change later layers"
+            )
+        n_bytes = row.n_bytes // row.program.n_slots * program.n_slots
+        chosen.append(replace(row, program=program, n_bytes=n_bytes))
+    n_bytes = sum(row.n_bytes for row in chosen)
+    if n_bytes > stack.memory // 2:
+        longest = max((row.program for row in chosen), key=lambda program: program.n_slots)
+        raise BatchError(
+            f"the programs chosen for {len(rows)} rows need {n_bytes:,} bytes of keys and values, "
+            f"but one batch has {stack.memory // 2:,}: say before that programs as long as "
+            f"{longest} may be chosen, with LateChoice(..., longest=...)"
+        )
+    return chosen

@@ -1,0 +1,1 @@
+"""One pass of a batch on Hugging Face's own layers."""

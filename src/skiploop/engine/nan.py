@@ -1,0 +1,36 @@
+"""Where a row whose logits are not numbers went wrong."""
+
+from __future__ import annotations
+
+import torch
+
+from skiploop.engine.batching.encoding import encode
+from skiploop.engine.forward.executor import Executor
+from skiploop.engine.plan.schedule import schedule
+from skiploop.programs.program import Program
+from skiploop.stack import LayerStack
+
+
+@torch.inference_mode()
+def first_bad_slot(
+    stack: LayerStack, prompt: str, program: Program, written: tuple[int, ...]
+) -> int | None:
+    """Return the first slot whose states are not all finite; None if it is the head.
+
+    Args:
+        stack: The model.
+        prompt: What the row was given.
+        program: What it ran.
+        written: Token ids it wrote before.
+
+    Cost:
+        One run of the row, alone.
+    """
+    executor = Executor(stack, schedule([program.steps]), use_cache=False)
+    tokens_ST = torch.tensor([[*encode(stack, [prompt])[0], *written]], device=stack.device)
+    chain = executor.schedule.chain(0)
+    executor.hidden(tokens_ST, torch.ones_like(tokens_ST), keep=chain)
+    for slot, cell in enumerate(chain):
+        if not executor.kept[cell].isfinite().all():
+            return slot
+    return None

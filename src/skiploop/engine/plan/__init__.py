@@ -1,0 +1,1 @@
+"""Which layer runs when, for which tokens; the same in tensors."""

@@ -1,0 +1,123 @@
+"""Rows that go on: along further layers in the same pass, or with further tokens in the next one.
+
+No torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from skiploop.engine.plan.schedule import (
+    Beginnings,
+    Call,
+    Numbering,
+    Numbers,
+    Schedule,
+    schedule,
+)
+
+
+class Fork(NamedTuple):
+    """A schedule that goes on where another one stopped.
+
+    Attributes:
+        schedule: Of the rows that go on.
+        calls: For each of its calls, the number of the call that it continues.
+        cells: For each of its calls, the cells that its own cells continue, as positions in the
+            call that it continues.
+    """
+
+    schedule: Schedule
+    calls: tuple[int, ...]
+    cells: tuple[Numbers, ...]
+
+
+def extend(before: Schedule, rests: Sequence[Sequence[int]]) -> Schedule:
+    """Return a schedule whose rows go on along further layers once all calls have run.
+
+    Args:
+        before: The schedule so far.
+        rests: The further layers of each row.
+
+    Guarantees:
+        The calls and cells of `before` keep their places (tests/unit/test_schedule.py).
+    """
+    leaves, sources = np.unique(before.leaves, return_inverse=True)
+    after = schedule(rests, sources)
+    n_first, n_before = after.n_sources, len(before.parents)
+    shift = n_before - n_first
+    moved = np.concatenate([leaves, np.arange(n_first, len(after.parents)) + shift])
+    distinct, numbers = after.beginnings_after([before.beginnings.of(leaf) for leaf in leaves])
+    n_known = len(before.beginnings.distinct)
+    blends = {
+        int(moved[cell]): tuple((int(moved[other]), weight) for other, weight in blend)
+        for cell, blend in after.blends.items()
+    }
+    return Schedule(
+        before.n_sources,
+        before.calls + tuple(Call(c.layer, c.start + shift, c.stop + shift) for c in after.calls),
+        np.concatenate([before.sources, before.sources[leaves[after.sources[n_first:]]]]),
+        np.concatenate([before.parents, moved[after.parents[n_first:]]]),
+        Beginnings(
+            [*before.beginnings.distinct, *distinct],
+            np.concatenate([before.beginnings.numbers, numbers[n_first:] + n_known]),
+        ),
+        moved[after.leaves],
+        {**before.blends, **blends},
+    )
+
+
+def fork(before: Schedule, rows: Sequence[int], sources: Sequence[int]) -> Fork:
+    """Return the schedule of rows that go on with further tokens, call by call as before.
+
+    Args:
+        before: The schedule of the tokens so far.
+        rows: For each new row, the row of `before` that it continues.
+        sources: The sequence of further tokens of each new row, numbered from 0.
+
+    Guarantees:
+        The cells of a new row continue those of the row that it continues, one by one.
+    """
+    row_sources = np.array(sources, dtype=np.int64)
+    found = Numbering(int(row_sources.max(initial=-1)) + 1)
+    at = row_sources.copy()  # the cell of each new row where it has come to
+    kept, continued = [], []
+    number: dict[tuple[int, int], int] = {}  # what continues a cell for a source
+    for index, some, cells in _by_call(before, rows):
+        order = np.lexsort((row_sources[some], cells, at[some]))
+        some, cells, of_row = some[order], cells[order], row_sources[some[order]]
+        is_new = np.ones(len(some), dtype=bool)  # rows may continue one cell for one source
+        is_new[1:] = (np.diff(cells) != 0) | (np.diff(of_row) != 0)
+        parents, at[some] = at[some][is_new], found.n_cells + np.cumsum(is_new) - 1
+        cells, of_row = cells[is_new], of_row[is_new]
+        if before.blends:
+            pairs = zip(of_row.tolist(), cells.tolist(), strict=True)
+            new = {pair: found.n_cells + place for place, pair in enumerate(pairs)}
+            number |= new
+            for (source, cell), continuing in new.items():
+                if cell in before.blends:
+                    found.blends[continuing] = tuple(
+                        (source if other < before.n_sources else number[source, other], weight)
+                        for other, weight in before.blends[cell]
+                    )
+        found.add(of_row, parents, before.beginnings.numbers[cells])
+        found.end_call(before.calls[index].layer)
+        kept.append(index)
+        continued.append(cells - before.calls[index].start)
+    forked = found.schedule(before.beginnings.distinct, at)
+    return Fork(forked, tuple(kept), tuple(continued))
+
+
+def _by_call(before: Schedule, rows: Sequence[int]) -> list[tuple[int, Numbers, Numbers]]:
+    """Return the calls that some rows go through: its number, which of the rows, their cells."""
+    at = before.leaves[list(rows)]
+    found = []
+    for index in range(len(before.calls) - 1, -1, -1):
+        some = np.flatnonzero(at >= before.calls[index].start)
+        if len(some):
+            found.append((index, some, at[some]))
+            at[some] = before.parents[at[some]]
+    return found[::-1]

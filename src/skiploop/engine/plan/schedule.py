@@ -1,0 +1,293 @@
+"""Which layer runs next, and for which rows. No torch.
+
+Rows with the same tokens have the same states for as long as their paths are the same. So a batch
+is a trie of *cells*: a cell is one token sequence after the first layers of a path, and it is
+computed once, whatever the number of rows that go through it. The order in which the layers run
+is found once for a batch; it is the same in every forward pass.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skiploop.programs.damping import Mix, mix_of
+
+Passes = tuple[int, ...]
+"""The beginning of a path: the layers that a cell has gone through."""
+
+Numbers = NDArray[np.int64]
+"""Of cells, rows, sources or beginnings: one for each of a list."""
+
+Blend = tuple[tuple[int, float], ...]
+
+
+class Call(NamedTuple):
+    """One execution of one layer, for the cells `start` to `stop` (exclusive) of a batch."""
+
+    layer: int
+    start: int
+    stop: int
+
+
+class Beginnings(NamedTuple):
+    """The layers that each cell has gone through.
+
+    Attributes:
+        distinct: All beginnings of paths.
+        numbers: The one of each cell.
+    """
+
+    distinct: Sequence[Passes]
+    numbers: Numbers
+
+    def of(self, cell: int) -> Passes:
+        """Return the layers that one cell has gone through."""
+        return self.distinct[int(self.numbers[cell])]
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """Calls that take every row of a batch along its path.
+
+    Attributes:
+        n_sources: Token sequences. Cell `i < n_sources` is the embedding of sequence `i`; the
+            others are numbered in the order in which they are computed.
+        calls: In the order in which they run.
+        sources: The token sequence of each cell.
+        parents: The cell whose states each cell is given; its own number for embeddings.
+        beginnings: The layers that each cell has gone through.
+        leaves: The last cell of each row.
+        blends: For cells that are given a mix in place of the states of their parent: cells on the
+            way to them, and the weight of each.
+    """
+
+    n_sources: int
+    calls: tuple[Call, ...]
+    sources: Numbers
+    parents: Numbers
+    beginnings: Beginnings
+    leaves: Numbers
+    blends: Mapping[int, Blend] = field(default_factory=dict)
+
+    @property
+    def n_cells(self) -> int:
+        """Layers executed on one token sequence, summed up."""
+        return len(self.sources) - self.n_sources
+
+    def chain(self, row: int) -> list[int]:
+        """Return the cells of a row in the order in which they are computed."""
+        cell, chain = int(self.leaves[row]), []
+        while cell >= self.n_sources:
+            chain.append(cell)
+            cell = int(self.parents[cell])
+        return chain[::-1]
+
+    def beginnings_after(self, before: Sequence[Passes]) -> Beginnings:
+        """Return the layers of each cell where each token sequence had gone through some before."""
+        if not any(before):
+            return self.beginnings
+        distinct, numbers = self.beginnings
+        pairs, found = _unique_pairs(self.sources, numbers)
+        return Beginnings([before[source] + distinct[number] for source, number in pairs], found)
+
+
+def schedule(
+    paths: Sequence[Sequence[int]], sources: Sequence[int] | Numbers | None = None
+) -> Schedule:
+    """Return calls that take every row along its path.
+
+    A call runs a layer for all cells that wait for it. Of two orders the one with fewer calls is
+    taken: always the lowest layer that a cell waits for, where rows that loop catch up with those
+    that went ahead; or sweeps through the layers from below, where they wait for the next sweep.
+    The least number of calls is a shortest common supersequence, which is hard to find; for one
+    path both orders give its own length.
+
+    Args:
+        paths: Layers in the order they run, one path a row, as `Program.steps` returns them.
+        sources: The token sequence of each row, numbered from 0; each row has its own if not
+            given.
+
+    Guarantees:
+        The layers of the calls that lead to the leaf of a row are, in order, its path; no two
+        cells have the same tokens and path (tests/unit/test_schedule.py).
+
+    Cost:
+        Python work for each different beginning of a path.
+    """
+    row_sources = range(len(paths)) if sources is None else sources
+    trie = _Trie([tuple(path) for path in paths], np.array(row_sources, dtype=np.int64))
+    return trie.schedule(min(map(trie.order, (_lowest, _next_in_sweep)), key=len))
+
+
+def _lowest(layers: Iterable[int], _last: int) -> int:
+    return min(layers)
+
+
+def _next_in_sweep(layers: Iterable[int], last: int) -> int:
+    return min(layers, key=lambda layer: (layer <= last, layer))
+
+
+class Numbering:
+    """The cells of a schedule as they are numbered, call by call.
+
+    Args:
+        n_sources: Token sequences, whose embeddings are the first cells.
+
+    Attributes:
+        n_cells: So far, embeddings among them.
+    """
+
+    def __init__(self, n_sources: int) -> None:
+        self.n_sources = self.n_cells = n_sources
+        self.blends: dict[int, Blend] = {}
+        self._calls: list[Call] = []
+        self._sources: list[Numbers] = [np.arange(n_sources)]
+        self._parents: list[Numbers] = [np.arange(n_sources)]
+        self._numbers: list[Numbers] = [np.zeros(n_sources, dtype=np.int64)]
+
+    def add(self, sources: Numbers, parents: Numbers, numbers: Numbers) -> None:
+        """Add cells to the call that comes next: their sources, parents and beginnings."""
+        self._sources.append(sources)
+        self._parents.append(parents)
+        self._numbers.append(numbers)
+        self.n_cells += len(sources)
+
+    def end_call(self, layer: int) -> None:
+        """Put all cells since the last call into one."""
+        start = self._calls[-1].stop if self._calls else self.n_sources
+        self._calls.append(Call(layer, start, self.n_cells))
+
+    def schedule(self, beginnings: Sequence[Passes], leaves: Numbers) -> Schedule:
+        """Return the schedule, given all beginnings and the last cell of each row."""
+        return Schedule(
+            self.n_sources,
+            tuple(self._calls),
+            np.concatenate(self._sources),
+            np.concatenate(self._parents),
+            Beginnings(beginnings, np.concatenate(self._numbers)),
+            leaves,
+            self.blends,
+        )
+
+
+class _Trie:
+    """The different beginnings of some paths. The order of the layers does not depend on tokens.
+
+    Args:
+        paths: One a row.
+        sources: The token sequence of each row.
+    """
+
+    def __init__(self, paths: Sequence[Passes], sources: Numbers) -> None:
+        self._sources = sources
+        self._steps: list[int] = [-1]  # the last entry of each beginning; 0 is the empty one
+        self._passes: list[Passes] = [()]
+        self._parents = [0]
+        self._children: list[dict[int, int]] = [{}]
+        ends = {path: self._add(path) for path in dict.fromkeys(paths)}
+        self._ends = np.array([ends[path] for path in paths], dtype=np.int64)
+
+    def _add(self, path: Passes) -> int:
+        """Add the beginnings of a path that are new, and return the number of the whole."""
+        node = 0
+        for n_passes, step in enumerate(path, 1):
+            if step not in self._children[node]:
+                self._children[node][step] = len(self._steps)
+                self._steps.append(step)
+                self._passes.append(path[:n_passes])
+                self._parents.append(node)
+                self._children.append({})
+            node = self._children[node][step]
+        return node
+
+    def order(self, rule: Callable[[Iterable[int], int], int]) -> list[list[int]]:
+        """Return the beginnings that each call computes, given which layer runs next."""
+        calls: list[list[int]] = []
+        waiting: defaultdict[int, list[int]] = defaultdict(list)
+
+        def wait(node: int) -> None:
+            for step, child in self._children[node].items():
+                waiting[int(step)].append(child)
+
+        wait(0)
+        last = -1
+        while waiting:
+            last = rule(waiting, last)
+            calls.append(waiting.pop(last))
+            for node in calls[-1]:
+                wait(node)
+        return calls
+
+    def schedule(self, order: Sequence[Sequence[int]]) -> Schedule:
+        """Return the schedule of all rows with calls in some order.
+
+        The cells of a beginning follow each other, in the order of their sources.
+        """
+        found = Numbering(int(self._sources.max(initial=-1)) + 1)
+        sources_of = self._sources_of(found.n_sources)
+        starts = [0] * len(self._steps)
+
+        def cells(node: int, sources: Numbers) -> Numbers:
+            """Return the cells of some sources after a beginning."""
+            return starts[node] + np.searchsorted(sources_of[node], sources)
+
+        for nodes in order:
+            for node in sorted(nodes, key=lambda node: (starts[self._parents[node]], node)):
+                sources, starts[node] = sources_of[node], found.n_cells
+                if mix := mix_of(self._steps[node]):
+                    terms = [cells(other, sources).tolist() for other in self._behind(node, mix)]
+                    found.blends |= _blends(starts[node], terms, mix)
+                parents = cells(self._parents[node], sources)
+                found.add(sources, parents, np.full(len(sources), node))
+            found.end_call(int(self._steps[nodes[0]]))
+        leaves = np.empty(len(self._ends), dtype=np.int64)
+        for rows in _together(self._ends):
+            leaves[rows] = cells(self._ends[rows[0]], self._sources[rows])
+        return found.schedule(self._passes, leaves)
+
+    def _sources_of(self, n_sources: int) -> list[Numbers]:
+        """Return the token sequences that go through each beginning; all have the empty one."""
+        found: list[list[Numbers]] = [[] for _ in self._steps]
+        for rows in _together(self._ends):
+            found[self._ends[rows[0]]].append(self._sources[rows])
+        merged = [np.arange(n_sources)] * len(found)
+        for node in range(len(found) - 1, 0, -1):  # children have higher numbers
+            held = found[node]
+            is_merged = len(held) == 1 and bool(self._children[node])
+            merged[node] = held[0] if is_merged else np.unique(np.concatenate(held))
+            found[self._parents[node]].append(merged[node])
+        return merged
+
+    def _behind(self, node: int, mix: Mix) -> list[int]:
+        """Return the beginnings that a mix is made of."""
+        behind = [self._parents[node]]
+        while len(behind) <= mix[0][0]:
+            behind.append(self._parents[behind[-1]])
+        return [behind[distance] for distance, _ in mix]
+
+
+def _together(numbers: Numbers) -> list[Numbers]:
+    """Return the positions of each number that is there."""
+    order = np.argsort(numbers, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []
+
+
+def _blends(start: int, terms: Sequence[Sequence[int]], mix: Mix) -> dict[int, Blend]:
+    """Return what the cells from `start` on are given: a cell of each term, in a mix."""
+    weights = [weight for _, weight in mix]
+    return {
+        cell: tuple(zip(others, weights, strict=True))
+        for cell, others in enumerate(zip(*terms, strict=True), start)
+    }
+
+
+def _unique_pairs(ones: Numbers, others: Numbers) -> tuple[list[tuple[int, int]], Numbers]:
+    """Return the different pairs of two lists, and which of them stands at each place."""
+    pairs, found = np.unique(np.stack([ones, others]), axis=1, return_inverse=True)
+    return [(int(one), int(other)) for one, other in pairs.T], found.reshape(-1)

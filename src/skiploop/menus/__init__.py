@@ -1,0 +1,1 @@
+"""Short lists of programs, chosen by racing."""

@@ -1,0 +1,269 @@
+"""A menu: a short list of programs that together answer more than the plain model does.
+
+Shapes: Q questions, P programs.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skiploop.errors import ConfigError, ProgramError, RunError, one_line
+from skiploop.jsontext import read_json, write_json
+from skiploop.menus.halving import half, halving
+from skiploop.programs.damping import RUNS
+from skiploop.programs.program import Program
+from skiploop.programs.segment import Segment
+from skiploop.programs.space import ProgramSpace
+from skiploop.tasks.base import Example
+from skiploop.trials.evidence import Evidence, collect
+from skiploop.trials.runner import TrialRunner
+
+MENU_FILE = "menu.json"
+PARENTS = 8
+"""Programs from which those with one more edit are made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MenuConfig:
+    """How a menu is made, and how much is found out about it.
+
+    Attributes:
+        size: Programs on it at most, the identity among them; fewer where fewer end the race.
+        raced: Questions on which programs compete for a place.
+        limit: Questions that all programs on the menu answer, for a selector to learn from; the
+            first ones of the split, those of the race among them.
+        split: Part of the task.
+        max_edits: Most edits of a program.
+        first_layer: Layers before this one run once in every program.
+        max_block: Longest block that one edit skips or repeats.
+        max_runs: Most passes over one block.
+        anchors: Every block that may be repeated is tried as a damped loop too, with each of them.
+        price: Score that one layer pass must bring: above 0, programs that are short without
+            losing as much get places too.
+
+    Raises:
+        ConfigError: A number is out of range.
+    """
+
+    size: int = 24
+    raced: int = 120
+    limit: int = 1500
+    split: str = "train"
+    max_edits: int = 2
+    first_layer: int = 4
+    max_block: int = 4
+    max_runs: int = 2
+    anchors: tuple[float, ...] = ()
+    price: float = 0.0
+
+    def __post_init__(self) -> None:
+        least = {"size": 2, "first_layer": 0}
+        for name in ("size", "raced", "limit", "max_edits", "first_layer", "max_block", "max_runs"):
+            if vars(self)[name] < least.get(name, 1):
+                raise ConfigError(
+                    f"menu.{name} is {vars(self)[name]}: give at least {least.get(name, 1)}"
+                )
+        if self.raced > self.limit:
+            raise ConfigError(
+                f"menu.limit is {self.limit}: give at least menu.raced, which is {self.raced}"
+            )
+        if self.anchors and not 0 <= min(self.anchors) <= max(self.anchors) <= 1:
+            raise ConfigError(f"anchors are {self.anchors}: give numbers from 0 to 1")
+        if not 0 <= self.price < 1:
+            raise ConfigError(f"price is {self.price}: give a number from 0 to below 1")
+
+    def space(self, n_layers: int) -> ProgramSpace:
+        """Return the space that the programs come from."""
+        return ProgramSpace(n_layers, max_block=self.max_block, max_runs=self.max_runs)
+
+    def edits(self, n_layers: int) -> list[Segment]:
+        """Return every edit that a program may have."""
+        plain = [e for e in self.space(n_layers).single_edits if e.start >= self.first_layer]
+        blocks = [edit for edit in plain if edit.runs == 2 and edit.stop < n_layers]
+        return plain + [
+            Segment(block.start, block.stop, RUNS, anchor)
+            for block in blocks
+            for anchor in self.anchors
+        ]
+
+
+@dataclass(frozen=True)
+class Menu:
+    """Programs for one model, the identity first, then by what each added to those before it.
+
+    Attributes:
+        programs: At least two.
+        weights_id: `LayerStack.model_id` of the model.
+        gains: Mean best worth on the questions of the race, with each program and those before
+            it: the score, less the price of layer passes beyond those of the identity; all right
+            answers of a kind count alike.
+        oracle_coverage: Share of the other questions that this program or one before it answers
+            right, judged with the gold answer; empty without other questions.
+    """
+
+    programs: tuple[Program, ...]
+    weights_id: str
+    gains: tuple[float, ...]
+    oracle_coverage: tuple[float, ...] = ()
+
+    def figures(self) -> dict[str, list[object]]:
+        """Return programs, gains and coverage as plain data."""
+        return {
+            "programs": [str(program) for program in self.programs],
+            "gains": [round(gain, 6) for gain in self.gains],
+            "oracle_coverage": list(self.oracle_coverage),
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write `menu.json`."""
+        data = {
+            "n_layers": self.programs[0].n_layers,
+            "weights_id": self.weights_id,
+            **self.figures(),
+        }
+        write_json(folder / MENU_FILE, data)
+
+    @classmethod
+    def load(cls, folder: Path) -> Menu:
+        """Read what `save` wrote.
+
+        Raises:
+            RunError: There is no menu, or it cannot be read.
+        """
+        path = folder / MENU_FILE
+        if not path.exists():
+            raise RunError(f"{folder} holds no menu: run 'skiploop menu build' with it first")
+        try:
+            data: dict[str, Any] = read_json(path)
+            programs = [Program.parse(text, data["n_layers"]) for text in data["programs"]]
+            gains, covered = tuple(data["gains"]), tuple(data["oracle_coverage"])
+            return cls(tuple(programs), data["weights_id"], gains, covered)
+        except (OSError, ValueError, KeyError, TypeError, ProgramError) as error:
+            raise RunError(f"cannot read {path}: {one_line(error)}") from error
+
+
+def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuConfig) -> Menu:
+    """Choose programs that complement each other, on some questions.
+
+    All programs of one edit race; those that complement each other best get further edits, and
+    the menu is a greedy cover of what was seen: each program is the one that raises the mean best
+    worth most, given those before it.
+
+    Args:
+        runner: Evaluates and remembers.
+        examples: The questions of the race.
+        config: What to try.
+
+    Raises:
+        ConfigError: No program may have an edit.
+
+    Cost:
+        For the packaged model, 200 to 230 programs of one edit on a quarter of the questions, half
+        of them on half, a quarter on all; then up to `PARENTS` x `PARENTS` programs for each
+        further edit, raced in the same way.
+
+    Source:
+        Successive halving: Jamieson and Talwalkar 2016; greedy cover: Nemhauser, Wolsey, Fisher
+        1978.
+    """
+    identity = Program.identity(runner.stack.n_layers)
+    edits = config.edits(identity.n_layers)
+    if not edits:
+        raise ConfigError(
+            f"no layer may be edited: the model has {identity.n_layers} layers, but the first "
+            f"{config.first_layer} are kept; lower first_layer"
+        )
+    single = [identity.with_edit(edit) for edit in edits]
+    seen = race(runner, examples, [identity, *single], config.price)
+    for _ in range(1, config.max_edits):
+        best = [seen.programs[column] for column, _ in _cover(seen, PARENTS + 1, config.price)]
+        children = _children(best)
+        if new := [program for program in children if program not in seen.programs]:
+            seen = seen.beside(race(runner, examples, [identity, *new], config.price))
+    covered = list(_cover(seen, config.size, config.price))
+    return Menu(
+        programs=tuple(seen.programs[column] for column, _ in covered),
+        weights_id=runner.stack.model_id,
+        gains=tuple(gain for _, gain in covered),
+    )
+
+
+def race(
+    runner: TrialRunner, examples: Sequence[Example], programs: Sequence[Program], price: float
+) -> Evidence:
+    """Return what the best programs answered, by successive halving.
+
+    A program is as good as the mean of what it adds to the worth of the first one, question by
+    question: one that helps a few questions much stays. Right answers of a kind count alike, so
+    preferring another one is no advantage (`balanced`).
+
+    Args:
+        runner: Evaluates and remembers.
+        examples: Questions.
+        programs: The first one always stays.
+        price: Of a layer pass.
+    """
+    field = list(programs)
+    *rounds, everything = halving(examples)
+    for asked in rounds:
+        seen = collect(runner, asked, field)
+        worth_QP = _worth(seen, price)
+        added_QP = np.maximum(worth_QP - worth_QP[:, :1], 0)
+        added_P = seen.weight_Q @ added_QP / len(asked)
+        added_P[0] = np.inf
+        best = np.argsort(-added_P, kind="stable")[: half(field)]
+        field = [field[i] for i in sorted(best)]
+    return collect(runner, everything, field)
+
+
+def _children(parents: Sequence[Program]) -> list[Program]:
+    """Return the programs that have the edits of two parents, one of which has a single one."""
+    edited = [parent for parent in parents if not parent.is_identity]
+    single = [parent.edits[0] for parent in edited if len(parent.edits) == 1]
+    children: dict[Program, None] = {}
+    for parent, edit in itertools.product(edited, single):
+        with suppress(ProgramError):  # a layer would be edited twice
+            children[parent.with_edit(edit)] = None
+    return list(children)
+
+
+def _worth(seen: Evidence, price: float) -> np.ndarray:
+    """Return the score of each cell, less the price of the passes beyond those of the identity."""
+    extra_P = [program.n_slots - program.n_layers for program in seen.programs]
+    return seen.score_QP - price * np.array(extra_P)
+
+
+def _cover(seen: Evidence, size: int, price: float) -> Iterator[tuple[int, float]]:
+    """Yield columns, the first one first, and the mean best worth with each and those before."""
+    share_Q = seen.weight_Q / len(seen.weight_Q)
+    worth_QP = _worth(seen, price)
+    best_Q = worth_QP[:, 0]
+    yield 0, float(share_Q @ best_Q)
+    chosen = {0}
+    while len(chosen) < min(size, len(seen.programs)):
+        means_P = share_Q @ np.maximum(worth_QP, best_Q[:, None])
+        means_P[list(chosen)] = -np.inf
+        column = int(means_P.argmax())
+        chosen.add(column)
+        best_Q = np.maximum(best_Q, worth_QP[:, column])
+        yield column, float(share_Q @ best_Q)
+
+
+def coverage(right_QP: np.ndarray) -> tuple[float, ...]:
+    """Return the share of questions that the first program, the first two, ... answer right.
+
+    It looks at the gold answer: an oracle, the most that any choice from the menu can reach.
+
+    Returns:
+        One share for each program; none without questions.
+    """
+    if not len(right_QP):
+        return ()
+    return tuple(map(float, np.maximum.accumulate(right_QP == 1, axis=1).mean(0)))

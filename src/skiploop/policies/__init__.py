@@ -1,0 +1,1 @@
+"""What chooses programs for prompts; one method a file or folder."""

@@ -1,0 +1,1 @@
+"""The published network that predicts a program (arXiv 2606.06574)."""

@@ -1,0 +1,1 @@
+"""A kernel regression on states of the prompt chooses from a menu."""

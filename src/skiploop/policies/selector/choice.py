@@ -1,0 +1,153 @@
+"""Chooses from a menu the program with the highest expected score.
+
+Shapes: Q questions, F features, P programs, the first one the identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from skiploop.arguments import texts, whole_number
+from skiploop.engine.decoding.prefill_choice import LateChoice
+from skiploop.errors import ConfigError
+from skiploop.menus.menu import Menu
+from skiploop.policies.encoders import LayerStates, PromptEncoder
+from skiploop.policies.selector.gate import Gate
+from skiploop.policies.selector.kernel import KernelRidge
+from skiploop.programs.program import Program
+from skiploop.tasks.prompt_form import PromptForm
+
+
+class PromptFeatures:
+    """What a selector sees of a prompt.
+
+    Args:
+        encoder: Turns prompts into token states.
+    """
+
+    def __init__(self, encoder: PromptEncoder) -> None:
+        self.encoder = encoder
+        self._known: dict[str, Tensor] = {}
+
+    def of(self, prompts: Sequence[str]) -> Tensor:
+        """Return features_QF: the state of the last token of each prompt, and the mean of all."""
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._known]
+        encoded = dict(zip(new, map(_pooled, self.encoder.encode(new)), strict=True))
+        known = self._known | encoded if len(new) < len(prompts) else encoded
+        return torch.stack([known[prompt] for prompt in prompts])
+
+    def remember(self, prompts: Sequence[str]) -> None:
+        """Encode prompts that several policies will be asked about, once for all of them."""
+        distinct = list(dict.fromkeys(prompts))
+        self._known = dict(zip(distinct, self.of(distinct), strict=True))
+
+    def forget(self) -> None:
+        """Encode every prompt anew from now on."""
+        self._known = {}
+
+
+def _pooled(states_TE: Tensor) -> Tensor:
+    return torch.cat([states_TE[-1], states_TE.mean(0)])
+
+
+class MenuChoice:
+    """Chooses programs from a menu by what they did on similar questions.
+
+    Args:
+        menu: The programs, the identity first.
+        features: Of prompts.
+        model: Expects a score from every program.
+        gate: When a program takes the place of the identity.
+        name: Name in tables.
+        form: How questions are put for it; None where it is only given whole prompts.
+    """
+
+    def __init__(
+        self,
+        menu: Menu,
+        features: PromptFeatures,
+        model: KernelRidge,
+        gate: Gate,
+        name: str,
+        form: PromptForm | None = None,
+    ) -> None:
+        self.menu = menu
+        self.features = features
+        self.model = model
+        self.gate = gate
+        self.name = name
+        self.form = form
+        self.slots_P = torch.tensor([float(program.n_slots) for program in menu.programs])
+
+    def expected(self, prompts: Sequence[str]) -> Tensor:
+        """Return score_QP that is expected of each program of the menu, whatever the gate keeps.
+
+        Cost:
+            That of `rank`.
+        """
+        return self.model.predict(self.features.of(texts("prompts", prompts)))
+
+    def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
+        """Return the best `k` programs of the menu for each prompt, the best first.
+
+        Args:
+            prompts: Texts of the same kind as in training.
+            k: At least 1.
+
+        Cost:
+            The first layers of the model, or the text encoder, for each prompt, and `Q * F`
+            multiplications.
+        """
+        k = whole_number("k", k, at_least=1, error=ConfigError)
+        prompts = texts("prompts", prompts)
+        return self._rank(self.features.of(prompts), k) if prompts else []
+
+    def late(self, k: int = 1) -> LateChoice:
+        """Return the same choice made while the prompts run, for `LayerStack.generate`.
+
+        The layers that describe a prompt are not run again: choosing costs what `rank` costs
+        without them.
+
+        Args:
+            k: Prompts come `k` times in a row each and get the best `k` programs.
+
+        Raises:
+            ConfigError: Prompts are described by something else than layers that all programs of
+                the menu run first, or the menu has fewer than `k` programs.
+        """
+        k = whole_number("k", k, error=ConfigError)
+        if not 1 <= k <= len(self.menu.programs):
+            raise ConfigError(f"the menu has {len(self.menu.programs)} programs, not {k}")
+        encoder = self.features.encoder
+        if not isinstance(encoder, LayerStates):
+            raise ConfigError(
+                f"prompts are described by {encoder.spec}, not by layers that all programs run "
+                "first: use rank(), or train without a text encoder"
+            )
+        if encoder.layer > first_change(self.menu):
+            raise ConfigError(
+                f"prompts are described by {encoder.spec}, but programs of the menu change layer "
+                f"{first_change(self.menu)}: use rank(), or train with an earlier layer"
+            )
+
+        def choose(numbers: Sequence[int], states: Sequence[Tensor]) -> list[Program]:
+            by_prompt = {n // k: states_TD for n, states_TD in zip(numbers, states, strict=True)}
+            features = [_pooled(encoder.encoding(states_TD)) for states_TD in by_prompt.values()]
+            ranked = dict(zip(by_prompt, self._rank(torch.stack(features), k), strict=True))
+            return [ranked[number // k][number % k] for number in numbers]
+
+        longest = max(self.menu.programs, key=lambda program: program.n_slots)
+        return LateChoice(encoder.layer, choose, longest)
+
+    def _rank(self, features_QF: Tensor, k: int) -> list[list[Program]]:
+        worth_QP = self.gate.worth(self.model.predict(features_QF), self.slots_P)
+        best_QK = worth_QP.argsort(dim=1, descending=True, stable=True)[:, :k]
+        return [[self.menu.programs[column] for column in row] for row in best_QK.tolist()]
+
+
+def first_change(menu: Menu) -> int:
+    """Return how many first layers all programs of a menu run once."""
+    return min(program.edits[0].start for program in menu.programs if program.edits)

@@ -1,0 +1,110 @@
+"""What a selector was made from, in one file from which it is made again.
+
+Shapes: Q questions, F features, P programs, the first one the identity.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from skiploop.errors import RunError, one_line
+from skiploop.policies.tensors import read_tensors, write_tensors
+
+_ROUNDING = 1e-3  # by which a probability may be above 1
+
+NOT_JUDGED = -1
+"""Takes the place of a chosen program where a question was only learned from."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What all programs answered to some questions.
+
+    Attributes:
+        features_QF: Of the questions.
+        score_QP: What each program did on each.
+        right_QP: 1 for a right answer, 0 for a wrong one, NaN for one that could not be graded.
+        weight_Q: How much each question counts.
+        group_Q: Equal numbers for questions that are one, see `Example.group`.
+        blind_Q: What an answer that is given whatever is asked is worth in place of the identity's,
+            see `Evidence.balanced_among`.
+    """
+
+    features_QF: Tensor
+    score_QP: Tensor
+    right_QP: Tensor
+    weight_Q: Tensor
+    group_Q: Tensor
+    blind_Q: Tensor
+
+    def of(self, some_Q: Tensor) -> Answers:
+        """Return those to the questions for which a mask is true."""
+        return Answers(*(vars(self)[field.name][some_Q] for field in fields(Answers)))
+
+
+@dataclass(frozen=True)
+class Lessons(Answers):
+    """What a selector was made from.
+
+    Attributes:
+        predicted_QP: Score that was expected from questions of other groups.
+        chosen_Q: Column of the program that was chosen by what questions before it taught, or
+            `NOT_JUDGED`.
+        ridge: Strength of shrinking.
+    """
+
+    predicted_QP: Tensor
+    chosen_Q: Tensor
+    ridge: float
+
+    def save(self, path: Path) -> None:
+        """Write all of it into a safetensors file."""
+        tensors = {name: t.contiguous() for name, t in vars(self).items() if name != "ridge"}
+        write_tensors(path, {**tensors, "ridge": torch.tensor(self.ridge, dtype=torch.float64)})
+
+    @classmethod
+    def load(cls, path: Path) -> Lessons:
+        """Read what `save` wrote.
+
+        Raises:
+            RunError: The file is missing or damaged, of an older version, or holds other numbers.
+        """
+        tensors, _ = read_tensors(path)
+        if not {"chosen_Q", "group_Q", "blind_Q"} <= set(tensors):
+            raise RunError(f"{path} is of an older version, which did not judge choices as now")
+        try:
+            lessons = cls(ridge=float(tensors.pop("ridge")), **tensors)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise RunError(f"{path} holds other tensors: {one_line(error)}") from error
+        if not lessons._are_sound():
+            raise RunError(f"{path} is damaged: it holds numbers that no training writes")
+        return lessons
+
+    def _are_sound(self) -> bool:
+        """Whether shapes fit, and all numbers are in their ranges."""
+        n_questions, n_programs = self.score_QP.shape if self.score_QP.dim() == 2 else (0, 0)
+        shapes = [tuple(t.shape) for t in (self.right_QP, self.predicted_QP)]
+        by_question = (self.weight_Q, self.group_Q, self.chosen_Q, self.blind_Q)
+        lengths = [tuple(t.shape) for t in by_question]
+        known = (self.features_QF, self.score_QP, self.weight_Q, self.predicted_QP)
+        return (
+            n_questions > 0
+            and shapes == [(n_questions, n_programs)] * 2
+            and lengths == [(n_questions,)] * 4
+            and self.features_QF.dim() == 2
+            and self.group_Q.dtype == self.chosen_Q.dtype == torch.int64
+            and bool(((self.group_Q >= 0) & (self.group_Q < n_questions)).all())
+            and len(self.features_QF) == n_questions
+            and all(bool(t.isfinite().all()) for t in known)
+            and bool(((self.score_QP >= 0) & (self.score_QP <= 1 + _ROUNDING)).all())
+            and bool((self.weight_Q >= 0).all() and self.weight_Q.any())
+            and bool(((self.blind_Q >= 0) & (self.blind_Q <= 1)).all())
+            and set(self.right_QP[~self.right_QP.isnan()].tolist()) <= {0.0, 1.0}
+            and set(self.chosen_Q.tolist()) <= {NOT_JUDGED, *range(n_programs)}
+            and 0 < self.ridge < math.inf
+        )

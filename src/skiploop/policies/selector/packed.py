@@ -1,0 +1,230 @@
+"""A selector made small enough to ship: its menu, a short regression, and the form of prompts.
+
+A folder holds `policy.json`, `menu.json`, `model.safetensors` and `card.md`; what the selector was
+learned from stays behind.
+
+Shapes: Q questions, L landmarks, F features, P programs, the first one the identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from skiploop import config as settings
+from skiploop.errors import ConfigError, RunError, one_line
+from skiploop.jsontext import read_json, write_json
+from skiploop.menus.menu import Menu
+from skiploop.models.identity import check_model
+from skiploop.policies.encoders import build_encoder
+from skiploop.policies.selector.choice import MenuChoice, PromptFeatures
+from skiploop.policies.selector.folds import deal
+from skiploop.policies.selector.gate import Gate, tune
+from skiploop.policies.selector.kernel import KernelRidge
+from skiploop.policies.selector.landmarks import fit_landmarks
+from skiploop.policies.selector.learning import SelectorConfig
+from skiploop.policies.selector.policy import SelectorPolicy
+from skiploop.policies.tensors import read_tensors, write_tensors
+from skiploop.tasks.prompt_form import PromptForm
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
+
+POLICY_FILE = "policy.json"
+_MODEL_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a packed policy was made on and from.
+
+    Attributes:
+        model: Anything that `skiploop.load` takes by name.
+        dtype: Number format of weights and computation.
+        form: How the questions were put.
+    """
+
+    model: str
+    dtype: str
+    form: PromptForm
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Right answers to the questions that were learned from, each expected from other folds.
+
+    Attributes:
+        n_questions: How many there are.
+        identity: Of the plain model.
+        whole: Of the programs that the whole selector chooses.
+        packed: Of those that the packed one chooses.
+        mean_slots: Layer passes of what the packed one chooses.
+    """
+
+    n_questions: int
+    identity: int
+    whole: int
+    packed: int
+    mean_slots: float
+
+    def summary(self) -> str:
+        """Return all of it in one sentence."""
+        return (
+            f"of {self.n_questions:,} questions, out of fold, the plain model answers "
+            f"{self.identity:,} right, the selector {self.whole:,}, the exported one "
+            f"{self.packed:,} with {self.mean_slots:.2f} layer passes on average"
+        )
+
+
+def pack(
+    policy: SelectorPolicy, stack: LayerStack, form: PromptForm, config: SelectorConfig, n: int
+) -> tuple[MenuChoice, Kept]:
+    """Return a selector that keeps few of the questions that it learned from.
+
+    Its gate is tuned as that of the whole one: on what is expected of questions of other folds.
+
+    Args:
+        policy: The whole selector.
+        stack: The model that it was made for.
+        form: How the questions were put.
+        config: How the selector was trained.
+        n: Questions to keep.
+
+    Raises:
+        RunError: The selector keeps the identity, as it is not shown to help.
+        ConfigError: `n` is not above 0.
+
+    Cost:
+        Some seconds for each fold at 5,000 questions.
+    """
+    if n < 1:
+        raise ConfigError(f"{n} landmarks are none: give a number above 0")
+    if not policy.validation.is_shown_to_help:
+        raise RunError(
+            "the selector is not shown to help and keeps the plain model for every prompt: there "
+            "is nothing to export; learn from more questions"
+        )
+    known, ridge = policy.lessons, policy.lessons.ridge
+    fold_Q = deal(known.group_Q, config.n_folds, config.seed)
+    predicted_QP = torch.empty_like(known.score_QP)
+    for fold in fold_Q.unique().tolist():
+        held_Q = fold_Q == fold
+        model = fit_landmarks(known.of(~held_Q), ridge, n, config.seed)
+        predicted_QP[held_Q] = model.predict(known.features_QF[held_Q])
+    gate = tune(predicted_QP, known.right_QP, known.weight_Q, policy.slots_P)
+    menu = replace(policy.menu, weights_id=stack.model_id)
+    packed = MenuChoice(
+        menu,
+        policy.features,
+        fit_landmarks(known, ridge, n, config.seed),
+        gate,
+        policy.name,
+        form,
+    )
+    chosen_Q = gate.choose(predicted_QP, policy.slots_P)
+    whole_Q = policy.gate.choose(known.predicted_QP, policy.slots_P)
+    kept = Kept(
+        n_questions=len(chosen_Q),
+        identity=_n_right(known.right_QP, torch.zeros_like(chosen_Q)),
+        whole=_n_right(known.right_QP, whole_Q),
+        packed=_n_right(known.right_QP, chosen_Q),
+        mean_slots=float(policy.slots_P[chosen_Q].mean()),
+    )
+    return packed, kept
+
+
+def _n_right(right_QP: Tensor, chosen_Q: Tensor) -> int:
+    return int((right_QP.gather(1, chosen_Q[:, None]) == 1).sum())
+
+
+def save_packed(folder: Path, policy: MenuChoice, origin: Origin) -> None:
+    """Write a packed policy into a folder of its own; `load_packed` reads it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / POLICY_FILE).unlink(missing_ok=True)  # until the other files are there
+    policy.menu.save(folder)
+    model = policy.model
+    tensors = {
+        "landmarks_LF": model.features_QF.half(),
+        "weights_LP": model.weights_QP,
+        "center_F": model.center_F,
+        "scale_F": model.scale_F,
+        "mean_P": model.mean_P,
+        "bandwidth": torch.tensor(model.bandwidth, dtype=torch.float64),
+    }
+    write_tensors(folder / _MODEL_FILE, {name: t.contiguous() for name, t in tensors.items()})
+    facts = {
+        "origin": settings.to_dict(origin),
+        "encoder": policy.features.encoder.spec,
+        "gate": settings.to_dict(policy.gate),
+    }
+    write_json(folder / POLICY_FILE, facts)
+
+
+def read_origin(folder: Path) -> Origin:
+    """Return what a packed policy was made on and from.
+
+    Raises:
+        RunError: The folder holds none, or a damaged one.
+    """
+    return _origin(folder, _facts(folder))
+
+
+def load_packed(folder: Path, stack: LayerStack, name: str) -> MenuChoice:
+    """Return the packed policy in a folder.
+
+    Args:
+        folder: What `save_packed` wrote.
+        stack: The model that it chooses programs for.
+        name: Name in tables.
+
+    Raises:
+        RunError: There is none, it is damaged, or it was made for another model.
+    """
+    facts = _facts(folder)
+    origin = _origin(folder, facts)
+    menu = Menu.load(folder)
+    what = f"the policy in {folder} was made for {origin.model} with"
+    check_model(menu.weights_id, stack, what, f"load {origin.model}")
+    tensors, _ = read_tensors(folder / _MODEL_FILE)
+    try:
+        model = KernelRidge(
+            tensors["landmarks_LF"].float(),
+            tensors["weights_LP"],
+            tensors["center_F"],
+            tensors["scale_F"],
+            tensors["mean_P"],
+            float(tensors["bandwidth"]),
+        )
+        gate = settings.from_dict(Gate, facts["gate"])  # type: ignore[arg-type]
+        encoder = build_encoder(facts["encoder"], stack)  # type: ignore[arg-type]
+        n_scores, n_programs = len(model.mean_P), len(menu.programs)
+        if n_scores != n_programs:
+            raise ConfigError(f"{n_scores} scores for {n_programs} programs")
+    except (KeyError, TypeError, ConfigError) as error:
+        raise _not_complete(folder, error) from error
+    return MenuChoice(menu, PromptFeatures(encoder), model, gate, name, origin.form)
+
+
+def _facts(folder: Path) -> Mapping[str, object]:
+    try:
+        return read_json(folder / POLICY_FILE)
+    except (OSError, ValueError) as error:
+        raise _not_complete(folder, error) from error
+
+
+def _origin(folder: Path, facts: Mapping[str, object]) -> Origin:
+    try:
+        return settings.from_dict(Origin, facts["origin"])  # type: ignore[arg-type]
+    except (KeyError, TypeError, ConfigError) as error:
+        raise _not_complete(folder, error) from error
+
+
+def _not_complete(folder: Path, error: Exception) -> RunError:
+    return RunError(
+        f"{folder} holds no whole policy ({one_line(error)}): make it with 'skiploop export'"
+    )

@@ -1,0 +1,229 @@
+"""A choice from a menu that is learned from a table of answers.
+
+What is learned from are right and wrong answers alike: every question of a table under every
+program of a menu. `RUN/selector/` holds `config.json` and `model.safetensors`.
+
+Shapes: Q questions, F features, P programs, the first one the identity.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]
+
+from skiploop import config as settings
+from skiploop.errors import ConfigError, DataError, RunError, one_line
+from skiploop.jsontext import write_json
+from skiploop.menus.menu import Menu
+from skiploop.models.identity import check_model
+from skiploop.policies.encoders import build_encoder, make_encoder
+from skiploop.policies.selector.choice import MenuChoice, PromptFeatures, first_change
+from skiploop.policies.selector.folds import numbered
+from skiploop.policies.selector.gate import ALWAYS, NEVER, Gate, tune
+from skiploop.policies.selector.kernel import KernelRidge
+from skiploop.policies.selector.learning import SelectorConfig, expect
+from skiploop.policies.selector.lessons import Answers, Lessons
+from skiploop.policies.selector.validation import choose_in_turn, validate
+from skiploop.trials.evidence import Evidence
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
+
+SELECTOR_FOLDER = "selector"
+MIN_QUESTIONS = 50
+"""Fewer questions cannot tell a gate from chance."""
+
+
+class SelectorPolicy(MenuChoice):
+    """A choice from a menu, with all that it was learned from.
+
+    Args:
+        menu: The programs, the identity first.
+        features: Of prompts.
+        lessons: What to learn from.
+        name: Name in tables.
+
+    Attributes:
+        validation: What such a choice is worth on questions that it had not seen.
+        gate: When a program takes the place of the identity: never, unless the validation shows
+            that it helps.
+    """
+
+    def __init__(
+        self,
+        menu: Menu,
+        features: PromptFeatures,
+        lessons: Lessons,
+        name: str = "selector",
+    ) -> None:
+        (model,) = KernelRidge.fit(
+            lessons.features_QF, lessons.score_QP, lessons.weight_Q, (lessons.ridge,)
+        )
+        super().__init__(menu, features, model, NEVER, name)
+        self.lessons = lessons
+        self.validation = validate(
+            lessons.chosen_Q, lessons.right_QP, lessons.weight_Q, lessons.group_Q, lessons.blind_Q
+        )
+        if self.validation.is_shown_to_help:
+            self.gate = self._tuned(None)
+
+    def _tuned(self, max_slots: float | None) -> Gate:
+        it = self.lessons
+        return tune(it.predicted_QP, it.right_QP, it.weight_Q, self.slots_P, max_slots)
+
+    def within(self, max_slots: float, name: str) -> SelectorPolicy:
+        """Return the selector that keeps to so many layer passes, on average over the lessons.
+
+        Raises:
+            ConfigError: No choice from the menu is so short.
+        """
+        policy = copy.copy(self)
+        policy.gate = self._tuned(max_slots)
+        shortest = float(self.slots_P.min())
+        if policy.gate == NEVER and max_slots < self.slots_P[0]:
+            raise ConfigError(
+                f"{name}: no choice from this menu, whose shortest program has {shortest:g} layer "
+                f"passes, keeps to {max_slots:g} on average: allow more, or make a menu with "
+                "shorter programs"
+            )
+        policy.name = name
+        return policy
+
+    def ungated(self, name: str) -> SelectorPolicy:
+        """Return the selector that always takes the program of the highest expected score."""
+        policy = copy.copy(self)
+        policy.gate, policy.name = ALWAYS, name
+        return policy
+
+    def save(self, run: Path) -> None:
+        """Write the policy into the folder `selector` of a run; `load_selector` reads it."""
+        folder = run / SELECTOR_FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").unlink(missing_ok=True)  # until the other files are there
+        self.menu.save(folder)
+        self.lessons.save(folder / "model.safetensors")
+        config = {"encoder": self.features.encoder.spec, "n_questions": len(self.lessons.score_QP)}
+        write_json(folder / "config.json", config)
+
+
+def train_selector(
+    stack: LayerStack,
+    menu: Menu,
+    prompts: Sequence[str],
+    evidence: Evidence,
+    config: SelectorConfig,
+    groups: Sequence[Hashable] = (),
+    n_raced: int = 0,
+) -> SelectorPolicy:
+    """Learn which program of a menu suits which prompt.
+
+    Args:
+        stack: The model that the menu is for.
+        menu: The programs.
+        prompts: Of the questions of the table.
+        evidence: The table, with the programs of the menu as columns.
+        config: How to learn.
+        groups: Of the questions, `Example.group`; each question is its own if there are none.
+        n_raced: As for `learn`.
+
+    Raises:
+        DataError: There are too few questions, no wrong answers, or all programs did equally well
+            on all.
+        ConfigError: There are more folds than questions, the model has no such layer, or the text
+            encoder cannot be loaded.
+
+    Cost:
+        The first layers of the model, or the text encoder, for each prompt, and what `learn` costs.
+    """
+    group_Q = numbered(groups or range(len(prompts)))
+    n_questions = len(group_Q.unique())
+    if n_questions < MIN_QUESTIONS:
+        raise DataError(
+            f"{n_questions} questions are too few to learn a choice from: "
+            f"make the menu with --limit {MIN_QUESTIONS} or more"
+        )
+    if config.n_folds > n_questions:
+        raise ConfigError(
+            f"selector.n_folds is {config.n_folds}: there are {n_questions} questions, give fewer"
+        )
+    if not (evidence.right_QP == 0).any():
+        raise DataError(
+            "no program of the menu answered any question wrong: there is nothing to choose; take "
+            "harder questions"
+        )
+    score_QP = torch.from_numpy(evidence.score_QP).float()
+    if not score_QP.std(1, correction=0).any():
+        raise DataError("all programs of the menu did equally well: there is nothing to choose")
+    layer = first_change(menu) if config.layer is None else config.layer
+    features = PromptFeatures(make_encoder(stack, text_encoder=config.text_encoder, layer=layer))
+    lessons = learn(features.of(prompts), evidence, config, group_Q, n_raced)
+    return SelectorPolicy(menu, features, lessons)
+
+
+def learn(
+    features_QF: Tensor,
+    evidence: Evidence,
+    config: SelectorConfig,
+    group_Q: Tensor | None = None,
+    n_raced: int = 0,
+) -> Lessons:
+    """Learn from a table, and choose once for each question by what questions before it taught.
+
+    Args:
+        features_QF: What is known of each question beforehand.
+        evidence: What each program did on it.
+        config: How to learn.
+        group_Q: Groups of the questions that the features are of, from `numbered`; each question
+            is its own if not given.
+        n_raced: So many first questions chose the programs: they teach, but judge nothing.
+
+    Cost:
+        About twice `n_folds` fits for each ridge, a minute or two of one core at 5,000 questions.
+    """
+    weight_Q, blind_Q = evidence.balanced_among(features_QF.numpy())
+    answers = Answers(
+        features_QF,
+        torch.from_numpy(evidence.score_QP).float(),
+        torch.from_numpy(evidence.right_QP).float(),
+        torch.from_numpy(weight_Q).float(),
+        torch.arange(len(features_QF)) if group_Q is None else group_Q,
+        torch.from_numpy(blind_Q).float(),
+    )
+    slots_P = torch.tensor([float(program.n_slots) for program in evidence.programs])
+    predicted_QP, ridge = expect(answers, config)
+    chosen_Q = choose_in_turn(answers, slots_P, config, n_raced)
+    return Lessons(**vars(answers), predicted_QP=predicted_QP, chosen_Q=chosen_Q, ridge=ridge)
+
+
+def load_selector(run: Path, stack: LayerStack) -> SelectorPolicy:
+    """Return the selector of a run.
+
+    Args:
+        run: The run folder.
+        stack: The model that it chooses programs for.
+
+    Raises:
+        RunError: The run has none, or one for another model.
+    """
+    folder = run / SELECTOR_FOLDER
+    again = f"run 'skiploop train --method selector --run {run}'"
+    if not (folder / "config.json").exists():
+        raise RunError(f"{run} holds no trained selector: {again} first")
+    menu = Menu.load(folder)
+    remedy = f"load that one, or make a menu for {stack.name}"
+    check_model(menu.weights_id, stack, f"the selector in {run} was made for", remedy)
+    try:
+        spec = settings.load_file(folder / "config.json")["encoder"]
+        lessons = Lessons.load(folder / "model.safetensors")
+        if lessons.score_QP.shape[1] != len(menu.programs):
+            raise RunError(f"{len(menu.programs)} programs, but scores of another number")
+        encoder = build_encoder(spec, stack)  # type: ignore[arg-type]
+        return SelectorPolicy(menu, PromptFeatures(encoder), lessons)
+    except (KeyError, TypeError, ConfigError, RunError, LinAlgError) as error:
+        raise RunError(f"{folder} is not complete ({one_line(error)}): {again}") from error

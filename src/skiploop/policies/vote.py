@@ -1,0 +1,152 @@
+"""Votes: the answers of several programs become one, without the gold answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from skiploop.errors import ConfigError
+from skiploop.policies.base import Policy
+from skiploop.programs.program import Program
+
+Weigh = Callable[
+    [Sequence[str], Sequence[Sequence[Program]], Sequence[Sequence[float | None]]],
+    Sequence[Sequence[float]],
+]
+"""From prompts, the programs that answered each of them and the log-probability of each answer
+(None where the logits were not numbers) to the weight of each answer, 0..1."""
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """The answer of one program.
+
+    Attributes:
+        answer: What counts as the same answer has the same text.
+        weight: From 0 to 1.
+    """
+
+    answer: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a vote.
+
+    Attributes:
+        winner: The ballot with the greatest weight among those for the answer that won.
+        n_asked: Ballots after which no later one could change that answer.
+        confidence: Weight of that answer over all ballots, divided by their number, 0..1.
+    """
+
+    winner: int
+    n_asked: int
+    confidence: float
+
+
+def count(ballots: Sequence[Ballot]) -> Outcome:
+    """Return which answer gets most weight; of equals, the one that was given first.
+
+    Ballots are asked for one after the other, and no more of them than decide the vote: no ballot
+    weighs more than 1, so a lead of more than the number of those left cannot be caught up with.
+
+    Guarantees:
+        The answer that wins is that of all ballots (tests/unit/test_vote.py).
+    """
+    totals: dict[str, float] = {}
+    best_of: dict[str, int] = {}
+    for index, ballot in enumerate(ballots):
+        totals[ballot.answer] = totals.get(ballot.answer, 0.0) + ballot.weight
+        best = best_of.setdefault(ballot.answer, index)
+        if ballot.weight > ballots[best].weight:
+            best_of[ballot.answer] = index
+        leader = max(totals, key=lambda answer: totals[answer])
+        others = [total for answer, total in totals.items() if answer != leader]
+        n_left = len(ballots) - index - 1
+        if totals[leader] - max(others, default=0.0) > n_left:
+            break
+    weight = sum(ballot.weight for ballot in ballots if ballot.answer == leader)
+    return Outcome(best_of[leader], index + 1, weight / len(ballots))
+
+
+def elect(answers: Sequence[str], texts: Sequence[str], weights: Sequence[float]) -> Outcome:
+    """Return which of several answers to one question wins.
+
+    Args:
+        answers: What a grader took for the answer in each text, empty if it found none.
+        texts: What was written.
+        weights: Of each answer, 0..1.
+    """
+    ballots = zip(spoken(answers, texts), weights, strict=True)
+    return count([Ballot(answer, weight) for answer, weight in ballots])
+
+
+def spoken(answers: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Return what counts as the same answer: the one that a grader found, or else the text."""
+    return [answer or text for answer, text in zip(answers, texts, strict=True)]
+
+
+def probability(logprob: float | None) -> float:
+    """Return the probability of an answer, 0 where the logits were not numbers."""
+    return 0.0 if logprob is None else math.exp(logprob)
+
+
+def by_probability(
+    _prompts: Sequence[str],
+    _programs: Sequence[Sequence[Program]],
+    logprobs: Sequence[Sequence[float | None]],
+) -> list[list[float]]:
+    """Return how likely each answer is to the model that gave it."""
+    return [[probability(one) for one in found] for found in logprobs]
+
+
+def alike(
+    _prompts: Sequence[str],
+    _programs: Sequence[Sequence[Program]],
+    logprobs: Sequence[Sequence[float | None]],
+) -> list[list[float]]:
+    """Return 1 for every answer, 0 where the logits were not numbers."""
+    return [[float(one is not None) for one in found] for found in logprobs]
+
+
+def voters(policy: Policy, prompts: Sequence[str], n_programs: int) -> list[list[Program]]:
+    """Return the programs that a policy ranks first for each prompt, so many that can vote.
+
+    Raises:
+        ConfigError: It has fewer.
+    """
+    ranked = policy.rank(prompts, n_programs)
+    fewest = min(map(len, ranked), default=n_programs)
+    if fewest < n_programs:
+        raise ConfigError(
+            f"{n_programs} programs were to vote, {policy.name} has {fewest} to choose from: ask "
+            f"for {fewest} at most"
+        )
+    return ranked
+
+
+class VotePolicy:
+    """Asks the best programs of another policy and combines their answers.
+
+    Args:
+        policy: Ranks the programs.
+        n_programs: How many of them have a vote.
+        weigh: How much the answers count.
+        name: Name in tables.
+    """
+
+    def __init__(self, policy: Policy, n_programs: int, *, weigh: Weigh, name: str) -> None:
+        self.policy = policy
+        self.n_programs = n_programs
+        self.weigh = weigh
+        self.name = name
+
+    def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
+        """Return the programs that have a vote, whatever `k` is.
+
+        Raises:
+            ConfigError: There are fewer.
+        """
+        return voters(self.policy, prompts, self.n_programs)

@@ -1,1 +1,0 @@
-"""Learning to choose a program from the prompt alone."""

@@ -1,0 +1,1 @@
+"""Programs as values: which layers run, and how often. No torch."""

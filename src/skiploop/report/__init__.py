@@ -1,0 +1,1 @@
+"""Words and pictures about the numbers of an evaluation. No torch."""

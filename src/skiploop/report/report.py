@@ -1,0 +1,248 @@
+"""The report of one run: everything its JSON, Markdown and HTML show, made without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean, median
+from typing import TYPE_CHECKING
+
+from skiploop.errors import DataError, RunError
+from skiploop.evaluation.blind import blind_accuracy
+from skiploop.evaluation.kind_table import KindRow, kind_rows
+from skiploop.evaluation.pair_table import PairRow, pair_rows
+from skiploop.evaluation.policy_table import REFERENCE, PolicyRow, policy_rows
+from skiploop.evaluation.readings import ReadBefore
+from skiploop.evaluation.records import Record
+from skiploop.evaluation.risk_table import RiskRow, risk_rows
+from skiploop.evaluation.samples import Sample, changed_answers
+from skiploop.evaluation.search_table import SearchTable
+from skiploop.files import write_atomic
+from skiploop.jsontext import json_text
+from skiploop.stats import Mean
+from skiploop.tasks.base import Example
+
+if TYPE_CHECKING:
+    from skiploop.evaluation.dealing import Dealt
+    from skiploop.menus.menu import Menu
+    from skiploop.policies.selector.calibration import CalibrationBin
+
+FORMAT = 1
+"""Version of the layout of `report.json`; changes when a key changes its place or meaning."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Wall time of policies that all generate the same number of tokens.
+
+    Attributes:
+        n_tokens: New tokens, all prompts together, in every repetition of every policy.
+        wall_s: By policy, the seconds of every repetition; the time of choosing is not in it.
+        choosing_s: By policy, the seconds that choosing took, for each prompt.
+        n_prompts: Prompts of every repetition.
+        prompt_s: By policy, the median seconds of each prompt.
+
+    Raises:
+        DataError: A policy has no repetition, or one that took no time.
+    """
+
+    n_tokens: int
+    wall_s: Mapping[str, Sequence[float]]
+    choosing_s: Mapping[str, float] = field(default_factory=dict)
+    n_prompts: int = 1
+    prompt_s: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for policy, seconds in self.wall_s.items():
+            if not seconds or min(seconds) <= 0:
+                raise DataError(
+                    f"wall times of {policy!r} are {seconds!r}: expected some above 0 s"
+                )
+
+    def ratio(self, policy: str) -> float | None:
+        """Return median time over the median of the identity, None if one was not measured."""
+        if policy not in self.wall_s or REFERENCE not in self.wall_s:
+            return None
+        return median(self.wall_s[policy]) / median(self.wall_s[REFERENCE])
+
+    def spread(self, policy: str) -> float | None:
+        """Return how far the ends of the ratio's 95 % interval are from it, over other prompts.
+
+        None if one of the two, or fewer than two prompts, was measured.
+
+        Source:
+            Cochran 1977, "Sampling Techniques", section 2.11: the variance of a ratio of means.
+        """
+        ours, plain = self.prompt_s.get(policy, ()), self.prompt_s.get(REFERENCE, ())
+        if len(ours) < 2 or len(plain) < 2:
+            return None
+        ratio = sum(ours) / sum(plain)
+        left = Mean.of([one - ratio * other for one, other in zip(ours, plain, strict=True)])
+        low, high = left.interval
+        return (high - low) / 2 / fmean(plain)
+
+    def is_sure_to(self, width: float) -> bool:
+        """Whether the intervals of all ratios are known and end no further away than this."""
+        spreads = [self.spread(policy) for policy in self.wall_s]
+        return all(spread is not None and spread <= width for spread in spreads)
+
+    def ratio_with_choosing(self, policy: str) -> float | None:
+        """Return the ratio with the time of choosing a program for each prompt in it.
+
+        The identity, by which it is divided, has nothing to choose.
+        """
+        ratio = self.ratio(policy)
+        if ratio is None or policy not in self.choosing_s:
+            return None
+        choosing_s = self.choosing_s[policy] * self.n_prompts
+        return ratio + choosing_s / median(self.wall_s[REFERENCE])
+
+    def to_dict(self) -> dict[str, object]:
+        """Return measurements, medians and ratios as plain data."""
+        return {
+            "n_tokens": self.n_tokens,
+            "wall_s": {policy: list(seconds) for policy, seconds in self.wall_s.items()},
+            "median_s": {policy: median(seconds) for policy, seconds in self.wall_s.items()},
+            "ratio_to_identity": {policy: self.ratio(policy) for policy in self.wall_s},
+            "choosing_s": dict(self.choosing_s),
+            "n_prompts": self.n_prompts,
+            "prompt_s": {policy: list(seconds) for policy, seconds in self.prompt_s.items()},
+            "ratio_spread": {policy: self.spread(policy) for policy in self.wall_s},
+            "ratio_with_choosing": {
+                policy: self.ratio_with_choosing(policy) for policy in self.wall_s
+            },
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a report shows.
+
+    Attributes:
+        title: Task, part and model, such as "arithmetic level 2, test, smollm2-135m".
+        policies: One row a policy, the identity first.
+        blind: Share of right answers of one who knows the kind of a question and no more; None
+            without questions.
+        dealt: By policy, right answers if its answers went to other questions like theirs.
+        pairs: One row for each two policies other than the identity.
+        kinds: One row for each kind of question, none if there is only one.
+        risk: Some rows a policy, of its surest answers.
+        calibration: How well programs did of which the selector expected so much, on the questions
+            that it learned from; none without a selector.
+        menu: What was chosen from, None if there was no menu.
+        search: The search's table, None if there was no search.
+        samples: Answers that a policy changed.
+        read_before: What earlier evaluations of the run have read of the questions.
+        timing: Wall times, None if they were not measured.
+        provenance: Where the numbers come from.
+    """
+
+    title: str
+    policies: tuple[PolicyRow, ...] = ()
+    blind: float | None = None
+    dealt: Mapping[str, Dealt] = field(default_factory=dict)
+    pairs: tuple[PairRow, ...] = ()
+    kinds: tuple[KindRow, ...] = ()
+    risk: tuple[RiskRow, ...] = ()
+    calibration: tuple[CalibrationBin, ...] = ()
+    menu: Menu | None = None
+    search: SearchTable | None = None
+    samples: tuple[Sample, ...] = ()
+    read_before: ReadBefore | None = None
+    timing: Timing | None = None
+    provenance: Mapping[str, object] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain data; times stand under `timing` only, so that two runs can be compared."""
+        facts = dict(self.provenance)
+        made_at = facts.pop("time", None)
+        return {
+            "format": FORMAT,
+            "title": self.title,
+            "policies": [row.to_dict() for row in self.policies],
+            "blind": self.blind,
+            "dealt": {policy: share.to_dict() for policy, share in self.dealt.items()},
+            "pairs": [row.to_dict() for row in self.pairs],
+            "kinds": [row.to_dict() for row in self.kinds],
+            "risk": [row.to_dict() for row in self.risk],
+            "calibration": [one.to_dict() for one in self.calibration],
+            "menu": self.menu and self.menu.figures(),
+            "search_table": self.search and self.search.to_dict(),
+            "samples": [sample.to_dict() for sample in self.samples],
+            "read_before": self.read_before and self.read_before.to_dict(),
+            "provenance": facts,
+            "timing": {"made_at": made_at, **(self.timing.to_dict() if self.timing else {})},
+        }
+
+
+def build_report(
+    records: Iterable[Record],
+    *,
+    title: str,
+    examples: Sequence[Example] = (),
+    dealt: Mapping[str, Dealt] | None = None,
+    menu: Menu | None = None,
+    search: SearchTable | None = None,
+    timing: Timing | None = None,
+    provenance: Mapping[str, object] | None = None,
+) -> Report:
+    """Return the report of one run.
+
+    Args:
+        records: Of all policies, on the same questions.
+        title: Task, part and model.
+        examples: The questions, for groups, kinds and the changed answers that are shown.
+        dealt: From `dealt_accuracy`.
+        menu: Of the run.
+        search: From `search_table`.
+        timing: Wall times at equal numbers of tokens, from `evaluation.timing`.
+        provenance: From `skiploop.runs.provenance.collect`.
+
+    Raises:
+        DataError: The records do not make one table (see `policy_rows`).
+    """
+    records = list(records)
+    return Report(
+        title=title,
+        policies=tuple(policy_rows(records, examples, dealt)),
+        blind=blind_accuracy(examples),
+        dealt=dealt or {},
+        pairs=tuple(pair_rows(records, examples)),
+        kinds=tuple(kind_rows(records, examples)),
+        risk=tuple(risk_rows(records)),
+        menu=menu,
+        search=search,
+        samples=changed_answers(records, examples),
+        timing=timing,
+        provenance=provenance or {},
+    )
+
+
+def write_report(run_dir: str | Path, report: Report) -> list[Path]:
+    """Write `report.json`, `report.md` and `report.html`, each replaced in one step.
+
+    Returns:
+        The three files.
+
+    Raises:
+        RunError: The folder does not exist.
+
+    Guarantees:
+        Equal reports give equal bytes (tests/unit/test_report.py).
+    """
+    from skiploop.report.html import page_text
+    from skiploop.report.markdown import markdown_text
+
+    run_dir = Path(run_dir)
+    if not run_dir.is_dir():
+        raise RunError(f"no run folder {str(run_dir)!r}: create it or check the path")
+    data = json_text(report.to_dict(), indent=2)
+    texts = {
+        "report.json": data + "\n",
+        "report.md": markdown_text(report),
+        "report.html": page_text(report),
+    }
+    for name, text in texts.items():
+        write_atomic(run_dir / name, text)
+    return [run_dir / name for name in texts]

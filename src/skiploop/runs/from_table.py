@@ -1,0 +1,148 @@
+"""Policies made from the table of a run's menu, which is read once for all of them.
+
+The table holds what every program on the menu answered to every question that was learned from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+from torch import Tensor
+
+from skiploop.errors import ConfigError
+from skiploop.menus.menu import Menu, MenuConfig
+from skiploop.policies.by_kind import KindPolicy, best_by_kind
+from skiploop.policies.random_edits import random_programs
+from skiploop.policies.selector.choice import PromptFeatures
+from skiploop.policies.selector.learning import SelectorConfig
+from skiploop.policies.selector.policy import SelectorPolicy, learn
+from skiploop.policies.selector.surface import SurfaceText
+from skiploop.runs.run import Run
+from skiploop.seeds import derive_seed
+from skiploop.tasks.base import SPLITS, Example
+from skiploop.trials.evidence import Evidence, collect
+from skiploop.trials.runner import Progress
+
+
+class TablePolicies:
+    """Makes controls of a selector, and the best program for each kind of question.
+
+    Args:
+        run: With a finished menu, for controls also a selector.
+        progress: Told about trials that are missing.
+    """
+
+    def __init__(self, run: Run, progress: Progress | None) -> None:
+        self._run = run
+        self._progress = progress
+
+    def by_kind(self) -> KindPolicy:
+        """Return the policy that gives each kind its best program.
+
+        Raises:
+            ConfigError: The task tells no kinds.
+        """
+        examples = menu_examples(self._run)
+        if len({example.kind for example in examples}) == 1:
+            raise ConfigError(
+                f"by-kind: all questions of {self._run.task.name} are of one kind, for which the "
+                "best program is what 'static' finds: leave it out, or use questions with kinds "
+                "(a 'category' on every line of a jsonl file)"
+            )
+        kind_of = {self._run.task.prompt(example): example.kind for example in self._everything}
+        return KindPolicy(best_by_kind(examples, self._evidence), kind_of)
+
+    def surface(self) -> SelectorPolicy:
+        """Learn as the selector does, from the spelling of the questions instead of states."""
+        task = self._run.task
+        question_of = {
+            task.prompt(example): "\n".join((example.question, *example.choices))
+            for example in self._everything
+        }
+        features = PromptFeatures(SurfaceText(question_of))
+        prompts = [task.prompt(example) for example in menu_examples(self._run)]
+        return self._learned(
+            features, features.of(prompts), self._evidence, "surface", self._n_raced
+        )
+
+    def shuffled(self) -> SelectorPolicy:
+        """Learn as the selector does, but from answers that belong to other questions."""
+        return self._shuffled
+
+    def open_shuffled(self) -> SelectorPolicy:
+        """Return the same without a gate."""
+        return self._shuffled.ungated("shuffled:open")
+
+    def random_menu(self) -> SelectorPolicy:
+        """Learn as the selector does, on a menu of the same edits at random places."""
+        policy = self._run.selector
+        asked = self._run.finished("menu", MenuConfig)
+        edits = asked.edits(self._run.stack.n_layers)
+        seed = self._learning.seed
+        programs = random_programs(policy.menu.programs, edits, asked.max_block, seed)
+        runner = self._run.runner(self._progress)
+        evidence = collect(runner, menu_examples(self._run), programs)
+        features_QF = policy.lessons.features_QF
+        return self._learned(policy.features, features_QF, evidence, "random-menu", n_raced=0)
+
+    @cached_property
+    def _evidence(self) -> Evidence:
+        runner, programs = self._run.runner(self._progress), Menu.load(self._run.folder).programs
+        return collect(runner, menu_examples(self._run), programs)
+
+    @cached_property
+    def _shuffled(self) -> SelectorPolicy:
+        policy, table = self._run.selector, self._evidence
+        rng = np.random.default_rng(derive_seed(self._learning.seed, "shuffled"))
+        n_others = len(table.example_ids) - self._n_raced
+        raced, others = rng.permutation(self._n_raced), rng.permutation(n_others)
+        order = np.concatenate([raced, self._n_raced + others])
+        wrong = replace(
+            table,
+            right_QP=table.right_QP[order],
+            score_QP=table.score_QP[order],
+            weight_Q=table.weight_Q[order],
+            answers=tuple(table.answers[i] for i in order),
+            is_lost=tuple(table.is_lost[i] for i in order),
+        )
+        features_QF = policy.lessons.features_QF
+        return self._learned(policy.features, features_QF, wrong, "shuffled", self._n_raced)
+
+    @cached_property
+    def _everything(self) -> list[Example]:
+        return [example for split in SPLITS for example in self._run.task.examples(split)]
+
+    @property
+    def _learning(self) -> SelectorConfig:
+        return self._run.finished("selector", SelectorConfig)
+
+    @property
+    def _n_raced(self) -> int:
+        return self._run.finished("menu", MenuConfig).raced
+
+    def _learned(
+        self,
+        features: PromptFeatures,
+        features_QF: Tensor,
+        evidence: Evidence,
+        name: str,
+        n_raced: int,
+    ) -> SelectorPolicy:
+        """Return what learns from a table as the run's selector does."""
+        policy = self._run.selector
+        group_Q = policy.lessons.group_Q
+        lessons = learn(features_QF, evidence, self._learning, group_Q, n_raced)
+        menu = replace(policy.menu, programs=evidence.programs)
+        return SelectorPolicy(menu, features, lessons, name)
+
+
+def menu_examples(run: Run) -> list[Example]:
+    """Return the questions that all programs on the menu of a run answered.
+
+    Raises:
+        RunError: There is no finished menu.
+    """
+    asked = run.finished("menu", MenuConfig)
+    return run.task.examples(asked.split, asked.limit)

@@ -1,0 +1,94 @@
+"""The report of a run, from what its folder holds: no model runs for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from skiploop.errors import RunError
+from skiploop.evaluation.dealing import dealt_accuracy
+from skiploop.evaluation.measured import Measured
+from skiploop.evaluation.readings import read_before, read_readings
+from skiploop.evaluation.records import RECORDS, Record, read_records
+from skiploop.evaluation.search_table import SearchOutcome, SearchTable, search_table
+from skiploop.menus.menu import Menu
+from skiploop.programs.program import Program
+from skiploop.report.report import Report, build_report, write_report
+from skiploop.runs.policies import searched_examples
+from skiploop.runs.run import Run
+from skiploop.tasks.base import Example
+from skiploop.trials.store import Trial
+
+
+def report(run: Run, split: str) -> Report:
+    """Make the report of the last evaluation and write it into the run folder.
+
+    Args:
+        run: A run folder with a finished evaluation.
+        split: Of its questions.
+
+    Raises:
+        RunError: A part is missing or damaged; the message names it.
+        DataError: The records are damaged.
+
+    Guarantees:
+        Made again, the three files are the same, to the byte (tests/model/test_reporting.py).
+    """
+    records = read_records(run.folder / RECORDS)
+    everything = run.task.examples(split)
+    examples = _asked(run, everything, records)
+    measured = Measured.load(run.folder)
+    found = build_report(
+        records,
+        title=f"{run.task.name}, {split}, {run.config.model}",
+        examples=examples,
+        dealt=dealt_accuracy(records, run.task, examples),
+        menu=Menu.load(run.folder) if run.has("menu") else None,
+        search=read_search_table(run, records[0].program.n_layers) if run.has("search") else None,
+        timing=measured.timing,
+        provenance=run.facts("evaluate"),
+    )
+    earlier = read_readings(run.folder)[:-1]  # the last one is that of these records
+    before = read_before(earlier, everything, examples)
+    found = replace(found, calibration=measured.calibration, read_before=before)
+    write_report(run.folder, found)
+    return found
+
+
+def read_search_table(run: Run, n_layers: int) -> SearchTable:
+    """Return the table of a search from the trials that it recorded.
+
+    Args:
+        run: A run folder with a finished search.
+        n_layers: Of the model.
+    """
+    control = run.store.asked("random")
+    groups = {example.id: example.group for example in searched_examples(run)}
+    return search_table(
+        SearchOutcome(
+            example_id,
+            [verdict(trial, n_layers) for trial in trials],
+            [verdict(trial, n_layers) for trial in control.get(example_id, ())],
+            groups.get(example_id, ""),
+        )
+        for example_id, trials in run.store.asked("search").items()
+    )
+
+
+def verdict(trial: Trial, n_layers: int) -> tuple[Program, bool | None]:
+    """Return the program of a trial, and whether its answer was right."""
+    return Program.parse(trial.program, n_layers), trial.correct
+
+
+def _asked(run: Run, everything: Sequence[Example], records: Sequence[Record]) -> list[Example]:
+    """Return the questions of some records, in their order."""
+    by_id = {example.id: example for example in everything}
+    asked = dict.fromkeys(record.example_id for record in records)
+    unknown = [example_id for example_id in asked if example_id not in by_id]
+    if unknown or not asked:
+        what = f"of {unknown[0]!r}, no question of its task" if unknown else "of no question"
+        raise RunError(
+            f"{run.folder / RECORDS} holds records {what}: restore it, or run the same "
+            "'skiploop evaluate' command again"
+        )
+    return [by_id[example_id] for example_id in asked]

@@ -1,0 +1,386 @@
+"""A run folder: one model, one task, and everything that was measured about them.
+
+```
+RUN/config.json        what was asked for: the run, and one section a command
+RUN/provenance.json    versions, machine and command of each section
+RUN/trials.sqlite      every graded (example, program)
+RUN/predictor/         the trained predictor
+RUN/menu.json          a menu of programs
+RUN/selector/          the trained choice from it
+RUN/records.jsonl      what the last evaluation judged
+RUN/measured.json      what it measured beside them
+RUN/readings.jsonl     which held-out questions evaluations have read
+RUN/report.{md,json,html}
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from filelock import FileLock, Timeout
+
+from skiploop import config as settings
+from skiploop.errors import ConfigError, RunError
+from skiploop.models.packaged import DEFAULT_MODEL
+from skiploop.runs import provenance
+from skiploop.runs.ledger import SETTINGS, TRIALS, Ledger, check_writable, not_writable
+from skiploop.tasks import get_task
+from skiploop.tasks.base import Task
+from skiploop.trials.runner import Progress, TrialRunner
+from skiploop.trials.store import TrialStore
+
+if TYPE_CHECKING:
+    from skiploop.policies.polar.policy import PredictorPolicy
+    from skiploop.policies.selector.policy import SelectorPolicy
+    from skiploop.stack import LayerStack
+
+Config = TypeVar("Config")
+
+_TABLES = ("search", "menu")
+"""Sections of stages whose result is in the trials."""
+
+_COMMANDS = {"run": "search", "menu": "menu build", "selector": "train --method selector"}
+"""What writes a section, where that is not the command of the same name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What a run folder is about.
+
+    Attributes:
+        model: Anything that `skiploop.load` takes by name.
+        dtype: Number format of weights and computation.
+        exact: Whether every row runs alone, so that a trial does not depend on its batch.
+        task: A name that `skiploop.get_task` takes.
+        options: Options of the task, as `key=value`.
+        seed: Seed of the searches and controls; the training has its own.
+        weights: `LayerStack.model_id`; filled in when the model is loaded.
+        questions: Identity of the questions, prompts and verdicts: the task's name and version;
+            filled in when the task is made.
+    """
+
+    model: str = DEFAULT_MODEL
+    dtype: str = "float32"
+    exact: bool = False
+    task: str = "arithmetic"
+    options: tuple[str, ...] = ()
+    seed: int = 0
+    weights: str | None = None
+    questions: str | None = None
+
+
+class Run:
+    """An opened run folder.
+
+    Args:
+        folder: An existing folder with a `config.json`.
+        config: What that file says.
+        device: Where the model runs.
+        memory: Bytes that the keys and values of one batch may take; None as for `load`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: RunConfig,
+        *,
+        device: str = "cpu",
+        memory: int | None = None,
+    ) -> None:
+        self.folder = folder
+        self.config = config
+        self.device = device
+        self.memory = memory
+        self._ledger = Ledger(folder)
+        self._is_new = False
+        self._lock = FileLock(folder / ".lock", timeout=0, is_singleton=True)
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        config: RunConfig,
+        *,
+        device: str = "cpu",
+        memory: int | None = None,
+    ) -> Run:
+        """Open the run folder of a configuration, or a new one, which is made with its first trial.
+
+        Raises:
+            RunError: The folder cannot be made or written, or is of another configuration.
+        """
+        check_writable(folder)
+        run = cls(folder, config, device=device, memory=memory)
+        known = run._ledger.sections.get("run")
+        if known is not None:
+            made_with = settings.from_dict(RunConfig, known)
+            run.config = replace(config, weights=made_with.weights, questions=made_with.questions)
+            run.refuse_differences("run", run.config)
+        return run
+
+    @classmethod
+    def open(cls, folder: Path, *, device: str = "cpu", memory: int | None = None) -> Run:
+        """Open a run folder.
+
+        Raises:
+            RunError: It is none.
+        """
+        if not folder.is_dir():
+            raise RunError(f"there is no folder {folder}: make a run with 'skiploop search' first")
+        run = cls(folder, RunConfig(), device=device, memory=memory)
+        run.config = run.section("run", RunConfig)
+        return run
+
+    @contextmanager
+    def settled(self, section: str, config: object) -> Iterator[None]:
+        """Store one section of the configuration for a stage, or check it against the stored one.
+
+        What the run is about is stored with the first section. A stage that fails before it has a
+        trial takes back what it stored: a mistake must not occupy a folder.
+
+        Raises:
+            RunError: The folder was made with other settings; the message names them.
+        """
+        self.refuse_differences(section, config)
+        before = self._ledger.sections
+        n_trials = len(self.store)
+        asked = {"run": settings.to_dict(self.config), section: settings.to_dict(config)}
+        self._ledger.write_sections({**before, **asked})
+        try:
+            yield
+        except Exception:
+            if section not in before and len(self.store) == n_trials:
+                self._take_back(before)
+            raise
+
+    def _take_back(self, sections: Mapping[str, object]) -> None:
+        """Go back to some sections of the configuration; without any, remove the run."""
+        if sections:
+            self._ledger.write_sections(sections)
+            return
+        self.store.close()
+        del self.store
+        for name in (SETTINGS, TRIALS, f"{TRIALS}-wal", f"{TRIALS}-shm", ".lock"):
+            (self.folder / name).unlink(missing_ok=True)
+        self._lock.release()
+        if self._is_new:
+            with suppress(OSError):  # somebody has put something into it
+                self.folder.rmdir()
+
+    def refuse_differences(
+        self, section: str, config: object, *, remedy: str = "use another --out"
+    ) -> None:
+        """Check one section against the stored one, if there is one.
+
+        Args:
+            section: Name of the section.
+            config: What is asked for now.
+            remedy: What to do if other settings are wanted.
+
+        Raises:
+            RunError: A setting differs; the message names them.
+        """
+        if not self.has(section):
+            return
+        made = self.section(section, type(config))  # what did not exist then has its default
+        differing = settings.differences(settings.to_dict(made), settings.to_dict(config))
+        if differing:
+            raise RunError(
+                f"{self.folder} was made with another configuration ({section}: "
+                f"{'; '.join(differing)}): use the same settings, or {remedy}"
+            )
+
+    def record(self, section: str, config: object) -> None:
+        """Store one section of the configuration in the place of the last one."""
+        sections = {**self._ledger.sections, section: settings.to_dict(config)}
+        self._ledger.write_sections(sections)
+
+    def forget(self, section: str) -> None:
+        """Drop one section and where it came from: what it tells of is not there any more."""
+        self._ledger.forget(section)
+
+    def check(self, asked: Mapping[str, object]) -> None:
+        """Refuse settings that are not those the run was made with.
+
+        Args:
+            asked: Some fields of `RunConfig`.
+
+        Raises:
+            RunError: One differs.
+        """
+        self.refuse_differences(
+            "run", settings.from_dict(RunConfig, {**settings.to_dict(self.config), **asked})
+        )
+
+    def has(self, section: str) -> bool:
+        """Whether a stage was started."""
+        return section in self._ledger.sections
+
+    def finished(self, section: str, cls: type[Config]) -> Config:
+        """Return the configuration of a stage that ran to its end.
+
+        Raises:
+            RunError: It did not run, was interrupted, or its trials are lost.
+        """
+        config = self.section(section, cls)
+        again = f"run the same 'skiploop {_COMMANDS.get(section, section)}' command again"
+        if not self._ledger.facts(section):
+            raise RunError(
+                f"the {section} in {self.folder} is not finished: {again}, it goes on where it "
+                "stopped"
+            )
+        if section in _TABLES:
+            self._ledger.check_whole(section, lambda: self.n_trials, again)
+        return config
+
+    def section(self, section: str, cls: type[Config]) -> Config:
+        """Return one stored section of the configuration.
+
+        Raises:
+            RunError: There is no such section: the command that writes it did not run.
+        """
+        known = self._ledger.sections.get(section)
+        if known is None:
+            command = _COMMANDS.get(section, section)
+            raise RunError(
+                f"{self.folder} holds no {section}: run 'skiploop {command}' with it first"
+            )
+        try:
+            return settings.from_dict(cls, known, section)
+        except ConfigError as error:
+            raise RunError(f"{self.folder / SETTINGS}: {error}") from error
+
+    def note_provenance(self, section: str) -> dict[str, object]:
+        """Store and return where the figures of a section come from."""
+        import torch
+
+        facts: dict[str, object] = dict(
+            provenance.collect(
+                model=self.config.model,
+                weights=self.stack.model_id,
+                dtype=self.config.dtype,
+                device=self.device,
+                n_threads=torch.get_num_threads(),
+                task=self.task.name,
+                task_version=self.task.version,
+            )
+        )
+        self._ledger.end(section, facts, self.n_trials)
+        return facts
+
+    def facts(self, section: str) -> dict[str, object]:
+        """Return where the figures of a finished section come from."""
+        return self._ledger.facts(section)
+
+    def provenance(self, section: str) -> dict[str, object]:
+        """Return where the figures of a section come from, without the time."""
+        return {key: value for key, value in self.facts(section).items() if key != "time"}
+
+    @cached_property
+    def stack(self) -> LayerStack:
+        """The model, loaded on first use.
+
+        Raises:
+            RunError: It is not the model that the run was made with.
+        """
+        from skiploop.loading import load
+        from skiploop.models.identity import check_model
+
+        stack = load(
+            self.config.model,
+            dtype=self.config.dtype,
+            device=self.device,
+            memory=self.memory,
+            exact=self.config.exact,
+        )
+        if self.config.weights is None:
+            self.config = replace(self.config, weights=stack.model_id)
+        else:
+            what = f"{self.folder} was made with"
+            check_model(self.config.weights, stack, what, "use another --out")
+        return stack
+
+    @cached_property
+    def task(self) -> Task:
+        """The task, with its options.
+
+        Raises:
+            RunError: Its questions, prompts or verdicts are not those the run was made with.
+        """
+        task = get_task(self.config.task, **settings.apply_overrides({}, self.config.options))
+        questions = f"{task.name}, version {task.version}"
+        if self.config.questions is None:
+            self.config = replace(self.config, questions=questions)
+        elif self.config.questions != questions:
+            raise RunError(
+                f"{self.folder} was made with the questions of {self.config.questions}, but "
+                f"{self.config.task} is now {questions}: use another --out"
+            )
+        return task
+
+    @cached_property
+    def selector(self) -> SelectorPolicy:
+        """The trained selector, loaded on first use.
+
+        Raises:
+            RunError: There is none, it is not finished, or it is for another model.
+        """
+        from skiploop.policies.selector.learning import SelectorConfig
+        from skiploop.policies.selector.policy import load_selector
+
+        self.finished("selector", SelectorConfig)
+        return load_selector(self.folder, self.stack)
+
+    @cached_property
+    def predictor(self) -> PredictorPolicy:
+        """The trained predictor, loaded on first use.
+
+        Raises:
+            RunError: There is none, it is not finished, or it is for another model.
+        """
+        from skiploop.policies.polar.policy import load_predictor
+        from skiploop.policies.polar.training import TrainConfig
+
+        policy = load_predictor(self.folder, self.stack)
+        self.finished("train", TrainConfig)  # refuses what an interrupted training left
+        return policy
+
+    def runner(self, progress: Progress | None = None) -> TrialRunner:
+        """Return what evaluates and remembers pairs in this run."""
+        return TrialRunner(self.stack, self.task, self.store, progress)
+
+    @cached_property
+    def store(self) -> TrialStore:
+        """Every trial of the run; while it is open, no other process can open it.
+
+        Raises:
+            RunError: Another process uses the run, or the file cannot be used or is damaged.
+        """
+        self._is_new = not self.folder.exists()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout as error:
+            raise RunError(
+                f"another process is working in {self.folder}: wait for it, or use another --out"
+            ) from error
+        except OSError as error:
+            raise not_writable(self.folder) from error
+        store = TrialStore(self.folder / TRIALS)
+        store.verify()
+        return store
+
+    @property
+    def n_trials(self) -> int:
+        """Trials stored so far; looks them up without keeping the run from other processes."""
+        path = self.folder / TRIALS
+        if not path.exists():
+            return 0
+        with closing(TrialStore(path)) as store:
+            return len(store)

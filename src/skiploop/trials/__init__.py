@@ -1,0 +1,1 @@
+"""Evaluated pairs of a question and a program."""
