@@ -9,8 +9,8 @@ import pytest
 
 from skiploop.cli.main import main
 from skiploop.evaluation.measured import Measured
+from skiploop.evaluation.wall_time import Timing
 from skiploop.policies.selector.calibration import CalibrationBin
-from skiploop.report.report import Timing
 from skiploop.stats import Mean, Share
 
 REPORTS = ("report.json", "report.md", "report.html")

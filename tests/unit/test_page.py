@@ -6,6 +6,7 @@ import pytest
 from skiploop import Program
 from skiploop.evaluation.records import Record
 from skiploop.evaluation.search_table import SearchOutcome, search_table
+from skiploop.evaluation.wall_time import Timing
 from skiploop.programs.space import ProgramSpace
 from skiploop.report.charts import (
     CostPoint,
@@ -16,7 +17,7 @@ from skiploop.report.charts import (
     layer_chart,
 )
 from skiploop.report.html import page_text
-from skiploop.report.report import Timing, build_report
+from skiploop.report.report import build_report
 from skiploop.stats import Share
 from skiploop.tasks.base import Example
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -21,7 +22,9 @@ from skiploop.engine.decoding.row_state import Answer, Column, Writer
 from skiploop.engine.forward.rotary import by_table, room, table_of
 from skiploop.engine.options import Options
 from skiploop.programs.program import Program
-from skiploop.stack import LayerStack
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
 
 _log = logging.getLogger("skiploop")
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from skiploop.engine.batching.encoding import encode
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.plan.schedule import schedule
 from skiploop.programs.program import Program
-from skiploop.stack import LayerStack
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
 
 
 @torch.inference_mode()

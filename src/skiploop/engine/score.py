@@ -11,7 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,7 +33,9 @@ from skiploop.engine.forward.executor import Executor
 from skiploop.engine.forward.rotary import by_table, table_of
 from skiploop.engine.plan.schedule import schedule
 from skiploop.programs.program import Program
-from skiploop.stack import LayerStack
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
 
 
 class Scored(NamedTuple):

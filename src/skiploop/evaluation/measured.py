@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from skiploop.errors import RunError, one_line
+from skiploop.evaluation.wall_time import Timing
 from skiploop.jsontext import read_json, write_json
 from skiploop.policies.selector.calibration import CalibrationBin
-from skiploop.report.report import Timing
 from skiploop.stats import Mean, Share
 
 MEASURED = "measured.json"

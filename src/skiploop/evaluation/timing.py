@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
+from skiploop.evaluation.wall_time import Timing
 from skiploop.policies.base import Policy
 from skiploop.programs.program import Program
-from skiploop.report.report import Timing
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack

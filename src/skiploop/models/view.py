@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,9 @@ from transformers.utils.output_capturing import maybe_install_capturing_hooks
 from skiploop.errors import UnsupportedModelError
 from skiploop.programs.damping import Mix, mix_of
 from skiploop.programs.program import Program
-from skiploop.stack import LayerStack
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
 
 _Module = TypeVar("_Module", bound=nn.Module)
 

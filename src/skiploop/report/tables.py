@@ -12,7 +12,8 @@ from skiploop.evaluation.policy_table import PolicyRow, fewest_fixed
 from skiploop.evaluation.risk_table import RiskRow
 from skiploop.evaluation.search_table import SearchTable
 from skiploop.evaluation.table import Table
-from skiploop.report.report import Report, Timing
+from skiploop.evaluation.wall_time import Timing
+from skiploop.report.report import Report
 from skiploop.report.words import (
     NOTHING,
     p_words,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
 from skiploop.errors import BatchError, ConfigError
-from skiploop.stack import LayerStack
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
 
 _log = logging.getLogger("skiploop")
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from skiploop.engine.batching.prefix import shares_starts
 from skiploop.engine.batching.rows import Row, common_length, count_cells
 from skiploop.engine.cache.states import Tokens
-from skiploop.stack import LayerStack
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
 
 WORTHWHILE = 0.1  # share of the layer-token products left that a further cut must save
 MIN_ROWS = 256  # in a part, so that its batches are full

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,7 +22,9 @@ from skiploop.engine.cache.states import STRIDE, SavedStates, Tokens, worth_savi
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.plan.indices import on_device
 from skiploop.engine.plan.schedule import Beginnings, Call, Passes, schedule
-from skiploop.stack import LayerStack
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
 
 WORTHWHILE = 0.1  # share of all layer-token products that must be saved
 MEMORY = 0.25  # share of the memory budget that one call may use for what its prompts start with

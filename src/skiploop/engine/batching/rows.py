@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,7 +17,9 @@ from torch import Tensor
 from skiploop.engine.forward.rotary import longest
 from skiploop.errors import BatchError
 from skiploop.programs.program import Program
-from skiploop.stack import LayerStack
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
 
 
 class Limits(NamedTuple):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,7 +24,9 @@ from skiploop.engine.forward.executor import Executor
 from skiploop.engine.forward.rotary import table_of
 from skiploop.engine.options import Options
 from skiploop.engine.plan.indices import on_device
-from skiploop.stack import LayerStack
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
 
 
 def draft_tokens(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,7 +21,9 @@ from skiploop.engine.decoding.row_state import Answer
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.plan.indices import on_device
 from skiploop.engine.plan.schedule import schedule
-from skiploop.stack import LayerStack
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
 
 
 @dataclass(frozen=True)

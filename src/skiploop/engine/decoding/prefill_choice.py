@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -24,7 +25,9 @@ from skiploop.engine.plan.fork import extend
 from skiploop.engine.plan.schedule import Schedule, schedule
 from skiploop.errors import BatchError, ConfigError, ProgramError
 from skiploop.programs.program import Program
-from skiploop.stack import LayerStack
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,7 +19,9 @@ from skiploop.engine.decoding.stop import StopFinder, cut, ending_tokens, withou
 from skiploop.engine.decoding.written import UNFINISHED
 from skiploop.engine.options import Options
 from skiploop.engine.sampling import draw, most_likely
-from skiploop.stack import LayerStack
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
 
 
 class Column(NamedTuple):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,9 @@ from skiploop.engine.plan.gather import Picker, make_plan
 from skiploop.engine.plan.schedule import Schedule
 from skiploop.errors import UnsupportedModelError
 from skiploop.models.view import graft
-from skiploop.stack import LayerStack
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
 
 _FREED = torch.empty(0)
 Then = Callable[[Tensor], tuple[Schedule, list[Prefix]]]

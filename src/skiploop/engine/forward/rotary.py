@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,9 @@ from transformers import PreTrainedModel
 
 from skiploop.errors import UnsupportedModelError
 from skiploop.models.view import graft, shallow_clone
-from skiploop.stack import LayerStack
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
 
 _Item = TypeVar("_Item")
 _FIRST = "original_"  # how Hugging Face names the first table, beside the current one
