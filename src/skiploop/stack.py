@@ -1,63 +1,49 @@
-"""The frozen model, taken apart: where its layers are, and everything that can be run on them.
+"""A frozen model and everything that can be run on its layers.
 
 Source: arXiv 2606.06574, section 3.1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from inspect import Parameter
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from skiploop import arguments
+from skiploop.engine.batching.encoding import warn_of_unknown
+from skiploop.engine.cache import slots
 from skiploop.engine.completion import Completion
 from skiploop.engine.counters import Work
+from skiploop.engine.decoding.prefill_choice import LateChoice
+from skiploop.engine.forward.calling import Calling, find_calling
 from skiploop.engine.forward.parts import Parts
+from skiploop.engine.forward.rotary import Switch, find_switches
 from skiploop.engine.forward.way import Way
+from skiploop.engine.generate import generate
 from skiploop.engine.memory import automatic_memory
-from skiploop.errors import BatchError, ConfigError, ProgramError
-from skiploop.models import identity
-from skiploop.models.finding import (
-    accepted_inputs,
-    check_supported,
-    find_decoder,
-    find_layers,
-    module_list,
-    n_reserved_positions,
-)
+from skiploop.engine.options import Options
+from skiploop.engine.score import choose, hidden_states, loglikelihood
+from skiploop.errors import BatchError
+from skiploop.models.frozen import FrozenModel
 from skiploop.programs.program import Program
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from skiploop.engine.decoding.prefill_choice import LateChoice
     from skiploop.engine.decoding.row_state import Column
-    from skiploop.engine.forward.calling import Calling
-    from skiploop.engine.forward.rotary import Switch
-    from skiploop.engine.options import Options
     from skiploop.engine.sampling import Sampling
 
 
-class LayerStack:
+class LayerStack(FrozenModel):
     """A frozen causal language model whose layers run in any order that a program gives.
 
-    The model is shared and never changed, apart from inert hooks that Hugging Face itself installs.
-
     Attributes:
-        model: The model as it was given, in evaluation mode.
-        name: What was loaded, as tables and records call it.
-        layers_path: Dotted path of `layers` in `model`; found if not given.
-        layers: The decoder layers.
-        n_layers: How many there are.
         memory: Bytes that the keys and values of one batch may take; more rows wait.
         exact: Whether every row runs alone and from its first token, so that its numbers do not
             depend on what else is asked for, to the last bit. Many times slower.
-        has_views: Whether `view` is right; False where the check at load found that it fails.
         recorded: Kinds of decode steps that were recorded on a GPU; None once one could not be.
         parts: What of the layers is compiled on a GPU, once much was run.
         work: Counts of what was computed; set it to `Work()` to start again.
@@ -76,50 +62,15 @@ class LayerStack:
         memory: int | None = None,
         exact: bool = False,
     ) -> None:
-        check_supported(model)
-        self.model = model
-        self._tokenizer = tokenizer
-        self.name = name
-        self.layers_path = layers_path or find_layers(model)
-        self.layers = module_list(model, self.layers_path)
-        self.n_layers = len(self.layers)
+        super().__init__(model, tokenizer, name=name, layers_path=layers_path)
         self.memory = automatic_memory(self.device) if memory is None else memory
         self.exact = exact
         self.way = Way.PADDED
-        self.has_views = True
         self.recorded: set[tuple[bool, bool]] | None = set()
         self.parts = Parts()
         self.work = Work()
         if tokenizer is not None:
-            from skiploop.engine.batching.encoding import warn_of_unknown
-
             warn_of_unknown(self)
-
-    @property
-    def tokenizer(self) -> PreTrainedTokenizerBase:
-        """The tokenizer; ConfigError if there is none."""
-        if self._tokenizer is None:
-            raise ConfigError(
-                f"{self.name} was loaded without a tokenizer: "
-                "give one, as in load(model, tokenizer=AutoTokenizer.from_pretrained(...))"
-            )
-        return self._tokenizer
-
-    @property
-    def decoder(self) -> nn.Module:
-        """The module that takes tokens and runs them through the layers."""
-        decoder: nn.Module = self.model.get_submodule(self.decoder_path)
-        return decoder
-
-    @cached_property
-    def decoder_path(self) -> str:
-        """Dotted path of `decoder` in `model`."""
-        return find_decoder(self.model, self.layers_path)
-
-    @cached_property
-    def accepted(self) -> Mapping[str, Parameter]:
-        """The inputs that the model names."""
-        return accepted_inputs(self.model)
 
     @property
     def way(self) -> Way:
@@ -132,103 +83,25 @@ class LayerStack:
         for name in ("attends_fully", "calling", "token_bytes"):  # which depend on it
             vars(self).pop(name, None)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        device: torch.device = self.model.device
-        return device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the weights."""
-        dtype: torch.dtype = self.model.dtype
-        return dtype
-
     @cached_property
     def token_bytes(self) -> int:
         """Most bytes that the keys and values of one token take in one slot."""
-        from skiploop.engine.cache.slots import token_bytes
-
-        return token_bytes(self.model) if self.way.caches else 0
+        return slots.token_bytes(self.model) if self.way.caches else 0
 
     @cached_property
     def attends_fully(self) -> bool:
         """Whether padding and dropped tokens may stand anywhere in a row; see the cache."""
-        from skiploop.engine.cache.slots import attends_fully
-
-        return self.way.pads and attends_fully(self.model)
-
-    @cached_property
-    def n_reserved_positions(self) -> int:
-        """How many learned positions no token has; none in most models."""
-        return n_reserved_positions(self.model)
+        return self.way.pads and slots.attends_fully(self.model)
 
     @cached_property
     def rotary_switches(self) -> tuple[Switch, ...]:
         """Where rotary tables change with the length of a row; nowhere in most models."""
-        from skiploop.engine.forward.rotary import find_switches
-
         return find_switches(self.model)
-
-    @cached_property
-    def weights_id(self) -> str:
-        """Sixteen hexadecimal digits that identify the weights.
-
-        A hash of the family, of the names and shapes of all parameters, and of a few numbers of
-        each one, rounded to bfloat16: a float32 and a bfloat16 copy have the same id.
-        """
-        return identity.weights_id(self.model)
-
-    @property
-    def model_id(self) -> str:
-        """A text that changes with all that changes the model's numbers, but the number format.
-
-        `weights_id`, a checksum of all weights, and eight digits each of the configuration and the
-        tokenizer; see docs/reference/identity.md, also for what it costs.
-        """
-        others = identity.config_id(self.model), identity.tokenizer_id(self._tokenizer)
-        return "-".join([self.weights_id, self._checksum, *others])
-
-    @cached_property
-    def _checksum(self) -> str:
-        return identity.weights_checksum(self.model)
-
-    @property
-    def n_embeddings(self) -> int:
-        """How many tokens the model knows; a tokenizer may have more or fewer."""
-        return len(self.model.get_input_embeddings().weight)
 
     @cached_property
     def calling(self) -> Calling:
         """How the model calls its layers."""
-        from skiploop.engine.forward.calling import find_calling
-
         return find_calling(self)
-
-    def check(self, program: object) -> Program:
-        """Return a program; ProgramError if it is none, or made for another number of layers."""
-        such = f"a Program, such as Program.parse('3:5x0', n_layers={self.n_layers})"
-        program = arguments.instance("program", program, Program, expected=such, error=ProgramError)
-        if program.n_layers != self.n_layers:
-            raise ProgramError(
-                f"program {program} was made for {program.n_layers} layers, "
-                f"{self.name} has {self.n_layers}: parse it with n_layers={self.n_layers}"
-            )
-        return program
-
-    def view(self, program: Program) -> PreTrainedModel:
-        """Return a Hugging Face model that runs `program` with the weights of this one.
-
-        Raises:
-            ProgramError: The program was made for another number of layers.
-            UnsupportedModelError: A hook replaces the forward pass of a layer.
-
-        Cost:
-            About a millisecond and no memory for weights.
-        """
-        from skiploop.models.view import program_view
-
-        return program_view(self, program)
 
     def generate(
         self,
@@ -262,8 +135,6 @@ class LayerStack:
                 or for `memory`.
             ProgramError: A program was made for another number of layers.
         """
-        from skiploop.engine.options import Options
-
         options = Options(max_new_tokens=max_new_tokens, stop=stop, sampling=sampling, seeds=seeds)
         columns = self.stream(prompts, programs, options)
         completions = {row: c for column in columns for row, c in column.finished.items()}
@@ -290,10 +161,6 @@ class LayerStack:
             BatchError: As for `generate`, when the first column is asked for.
             ProgramError: As for `generate`.
         """
-        from skiploop.engine.decoding.prefill_choice import LateChoice
-        from skiploop.engine.generate import generate
-        from skiploop.engine.options import Options
-
         arguments.instance("options", options, Options, expected="a skiploop.Options")
         prompts = arguments.texts("prompts", prompts)
         options.check(prompts)
@@ -325,8 +192,6 @@ class LayerStack:
             BatchError: As for `loglikelihood`, or a prompt has no choices.
             ProgramError: A program was made for another number of layers.
         """
-        from skiploop.engine.score import choose
-
         prompts = arguments.texts("prompts", prompts)
         choices = arguments.choices_of(prompts, choices)
         chosen = dict(choose(self, prompts, choices, self._one_each(prompts, programs)))
@@ -354,8 +219,6 @@ class LayerStack:
             BatchError: The lengths differ, or a text is empty or too long.
             ProgramError: A program was made for another number of layers.
         """
-        from skiploop.engine.score import loglikelihood
-
         prompts = arguments.texts("prompts", prompts)
         continuations = arguments.texts("continuations", continuations)
         arguments.one_for_each(prompts, "continuations", continuations)
@@ -377,8 +240,6 @@ class LayerStack:
 
         Cost: `layer` layers; neither the later ones nor the head run.
         """
-        from skiploop.engine.score import hidden_states
-
         prompts, layer = arguments.texts("prompts", prompts), arguments.whole_number("layer", layer)
         if not 0 <= layer <= self.n_layers:
             raise BatchError(
@@ -395,6 +256,3 @@ class LayerStack:
         each = [self.check(p) for p in arguments.listed("programs", programs, of="programs")]
         arguments.one_for_each(prompts, "programs", each)
         return each
-
-    def __repr__(self) -> str:
-        return f"LayerStack({self.name!r}, n_layers={self.n_layers}, dtype={self.dtype})"

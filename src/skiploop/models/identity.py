@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from skiploop.errors import RunError
 
 if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
+    from skiploop.models.frozen import FrozenModel
 
 _log = logging.getLogger("skiploop")
 
@@ -47,7 +47,7 @@ _HARMLESS = {
 """Settings that change no number, or are looked at elsewhere."""
 
 
-def check_model(made_for: str, stack: LayerStack, what: str, remedy: str) -> None:
+def check_model(made_for: str, stack: FrozenModel, what: str, remedy: str) -> None:
     """Refuse what was made for another model.
 
     What was made before identities held the configuration and the tokenizer is told apart: where

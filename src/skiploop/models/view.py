@@ -22,7 +22,7 @@ from skiploop.programs.damping import Mix, mix_of
 from skiploop.programs.program import Program
 
 if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
+    from skiploop.models.frozen import FrozenModel
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
@@ -32,7 +32,7 @@ _PER_LAYER_NAMES = {"attention_types", "indexer_types", "kv_sharing_modes"}
 _LAYER_INDEX_NAMES = {"mlp_only_layers", "attn_layer_indices", "full_attn_idxs", "moe_layers"}
 
 
-def program_view(stack: LayerStack, program: Program) -> PreTrainedModel:
+def program_view(stack: FrozenModel, program: Program) -> PreTrainedModel:
     """Return a model that runs `program`, sharing all weights with `stack.model`.
 
     The view has the class of the model, so `generate`, `torch.compile`, caches and lm-eval work on
@@ -155,7 +155,7 @@ def _blend(layers: nn.ModuleList, program: Program) -> None:
             layers[slot].register_forward_pre_hook(hook, with_kwargs=True)
 
 
-def _check_loop(stack: LayerStack) -> None:
+def _check_loop(stack: FrozenModel) -> None:
     """Refuse families that look things up by place in the loop, where a view has slots."""
     config = stack.model.config.get_text_config(decoder=True)
     has_place_for_sharing = hasattr(stack.decoder, "first_kv_shared_layer_idx")
@@ -203,7 +203,7 @@ def _renumbered(module: nn.Module, slot: int, configs: Mapping[int, PreTrainedCo
     return clone
 
 
-def _reindexed_configs(stack: LayerStack, path: Sequence[int]) -> dict[int, PreTrainedConfig]:
+def _reindexed_configs(stack: FrozenModel, path: Sequence[int]) -> dict[int, PreTrainedConfig]:
     """Copy every config on the way to the layers, with per-layer lists in program order.
 
     Returns:

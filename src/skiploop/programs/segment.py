@@ -25,8 +25,8 @@ class Segment:
         stop: The layer after the last one, as in `range`.
         runs: Passes over the block: 0 skips it, 1 keeps it, 2 runs it twice.
         anchor: None for a plain loop, in which every pass goes on from the one before. A number
-            from 0 to 1 makes the loop damped, see `skiploop.programs.damping`: the larger it is, the more
-            of the first pass stays; at 1 the model is the plain one.
+            from 0 to 1 makes the loop damped, see `programs.damping`: the larger it is, the more of
+            the first pass stays; at 1 the model is the plain one.
 
     Raises:
         ProgramError: The block is empty, a number is negative or no int, or the anchor is out of

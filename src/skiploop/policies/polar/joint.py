@@ -1,6 +1,6 @@
 """Decoding all of a predictor's scores at once: each program with its own segmentation.
 
-The published decoding (`skiploop.policies.polar.decoding`) cuts first and then chooses operations, so a
+The published decoding (`policies.polar.decoding`) cuts first and then chooses operations, so a
 boundary that is less likely than not is never used, and all candidates share one segmentation. Here
 a program is as likely as its labels: at every layer whether a segment starts there, and the
 operation of each segment that does. The best programs are found exactly, by dynamic programming.
