@@ -15,8 +15,9 @@ from skiploop.evaluation.risk_table import RiskRow, risk_rows
 from skiploop.evaluation.search_table import SearchOutcome, search_table
 from skiploop.evaluation.wall_time import Timing
 from skiploop.report.conclusions import conclusions, fewest_fixed
-from skiploop.report.report import build_report, write_report
+from skiploop.report.report import build_report
 from skiploop.report.tables import policies_table, report_tables, search_words
+from skiploop.report.write import write_report
 from skiploop.stats import Paired, Share, holm, holm_tests, mcnemar_exact
 from skiploop.tasks.base import Example
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skiploop.errors import RunError
 from skiploop.evaluation.blind import blind_accuracy
 from skiploop.evaluation.kind_table import KindRow, kind_rows
 from skiploop.evaluation.pair_table import PairRow, pair_rows
@@ -18,8 +16,6 @@ from skiploop.evaluation.risk_table import RiskRow, risk_rows
 from skiploop.evaluation.samples import Sample, changed_answers
 from skiploop.evaluation.search_table import SearchTable
 from skiploop.evaluation.wall_time import Timing
-from skiploop.files import write_atomic
-from skiploop.jsontext import json_text
 from skiploop.tasks.base import Example
 
 if TYPE_CHECKING:
@@ -133,32 +129,3 @@ def build_report(
         timing=timing,
         provenance=provenance or {},
     )
-
-
-def write_report(run_dir: str | Path, report: Report) -> list[Path]:
-    """Write `report.json`, `report.md` and `report.html`, each replaced in one step.
-
-    Returns:
-        The three files.
-
-    Raises:
-        RunError: The folder does not exist.
-
-    Guarantees:
-        Equal reports give equal bytes (tests/unit/test_report.py).
-    """
-    from skiploop.report.html import page_text
-    from skiploop.report.markdown import markdown_text
-
-    run_dir = Path(run_dir)
-    if not run_dir.is_dir():
-        raise RunError(f"no run folder {str(run_dir)!r}: create it or check the path")
-    data = json_text(report.to_dict(), indent=2)
-    texts = {
-        "report.json": data + "\n",
-        "report.md": markdown_text(report),
-        "report.html": page_text(report),
-    }
-    for name, text in texts.items():
-        write_atomic(run_dir / name, text)
-    return [run_dir / name for name in texts]

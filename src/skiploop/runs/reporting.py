@@ -13,7 +13,8 @@ from skiploop.evaluation.records import RECORDS, Record, read_records
 from skiploop.evaluation.search_table import SearchOutcome, SearchTable, search_table
 from skiploop.menus.menu import Menu
 from skiploop.programs.program import Program
-from skiploop.report.report import Report, build_report, write_report
+from skiploop.report.report import Report, build_report
+from skiploop.report.write import write_report
 from skiploop.runs.policies import searched_examples
 from skiploop.runs.run import Run
 from skiploop.tasks.base import Example

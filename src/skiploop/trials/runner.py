@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from skiploop.engine.cache.states import SavedStates
+from skiploop.engine.completion import Completion
+from skiploop.engine.decoding.drafts import can_score
+from skiploop.engine.nan import first_bad_slot
+from skiploop.engine.options import Options
+from skiploop.engine.score import choose
 from skiploop.programs.program import Program
 from skiploop.tasks.base import Example, Grade, Task
 from skiploop.trials.store import Trial, TrialStore
 
 if TYPE_CHECKING:
-    from skiploop.engine.cache.states import SavedStates
-    from skiploop.engine.completion import Completion
     from skiploop.stack import LayerStack
 
 Pair = tuple[Example, Program]
@@ -87,9 +91,6 @@ class TrialRunner:
 
     def _can_score(self, example: Example) -> bool:
         """Whether the right answer of a question gets a log-probability if it is asked for."""
-        from skiploop.engine.decoding.drafts import can_score
-        from skiploop.engine.options import Options
-
         if example.id not in self._scorable:
             draft = self.task.draft(example)
             self._scorable[example.id] = bool(draft) and can_score(
@@ -135,8 +136,6 @@ class TrialRunner:
         score_gold: bool = False,
     ) -> Iterator[tuple[Pair, Completion]]:
         """Yield the answers as they are finished, in any order."""
-        from skiploop.engine.options import Options
-
         if not pairs:
             return
         if pairs[0][0].choices:
@@ -159,8 +158,6 @@ class TrialRunner:
                 yield pairs[row], completion
 
     def _choices(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Completion]]:
-        from skiploop.engine.score import choose
-
         chosen = choose(
             self.stack,
             [self.task.prompt(example) for example, _ in pairs],
@@ -215,8 +212,6 @@ class TrialRunner:
             return Grade(correct=False, reason="no right answer starts so")
         reason = "the logits were not numbers"
         if not example.choices:
-            from skiploop.engine.nan import first_bad_slot
-
             program = completion.program
             slot = first_bad_slot(
                 self.stack, self.task.prompt(example), program, completion.token_ids

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skiploop.arguments import instance, listed
+from skiploop.models.identity import check_model
 from skiploop.programs.program import Program
 from skiploop.tasks.base import Example, Task
 from skiploop.trials.runner import Progress, TrialRunner
@@ -52,8 +53,6 @@ def score_grid(
         Linear in questions and in programs. Programs that start with the same layers, and prompts
         that start with the same tokens, share that work.
     """
-    from skiploop.models.identity import check_model
-
     instance("task", task, Task, expected="a Task, such as get_task('arithmetic')")  # type: ignore[type-abstract]
     examples = [
         instance("examples", one, Example, expected="Examples, such as task.examples('test')")
