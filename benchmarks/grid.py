@@ -26,8 +26,8 @@ from reference import answers, stop_tokens
 
 import skiploop
 from skiploop import Program, ProgramSpace
-from skiploop.engine.batching.rows import common_length
 from skiploop.engine.counters import Work, n_necessary
+from skiploop.engine.plan.beginnings import common_length
 
 SINGLE_PAIRS = 24
 

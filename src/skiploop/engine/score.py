@@ -19,18 +19,13 @@ from torch import Tensor
 from skiploop.engine.batching.encoding import encode, encode_pairs
 from skiploop.engine.batching.grouping import alike
 from skiploop.engine.batching.prefix import CommonStart, common_start, shares_starts
-from skiploop.engine.batching.rows import (
-    Row,
-    check_lengths,
-    common_length,
-    pad_left,
-    split,
-)
+from skiploop.engine.batching.rows import Row, check_lengths, pad_left, split
 from skiploop.engine.completion import Completion
 from skiploop.engine.decoding.drafts import log_probabilities
 from skiploop.engine.decoding.prefill import first_pass
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.forward.rotary import by_table, table_of
+from skiploop.engine.plan.beginnings import common_length
 from skiploop.engine.plan.schedule import schedule
 from skiploop.programs.program import Program
 

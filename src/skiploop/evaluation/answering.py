@@ -120,7 +120,7 @@ def _counted(
     weights: Sequence[float],
 ) -> list[Record]:
     """Return the answer that wins, with what the whole vote took, and then the others."""
-    from skiploop.engine.batching.rows import count_cells  # loads torch
+    from skiploop.engine.plan.beginnings import count_cells  # loads torch
 
     trials = [trial for _, trial in answers]
     outcome = elect([one.answer for one in trials], [one.text for one in trials], weights)

@@ -11,8 +11,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from skiploop.engine.batching.prefix import shares_starts
-from skiploop.engine.batching.rows import Row, common_length, count_cells
+from skiploop.engine.batching.rows import Row
 from skiploop.engine.cache.states import Tokens
+from skiploop.engine.plan.beginnings import common_length, count_cells
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack

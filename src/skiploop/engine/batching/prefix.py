@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skiploop.engine.batching.rows import Row, common_length, count_cells
+from skiploop.engine.batching.rows import Row
 from skiploop.engine.cache.arena import in_pages
 from skiploop.engine.cache.slots import Prefix
 from skiploop.engine.cache.states import STRIDE, SavedStates, Tokens, worth_saving
 from skiploop.engine.forward.executor import Executor
+from skiploop.engine.plan.beginnings import common_length, count_cells
 from skiploop.engine.plan.indices import on_device
 from skiploop.engine.plan.schedule import Beginnings, Call, Passes, schedule
 

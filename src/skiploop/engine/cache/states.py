@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from skiploop.engine.batching.rows import common_length
 from skiploop.engine.cache.slru import PROTECTED, SegmentedLRU
+from skiploop.engine.plan.beginnings import common_length
 from skiploop.engine.plan.schedule import Passes
 from skiploop.programs.damping import inside_loops
 

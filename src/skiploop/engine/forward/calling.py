@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from skiploop.engine.plan.gather import Place
 from skiploop.errors import UnsupportedModelError
 from skiploop.models.view import graft
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
 
-Place = tuple[int | str, ...]
-"""Where a tensor is among the arguments of a layer: positions and names, from the outside in."""
 _N_TOKENS = 3
 
 

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
-from skiploop.engine.forward.calling import Place
 from skiploop.engine.plan.indices import on_device
 from skiploop.engine.plan.schedule import Call, Numbers, Schedule
 from skiploop.errors import UnsupportedModelError
+
+Place = tuple[int | str, ...]
+"""Where a tensor is among the arguments of a layer: positions and names, from the outside in."""
 
 
 class Piece(NamedTuple):
