@@ -19,7 +19,7 @@ from skiploop.menus.menu import Menu, MenuConfig
 from skiploop.policies.encoders import LayerStates
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import PromptFeatures, SelectorPolicy, learn
-from skiploop.trials.evidence import Evidence
+from skiploop.trials.evidence import ScoreTable
 
 
 def invented(stack, prompts, n_programs):
@@ -32,7 +32,7 @@ def invented(stack, prompts, n_programs):
     score_QP = torch.rand(len(prompts), n_programs, generator=torch.Generator().manual_seed(0))
     score_QP = score_QP.double().numpy()
     features = PromptFeatures(LayerStates(stack, layer=config.first_layer))
-    evidence = Evidence(tuple(prompts), programs, score_QP > 0.5, score_QP, np.ones(len(prompts)))
+    evidence = ScoreTable(tuple(prompts), programs, score_QP > 0.5, score_QP, np.ones(len(prompts)))
     lessons = learn(features.of(prompts), evidence, SelectorConfig())
     menu = Menu(programs, stack.model_id, (0.0,) * n_programs)
     return SelectorPolicy(menu, features, lessons)
@@ -53,7 +53,7 @@ def main():
     def generate(some, programs):
         return stack.generate(some, programs, max_new_tokens=options.tokens)
 
-    late, expected = generate(prompts, policy.late()), generate(prompts, known)
+    late, expected = generate(prompts, policy.during_prefill()), generate(prompts, known)
     n_other_programs = sum(c.program != program for c, program in zip(late, known, strict=True))
     n_other_texts = sum(c.text != e.text for c, e in zip(late, expected, strict=True))
     if must_be_equal(options) and n_other_programs + n_other_texts:
@@ -65,7 +65,7 @@ def main():
     together = in_turns(
         {
             "known": lambda: generate(prompts, known),
-            "late": lambda: generate(prompts, policy.late()),
+            "late": lambda: generate(prompts, policy.during_prefill()),
             "before": lambda: generate(prompts, [best for (best,) in policy.rank(prompts, 1)]),
         },
         options.repeats,
@@ -73,12 +73,12 @@ def main():
     alone = in_turns(
         {
             "known": one_by_one(lambda i: known[i]),
-            "late": one_by_one(lambda i: policy.late()),
+            "late": one_by_one(lambda i: policy.during_prefill()),
             "before": one_by_one(lambda i: policy.rank([prompts[i]], 1)[0][0]),
         },
         options.repeats,
     )
-    late_choice = policy.late()
+    late_choice = policy.during_prefill()
     states = stack.hidden_states(prompts[:1], late_choice.layer) * n_asked
     started = time.perf_counter()
     late_choice.choose(range(n_asked), states)

@@ -24,7 +24,7 @@ from skiploop.trials.store import Trial, TrialStore
 class OneByOneRunner(TrialRunner):
     """Evaluates one pair at a time with `generate` on a program view."""
 
-    def judge(self, pairs, saved=None):
+    def grade_pairs(self, pairs, saved=None):
         """Return the trials of some pairs."""
         return [self._one(example, program) for example, program in pairs]
 

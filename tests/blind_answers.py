@@ -8,7 +8,7 @@ import torch
 
 from favourites import drawn, examples_of
 from skiploop import Program
-from skiploop.trials.evidence import Evidence, balanced
+from skiploop.trials.evidence import ScoreTable, balanced
 
 PROGRAMS = tuple(Program.parse(text, 6) for text in ("identity", "2:3x0", "3:4x0", "4:5x0"))
 
@@ -29,7 +29,7 @@ def table(n_questions, seed, n_golds, skill=0.0, gain=0.0):
     skills = skill + gain * (said != "The")
     right = (golds[:, None] == said) | (rng.random((n_questions, len(PROGRAMS))) < skills)
     examples = examples_of(golds.tolist())
-    evidence = Evidence(
+    evidence = ScoreTable(
         tuple(example.id for example in examples),
         PROGRAMS,
         right.astype(float),

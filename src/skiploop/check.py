@@ -22,7 +22,7 @@ import transformers
 from torch import Tensor, nn
 
 import skiploop
-from skiploop.engine.batching.prefix import common_start, shares_starts
+from skiploop.engine.batching.prefix import shared_prefix, shares_prefixes
 from skiploop.engine.batching.rows import Row
 from skiploop.engine.decoding.prefill import first_pass
 from skiploop.engine.forward.calling import without_cache
@@ -209,14 +209,14 @@ def _difference(stack: LayerStack, cases: Sequence[_Case], n_later: int) -> floa
         Row(i, case.tokens[: len(case.tokens) - n_later], case.program)
         for i, case in enumerate(cases)
     ]
-    start = common_start(stack, rows, saved=None)
+    start = shared_prefix(stack, rows, saved=None)
     first = first_pass(stack, rows, start, saved=None, may_go_on=n_later > 0)
     found = [first.executor.head(first.states_RTD[:, n_later - N_JUDGED :])]
     if n_later:
         later_RT = torch.tensor([case.tokens[-n_later:] for case in cases], device=stack.device)
         executor, mask_RK = first.executor.fork(range(len(rows)), range(len(rows))), first.mask_RK
         # One token as in decoding; then several, as continuations of one prompt are scored.
-        sizes = (1, n_later - 1) if shares_starts(stack) else (1,) * n_later
+        sizes = (1, n_later - 1) if shares_prefixes(stack) else (1,) * n_later
         for tokens_RT in later_RT.split(sizes, dim=1):
             mask_RK = torch.cat([mask_RK, torch.ones_like(tokens_RT)], dim=1)
             found.append(executor.logits(tokens_RT, mask_RK, n_last=tokens_RT.shape[1]))
@@ -249,7 +249,7 @@ def _viewed(stack: LayerStack, tokens_1T: Tensor, program: Program) -> Tensor:
         stack.has_views = False  # others are refused
     else:
         return logits_1TV
-    executor = Executor(stack, schedule([program.steps]), use_cache=False)
+    executor = Executor(stack, schedule([program.layer_inputs]), use_cache=False)
     return executor.logits(tokens_1T, torch.ones_like(tokens_1T), n_last=N_JUDGED)
 
 

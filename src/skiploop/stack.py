@@ -17,7 +17,7 @@ from skiploop.engine.batching.encoding import warn_of_unknown
 from skiploop.engine.cache import slots
 from skiploop.engine.completion import Completion
 from skiploop.engine.counters import Work
-from skiploop.engine.decoding.prefill_choice import LateChoice
+from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.engine.forward.calling import Calling, find_calling
 from skiploop.engine.forward.parts import Parts
 from skiploop.engine.forward.rotary import Switch, find_switches
@@ -33,7 +33,7 @@ from skiploop.programs.program import Program
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from skiploop.engine.decoding.row_state import Column
+    from skiploop.engine.decoding.row_state import TokenColumn
     from skiploop.engine.sampling import Sampling
 
 
@@ -106,7 +106,7 @@ class LayerStack(FrozenModel):
     def generate(
         self,
         prompts: Sequence[str],
-        programs: Sequence[Program] | Program | LateChoice,
+        programs: Sequence[Program] | Program | PrefillChoice,
         *,
         max_new_tokens: int = 16,
         stop: Sequence[str] = (),
@@ -121,7 +121,7 @@ class LayerStack(FrozenModel):
         Args:
             prompts: Any number of texts.
             programs: One for each prompt, or one for all, or what chooses them by the states after
-                the first layers, such as `SelectorPolicy.late()`.
+                the first layers, such as `SelectorPolicy.during_prefill()`.
             max_new_tokens: Most tokens to write.
             stop: Strings that end an answer; they are not part of it. They may be or hold special
                 tokens. `box.CLOSED_BOX` among them ends it after its first closed box, which is
@@ -143,9 +143,9 @@ class LayerStack(FrozenModel):
     def stream(
         self,
         prompts: Sequence[str],
-        programs: Sequence[Program] | Program | LateChoice,
+        programs: Sequence[Program] | Program | PrefillChoice,
         options: Options,
-    ) -> Iterator[Column]:
+    ) -> Iterator[TokenColumn]:
         """Continue every prompt as `generate` does, and yield the tokens as they come.
 
         Args:
@@ -164,7 +164,7 @@ class LayerStack(FrozenModel):
         arguments.instance("options", options, Options, expected="a skiploop.Options")
         prompts = arguments.texts("prompts", prompts)
         options.check(prompts)
-        if not isinstance(programs, LateChoice):
+        if not isinstance(programs, PrefillChoice):
             programs = self._one_each(prompts, programs)
         return generate(self, prompts, programs, options)
 

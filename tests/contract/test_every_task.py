@@ -164,7 +164,7 @@ def test_a_draft_is_right_and_no_beginning_of_it_is_ruled_out(index):
     for example in some(task):
         draft = task.draft(example)
         assert not draft or task.grade(example, draft).correct
-        assert not any(task.rules_out(example, draft[:n]) for n in range(len(draft) + 1))
+        assert not any(task.can_only_be_wrong(example, draft[:n]) for n in range(len(draft) + 1))
 
 
 @every_task

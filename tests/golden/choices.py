@@ -16,7 +16,7 @@ from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import PromptFeatures, SelectorPolicy, learn
 from skiploop.runs.policies import POLICIES
 from skiploop.runs.run import Run
-from skiploop.trials.evidence import Evidence
+from skiploop.trials.evidence import ScoreTable
 
 EVERY_POLICY = (*POLICIES, "fixed:2:4x2", "selector:5.5", "vote:3", "majority:3", "learned:3")
 """Those of the registry, and one of every pattern that answers questions with choices."""
@@ -49,7 +49,7 @@ def selector():
     score_QP = (expected_QP + rng.normal(0, 0.1, expected_QP.shape)).clip(0, 1).round(3)
     right_QP = (score_QP > 0.5).astype(float)
     ids = tuple(map(str, range(N_KNOWN)))
-    table = Evidence(ids, programs, right_QP, score_QP, np.ones(N_KNOWN))
+    table = ScoreTable(ids, programs, right_QP, score_QP, np.ones(N_KNOWN))
     features = PromptFeatures(_Numbers())
     prompts = [" ".join(map(str, point)) for point in points_QF]
     known, new = prompts[:N_KNOWN], prompts[N_KNOWN:]

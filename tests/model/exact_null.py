@@ -13,7 +13,7 @@ from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.lessons import NOT_JUDGED
 from skiploop.policies.selector.policy import learn
 from skiploop.policies.selector.validation import validate
-from skiploop.trials.evidence import Evidence
+from skiploop.trials.evidence import ScoreTable
 
 BASE = np.array([0.6, 0.35, 0.15, 0.06, 0.03])
 """Share of right answers at each level."""
@@ -43,7 +43,7 @@ def table(n_questions, seed, gain=0.0, n_programs=12):
     right[planted, 1], score[planted, 1] = 1.0, rng.uniform(0.3, 0.9, len(planted))
     ids = tuple(map(str, range(n_questions)))
     programs = tuple(PROGRAMS[:n_programs])
-    evidence = Evidence(ids, programs, right, score, np.ones(n_questions))
+    evidence = ScoreTable(ids, programs, right, score, np.ones(n_questions))
     return torch.from_numpy(features).float(), evidence
 
 

@@ -28,7 +28,7 @@ class ParityTask:
     def draft(self, example):
         return ""
 
-    def rules_out(self, example, beginning):
+    def can_only_be_wrong(self, example, beginning):
         return False
 
     def grade(self, example, text):
@@ -50,7 +50,7 @@ class FirstLetterTask(ParityTask):
     def draft(self, example):
         return "the"
 
-    def rules_out(self, example, beginning):
+    def can_only_be_wrong(self, example, beginning):
         return bool(beginning) and not self.grade(example, beginning).correct
 
     def grade(self, example, text):

@@ -37,7 +37,9 @@ def test_every_ranked_program_gets_a_record_and_every_pair_runs_once(runner):
     assert [r.program for r in records[-2:]] == PROGRAMS[:2]
     assert runner.task.n_graded == len(examples) * 4
     assert {r.extra_passes for r in records} == {0}
-    trials = runner.run([(example, program) for example in examples for program in PROGRAMS])
+    trials = runner.answer_pairs(
+        [(example, program) for example in examples for program in PROGRAMS]
+    )
     sure = [r.confidence for r in records if r.policy == "fixed"]
     assert sure == [math.exp(trial.logprob) for trial in trials]
 
@@ -59,7 +61,7 @@ def test_a_vote_puts_its_winner_first_with_the_cost_of_all_that_were_asked(runne
         record, *others = records[4 * index : 4 * index + 4]
         assert {r.program for r in (record, *others)} == set(PROGRAMS)
         assert {r.extra_passes for r in others} == {0}
-        trials = runner.run([(example, program) for program in PROGRAMS])
+        trials = runner.answer_pairs([(example, program) for program in PROGRAMS])
         (weights,) = weigh(["?"], [PROGRAMS], [[trial.logprob for trial in trials]])
         outcome = count([Ballot(t.answer, one) for t, one in zip(trials, weights, strict=True)])
         assert record.text == trials[outcome.winner].text

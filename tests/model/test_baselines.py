@@ -13,7 +13,7 @@ from skiploop.policies.damped import damped_loop
 from skiploop.policies.random_edits import RandomEditsPolicy, random_programs
 from skiploop.policies.static import N_CANDIDATES, promising, race
 from skiploop.tasks.base import Example, Grade
-from skiploop.trials.evidence import Evidence
+from skiploop.trials.evidence import ScoreTable
 from skiploop.trials.runner import TrialRunner
 from skiploop.trials.store import Trial, TrialStore
 
@@ -87,7 +87,7 @@ def test_every_kind_gets_the_program_with_most_right_answers_and_unknown_kinds_a
     examples = [Example(str(i), f"q{i}", "1", kind="ab"[i % 2]) for i in range(8)]
     right_QP = np.array([[0, 1, 0] if e.kind == "a" else [1, 1, 0] for e in examples], float)
     right_QP[0] = math.nan
-    evidence = Evidence(tuple("01234567"), programs, right_QP, right_QP, np.ones(8))
+    evidence = ScoreTable(tuple("01234567"), programs, right_QP, right_QP, np.ones(8))
     best = best_by_kind(examples, evidence)
     assert best == {"a": programs[1], "b": programs[0]}  # ties stay with the first one
     policy = KindPolicy(best, {"x": "a", "y": "b"})

@@ -47,7 +47,7 @@ def no_gradients():
 def test_a_mixed_batch_has_the_logits_that_it_has_on_the_cpu(family):
     logits = {}
     for stack in (load(family), on_gpu(family)):
-        executor = Executor(stack, schedule([p.steps for p in PROGRAMS]), use_cache=True)
+        executor = Executor(stack, schedule([p.layer_inputs for p in PROGRAMS]), use_cache=True)
         tokens, mask = pad_left([[7, 3, 9, 22], [3, 8], [44], [9, 8, 7], [5], [1, 2]], stack.device)
         found = [executor.logits(tokens, mask, n_last=1)]
         for token in (5, 41):

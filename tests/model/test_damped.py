@@ -8,8 +8,8 @@ from families import FAMILIES, MIXED_FAMILIES, N_LAYERS, load, tolerance
 from torch import nn
 
 from skiploop.engine.batching.rows import pad_left
-from skiploop.engine.cache.states import SavedStates
-from skiploop.engine.decoding.prefill_choice import LateChoice
+from skiploop.engine.cache.states import StateCache
+from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.options import Options
 from skiploop.engine.plan.schedule import schedule
@@ -99,7 +99,7 @@ def test_a_view_of_a_damped_loop_equals_its_formula(family):
 @pytest.mark.parametrize("family", MIXED_FAMILIES)
 def test_rows_with_damped_loops_equal_their_formula_token_by_token(family):
     stack = load(family)
-    executor = Executor(stack, schedule([p.steps for p in PROGRAMS]), use_cache=True)
+    executor = Executor(stack, schedule([p.layer_inputs for p in PROGRAMS]), use_cache=True)
     tokens, mask = pad_left(PROMPTS, torch.device("cpu"))
     found = [executor.logits(tokens, mask, n_last=1)[:, -1]]
     for token in (5, 40):
@@ -128,7 +128,7 @@ def test_with_anchor_1_the_model_is_the_plain_one(family):
 def test_a_mixed_batch_with_damped_loops_writes_what_views_write(family):
     stack = load(family)
     pairs = [(prompt, program) for prompt in TEXT_PROMPTS for program in MIXED]
-    saved = SavedStates(10**8)
+    saved = StateCache(10**8)
     for _ in range(2):  # the second time, from what the first one left
         found = together(stack, pairs, saved=saved)
         assert [c.token_ids for c in found] == [by_view(stack, *pair) for pair in pairs]
@@ -153,7 +153,7 @@ def by_view(stack, prompt, program):
 def test_states_before_and_after_a_damped_loop_are_gone_on_from():
     stack = load("llama")
     one, other = (Program.parse(f"1:3x3~0.5 {end}", N_LAYERS) for end in ("4:5x0", "4:5x2"))
-    saved = SavedStates(10**8)
+    saved = StateCache(10**8)
     together(stack, [(TEXT_PROMPTS[0], one)], saved=saved)
     first_pass = stack.work.n_layer_tokens
     found = together(stack, [(TEXT_PROMPTS[0], other)], saved=saved)
@@ -164,7 +164,7 @@ def test_states_before_and_after_a_damped_loop_are_gone_on_from():
 def test_a_damped_loop_chosen_while_the_prompt_runs_is_the_one_known_before():
     stack = load("llama")
     programs = [Program.parse(text, N_LAYERS) for text in ("1:3x3~0.5", "2:4x2~0.5", "identity")]
-    late = LateChoice(1, lambda numbers, _: [programs[number % 3] for number in numbers])
+    late = PrefillChoice(1, lambda numbers, _: [programs[number % 3] for number in numbers])
     found = stack.generate(TEXT_PROMPTS, late, max_new_tokens=5)
     expected = stack.generate(TEXT_PROMPTS, programs, max_new_tokens=5)
     assert [c.token_ids for c in found] == [c.token_ids for c in expected]

@@ -6,7 +6,7 @@ import torch
 from families import FAMILIES, N_LAYERS, load
 
 from skiploop.engine.counters import Work
-from skiploop.engine.decoding.prefill_choice import LateChoice
+from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.engine.options import Options
 from skiploop.errors import BatchError, ConfigError, ProgramError
 from skiploop.menus.menu import Menu
@@ -14,7 +14,7 @@ from skiploop.policies.encoders import LayerStates
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import PromptFeatures, SelectorPolicy, learn
 from skiploop.programs.program import Program
-from skiploop.trials.evidence import Evidence
+from skiploop.trials.evidence import ScoreTable
 
 LAYER = 2
 TEXTS = ("identity", "2:3x2", "3:5x0", "2:4x2 4:6x0", "4:6x3")
@@ -41,7 +41,7 @@ def test_a_late_choice_writes_what_the_chosen_programs_write(family):
     stack = load(family)
     expected = finished(stack, CHOSEN)
     for drafts in (None, [c.text for c in expected], ["x"] * len(PROMPTS)):
-        late = finished(stack, LateChoice(LAYER, by_number), drafts=drafts)
+        late = finished(stack, PrefillChoice(LAYER, by_number), drafts=drafts)
         assert [c.program for c in late] == CHOSEN
         assert [c.token_ids for c in late] == [c.token_ids for c in expected]
         logprobs = [c.logprob for c in expected]
@@ -58,7 +58,7 @@ def test_a_choice_is_shown_the_states_of_the_whole_prompt(family, layer):
         seen.update(zip(numbers, states, strict=True))
         return [CHOSEN[number] for number in numbers]
 
-    finished(stack, LateChoice(layer, note), drafts=["nine"] * len(PROMPTS))
+    finished(stack, PrefillChoice(layer, note), drafts=["nine"] * len(PROMPTS))
     for number, states_TD in enumerate(stack.hidden_states(PROMPTS, layer)):
         torch.testing.assert_close(seen[number], states_TD, atol=1e-4, rtol=1e-4)
 
@@ -72,7 +72,7 @@ def test_what_chooses_is_not_run_again():
 
     stack.generate(prompts, programs, max_new_tokens=1)  # probes run once
     products = []
-    for late in (programs, LateChoice(LAYER, choose)):
+    for late in (programs, PrefillChoice(LAYER, choose)):
         before = stack.work.n_layer_tokens
         stack.generate(prompts, late, max_new_tokens=1)
         products.append(stack.work.n_layer_tokens - before)
@@ -81,7 +81,9 @@ def test_what_chooses_is_not_run_again():
 
 def test_a_program_that_changes_what_has_run_is_refused():
     stack = load("llama")
-    late = LateChoice(LAYER, lambda numbers, _: [Program.parse("0:1x2", N_LAYERS)] * len(numbers))
+    late = PrefillChoice(
+        LAYER, lambda numbers, _: [Program.parse("0:1x2", N_LAYERS)] * len(numbers)
+    )
     with pytest.raises(ProgramError, match="was chosen after 2 layers but changes one of them"):
         stack.generate(PROMPTS, late)
 
@@ -92,7 +94,7 @@ def selector(stack, layer):
     prompts = [f"{number}+{number * 7}=" for number in range(60)]
     menu = Menu(tuple(PROGRAMS), stack.model_id, (0.0,) * len(PROGRAMS))
     features = PromptFeatures(LayerStates(stack, layer=layer))
-    evidence = Evidence(
+    evidence = ScoreTable(
         tuple(prompts), menu.programs, score_QP > 0.5, score_QP, np.ones(len(prompts))
     )
     return SelectorPolicy(menu, features, learn(features.of(prompts), evidence, SelectorConfig()))
@@ -103,7 +105,9 @@ def test_a_selector_chooses_late_what_it_ranks_first():
     policy = selector(stack, LAYER)
     for k in (1, 3):
         repeated = [prompt for prompt in PROMPTS for _ in range(k)]
-        chosen = [c.program for c in stack.generate(repeated, policy.late(k), max_new_tokens=2)]
+        chosen = [
+            c.program for c in stack.generate(repeated, policy.during_prefill(k), max_new_tokens=2)
+        ]
         assert chosen == [program for best in policy.rank(PROMPTS, k) for program in best]
 
 
@@ -120,35 +124,39 @@ def test_memory_is_counted_by_the_longest_program_that_may_be_chosen():
 
     expected = [c.token_ids for c in stack.generate(prompts, LONGEST, max_new_tokens=9)]
     stack.work = Work()
-    found = stack.generate(prompts, LateChoice(LAYER, choose, LONGEST), max_new_tokens=9)
+    found = stack.generate(prompts, PrefillChoice(LAYER, choose, LONGEST), max_new_tokens=9)
     assert [c.token_ids for c in found] == expected
     assert stack.work.peak_cache_bytes <= stack.memory
     with pytest.raises(
-        BatchError, match=r"the programs chosen for .* LateChoice\(..., longest=...\)"
+        BatchError, match=r"the programs chosen for .* PrefillChoice\(..., longest=...\)"
     ):
-        stack.generate(prompts, LateChoice(LAYER, choose), max_new_tokens=9)
+        stack.generate(prompts, PrefillChoice(LAYER, choose), max_new_tokens=9)
 
 
 def test_a_row_that_may_not_fit_is_refused_before_the_choice():
     stack = load("llama")
     stack.memory = 2 * N_LAYERS * 60 * stack.token_bytes
-    never = LateChoice(LAYER, lambda *_: pytest.fail("it was asked"), LONGEST)
+    never = PrefillChoice(LAYER, lambda *_: pytest.fail("it was asked"), LONGEST)
     with pytest.raises(BatchError, match=f"prompt 0 under program {LONGEST} needs"):
         stack.generate(["a"], never, max_new_tokens=16)
 
 
 def test_a_selector_says_how_long_its_choice_may_be():
-    assert selector(load("qwen3"), LAYER).late().longest == LONGEST
+    assert selector(load("qwen3"), LAYER).during_prefill().longest == LONGEST
 
 
 @pytest.mark.parametrize(
     ("late", "error", "message"),
     [
-        (LateChoice(LAYER, lambda *_: 3), BatchError, "what was chosen must be a list of programs"),
-        (LateChoice(LAYER, lambda *_: []), BatchError, "6 prompts but 0 chosen programs"),
-        (LateChoice(LAYER, lambda *_: ["2:3x2"] * 6), ProgramError, "program is '2:3x2': give"),
-        (LateChoice(99, by_number), ConfigError, "layer=99: .* has 6 layers"),
-        (LateChoice(LAYER, by_number, Program(5)), ProgramError, "was made for 5 layers"),
+        (
+            PrefillChoice(LAYER, lambda *_: 3),
+            BatchError,
+            "what was chosen must be a list of programs",
+        ),
+        (PrefillChoice(LAYER, lambda *_: []), BatchError, "6 prompts but 0 chosen programs"),
+        (PrefillChoice(LAYER, lambda *_: ["2:3x2"] * 6), ProgramError, "program is '2:3x2': give"),
+        (PrefillChoice(99, by_number), ConfigError, "layer=99: .* has 6 layers"),
+        (PrefillChoice(LAYER, by_number, Program(5)), ProgramError, "was made for 5 layers"),
     ],
 )
 def test_what_is_no_choice_is_refused_by_name(late, error, message):
@@ -159,8 +167,8 @@ def test_what_is_no_choice_is_refused_by_name(late, error, message):
 def test_a_selector_that_looks_too_late_to_go_on_says_so():
     stack = load("qwen3")
     with pytest.raises(ConfigError, match=r"programs of the menu change layer 2: use rank\(\)"):
-        selector(stack, LAYER + 1).late()
+        selector(stack, LAYER + 1).during_prefill()
     with pytest.raises(ConfigError, match="choose after at least one layer"):
-        selector(stack, 0).late()
+        selector(stack, 0).during_prefill()
     with pytest.raises(ConfigError, match="the menu has 5 programs, not 6"):
-        selector(stack, LAYER).late(6)
+        selector(stack, LAYER).during_prefill(6)

@@ -16,7 +16,7 @@ from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import load_selector, train_selector
 from skiploop.tasks.base import Example
 from skiploop.tasks.questions import QuestionTask
-from skiploop.trials.evidence import Evidence, collect
+from skiploop.trials.evidence import ScoreTable, collect
 from skiploop.trials.runner import TrialRunner
 from skiploop.trials.store import TrialStore
 
@@ -34,7 +34,7 @@ def test_evidence_holds_verdicts_and_probabilities_of_the_right_answer(runner):
     examples = runner.task.examples("train", 6)
     programs = [IDENTITY, Program.parse("1:2x0", N_LAYERS)]
     table = collect(runner, examples, programs)
-    trials = runner.judge([(e, p) for e in examples for p in programs], score_gold=True)
+    trials = runner.grade_pairs([(e, p) for e in examples for p in programs], score_gold=True)
     assert table.right_QP.ravel().tolist() == [float(t.correct) for t in trials]
     assert np.log(table.score_QP).ravel() == pytest.approx([t.gold_logprob for t in trials])
 
@@ -66,7 +66,7 @@ def asked(golds, texts, choices=(), cut=()):
         for i, (grade, text) in enumerate(zip(task.grade_many(lines, texts), texts, strict=True))
     ]
     both = [trial for one in trials for trial in (one, trials[0])]
-    runner = SimpleNamespace(task=task, judge=lambda pairs, score_gold: both)
+    runner = SimpleNamespace(task=task, grade_pairs=lambda pairs, score_gold: both)
     table = collect(runner, lines, [IDENTITY, Program.parse("1:2x0", N_LAYERS)])
     return [i for i, is_lost in enumerate(table.is_lost) if is_lost]
 
@@ -143,7 +143,7 @@ def selector_of_chance(stack, config):
     programs = (IDENTITY, Program.parse("2:3x2", N_LAYERS), Program.parse("1:2x0", N_LAYERS))
     menu = Menu(programs, stack.model_id, (0.1, 0.2, 0.3))
     score = np.random.default_rng(0).random((60, 3))
-    table = Evidence(
+    table = ScoreTable(
         tuple(PROMPTS), programs, (score > 0.5).astype(float), score, np.ones(len(PROMPTS))
     )
     return train_selector(stack, menu, PROMPTS, table, config)
@@ -173,7 +173,7 @@ def test_a_selector_on_a_text_encoder_is_kept_with_it_and_never_asks_the_model(
     assert loaded.rank(PROMPTS, 3) == ranked and len(set(map(tuple, ranked))) > 1
     assert stack.work.n_layer_tokens == 0
     with pytest.raises(ConfigError, match=r"described by .*text-encoder.*: use rank\(\)"):
-        loaded.late()
+        loaded.during_prefill()
 
 
 def test_with_an_anchor_damped_loops_compete_for_places_too(runner):

@@ -19,7 +19,7 @@ from skiploop.programs.program import Program
 from skiploop.runs.ready import origin_of
 from skiploop.shipped import shipped_policies
 from skiploop.tasks.prompt_form import PromptForm
-from skiploop.trials.evidence import Evidence
+from skiploop.trials.evidence import ScoreTable
 
 PROGRAMS = tuple(Program.parse(text, N_LAYERS) for text in ("identity", "2:3x2", "3:5x0"))
 FORM = PromptForm("arithmetic", ("level=1",))
@@ -36,7 +36,7 @@ def selector(stack, *, helps=True):
     score = np.full((len(PROMPTS), 3), 0.1)
     score[1::2, 0] = score[:: 2 if helps else 1, 0 if not helps else 1] = 0.9
     ids = tuple(map(str, range(len(PROMPTS))))
-    table = Evidence(ids, PROGRAMS, (score > 0.5).astype(float), score, np.ones(len(PROMPTS)))
+    table = ScoreTable(ids, PROGRAMS, (score > 0.5).astype(float), score, np.ones(len(PROMPTS)))
     features = PromptFeatures(LayerStates(stack, layer=2))
     lessons = learn(features.of(PROMPTS), table, SelectorConfig())
     return SelectorPolicy(Menu(PROGRAMS, stack.model_id, (0.1, 0.2, 0.3)), features, lessons)
@@ -65,7 +65,7 @@ def test_a_policy_from_a_folder_chooses_as_before(stack, packed):
 
 def test_it_chooses_while_the_prompt_runs_too(stack, packed):
     policy = packed[0]
-    late = stack.generate(PROMPTS[:4], policy.late(), max_new_tokens=2)
+    late = stack.generate(PROMPTS[:4], policy.during_prefill(), max_new_tokens=2)
     assert [c.program for c in late] == [ranked[0] for ranked in policy.rank(PROMPTS[:4], 1)]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import skiploop
 from skiploop import FixedPolicy, Options, Program, ProgramSpace, Sampling, Segment, SkiploopError
-from skiploop.engine.decoding.prefill_choice import LateChoice
+from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.errors import BatchError, ProgramError
 
 PLAIN = Program.identity(N_LAYERS)
@@ -39,10 +39,10 @@ ODD = [
     Unprintable(),
     lambda *_: 1,
     int,
-    LateChoice(1, lambda *_: 3),
-    LateChoice(1, lambda *_: []),
-    LateChoice(1, lambda numbers, _: ["x"] * len(numbers)),
-    LateChoice(9, lambda numbers, _: [PLAIN] * len(numbers)),
+    PrefillChoice(1, lambda *_: 3),
+    PrefillChoice(1, lambda *_: []),
+    PrefillChoice(1, lambda numbers, _: ["x"] * len(numbers)),
+    PrefillChoice(9, lambda numbers, _: [PLAIN] * len(numbers)),
 ]
 JUNK = st.one_of(
     st.none(),
@@ -82,10 +82,10 @@ CALLS = {
         for name in ("drafts", "score_drafts", "saved", "sampling")
     },
     "late layer": lambda stack, junk: stack.generate(
-        ["a"], LateChoice(junk, lambda *_: [PLAIN]), max_new_tokens=1
+        ["a"], PrefillChoice(junk, lambda *_: [PLAIN]), max_new_tokens=1
     ),
     "late longest": lambda stack, junk: stack.generate(
-        ["a"], LateChoice(1, lambda *_: [PLAIN], junk), max_new_tokens=1
+        ["a"], PrefillChoice(1, lambda *_: [PLAIN], junk), max_new_tokens=1
     ),
     "view": lambda stack, junk: stack.view(junk),
     "choose prompts": lambda stack, junk: stack.choose(junk, [["a"], ["b"]], PLAIN),

@@ -8,8 +8,8 @@ from families import COMMON, N_LAYERS, redraw, tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM
 
 import skiploop
-from skiploop.engine.cache.states import SavedStates
-from skiploop.engine.decoding.prefill_choice import LateChoice
+from skiploop.engine.cache.states import StateCache
+from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.engine.options import Options
 from skiploop.errors import BatchError
 from skiploop.programs.program import Program
@@ -143,7 +143,7 @@ def test_drafts_and_saved_states_change_nothing(model):
     programs = PROGRAMS * len(EDGES)
     expected = [uncached(stack, p, text) for text, p in zip(prompts, programs, strict=True)]
     drafts = [tokenizer().decode(tokens[:6]) for tokens in expected]
-    saved = SavedStates(10**7)
+    saved = StateCache(10**7)
     for _ in range(2):
         options = Options(max_new_tokens=N_NEW, drafts=drafts, saved=saved)
         columns = stack.stream(prompts, programs, options)
@@ -160,7 +160,7 @@ def test_a_choice_during_the_prompt_sees_the_states_of_the_row_alone(model):
         seen.update(zip(numbers, states, strict=True))
         return [PROGRAMS[2]] * len(numbers)
 
-    found = stack.generate(EDGES, LateChoice(2, choose), max_new_tokens=N_NEW)
+    found = stack.generate(EDGES, PrefillChoice(2, choose), max_new_tokens=N_NEW)
     assert tokens_of(found) == [uncached(stack, PROGRAMS[2], text) for text in EDGES]
     for number, states_TD in enumerate(stack.hidden_states(EDGES, 2)):
         torch.testing.assert_close(seen[number], states_TD, rtol=0, atol=1e-4)

@@ -188,7 +188,7 @@ def test_a_selector_that_is_written_anew_is_none_until_it_is_whole(folder, monke
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("skiploop.policies.selector.lessons.Lessons.save", killed)
+    monkeypatch.setattr("skiploop.policies.selector.lessons.SelectorData.save", killed)
     with pytest.raises(KeyboardInterrupt):
         policy.save(folder)
     with pytest.raises(RunError, match="holds no trained selector"):

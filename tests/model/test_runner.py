@@ -4,7 +4,7 @@ from families import load
 from parity import FirstLetterTask, ParityTask
 
 from skiploop import Program
-from skiploop.engine.cache.states import SavedStates
+from skiploop.engine.cache.states import StateCache
 from skiploop.trials.runner import GRADED_TOGETHER, TrialRunner
 from skiploop.trials.store import TrialStore
 
@@ -22,7 +22,7 @@ def pairs_of(runner, n_examples, texts):
 
 def test_trials_say_what_generate_says_and_what_the_task_grades(runner):
     pairs = pairs_of(runner, 3, ["identity", "1:3x0", "2:4x2"])
-    trials = runner.run(pairs)
+    trials = runner.answer_pairs(pairs)
     for (example, program), trial in zip(pairs, trials, strict=True):
         prompt = runner.task.prompt(example)
         (alone,) = runner.stack.generate([prompt], program, max_new_tokens=4, stop=["\n"])
@@ -37,9 +37,9 @@ def test_trials_say_what_generate_says_and_what_the_task_grades(runner):
 
 def test_a_known_pair_is_not_run_again(runner):
     pairs = pairs_of(runner, 4, ["identity", "0:1x2"])
-    first = runner.run(pairs)
+    first = runner.answer_pairs(pairs)
     n_graded = runner.task.n_graded
-    assert runner.run([*pairs, pairs[0], pairs[0]]) == [*first, first[0], first[0]]
+    assert runner.answer_pairs([*pairs, pairs[0], pairs[0]]) == [*first, first[0], first[0]]
     assert runner.task.n_graded == n_graded
 
 
@@ -54,10 +54,10 @@ def test_what_was_graded_before_a_crash_stays(runner):
 
     crashing = TrialRunner(runner.stack, runner.task, runner.store, crash_after_the_first_call)
     with pytest.raises(KeyboardInterrupt):
-        crashing.run(pairs)
+        crashing.answer_pairs(pairs)
     assert len(runner.store) == len(finished) == GRADED_TOGETHER
     n_graded = runner.task.n_graded
-    runner.run(pairs)
+    runner.answer_pairs(pairs)
     assert runner.task.n_graded - n_graded == len(pairs) - GRADED_TOGETHER
 
 
@@ -68,31 +68,33 @@ def test_verdicts_on_beginnings_are_those_on_whole_texts(tmp_path, memory):
         TrialRunner(stack, FirstLetterTask(), TrialStore(tmp_path / name)) for name in "ab"
     )
     pairs = pairs_of(judging, 8, ["identity", "1:3x0", "2:4x2", "2:4x2 5:6x0", "0:1x2"])
-    saved = memory and SavedStates(memory)
-    judged = [trial for i in range(0, 40, 8) for trial in judging.judge(pairs[i : i + 8], saved)]
-    whole = running.run(pairs)
+    saved = memory and StateCache(memory)
+    judged = [
+        trial for i in range(0, 40, 8) for trial in judging.grade_pairs(pairs[i : i + 8], saved)
+    ]
+    whole = running.answer_pairs(pairs)
     assert [trial.correct for trial in judged] == [trial.correct for trial in whole]
     assert {trial.correct for trial in whole} == {True, False}
     for trial, full in zip(judged, whole, strict=True):
         assert (trial.stopped_by == "settled") == (not trial.correct and trial.text != "")
         assert full.text.startswith(trial.text) and full.stopped_by != "settled"
     # Whole texts are made where they are asked for, and then take the place of beginnings.
-    assert judging.run(pairs) == judging.judge(pairs)
-    assert [t.text for t in judging.judge(pairs)] == [trial.text for trial in whole]
+    assert judging.answer_pairs(pairs) == judging.grade_pairs(pairs)
+    assert [t.text for t in judging.grade_pairs(pairs)] == [trial.text for trial in whole]
 
 
 def test_logits_that_are_not_numbers_leave_their_trial_ungraded_and_the_run_goes_on(runner):
     with torch.no_grad():
         runner.stack.layers[2].mlp.down_proj.weight.fill_(float("nan"))
-    trials = runner.run(pairs_of(runner, 2, ["identity", "2:3x0"]))
+    trials = runner.answer_pairs(pairs_of(runner, 2, ["identity", "2:3x0"]))
     assert [trial.correct is None for trial in trials] == [True, False] * 2
     assert trials[0].reason == "the logits were not numbers, first after layer 2, slot 2"
-    assert runner.run(pairs_of(runner, 2, ["identity", "2:3x0"])) == trials
+    assert runner.answer_pairs(pairs_of(runner, 2, ["identity", "2:3x0"])) == trials
 
 
 def test_an_ungraded_answer_is_recorded_as_such(runner):
     runner.task.ungradable = ""  # every text holds it
-    (trial,) = runner.run(pairs_of(runner, 1, ["identity"]))
+    (trial,) = runner.answer_pairs(pairs_of(runner, 1, ["identity"]))
     assert trial.correct is None
     assert trial.reason == "ungradable"
 
@@ -100,15 +102,15 @@ def test_an_ungraded_answer_is_recorded_as_such(runner):
 def test_the_right_answer_is_scored_where_it_is_asked_for(tmp_path):
     runner = TrialRunner(load("qwen3"), FirstLetterTask(), TrialStore(tmp_path / "trials.sqlite"))
     pairs = pairs_of(runner, 3, ["identity", "2:4x2"])
-    assert {trial.gold_logprob for trial in runner.judge(pairs)} == {None}
-    judged = runner.judge(pairs, score_gold=True)
+    assert {trial.gold_logprob for trial in runner.grade_pairs(pairs)} == {None}
+    judged = runner.grade_pairs(pairs, score_gold=True)
     prompts = [runner.task.prompt(example) for example, _ in pairs]
     programs = [program for _, program in pairs]
     with_space = runner.stack.loglikelihood(prompts, ["the\n"] * 6, programs)
     space = runner.stack.loglikelihood([p.rstrip() for p in prompts], [" "] * 6, programs)
     expected = [both - first for both, first in zip(with_space, space, strict=True)]
     assert [trial.gold_logprob for trial in judged] == pytest.approx(expected, abs=1e-3)
-    assert runner.judge(pairs) == runner.judge(pairs, score_gold=True) == judged
+    assert runner.grade_pairs(pairs) == runner.grade_pairs(pairs, score_gold=True) == judged
 
 
 def test_a_right_answer_that_cannot_be_scored_is_not_run_again_for_it(tmp_path):
@@ -116,8 +118,8 @@ def test_a_right_answer_that_cannot_be_scored_is_not_run_again_for_it(tmp_path):
     stack.exact = True  # every row runs alone, from its prompt, without a draft
     runner = TrialRunner(stack, FirstLetterTask(), TrialStore(tmp_path / "trials.sqlite"))
     pairs = pairs_of(runner, 3, ["identity", "2:4x2"])
-    judged = runner.judge(pairs, score_gold=True)
+    judged = runner.grade_pairs(pairs, score_gold=True)
     assert {trial.gold_logprob for trial in judged} == {None}
     products = stack.work.n_layer_tokens
-    assert runner.judge(pairs, score_gold=True) == judged
+    assert runner.grade_pairs(pairs, score_gold=True) == judged
     assert stack.work.n_layer_tokens == products > 0

@@ -5,8 +5,8 @@ import torch
 from families import FAMILIES, N_LAYERS, load
 
 from skiploop.engine.batching import grouping as alike
-from skiploop.engine.cache.states import SavedStates
-from skiploop.engine.decoding.prefill_choice import LateChoice
+from skiploop.engine.cache.states import StateCache
+from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.engine.options import Options
 from skiploop.errors import BatchError
 from skiploop.programs.program import Program
@@ -123,7 +123,7 @@ def test_an_answer_is_settled_only_where_it_leaves_its_draft():
 @every_family
 def test_what_starts_from_saved_states_is_what_starts_from_the_prompt(family):
     stack = load(family)
-    saved = SavedStates(10**7)
+    saved = StateCache(10**7)
     for program in PROGRAMS:  # as a search does: one program a prompt at a time
         pairs = [(prompt, program) for prompt in PROMPTS]
         assert_same(together(stack, pairs, saved=saved), alone(stack, pairs))
@@ -132,7 +132,7 @@ def test_what_starts_from_saved_states_is_what_starts_from_the_prompt(family):
 def test_saved_states_save_the_layers_that_were_run_before():
     stack = load("llama")
     programs = [Program.identity(N_LAYERS), Program.parse("4:5x0", N_LAYERS)]
-    saved = SavedStates(10**7)
+    saved = StateCache(10**7)
     drafts = [completion.text for completion in alone(stack, [(PROMPTS[0], p) for p in programs])]
     products = counted(stack)
     calls = []
@@ -147,14 +147,14 @@ def test_saved_states_save_the_layers_that_were_run_before():
 
 
 def test_the_first_call_saves_states_where_prompts_share_no_start():
-    saved = SavedStates(10**7)
+    saved = StateCache(10**7)
     together(load("mistral"), PAIRS[:3], saved=saved)
     assert len(saved) > 0
 
 
 def test_saved_states_stay_within_their_memory_and_drop_the_oldest():
     stack = load("llama")
-    saved = SavedStates(10_000)
+    saved = StateCache(10_000)
     for program in PROGRAMS:
         together(stack, [(PROMPTS[0], program)], saved=saved)
         assert 0 < saved.n_bytes <= 10_000
@@ -230,13 +230,13 @@ def test_a_search_that_forgets_writes_what_one_that_remembers_writes(family, max
         [(prompt, PROGRAMS[(step + 3 * i) % len(PROGRAMS)]) for i, prompt in enumerate(PROMPTS)]
         for step in range(n_steps)
     ]
-    as_a_search(stack, SavedStates(max_bytes), steps)
+    as_a_search(stack, StateCache(max_bytes), steps)
 
 
 @pytest.mark.parametrize("wrong_at", [0, 1])
 def test_a_search_goes_on_after_drafts_that_are_wrong(wrong_at):
     stack = load("llama")
-    saved = SavedStates(10**7)
+    saved = StateCache(10**7)
     for program in PROGRAMS[:4] * 2:
         pairs = [(prompt, program) for prompt in PROMPTS]
         expected = alone(stack, pairs)
@@ -246,7 +246,7 @@ def test_a_search_goes_on_after_drafts_that_are_wrong(wrong_at):
 
 def test_the_start_of_a_search_is_what_all_its_prompts_start_with():
     stack = load("llama")
-    saved = SavedStates(10**7)
+    saved = StateCache(10**7)
     lengths = []
     for prompts in (PROMPTS[:1], PROMPTS[1:], PROMPTS, [START[:4] + "other"], PROMPTS, ["x"]):
         as_a_search(stack, saved, [[(prompt, PROGRAMS[0]) for prompt in prompts]])
@@ -281,7 +281,7 @@ def test_kinds_of_prompts_that_start_differently_share_their_own_starts(monkeypa
     expected = alone(stack, pairs)
     before = stack.work.n_layer_tokens
     prompts, programs = zip(*pairs, strict=True)
-    choice = LateChoice(1, lambda numbers, _: [programs[n] for n in numbers])
+    choice = PrefillChoice(1, lambda numbers, _: [programs[n] for n in numbers])
     options = Options(max_new_tokens=N_NEW)
     columns = stack.stream(prompts, choice if late else programs, options)
     found = {row: c for column in columns for row, c in column.finished.items()}
@@ -318,6 +318,6 @@ def test_keys_and_values_of_batches_stay_within_the_memory(work):
     elif work == "choose":
         stack.choose(prompts, [["one", "nine and ten", "end of it"]] * len(prompts), programs)
     else:
-        choice = LateChoice(1, lambda numbers, _: [PROGRAMS[-1]] * len(numbers))
+        choice = PrefillChoice(1, lambda numbers, _: [PROGRAMS[-1]] * len(numbers))
         stack.generate(prompts, choice, max_new_tokens=N_NEW)
     assert 0 < stack.work.peak_cache_bytes <= stack.memory

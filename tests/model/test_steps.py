@@ -6,7 +6,7 @@ from families import FAMILIES, N_LAYERS, load, tolerance
 
 from skiploop.engine.batching.rows import pad_left
 from skiploop.engine.cache.slots import attends_fully
-from skiploop.engine.decoding.cuda_graph import PlainSteps, RecordedSteps, steps
+from skiploop.engine.decoding.cuda_graph import GraphStepper, PlainStepper, steps
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.plan.schedule import schedule
 from skiploop.programs.program import Program
@@ -29,7 +29,7 @@ def no_gradients():
 
 def prompted(stack):
     """An executor that holds prompts, ready for further tokens, and its mask."""
-    executor = Executor(stack, schedule([p.steps for p in PROGRAMS]), use_cache=True)
+    executor = Executor(stack, schedule([p.layer_inputs for p in PROGRAMS]), use_cache=True)
     tokens, mask = pad_left(PROMPTS, stack.device)
     executor.logits(tokens, mask, n_last=1)
     rows = range(len(PROGRAMS))
@@ -39,8 +39,8 @@ def prompted(stack):
 @pytest.mark.parametrize("family", FULLY)
 def test_steps_of_fixed_length_have_the_logits_of_steps_that_grow(family):
     stack = load(family)
-    plain = PlainSteps(*prompted(stack))
-    fixed = RecordedSteps(*prompted(stack), N_MOST)
+    plain = PlainStepper(*prompted(stack))
+    fixed = GraphStepper(*prompted(stack), N_MOST)
     for tokens in TOKENS:
         expected = plain.logits(tokens)
         torch.testing.assert_close(fixed.logits(tokens), expected, rtol=0, atol=tolerance(family))
@@ -50,7 +50,7 @@ def test_steps_of_fixed_length_have_the_logits_of_steps_that_grow(family):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine that cannot record")
 def test_a_step_that_cannot_be_recorded_runs_as_it_comes():
     stack = load("llama")
-    plain, running = PlainSteps(*prompted(stack)), RecordedSteps(*prompted(stack), N_MOST)
+    plain, running = PlainStepper(*prompted(stack)), GraphStepper(*prompted(stack), N_MOST)
     running._may_record = True  # as on a GPU; without one, recording fails
     for tokens in TOKENS:
         torch.testing.assert_close(running.logits(tokens), plain.logits(tokens), rtol=0, atol=1e-4)
@@ -60,16 +60,16 @@ def test_a_step_that_cannot_be_recorded_runs_as_it_comes():
 def test_rows_go_on_from_steps_of_fixed_length():
     stack = load("llama")
     ends = []
-    for running in (PlainSteps(*prompted(stack)), RecordedSteps(*prompted(stack), N_MOST)):
+    for running in (PlainStepper(*prompted(stack)), GraphStepper(*prompted(stack), N_MOST)):
         running.logits(TOKENS[0])
         forked = running.executor.fork([1, 4], range(2))
-        ends.append(PlainSteps(forked, running.mask_BK[[1, 4]]).logits(torch.tensor([5, 6])))
+        ends.append(PlainStepper(forked, running.mask_BK[[1, 4]]).logits(torch.tensor([5, 6])))
     torch.testing.assert_close(*ends, rtol=0, atol=1e-4)
 
 
 def test_a_replayed_step_is_counted_like_one_that_ran():
     stack = load("llama")
-    running = RecordedSteps(*prompted(stack), N_MOST)
+    running = GraphStepper(*prompted(stack), N_MOST)
     counts = []
     for step in (lambda: running.logits(TOKENS[0]), running.executor.note_replay):
         before = stack.work.n_calls, stack.work.n_sequences, stack.work.n_layer_tokens
@@ -82,4 +82,4 @@ def test_a_replayed_step_is_counted_like_one_that_ran():
 
 def test_nothing_is_recorded_on_a_cpu():
     executor, mask = prompted(load("llama"))
-    assert isinstance(steps(executor, mask, 1000), PlainSteps)
+    assert isinstance(steps(executor, mask, 1000), PlainStepper)

@@ -6,7 +6,7 @@ import torch
 import skiploop
 from skiploop import Options, Program
 from skiploop.box import CLOSED_BOX
-from skiploop.engine.cache.states import SavedStates
+from skiploop.engine.cache.states import StateCache
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +66,7 @@ def test_drafts_change_no_text(stack, pairs, alone):
 
 
 def test_saved_states_change_no_text(stack, pairs, alone):
-    saved = SavedStates(10**8)
+    saved = StateCache(10**8)
     n_programs = len(PROGRAMS)
     for at in range(n_programs):  # one program after the other, as a search does
         column = pairs[at::n_programs]

@@ -22,7 +22,7 @@ def test_a_shipped_policy_is_right_more_often_than_the_plain_model(stack, name):
     examples = task.examples("validation", N)
     prompts = [policy.form.prompt(example.question) for example in examples]
     right = []
-    for programs in (skiploop.Program.identity(stack.n_layers), policy.late()):
+    for programs in (skiploop.Program.identity(stack.n_layers), policy.during_prefill()):
         answers = stack.generate(
             prompts, programs, max_new_tokens=policy.form.max_new_tokens, stop=policy.form.stop
         )

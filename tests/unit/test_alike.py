@@ -19,7 +19,7 @@ def rows_of(prompts):
 
 
 def parts_of(prompts, monkeypatch, min_rows=1):
-    monkeypatch.setattr(module, "shares_starts", lambda _stack: True)
+    monkeypatch.setattr(module, "shares_prefixes", lambda _stack: True)
     monkeypatch.setattr(module, "MIN_ROWS", min_rows)
     return alike(SimpleNamespace(), rows_of(prompts))
 
@@ -49,9 +49,9 @@ def test_every_row_is_in_one_part(prompts):
 
 
 def _cut_all(rows):
-    before = module.shares_starts, module.MIN_ROWS
-    module.shares_starts, module.MIN_ROWS = (lambda _stack: True), 1
+    before = module.shares_prefixes, module.MIN_ROWS
+    module.shares_prefixes, module.MIN_ROWS = (lambda _stack: True), 1
     try:
         return alike(SimpleNamespace(), rows)
     finally:
-        module.shares_starts, module.MIN_ROWS = before
+        module.shares_prefixes, module.MIN_ROWS = before

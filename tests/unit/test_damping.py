@@ -31,14 +31,14 @@ def test_every_damped_program_survives_text_json_segments_and_pickle(program):
     assert Program.parse(str(program), n) == program
     assert Program.from_json(json.loads(json.dumps(program.to_json()))) == program
     assert Program.from_segments(program.segments(4), n) == program
-    loaded = pickle.loads(pickle.dumps((program, program.steps)))
-    assert loaded == (program, program.steps)
+    loaded = pickle.loads(pickle.dumps((program, program.layer_inputs)))
+    assert loaded == (program, program.layer_inputs)
 
 
 @given(damped_programs())
 def test_steps_are_the_path_and_every_mix_is_an_average_of_earlier_states(program):
-    assert tuple(map(int, program.steps)) == program.path
-    for position, step in enumerate(program.steps):
+    assert tuple(map(int, program.layer_inputs)) == program.path
+    for position, step in enumerate(program.layer_inputs):
         if mix_of(step):
             distances, weights = zip(*mix_of(step), strict=True)
             assert list(distances) == sorted(set(distances), reverse=True)
@@ -49,7 +49,7 @@ def test_steps_are_the_path_and_every_mix_is_an_average_of_earlier_states(progra
 def run(program, layers, state):
     """Run steps on numbers, every layer being a function."""
     states = [state]
-    for position, step in enumerate(program.steps):
+    for position, step in enumerate(program.layer_inputs):
         given = sum(w * states[position - distance] for distance, w in mix_of(step) or [(0, 1)])
         states.append(layers[int(step)](given))
     return states[-1]
@@ -72,7 +72,7 @@ def test_a_damped_loop_runs_its_formula(runs, anchor, state):
 
 @given(damped_programs())
 def test_where_no_loop_is_inside_no_later_step_needs_older_states(program):
-    steps = program.steps
+    steps = program.layer_inputs
     for n_passes in set(range(len(steps) + 1)) - inside_loops(steps):
         for position in range(n_passes, len(steps)):
             assert all(position - d >= n_passes for d, _ in mix_of(steps[position]))
@@ -81,13 +81,13 @@ def test_where_no_loop_is_inside_no_later_step_needs_older_states(program):
 def test_a_loop_of_another_anchor_or_a_plain_one_is_another_program():
     texts = ["4:6x2", "4:6x2~0.5", "4:6x2~0.25", "4:6x2~1", "4:6x3~0.5"]
     programs = [Program.parse(text, 10) for text in texts]
-    assert len(set(programs)) == len({program.steps for program in programs}) == len(texts)
+    assert len(set(programs)) == len({program.layer_inputs for program in programs}) == len(texts)
     assert [str(program) for program in programs] == texts
     assert {program.kind for program in programs} == {"loop"}
 
 
 def test_a_damped_and_a_plain_loop_share_the_first_pass_only():
-    damped, plain = (Program.parse(text, 10).steps for text in ("4:6x2~0.5", "4:6x2"))
+    damped, plain = (Program.parse(text, 10).layer_inputs for text in ("4:6x2~0.5", "4:6x2"))
     assert damped[:6] == plain[:6]
     assert damped[6] != plain[6]
     assert damped[6] == Blended.of(4, ((2, 0.5), (0, 0.5)))

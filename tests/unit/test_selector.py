@@ -15,7 +15,7 @@ from skiploop.policies.selector.calibration import calibration
 from skiploop.policies.selector.gate import Gate, tune
 from skiploop.policies.selector.kernel import KernelRidge, out_of_fold
 from skiploop.policies.selector.learning import SelectorConfig
-from skiploop.policies.selector.lessons import Lessons
+from skiploop.policies.selector.lessons import SelectorData
 from skiploop.policies.selector.policy import (
     PromptFeatures,
     SelectorPolicy,
@@ -27,7 +27,7 @@ from skiploop.policies.selector.policy import (
 from skiploop.policies.selector.validation import validate
 from skiploop.stats import Share
 from skiploop.tasks.base import Example
-from skiploop.trials.evidence import Evidence, balanced
+from skiploop.trials.evidence import ScoreTable, balanced
 
 TEXTS = ("identity", "2:3x2", "4:6x0")
 MENU = Menu(tuple(Program.parse(text, 8) for text in TEXTS), "weights", (0.1, 0.2, 0.3))
@@ -52,7 +52,7 @@ def evidence(score_QP, weight_Q=None):
     ids = tuple(map(str, range(len(score_QP))))
     weight_Q = np.ones(len(score_QP)) if weight_Q is None else weight_Q
     right_QP = np.array(score_QP > 0.5, float)
-    return Evidence(ids, MENU.programs, right_QP, np.array(score_QP, float), weight_Q)
+    return ScoreTable(ids, MENU.programs, right_QP, np.array(score_QP, float), weight_Q)
 
 
 def planted():
@@ -148,7 +148,7 @@ def test_favourite_answers_of_kinds_that_nobody_named_are_no_reason_either(shows
     right = np.stack([~is_yes, is_yes, np.zeros(600)], 1).astype(float)
     features = torch.from_numpy(rng.normal(size=(600, 8)) * 0.3).float()
     features[:, 0] += 4 * torch.from_numpy(kinds)
-    table = Evidence(
+    table = ScoreTable(
         tuple(map(str, range(600))),
         MENU.programs,
         right,
@@ -332,7 +332,7 @@ def test_a_selector_that_is_loaded_computes_no_choice_anew(tmp_path, monkeypatch
     policy = policy_of(planted())
     policy.lessons.save(tmp_path / "model.safetensors")
     monkeypatch.setattr("skiploop.policies.selector.validation.choose", None)
-    lessons = Lessons.load(tmp_path / "model.safetensors")
+    lessons = SelectorData.load(tmp_path / "model.safetensors")
     assert SelectorPolicy(MENU, policy.features, lessons).validation == policy.validation
 
 

@@ -152,8 +152,8 @@ def test_only_the_word_itself_is_right_in_any_case(task):
     example = task.examples("test", 1)[0]
     assert task.grade(example, f" {example.gold.upper()}\nmore").correct
     assert not task.grade(example, f" {example.gold} {example.gold}").correct
-    assert not task.rules_out(example, f" {example.gold[:2]}")
-    assert task.rules_out(example, " zzz")
+    assert not task.can_only_be_wrong(example, f" {example.gold[:2]}")
+    assert task.can_only_be_wrong(example, " zzz")
 
 
 def test_draws_are_the_same_every_time():

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from skiploop.errors import RunError
-from skiploop.policies.selector.lessons import Lessons
+from skiploop.policies.selector.lessons import SelectorData
 from skiploop.policies.tensors import read_tensors, write_tensors
 
 TENSORS = {
@@ -63,7 +63,7 @@ def lessons():
     score_QP = torch.rand(60, 3, generator=torch.Generator().manual_seed(0))
     right_QP = (score_QP > 0.5).float()
     right_QP[0, 0] = math.nan
-    return Lessons(
+    return SelectorData(
         torch.randn(60, 4),
         score_QP,
         right_QP,
@@ -100,10 +100,10 @@ def test_lessons_without_a_checksum_and_with_impossible_numbers_are_refused(tmp_
     lessons().save(path)
     tensors, _ = read_tensors(path)
     save_file(tensors, path)
-    assert Lessons.load(path).ridge == pytest.approx(0.3)
+    assert SelectorData.load(path).ridge == pytest.approx(0.3)
     save_file({**tensors, name: tensor}, path)
     with pytest.raises(RunError, match="holds"):
-        Lessons.load(path)
+        SelectorData.load(path)
 
 
 @pytest.mark.parametrize("name", ["group_Q", "chosen_Q", "blind_Q"])
@@ -114,7 +114,7 @@ def test_lessons_of_an_older_version_are_refused_as_such(tmp_path, name):
     del tensors[name]
     save_file(tensors, path)
     with pytest.raises(RunError, match="is of an older version"):
-        Lessons.load(path)
+        SelectorData.load(path)
 
 
 def test_thousands_of_flipped_bytes_in_a_file_without_a_checksum_are_no_raw_error(tmp_path):
@@ -128,4 +128,4 @@ def test_thousands_of_flipped_bytes_in_a_file_without_a_checksum_are_no_raw_erro
             damaged[place] = rng.randrange(256)
         path.write_bytes(damaged)
         with suppress(RunError):
-            Lessons.load(path)
+            SelectorData.load(path)

@@ -11,14 +11,14 @@ import torch
 
 from skiploop.engine.batching.encoding import encode
 from skiploop.engine.batching.grouping import alike
-from skiploop.engine.batching.prefix import CommonStart, common_start, no_start
+from skiploop.engine.batching.prefix import SharedPrefix, no_prefix, shared_prefix
 from skiploop.engine.batching.rows import Row, check_lengths, split
 from skiploop.engine.cache.slots import GROWTH
 from skiploop.engine.decoding.batch import decode_rows
 from skiploop.engine.decoding.drafts import check_drafts, draft_tokens, is_whole, score_drafts
 from skiploop.engine.decoding.prefill import FirstPass, first_pass
-from skiploop.engine.decoding.prefill_choice import LateChoice, choosing_pass
-from skiploop.engine.decoding.row_state import Answer, Column, Writer
+from skiploop.engine.decoding.prefill_choice import PrefillChoice, choosing_pass
+from skiploop.engine.decoding.row_state import RowState, TokenColumn, TokenWriter
 from skiploop.engine.forward.rotary import by_table, room, table_of
 from skiploop.engine.options import Options
 from skiploop.programs.program import Program
@@ -35,9 +35,9 @@ FEW = 0.25  # share of a batch below which the rows that are not done wait for t
 def generate(
     stack: LayerStack,
     prompts: Sequence[str],
-    programs: Sequence[Program] | LateChoice,
+    programs: Sequence[Program] | PrefillChoice,
     options: Options,
-) -> Iterator[Column]:
+) -> Iterator[TokenColumn]:
     """Continue every prompt under its own program; see `LayerStack.stream`.
 
     Guarantees:
@@ -47,7 +47,7 @@ def generate(
     if stack.exact:
         options = replace(options, drafts=None, saved=None)
     late = None
-    if isinstance(programs, LateChoice):
+    if isinstance(programs, PrefillChoice):
         late, programs = programs, [programs.counted(stack)] * len(prompts)
         options = replace(options, saved=None)
     encoded = encode(stack, prompts)
@@ -67,8 +67,8 @@ def generate(
         for i, (tokens, program, draft) in enumerate(zip(encoded, programs, drafts, strict=True))
     ]
     check_lengths(stack, rows, options.max_new_tokens)
-    writer = Writer(stack, options)
-    outgrown: list[Answer] = []
+    writer = TokenWriter(stack, options)
+    outgrown: list[RowState] = []
     for fitting, some in by_table(stack, rows, [len(row.tokens) for row in rows]):
         for part in alike(fitting, some) if options.saved is None else [some]:
             yield from _run_part(fitting, part, writer, late, outgrown)
@@ -76,16 +76,16 @@ def generate(
         answers, outgrown = outgrown, []
         lengths = [len(answer.row.tokens) + len(answer.tokens) for answer in answers]
         for fitting, held in by_table(stack, answers, lengths):
-            yield from _run_again(fitting, held, no_start(fitting), writer, outgrown)
+            yield from _run_again(fitting, held, no_prefix(fitting), writer, outgrown)
 
 
 def _run_part(
     stack: LayerStack,
     rows: Sequence[Row],
-    writer: Writer,
-    late: LateChoice | None,
-    outgrown: list[Answer],
-) -> Iterator[Column]:
+    writer: TokenWriter,
+    late: PrefillChoice | None,
+    outgrown: list[RowState],
+) -> Iterator[TokenColumn]:
     """Yield the tokens and completions of rows that start alike.
 
     Args:
@@ -96,7 +96,7 @@ def _run_part(
         outgrown: Gets the answers that need other rotary tables to go on.
     """
     options = writer.options
-    start = common_start(stack, rows, options.saved)
+    start = shared_prefix(stack, rows, options.saved)
     may_stop = options.settled is not None and all(row.draft for row in rows)
     n_passes = 1 if may_stop else 1 + options.max_new_tokens
     groups = [
@@ -114,7 +114,7 @@ def _run_part(
             n_batches,
         )
     few = FEW if n_batches > 1 else 0
-    later: list[Answer] = []
+    later: list[RowState] = []
     for number, batches in enumerate(groups):
         if number:
             start.forget()
@@ -135,11 +135,11 @@ def _run_part(
 
 def _run_again(
     stack: LayerStack,
-    answers: Sequence[Answer],
-    start: CommonStart,
-    writer: Writer,
-    outgrown: list[Answer],
-) -> Iterator[Column]:
+    answers: Sequence[RowState],
+    start: SharedPrefix,
+    writer: TokenWriter,
+    outgrown: list[RowState],
+) -> Iterator[TokenColumn]:
     """Yield the rest of some answers, which run what they have in one pass.
 
     Args:
@@ -167,8 +167,12 @@ def _run_again(
 
 
 def _run_batch(
-    first: FirstPass, writer: Writer, few: float, later: list[Answer], outgrown: list[Answer]
-) -> Iterator[Column]:
+    first: FirstPass,
+    writer: TokenWriter,
+    few: float,
+    later: list[RowState],
+    outgrown: list[RowState],
+) -> Iterator[TokenColumn]:
     """Yield the tokens and completions of some rows as they come.
 
     Args:
@@ -179,7 +183,7 @@ def _run_batch(
         outgrown: Gets the answers that need other rotary tables to go on.
     """
     rows = first.rows
-    answers = [Answer(row, first.shape) for row in rows]
+    answers = [RowState(row, first.shape) for row in rows]
     if writer.options.score_drafts:
         score_drafts(first.executor, first.states_RTD, answers, writer.endings())
     finished: set[int] = set()

@@ -30,7 +30,7 @@ def first_bad_slot(
     Cost:
         One run of the row, alone.
     """
-    executor = Executor(stack, schedule([program.steps]), use_cache=False)
+    executor = Executor(stack, schedule([program.layer_inputs]), use_cache=False)
     tokens_ST = torch.tensor([[*encode(stack, [prompt])[0], *written]], device=stack.device)
     chain = executor.schedule.chain(0)
     executor.hidden(tokens_ST, torch.ones_like(tokens_ST), keep=chain)

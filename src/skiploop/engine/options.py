@@ -13,7 +13,7 @@ from skiploop.arguments import (
     whole_number,
     whole_numbers,
 )
-from skiploop.engine.cache.states import SavedStates
+from skiploop.engine.cache.states import StateCache
 from skiploop.engine.sampling import Sampling
 from skiploop.errors import BatchError
 
@@ -55,13 +55,13 @@ class Options:
     drafts: Sequence[str] | None = None
     score_drafts: bool = False
     settled: Settled | None = None
-    saved: SavedStates | None = None
+    saved: StateCache | None = None
 
     def __post_init__(self) -> None:
         if self.sampling is not None:
             instance("sampling", self.sampling, Sampling, expected="a skiploop.Sampling, or None")
         if self.saved is not None:
-            instance("saved", self.saved, SavedStates, expected="SavedStates, or None")
+            instance("saved", self.saved, StateCache, expected="StateCache, or None")
         if self.settled is not None and not callable(self.settled):
             raise BatchError(f"settled is {shown(self.settled)}: give a function, or None")
         instance("score_drafts", self.score_drafts, bool, expected="True or False")

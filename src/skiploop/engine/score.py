@@ -18,7 +18,7 @@ from torch import Tensor
 
 from skiploop.engine.batching.encoding import encode, encode_pairs
 from skiploop.engine.batching.grouping import alike
-from skiploop.engine.batching.prefix import CommonStart, common_start, shares_starts
+from skiploop.engine.batching.prefix import SharedPrefix, shared_prefix, shares_prefixes
 from skiploop.engine.batching.rows import Row, check_lengths, pad_left, split
 from skiploop.engine.completion import Completion
 from skiploop.engine.decoding.drafts import log_probabilities
@@ -115,7 +115,7 @@ def _scores(
     lengths = [len(stem.longest.tokens) for stem in stems]
     for fitting, some in by_table(stack, stems, lengths):
         for part in alike(fitting, [stem.row for stem in some]):
-            start = common_start(fitting, part, saved=None)
+            start = shared_prefix(fitting, part, saved=None)
             for number, group in enumerate(start.groups(part)):
                 if number:
                     start.forget()
@@ -131,7 +131,7 @@ def _stems(
 ) -> list[_Stem]:
     """Put together what starts alike, where rows can go on from what others have run."""
     pairs = encode_pairs(stack, prompts, continuations)
-    may_share = shares_starts(stack)
+    may_share = shares_prefixes(stack)
     together: dict[tuple[object, ...], list[_Tail]] = {}
     for index, (pair, program) in enumerate(zip(pairs, programs, strict=True)):
         table = table_of(stack, len(pair.whole))
@@ -156,7 +156,7 @@ def _stem(stack: LayerStack, number: int, tails: Sequence[_Tail], program: Progr
 
 
 def _score_batch(
-    stack: LayerStack, stems: Sequence[_Stem], start: CommonStart
+    stack: LayerStack, stems: Sequence[_Stem], start: SharedPrefix
 ) -> dict[int, Scored]:
     """Return the log-probabilities of all continuations of some stems.
 
@@ -253,14 +253,14 @@ def hidden_states(stack: LayerStack, prompts: Sequence[str], layer: int) -> list
     states: dict[int, Tensor] = {}
     for fitting, some in by_table(stack, rows, [len(row.tokens) for row in rows]):
         for part in alike(fitting, some):
-            start = common_start(fitting, part, saved=None)
+            start = shared_prefix(fitting, part, saved=None)
             for batch in split(fitting, part, n_shared=start.n_tokens):
                 states |= _hidden_batch(fitting, batch, start, layer)
     return [states[index] for index in range(len(prompts))]
 
 
 def _hidden_batch(
-    stack: LayerStack, batch: Sequence[Row], start: CommonStart, layer: int
+    stack: LayerStack, batch: Sequence[Row], start: SharedPrefix, layer: int
 ) -> dict[int, Tensor]:
     """Return float32 states_TD of each prompt of a batch, on the CPU."""
     common = tuple(range(layer))

@@ -43,7 +43,7 @@ def answer(
         for example, programs in zip(examples, by_example, strict=True)
         for program in programs
     }
-    trials = dict(zip(pairs, runner.run(list(pairs)), strict=True))
+    trials = dict(zip(pairs, runner.answer_pairs(list(pairs)), strict=True))
     records = []
     for policy in policies:
         if isinstance(policy, SelfConsistency):
@@ -124,7 +124,7 @@ def _counted(
 
     trials = [trial for _, trial in answers]
     outcome = elect([one.answer for one in trials], [one.text for one in trials], weights)
-    n_passes = count_cells([asked.steps for asked, _ in answers[: outcome.n_asked]])
+    n_passes = count_cells([asked.layer_inputs for asked, _ in answers[: outcome.n_asked]])
     first, *others = _ranked(policy, example, _first(answers, outcome.winner))
     extra_passes = n_passes - first.n_slots
     return [replace(first, extra_passes=extra_passes, confidence=outcome.confidence), *others]

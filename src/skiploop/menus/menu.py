@@ -22,7 +22,7 @@ from skiploop.programs.program import Program
 from skiploop.programs.segment import Segment
 from skiploop.programs.space import ProgramSpace
 from skiploop.tasks.base import Example
-from skiploop.trials.evidence import Evidence, collect
+from skiploop.trials.evidence import ScoreTable, collect
 from skiploop.trials.runner import TrialRunner
 
 MENU_FILE = "menu.json"
@@ -197,7 +197,7 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
 
 def race(
     runner: TrialRunner, examples: Sequence[Example], programs: Sequence[Program], price: float
-) -> Evidence:
+) -> ScoreTable:
     """Return what the best programs answered, by successive halving.
 
     A program is as good as the mean of what it adds to the worth of the first one, question by
@@ -234,13 +234,13 @@ def _children(parents: Sequence[Program]) -> list[Program]:
     return list(children)
 
 
-def _worth(seen: Evidence, price: float) -> np.ndarray:
+def _worth(seen: ScoreTable, price: float) -> np.ndarray:
     """Return the score of each cell, less the price of the passes beyond those of the identity."""
     extra_P = [program.n_slots - program.n_layers for program in seen.programs]
     return seen.score_QP - price * np.array(extra_P)
 
 
-def _cover(seen: Evidence, size: int, price: float) -> Iterator[tuple[int, float]]:
+def _cover(seen: ScoreTable, size: int, price: float) -> Iterator[tuple[int, float]]:
     """Yield columns, the first one first, and the mean best worth with each and those before."""
     share_Q = seen.weight_Q / len(seen.weight_Q)
     worth_QP = _worth(seen, price)

@@ -141,14 +141,14 @@ class _Blending:
 
 
 def _blend(layers: nn.ModuleList, program: Program) -> None:
-    """Give every layer what `Program.steps` says."""
+    """Give every layer what `Program.layer_inputs` says."""
     last_use = {
         slot - distance: slot
-        for slot, step in enumerate(program.steps)
+        for slot, step in enumerate(program.layer_inputs)
         for distance, _ in mix_of(step)
     }
     noted: dict[int, Tensor] = {}
-    for slot, step in enumerate(program.steps):
+    for slot, step in enumerate(program.layer_inputs):
         unused = [noted_slot for noted_slot, last in last_use.items() if last == slot]
         if slot in last_use or mix_of(step):
             hook = _Blending(slot, mix_of(step), unused, noted)

@@ -13,7 +13,7 @@ from skiploop.arguments import texts, whole_number
 from skiploop.errors import ConfigError, DataError
 from skiploop.programs.program import Program
 from skiploop.tasks.base import Example
-from skiploop.trials.evidence import Evidence
+from skiploop.trials.evidence import ScoreTable
 
 
 class KindPolicy:
@@ -36,7 +36,7 @@ class KindPolicy:
         return [[self.programs[self.kind_of[prompt]]] for prompt in texts("prompts", prompts)]
 
 
-def best_by_kind(examples: Sequence[Example], evidence: Evidence) -> dict[str, Program]:
+def best_by_kind(examples: Sequence[Example], evidence: ScoreTable) -> dict[str, Program]:
     """Return the program with most right answers to the questions of each kind.
 
     Args:

@@ -49,7 +49,7 @@ def race(
     eliminated: list[Program] = []
     rounds = halving(examples)
     for number, asked in enumerate(rounds, start=1):
-        right = n_right(runner.judge([(e, p) for p in field for e in asked]))
+        right = n_right(runner.grade_pairs([(e, p) for p in field for e in asked]))
         field.sort(key=lambda p: (-right.get(str(p), 0), not p.is_identity, shortest_first(p)))
         n_kept = half(field) if number < len(rounds) else len(field)
         kept = [p for i, p in enumerate(field) if i < n_kept or p.is_identity]

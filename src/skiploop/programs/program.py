@@ -270,7 +270,7 @@ class Program:
         return (*path, *range(layer, self.n_layers))
 
     @cached_property
-    def steps(self) -> tuple[int, ...]:
+    def layer_inputs(self) -> tuple[int, ...]:
         """The path, in which a layer that is given a mix of earlier states is `Blended`.
 
         Programs whose steps start alike lead to the same states there.
@@ -332,7 +332,7 @@ def shortest_first(program: Program) -> tuple[int, int, tuple[int, ...]]:
 
     Least executed layers, then fewest changes, then the smaller path.
     """
-    return program.n_slots, program.n_changes, program.steps
+    return program.n_slots, program.n_changes, program.layer_inputs
 
 
 def _as_segments(name: str, segments: object) -> tuple[Segment, ...]:

@@ -22,7 +22,7 @@ from skiploop.policies.selector.surface import SurfaceText
 from skiploop.runs.run import Run
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import SPLITS, Example
-from skiploop.trials.evidence import Evidence, collect
+from skiploop.trials.evidence import ScoreTable, collect
 from skiploop.trials.runner import Progress
 
 
@@ -88,7 +88,7 @@ class TablePolicies:
         return self._learned(policy.features, features_QF, evidence, "random-menu", n_raced=0)
 
     @cached_property
-    def _evidence(self) -> Evidence:
+    def _evidence(self) -> ScoreTable:
         runner, programs = self._run.runner(self._progress), Menu.load(self._run.folder).programs
         return collect(runner, menu_examples(self._run), programs)
 
@@ -126,7 +126,7 @@ class TablePolicies:
         self,
         features: PromptFeatures,
         features_QF: Tensor,
-        evidence: Evidence,
+        evidence: ScoreTable,
         name: str,
         n_raced: int,
     ) -> SelectorPolicy:

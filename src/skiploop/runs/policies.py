@@ -175,7 +175,7 @@ def _learned_weights(run: Run, progress: Progress | None) -> LearnedWeights:
     programs = run.selector.menu.programs
     examples = menu_examples(run)[-N_WEIGHED:]
     pairs = [(example, program) for example in examples for program in programs]
-    trials = run.runner(progress).run(pairs)
+    trials = run.runner(progress).answer_pairs(pairs)
     logprobs = [math.nan if trial.logprob is None else trial.logprob for trial in trials]
     lessons = run.selector.lessons
     return LearnedWeights(

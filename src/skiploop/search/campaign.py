@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from skiploop.engine.cache.states import SavedStates
+from skiploop.engine.cache.states import StateCache
 from skiploop.errors import ConfigError
 from skiploop.programs.program import Program
 from skiploop.programs.space import ProgramSpace
@@ -94,7 +94,7 @@ class Campaign:
             for example in self.examples
         ]
         # Programs of one question start with the same layers, from one step to the next.
-        saved = SavedStates(self.runner.stack.memory * 3 // 4)
+        saved = StateCache(self.runner.stack.memory * 3 // 4)
         for step in range(self.config.budget + 1):
             asks = [
                 (tree, example, program)
@@ -102,7 +102,7 @@ class Campaign:
                 if (program := tree.ask())
             ]
             pairs = [(example, program) for _, example, program in asks]
-            trials = self.runner.judge(pairs, saved)
+            trials = self.runner.grade_pairs(pairs, saved)
             self.runner.store.add_asks("search", [(e.id, step, str(p)) for _, e, p in asks])
             for (tree, _, program), trial in zip(asks, trials, strict=True):
                 tree.tell(program, None if trial.correct is None else float(trial.correct))
@@ -123,7 +123,7 @@ class Campaign:
             for example in self.examples
             for step, program in enumerate(self._random_programs(example, searched[example.id]), 1)
         ]
-        self.runner.judge([(example, program) for example, _, program in asks])
+        self.runner.grade_pairs([(example, program) for example, _, program in asks])
         self.runner.store.add_asks("random", [(e.id, step, str(p)) for e, step, p in asks])
 
     def _random_programs(self, example: Example, searched: Sequence[Trial]) -> list[Program]:

@@ -95,7 +95,7 @@ class ArithmeticTask(ListTask):
         """Return the digits of the answer."""
         return example.gold
 
-    def rules_out(self, example: Example, beginning: str) -> bool:
+    def can_only_be_wrong(self, example: Example, beginning: str) -> bool:
         """Whether the digits so far are not those of the answer."""
         return rules_out_integer(beginning, example.gold)
 

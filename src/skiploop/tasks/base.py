@@ -95,7 +95,7 @@ class Task(Protocol):
         It makes verdicts cheaper and changes none of them.
         """
 
-    def rules_out(self, example: Example, beginning: str) -> bool:
+    def can_only_be_wrong(self, example: Example, beginning: str) -> bool:
         """Whether every text that starts so is wrong; False where that is not known."""
 
 
@@ -138,7 +138,7 @@ class ListTask(ABC):
         """Return nothing: how a right answer is written is not known; see `Task`."""
         return ""
 
-    def rules_out(self, example: Example, beginning: str) -> bool:
+    def can_only_be_wrong(self, example: Example, beginning: str) -> bool:
         """Return False: only whole texts are judged; see `Task`."""
         return False
 

@@ -106,9 +106,9 @@ class MixTask:
         """Return a right answer as a model would write it; see `Task`."""
         return self._task_of(example).draft(example)
 
-    def rules_out(self, example: Example, beginning: str) -> bool:
+    def can_only_be_wrong(self, example: Example, beginning: str) -> bool:
         """Whether every text that starts so is wrong; see `Task`."""
-        return self._task_of(example).rules_out(example, beginning)
+        return self._task_of(example).can_only_be_wrong(example, beginning)
 
     def _task_of(self, example: Example) -> Task:
         number, _, rest = example.id.partition("/")

@@ -74,7 +74,7 @@ class QuestionTask(ListTask):
         """Return the gold answer as the solved questions show theirs."""
         return "" if example.choices else f" {example.gold}"
 
-    def rules_out(self, example: Example, beginning: str) -> bool:
+    def can_only_be_wrong(self, example: Example, beginning: str) -> bool:
         """Whether the number or the words so far are not those of the gold answer."""
         if parse_number(example.gold) is not None:
             return rules_out_first_number(beginning, example.gold)

@@ -166,7 +166,7 @@ class ReasoningGymTask:
         """Return the gold answer as the solved questions show theirs, if it is one line."""
         return f" {example.gold}" if example.gold and "\n" not in example.gold else ""
 
-    def rules_out(self, example: Example, beginning: str) -> bool:
+    def can_only_be_wrong(self, example: Example, beginning: str) -> bool:
         """Return False: only whole texts are judged; see `Task`."""
         return False
 

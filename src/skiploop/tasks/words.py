@@ -73,7 +73,7 @@ class WordsTask(ListTask):
         """Return the answer as the solved questions show theirs."""
         return f" {example.gold}"
 
-    def rules_out(self, example: Example, beginning: str) -> bool:
+    def can_only_be_wrong(self, example: Example, beginning: str) -> bool:
         """Whether the words so far are not those of the answer."""
         return rules_out_text(beginning, example.gold)
 

@@ -28,7 +28,7 @@ N_OF_ANSWER = 10
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ScoreTable:
     """What some programs answered to some questions.
 
     Attributes:
@@ -51,10 +51,10 @@ class Evidence:
     answers: tuple[tuple[str, str], ...] = ()
     is_lost: tuple[bool, ...] = ()
 
-    def beside(self, other: Evidence) -> Evidence:
+    def beside(self, other: ScoreTable) -> ScoreTable:
         """Return the table with further programs on the same questions; known ones stay as is."""
         new = [i for i, program in enumerate(other.programs) if program not in self.programs]
-        return Evidence(
+        return ScoreTable(
             self.example_ids,
             self.programs + tuple(other.programs[i] for i in new),
             np.hstack([self.right_QP, other.right_QP[:, new]]),
@@ -87,7 +87,7 @@ class Evidence:
 
 def collect(
     runner: TrialRunner, examples: Sequence[Example], programs: Sequence[Program]
-) -> Evidence:
+) -> ScoreTable:
     """Judge every question under every program.
 
     Cost:
@@ -95,9 +95,9 @@ def collect(
         wrong answer of the first program and each different right one.
     """
     pairs = [(example, program) for example in examples for program in programs]
-    trials = runner.judge(pairs, score_gold=True)
+    trials = runner.grade_pairs(pairs, score_gold=True)
     shape = len(examples), len(programs)
-    return Evidence(
+    return ScoreTable(
         tuple(example.id for example in examples),
         tuple(programs),
         np.array([_right(trial) for trial in trials]).reshape(shape),
@@ -116,7 +116,7 @@ def _is_lost(task: Task, examples: Sequence[Example], trials: Sequence[Trial]) -
 
     @cache
     def may_go_on_right(kind: str, beginning: str) -> bool:
-        return not all(task.rules_out(one, beginning) for one in of_kind[kind].values())
+        return not all(task.can_only_be_wrong(one, beginning) for one in of_kind[kind].values())
 
     def is_lost(example: Example, trial: Trial) -> bool:
         if trial.correct is not False:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from skiploop.engine.cache.states import SavedStates
+from skiploop.engine.cache.states import StateCache
 from skiploop.engine.completion import Completion
 from skiploop.engine.decoding.drafts import can_score
 from skiploop.engine.nan import first_bad_slot
@@ -51,7 +51,7 @@ class TrialRunner:
         self._progress = progress
         self._scorable: dict[str, bool] = {}
 
-    def run(self, pairs: Sequence[Pair]) -> list[Trial]:
+    def answer_pairs(self, pairs: Sequence[Pair]) -> list[Trial]:
         """Return the trial of each pair, in order, with the whole text of the answer.
 
         Cost:
@@ -59,10 +59,10 @@ class TrialRunner:
         """
         return self._trials(pairs, self._answers, lambda _, trial: trial.stopped_by != "settled")
 
-    def judge(
+    def grade_pairs(
         self,
         pairs: Sequence[Pair],
-        saved: SavedStates | None = None,
+        saved: StateCache | None = None,
         *,
         score_gold: bool = False,
     ) -> list[Trial]:
@@ -76,7 +76,7 @@ class TrialRunner:
                 do not run alone for exactness.
 
         Guarantees:
-            The verdicts are those of `run` (tests/model/test_runner.py).
+            The verdicts are those of `answer_pairs` (tests/model/test_runner.py).
         """
 
         def answers(new: Sequence[Pair]) -> Iterator[tuple[Pair, Completion]]:
@@ -132,7 +132,7 @@ class TrialRunner:
         pairs: Sequence[Pair],
         *,
         may_settle: bool = False,
-        saved: SavedStates | None = None,
+        saved: StateCache | None = None,
         score_gold: bool = False,
     ) -> Iterator[tuple[Pair, Completion]]:
         """Yield the answers as they are finished, in any order."""
@@ -147,7 +147,7 @@ class TrialRunner:
             stop=self.task.stop,
             drafts=drafts,
             score_drafts=score_gold,
-            settled=(lambda row, text: self.task.rules_out(pairs[row][0], text))
+            settled=(lambda row, text: self.task.can_only_be_wrong(pairs[row][0], text))
             if may_settle
             else None,
             saved=saved if all(drafts) else None,  # without a draft, most answers must go on

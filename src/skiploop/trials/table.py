@@ -70,6 +70,6 @@ def score_grid(
                 "task": f"{task.name} version {task.version}",
             }
         )
-        trials = TrialRunner(stack, task, store, progress).judge(pairs)
+        trials = TrialRunner(stack, task, store, progress).grade_pairs(pairs)
     verdicts = np.array([trial.correct for trial in trials], dtype=object)
     return verdicts.reshape(len(examples), len(programs))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from skiploop.engine.batching.prefix import shares_starts
+from skiploop.engine.batching.prefix import shares_prefixes
 from skiploop.engine.batching.rows import Row
 from skiploop.engine.cache.states import Tokens
 from skiploop.engine.plan.beginnings import common_length, count_cells
@@ -47,13 +47,13 @@ def alike(stack: LayerStack, rows: Sequence[Row]) -> list[list[Row]]:
     Cost:
         Sorting the rows, and counting the beginnings of their paths for each cut that is tried.
     """
-    if not shares_starts(stack):
+    if not shares_prefixes(stack):
         return [list(rows)]
     by_tokens: dict[Tokens, list[Row]] = {}
     for row in rows:
         by_tokens.setdefault(row.tokens, []).append(row)
     prompts = [
-        _Prompt(tokens, found, count_cells([row.program.steps for row in found]))
+        _Prompt(tokens, found, count_cells([row.program.layer_inputs for row in found]))
         for tokens, found in sorted(by_tokens.items())
     ]
     return [[row for prompt in part for row in prompt.rows] for part in _cut(prompts).parts]
@@ -88,5 +88,5 @@ def _n_rows(prompts: Sequence[_Prompt]) -> int:
 
 def _n_repeated(prompts: Sequence[_Prompt]) -> int:
     """Return the layer passes of prompts that other prompts have, too."""
-    paths = {row.program.steps for prompt in prompts for row in prompt.rows}
+    paths = {row.program.layer_inputs for prompt in prompts for row in prompt.rows}
     return sum(prompt.n_cells for prompt in prompts) - count_cells(list(paths))

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from skiploop.engine.batching.rows import Row
 from skiploop.engine.cache.arena import in_pages
-from skiploop.engine.cache.slots import Prefix
-from skiploop.engine.cache.states import STRIDE, SavedStates, Tokens, worth_saving
+from skiploop.engine.cache.slots import PrefixKV
+from skiploop.engine.cache.states import STRIDE, StateCache, Tokens, worth_saving
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.plan.beginnings import common_length, count_cells
 from skiploop.engine.plan.indices import on_device
@@ -33,7 +33,7 @@ MEMORY = 0.25  # share of the memory budget that one call may use for what its p
 KeysValues = tuple[Tensor, ...]
 
 
-class CommonStart:
+class SharedPrefix:
     """What the prompts of a call start with, under any program.
 
     Args:
@@ -44,7 +44,7 @@ class CommonStart:
         n_tokens: Its length; 0 if nothing is shared.
     """
 
-    def __init__(self, stack: LayerStack, saved: SavedStates) -> None:
+    def __init__(self, stack: LayerStack, saved: StateCache) -> None:
         self._stack = stack
         self._saved = saved
         self._tokens = saved.start or ()
@@ -61,8 +61,8 @@ class CommonStart:
         group: list[Row] = []
         n_bytes = 0
         last: Passes = ()
-        for row in sorted(rows, key=lambda row: row.program.steps):
-            path = row.program.steps
+        for row in sorted(rows, key=lambda row: row.program.layer_inputs):
+            path = row.program.layer_inputs
             n_bytes += (len(path) - common_length(last, path)) * cell_bytes
             if group and path != last and n_bytes > self._saved.safe_bytes:
                 yield group
@@ -89,7 +89,7 @@ class CommonStart:
         starts = {} if states_TD is None else {0: states_TD}
         return executor.hidden(tokens_ST, torch.ones_like(tokens_ST), starts=starts)[0]
 
-    def prefixes(self, calls: Sequence[Call], passes_of: Beginnings) -> list[Prefix]:
+    def prefixes(self, calls: Sequence[Call], passes_of: Beginnings) -> list[PrefixKV]:
         """Return the keys and values of the start for some calls; none without a start.
 
         Args:
@@ -109,7 +109,7 @@ class CommonStart:
         prefixes = []
         for some, entries in zip(numbers, on_device(places, self._stack.device), strict=True):
             keys, values = zip(*(known[distinct[number]] for number in some), strict=True)
-            prefixes.append(Prefix(torch.stack(keys), torch.stack(values), entries))
+            prefixes.append(PrefixKV(torch.stack(keys), torch.stack(values), entries))
         return prefixes
 
     def _keys_values(self, wanted: Collection[Passes]) -> dict[Passes, KeysValues]:
@@ -154,7 +154,7 @@ class CommonStart:
         return known
 
 
-def common_start(stack: LayerStack, rows: Sequence[Row], saved: SavedStates | None) -> CommonStart:
+def shared_prefix(stack: LayerStack, rows: Sequence[Row], saved: StateCache | None) -> SharedPrefix:
     """Return what some prompts start with, or an empty start where sharing it would not help.
 
     Prompts have different lengths, so padding comes after their start, which only layers that
@@ -168,21 +168,21 @@ def common_start(stack: LayerStack, rows: Sequence[Row], saved: SavedStates | No
     start = rows[0].tokens[:-1]
     for tokens in {row.tokens for row in rows}:
         start = start[: common_length(start, tokens[:-1])]
-    if not shares_starts(stack):
+    if not shares_prefixes(stack):
         start = ()
     if saved is None:
-        saved = SavedStates(int(MEMORY * stack.memory))
+        saved = StateCache(int(MEMORY * stack.memory))
         start = start if _pays(rows, len(start)) else ()
     saved.narrow(start)
-    return CommonStart(stack, saved)
+    return SharedPrefix(stack, saved)
 
 
-def no_start(stack: LayerStack) -> CommonStart:
+def no_prefix(stack: LayerStack) -> SharedPrefix:
     """Return an empty start, for rows that are to share none."""
-    return CommonStart(stack, SavedStates(0))
+    return SharedPrefix(stack, StateCache(0))
 
 
-def shares_starts(stack: LayerStack) -> bool:
+def shares_prefixes(stack: LayerStack) -> bool:
     """Whether prompts can share their start: padding comes after it, and rows do not run alone."""
     return not stack.exact and stack.attends_fully
 
@@ -194,8 +194,8 @@ def _pays(rows: Sequence[Row], n_tokens: int) -> bool:
     """
     paths_of: dict[Tokens, list[Passes]] = {}
     for row in rows:
-        paths_of.setdefault(row.tokens, []).append(row.program.steps)
+        paths_of.setdefault(row.tokens, []).append(row.program.layer_inputs)
     cells = {tokens: count_cells(paths) for tokens, paths in paths_of.items()}
-    n_once = count_cells([row.program.steps for row in rows])
+    n_once = count_cells([row.program.layer_inputs for row in rows])
     in_all = sum(n * len(tokens) for tokens, n in cells.items())
     return n_tokens * (sum(cells.values()) - n_once) >= WORTHWHILE * in_all

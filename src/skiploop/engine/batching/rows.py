@@ -179,4 +179,4 @@ def pad_left(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tenso
 
 
 def _batch_order(row: Row) -> tuple[object, ...]:
-    return len(row.tokens) + len(row.draft), row.tokens, row.draft, row.program.steps
+    return len(row.tokens) + len(row.draft), row.tokens, row.draft, row.program.layer_inputs

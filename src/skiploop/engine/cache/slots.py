@@ -26,7 +26,7 @@ GROWTH = 32  # tokens for which a full buffer of keys and values gets room
 ALIGNED = 16  # places of a buffer: attention is faster on multiples of it
 
 
-class Prefix(NamedTuple):
+class PrefixKV(NamedTuple):
     """Keys and values of earlier tokens, which some cells go on from.
 
     Attributes:
@@ -52,7 +52,7 @@ class AttentionSlot(CacheLayerMixin):
     is_sliding = False
     is_croppable = False
 
-    def __init__(self, prefix: Prefix | None = None) -> None:
+    def __init__(self, prefix: PrefixKV | None = None) -> None:
         super().__init__()
         self.prefix = prefix
         self.n_own = 0
@@ -146,7 +146,7 @@ class CallCache(Cache):
     """
 
     def __init__(
-        self, config: PreTrainedConfig, calls: Sequence[Call], prefixes: Sequence[Prefix] = ()
+        self, config: PreTrainedConfig, calls: Sequence[Call], prefixes: Sequence[PrefixKV] = ()
     ) -> None:
         empty = DynamicCache(config=config).layers
         super().__init__(layers=empty)
@@ -159,7 +159,7 @@ class CallCache(Cache):
         ]
         self.n_tokens = prefixes[0].keys.shape[-2] if prefixes else 0
 
-    def add_slots(self, calls: Sequence[Call], prefixes: Sequence[Prefix]) -> None:
+    def add_slots(self, calls: Sequence[Call], prefixes: Sequence[PrefixKV]) -> None:
         """Append a slot for each of some calls, whose tokens are those of the pass that is running.
 
         Args:
@@ -171,7 +171,7 @@ class CallCache(Cache):
             _empty_slot(empty[call.layer]) for call in calls
         ]
 
-    def extend(self, calls: Sequence[Call], prefixes: Sequence[Prefix]) -> None:
+    def extend(self, calls: Sequence[Call], prefixes: Sequence[PrefixKV]) -> None:
         """Go on with more calls than before, in the same pass.
 
         Args:

@@ -27,7 +27,7 @@ STRIDE = 2
 _START = "keys and values of the start"
 
 
-class SavedStates:
+class StateCache:
     """States of prompts, and keys and values of what they all start with, within a budget.
 
     Args:

@@ -10,7 +10,7 @@ from torch import Tensor
 from skiploop.engine.cache.slots import AttentionSlot, CallCache
 
 
-class FixedSlot(AttentionSlot):
+class StaticSlot(AttentionSlot):
     """Keys and values in buffers that stay where they are.
 
     Args:
@@ -34,7 +34,7 @@ class FixedSlot(AttentionSlot):
         return self.keys, self.values
 
 
-class FixedCache(CallCache):
+class StaticCallCache(CallCache):
     """A cache of fixed slots.
 
     To layers it looks as if the last place was written now: the mask hides what is not there yet.
@@ -51,7 +51,7 @@ class FixedCache(CallCache):
         self.n_tokens = cache.n_tokens
         self._length = length
         while cache.slots:  # one after the other: there may not be room for all twice
-            self.slots.append(FixedSlot(cache.slots.pop(0), length, place_1))
+            self.slots.append(StaticSlot(cache.slots.pop(0), length, place_1))
 
     def advance(self, n_tokens: int) -> None:
         """Do nothing: a pass that is recorded has not run, one that is replayed is not seen."""

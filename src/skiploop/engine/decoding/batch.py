@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from skiploop.engine.decoding.cuda_graph import steps
-from skiploop.engine.decoding.row_state import Answer, Column, Writer
+from skiploop.engine.decoding.row_state import RowState, TokenColumn, TokenWriter
 from skiploop.engine.forward.executor import Executor
 
 SHRINK_AT = 0.75  # share of unfinished rows at which the finished ones leave the batch
@@ -21,10 +21,10 @@ SHRINK_AT = 0.75  # share of unfinished rows at which the finished ones leave th
 def decode_rows(
     executor: Executor,
     mask_BK: Tensor,
-    answers: Sequence[Answer],
-    writer: Writer,
-    outgrown: list[Answer],
-) -> Iterator[Column]:
+    answers: Sequence[RowState],
+    writer: TokenWriter,
+    outgrown: list[RowState],
+) -> Iterator[TokenColumn]:
     """Write all answers to their ends, or as far as their rotary tables go.
 
     Python looks at a row only where its newest token may end it, or when rows leave the batch.
@@ -45,7 +45,7 @@ def decode_rows(
         tokens_B, logprobs_B = writer.choose(logits_BV, held.answers, len(held.tokens))
         held.tokens.append(tokens_B)
         held.logprobs.append(logprobs_B)
-        column = Column(held.numbers, tokens_B[held.places], {})
+        column = TokenColumn(held.numbers, tokens_B[held.places], {})
         may_end = writer.may_end(tokens_B, logprobs_B)
         if len(held.tokens) >= held.n_left:
             may_end.update(held.open)
@@ -79,7 +79,7 @@ class _Columns:
         n_left: Tokens after which one of the answers that have not ended can get no more here.
     """
 
-    def __init__(self, answers: Sequence[Answer]) -> None:
+    def __init__(self, answers: Sequence[RowState]) -> None:
         self.answers = answers
         self.tokens: list[Tensor] = []
         self.logprobs: list[Tensor] = []
@@ -88,7 +88,7 @@ class _Columns:
         self.numbers = [answer.row.index for answer in answers]
         self.n_left = self._n_left()
 
-    def previews(self, rows: Sequence[int], writer: Writer) -> Iterator[tuple[int, Answer]]:
+    def previews(self, rows: Sequence[int], writer: TokenWriter) -> Iterator[tuple[int, RowState]]:
         """Yield some rows and their answers with all tokens."""
         if not rows:
             return
@@ -112,6 +112,6 @@ class _Columns:
         answers = [self.answers[row] for row in self.open]
         return min((answer.row.n_most - len(answer.tokens) for answer in answers), default=0)
 
-    def shrunk(self, writer: Writer) -> _Columns:
+    def shrunk(self, writer: TokenWriter) -> _Columns:
         """Return the rows that have not ended, their answers with all tokens."""
         return _Columns([answer for _, answer in self.previews(self.open, writer)])

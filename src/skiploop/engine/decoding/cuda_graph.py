@@ -26,7 +26,7 @@ RECORD_FROM = 4  # steps from which recording one pays
 _log = logging.getLogger("skiploop")
 
 
-class Steps(Protocol):
+class Stepper(Protocol):
     """Runs decode steps, and can be asked for where they have come to."""
 
     executor: Executor
@@ -39,20 +39,20 @@ class Steps(Protocol):
         """Run the next token of every row and return logits_BV; valid until the next step."""
 
 
-def steps(executor: Executor, mask_BK: Tensor, n_most: int) -> Steps:
+def steps(executor: Executor, mask_BK: Tensor, n_most: int) -> Stepper:
     """Return the fastest way to run up to `n_most` further tokens of some rows.
 
     Args:
         executor: Holds the tokens so far.
         mask_BK: 1 at every token that it holds, 0 at padding.
-        n_most: Steps at most.
+        n_most: Stepper at most.
     """
     if mask_BK.is_cuda and n_most >= RECORD_FROM and executor.stack.attends_fully:
-        return RecordedSteps(executor, mask_BK, n_most)
-    return PlainSteps(executor, mask_BK)
+        return GraphStepper(executor, mask_BK, n_most)
+    return PlainStepper(executor, mask_BK)
 
 
-class PlainSteps:
+class PlainStepper:
     """Steps as they come; the mask grows with them."""
 
     def __init__(self, executor: Executor, mask_BK: Tensor) -> None:
@@ -66,7 +66,7 @@ class PlainSteps:
         return self.executor.logits(tokens_B[:, None], self.mask_BK, n_last=1)[:, -1]
 
 
-class RecordedSteps:
+class GraphStepper:
     """The first step runs as it comes, the second one is recorded, and replayed from then on.
 
     Where steps of this kind were recorded before, the first one is. Where nothing is recorded,
@@ -76,7 +76,7 @@ class RecordedSteps:
     Args:
         executor: Holds the tokens so far; its keys and values get room for the others.
         mask_BK: 1 at every token that it holds, 0 at padding.
-        n_most: Steps at most.
+        n_most: Stepper at most.
     """
 
     def __init__(self, executor: Executor, mask_BK: Tensor, n_most: int) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from skiploop.engine.batching.encoding import encode
 from skiploop.engine.batching.rows import limits
-from skiploop.engine.decoding.row_state import Answer, Column, Writer
+from skiploop.engine.decoding.row_state import RowState, TokenColumn, TokenWriter
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.forward.rotary import table_of
 from skiploop.engine.options import Options
@@ -68,7 +68,7 @@ def is_whole(draft: Sequence[int], options: Options) -> bool:
 
 
 def score_drafts(
-    executor: Executor, states_RTD: Tensor, answers: Sequence[Answer], endings: Tensor
+    executor: Executor, states_RTD: Tensor, answers: Sequence[RowState], endings: Tensor
 ) -> None:
     """Note in each answer how likely its draft was, with an end after it, where that is wanted.
 
@@ -118,8 +118,8 @@ def log_probabilities(
 
 
 def check_drafts(
-    executor: Executor, states_RTD: Tensor, answers: Sequence[Answer], writer: Writer
-) -> Iterator[Column]:
+    executor: Executor, states_RTD: Tensor, answers: Sequence[RowState], writer: TokenWriter
+) -> Iterator[TokenColumn]:
     """Write the tokens that a pass over prompts and drafts tells: at least one for each row.
 
     Args:
@@ -139,7 +139,7 @@ def check_drafts(
             tuple(on_device([np.array(running), np.array(places)], states_RTD.device))
         ][:, None]
         tokens_B, logprobs_B = _choose(executor, states_BND, [answers[r] for r in running], writer)
-        column = Column([answers[row].row.index for row in running], tokens_B, {})
+        column = TokenColumn([answers[row].row.index for row in running], tokens_B, {})
         matching = []
         may_end = writer.may_end(tokens_B, logprobs_B)
         chosen = zip(running, tokens_B.tolist(), logprobs_B.tolist(), strict=True)
@@ -161,7 +161,7 @@ def check_drafts(
 
 
 def _choose(
-    executor: Executor, states_BND: Tensor, answers: Sequence[Answer], writer: Writer
+    executor: Executor, states_BND: Tensor, answers: Sequence[RowState], writer: TokenWriter
 ) -> tuple[Tensor, Tensor]:
     """Run the head and choose tokens, some rows at a time."""
     parts = []

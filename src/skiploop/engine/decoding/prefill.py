@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skiploop.engine.batching.prefix import CommonStart
+from skiploop.engine.batching.prefix import SharedPrefix
 from skiploop.engine.batching.rows import Row, pad_left
-from skiploop.engine.cache.states import SavedStates, worth_saving
-from skiploop.engine.decoding.row_state import Answer
+from skiploop.engine.cache.states import StateCache, worth_saving
+from skiploop.engine.decoding.row_state import RowState
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.plan.indices import on_device
 from skiploop.engine.plan.schedule import schedule
@@ -51,7 +51,7 @@ class FirstPass:
         """Rows, and tokens of the longest one with what comes before it."""
         return len(self.rows), self.mask_RK.shape[1]
 
-    def can_go_on(self, answers: Sequence[Answer]) -> bool:
+    def can_go_on(self, answers: Sequence[RowState]) -> bool:
         """Whether the executor can write more of some answers.
 
         Not where it lacks slots, or where drafts were wrong and their tokens cannot be masked.
@@ -60,7 +60,7 @@ class FirstPass:
         return self.is_complete and (all_right or self.stack.attends_fully)
 
     def continued(
-        self, going_on: Sequence[int], answers: Sequence[Answer], n_most: int
+        self, going_on: Sequence[int], answers: Sequence[RowState], n_most: int
     ) -> tuple[Executor, Tensor]:
         """Return an executor that holds some rows and what they have written, and its mask_BK.
 
@@ -87,8 +87,8 @@ class FirstPass:
 def first_pass(
     stack: LayerStack,
     rows: Sequence[Row],
-    start: CommonStart,
-    saved: SavedStates | None,
+    start: SharedPrefix,
+    saved: StateCache | None,
     *,
     may_go_on: bool,
 ) -> FirstPass:
@@ -105,13 +105,13 @@ def first_pass(
     starts: dict[int, Tensor] = {}
     sources, n_known = [], []
     for row in rows:
-        tokens, path = row.tokens + row.draft, row.program.steps
+        tokens, path = row.tokens + row.draft, row.program.layer_inputs
         n_passes, states_TD = saved.longest(tokens, path) if saved else (0, None)
         sources.append(numbers.setdefault((tokens, path[:n_passes]), len(numbers)))
         n_known.append(n_passes)
         if states_TD is not None:
             starts[sources[-1]] = states_TD
-    paths = [row.program.steps[n:] for row, n in zip(rows, n_known, strict=True)]
+    paths = [row.program.layer_inputs[n:] for row, n in zip(rows, n_known, strict=True)]
     batch = schedule(paths, sources)
     keys = list(numbers)
     passes_of = batch.beginnings_after([known for _, known in keys])
@@ -137,6 +137,6 @@ def first_pass(
     return FirstPass(stack, rows, executor, states_RTD, mask_RK, is_complete)
 
 
-def _n_wrong(answer: Answer) -> int:
+def _n_wrong(answer: RowState) -> int:
     """Return how many tokens of its draft an answer did not take over."""
     return max(len(answer.row.draft) + 1 - len(answer.tokens), 0)

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from skiploop.arguments import listed, one_for_each, shown, whole_number
-from skiploop.engine.batching.prefix import CommonStart
+from skiploop.engine.batching.prefix import SharedPrefix
 from skiploop.engine.batching.rows import Row, number_sources, pad_left
-from skiploop.engine.cache.slots import Prefix
+from skiploop.engine.cache.slots import PrefixKV
 from skiploop.engine.decoding.prefill import FirstPass
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.plan.fork import extend
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LateChoice:
+class PrefillChoice:
     """Chooses programs by the states after the first layers.
 
     Attributes:
@@ -77,7 +77,7 @@ class LateChoice:
 
 
 def choosing_pass(
-    stack: LayerStack, rows: Sequence[Row], start: CommonStart, late: LateChoice
+    stack: LayerStack, rows: Sequence[Row], start: SharedPrefix, late: PrefillChoice
 ) -> FirstPass:
     """Run the prompts and drafts of a batch under the programs that their first layers choose.
 
@@ -98,7 +98,7 @@ def choosing_pass(
     before = schedule([common] * len(rows), sources)
     chosen: list[Row] = []
 
-    def go_on(states_RTD: Tensor) -> tuple[Schedule, list[Prefix]]:
+    def go_on(states_RTD: Tensor) -> tuple[Schedule, list[PrefixKV]]:
         start_TD = start.states(common)
         states = [
             torch.cat([start_TD, _own(states_TD, row, start)]).float().cpu()
@@ -106,7 +106,7 @@ def choosing_pass(
         ]
         programs = late.choose([row.index for row in rows], states)
         chosen.extend(_chosen(stack, rows, programs, late))
-        after = extend(before, [row.program.steps[late.layer :] for row in chosen])
+        after = extend(before, [row.program.layer_inputs[late.layer :] for row in chosen])
         new_calls = after.calls[len(before.calls) :]
         return after, start.prefixes(new_calls, after.beginnings)
 
@@ -121,14 +121,14 @@ def choosing_pass(
     return FirstPass(stack, chosen, executor, states_RTD, mask_SK[sources], is_complete=True)
 
 
-def _own(states_TD: Tensor, row: Row, start: CommonStart) -> Tensor:
+def _own(states_TD: Tensor, row: Row, start: SharedPrefix) -> Tensor:
     """Return the states of the prompt after the common start, without padding and draft."""
     stop = len(states_TD) - len(row.draft)
     return states_TD[stop - len(row.tokens) + start.n_tokens : stop]
 
 
 def _chosen(
-    stack: LayerStack, rows: Sequence[Row], programs: object, late: LateChoice
+    stack: LayerStack, rows: Sequence[Row], programs: object, late: PrefillChoice
 ) -> list[Row]:
     """Return the rows with the programs chosen for them, and the memory that these take."""
     chosen = []
@@ -136,7 +136,7 @@ def _chosen(
     one_for_each(rows, "chosen programs", found)
     for row, one in zip(rows, found, strict=True):
         program = stack.check(one)
-        if program.steps[: late.layer] != tuple(range(late.layer)):
+        if program.layer_inputs[: late.layer] != tuple(range(late.layer)):
             raise ProgramError(
                 f"program {program} was chosen after {late.layer} layers but changes one of them: "
                 "choose earlier, or among programs that change later layers"
@@ -149,6 +149,6 @@ def _chosen(
         raise BatchError(
             f"the programs chosen for {len(rows)} rows need {n_bytes:,} bytes of keys and values, "
             f"but one batch has {stack.memory // 2:,}: say before that programs as long as "
-            f"{longest} may be chosen, with LateChoice(..., longest=...)"
+            f"{longest} may be chosen, with PrefillChoice(..., longest=...)"
         )
     return chosen

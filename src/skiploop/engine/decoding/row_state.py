@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from skiploop.stack import LayerStack
 
 
-class Column(NamedTuple):
+class TokenColumn(NamedTuple):
     """One step of a batch.
 
     Attributes:
@@ -39,7 +39,7 @@ class Column(NamedTuple):
 
 
 @dataclass
-class Answer:
+class RowState:
     """What a row has written so far, and log-probabilities: of that, and of its draft."""
 
     row: Row
@@ -49,7 +49,7 @@ class Answer:
     draft_logprob: float | None = None
 
 
-class Writer:
+class TokenWriter:
     """Chooses tokens and ends answers as the options of a call say."""
 
     def __init__(self, stack: LayerStack, options: Options) -> None:
@@ -65,7 +65,9 @@ class Writer:
         tokens = ending_tokens(self._tokenizer, stop, self._finder.end_tokens)
         return tokens[tokens < self._n_known]
 
-    def choose(self, logits_BV: Tensor, answers: Sequence[Answer], n_more: int = 0) -> list[Tensor]:
+    def choose(
+        self, logits_BV: Tensor, answers: Sequence[RowState], n_more: int = 0
+    ) -> list[Tensor]:
         """Return the next token of each answer and its log-probability.
 
         Args:
@@ -84,14 +86,14 @@ class Writer:
         tokens_B, is_nan_B = torch.stack([tokens_B, logprobs_B.isnan()]).cpu()  # one transfer
         return {*self._finder.watched(tokens_B), *is_nan_B.nonzero()[:, 0].tolist()}
 
-    def append(self, answer: Answer, tokens: Sequence[int], logprobs: Sequence[float]) -> None:
+    def append(self, answer: RowState, tokens: Sequence[int], logprobs: Sequence[float]) -> None:
         """Add tokens to an answer, none of which but the last can end it."""
         answer.tokens.extend(tokens)
         answer.logprob += sum(logprobs)
         if math.isnan(answer.logprob):
             answer.tokens.pop()
 
-    def stopped_by(self, answer: Answer) -> StoppedBy | None:
+    def stopped_by(self, answer: RowState) -> StoppedBy | None:
         """Return by what the last token ended an answer, None if it goes on."""
         if math.isnan(answer.logprob):
             return "nan"
@@ -101,7 +103,7 @@ class Writer:
             return "stop"
         return "length" if len(answer.tokens) == self.options.max_new_tokens else None
 
-    def is_settled(self, answer: Answer) -> bool:
+    def is_settled(self, answer: RowState) -> bool:
         """Whether the caller needs no more of an answer.
 
         It is told only what is sure to stay: no part of a character, nor of a stop string.
@@ -113,7 +115,7 @@ class Writer:
         sure = without_part_of(self.options.stop, written)
         return settled(answer.row.index, self._reader.shown_of(sure, answer.tokens))
 
-    def completion(self, answer: Answer, stopped_by: StoppedBy) -> Completion:
+    def completion(self, answer: RowState, stopped_by: StoppedBy) -> Completion:
         """Return a finished answer."""
         return Completion(
             text=self._text(answer.tokens),

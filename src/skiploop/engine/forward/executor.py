@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
-from skiploop.engine.cache.slots import CallCache, Prefix
-from skiploop.engine.cache.static import FixedCache
+from skiploop.engine.cache.slots import CallCache, PrefixKV
+from skiploop.engine.cache.static import StaticCallCache
 from skiploop.engine.forward.calling import StandIn, model_inputs, without_cache
 from skiploop.engine.forward.fused import fused
 from skiploop.engine.forward.gqa import grouped
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from skiploop.stack import LayerStack
 
 _FREED = torch.empty(0)
-Then = Callable[[Tensor], tuple[Schedule, list[Prefix]]]
+Then = Callable[[Tensor], tuple[Schedule, list[PrefixKV]]]
 _Arguments = tuple[tuple[object, ...], dict[str, object]]
 
 
@@ -72,7 +72,7 @@ class Executor:
         schedule: Schedule,
         *,
         use_cache: bool,
-        prefixes: Sequence[Prefix] = (),
+        prefixes: Sequence[PrefixKV] = (),
     ) -> None:
         self.stack = stack
         self.calling = stack.calling
@@ -134,7 +134,7 @@ class Executor:
             raise ValueError("rows can only go on from a batch that has a cache")
         return executor
 
-    def fix_length(self, length: int, place_1: Tensor) -> FixedCache:
+    def fix_length(self, length: int, place_1: Tensor) -> StaticCallCache:
         """Give keys and values their final length, so that they stay where they are.
 
         Args:
@@ -146,7 +146,7 @@ class Executor:
         """
         if self._cache is None:
             raise ValueError("only a batch that has a cache can go on")
-        self._cache = fixed = FixedCache(self._cache, length, place_1)
+        self._cache = fixed = StaticCallCache(self._cache, length, place_1)
         self.stack.work.note_cache(fixed.n_bytes)
         return fixed
 

@@ -109,7 +109,7 @@ def schedule(
     path both orders give its own length.
 
     Args:
-        paths: Layers in the order they run, one path a row, as `Program.steps` returns them.
+        paths: Layers in the order they run, one path a row, as `Program.layer_inputs` returns them.
         sources: The token sequence of each row, numbered from 0; each row has its own if not
             given.
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from skiploop.arguments import texts, whole_number
-from skiploop.engine.decoding.prefill_choice import LateChoice
+from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.errors import ConfigError
 from skiploop.menus.menu import Menu
 from skiploop.policies.encoders import LayerStates, PromptEncoder
@@ -105,7 +105,7 @@ class MenuChoice:
         prompts = texts("prompts", prompts)
         return self._rank(self.features.of(prompts), k) if prompts else []
 
-    def late(self, k: int = 1) -> LateChoice:
+    def during_prefill(self, k: int = 1) -> PrefillChoice:
         """Return the same choice made while the prompts run, for `LayerStack.generate`.
 
         The layers that describe a prompt are not run again: choosing costs what `rank` costs
@@ -140,7 +140,7 @@ class MenuChoice:
             return [ranked[number // k][number % k] for number in numbers]
 
         longest = max(self.menu.programs, key=lambda program: program.n_slots)
-        return LateChoice(encoder.layer, choose, longest)
+        return PrefillChoice(encoder.layer, choose, longest)
 
     def _rank(self, features_QF: Tensor, k: int) -> list[list[Program]]:
         worth_QP = self.gate.worth(self.model.predict(features_QF), self.slots_P)

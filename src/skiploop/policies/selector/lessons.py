@@ -32,7 +32,7 @@ class Answers:
         weight_Q: How much each question counts.
         group_Q: Equal numbers for questions that are one, see `Example.group`.
         blind_Q: What an answer that is given whatever is asked is worth in place of the identity's,
-            see `Evidence.balanced_among`.
+            see `ScoreTable.balanced_among`.
     """
 
     features_QF: Tensor
@@ -48,7 +48,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Lessons(Answers):
+class SelectorData(Answers):
     """What a selector was made from.
 
     Attributes:
@@ -68,7 +68,7 @@ class Lessons(Answers):
         write_tensors(path, {**tensors, "ridge": torch.tensor(self.ridge, dtype=torch.float64)})
 
     @classmethod
-    def load(cls, path: Path) -> Lessons:
+    def load(cls, path: Path) -> SelectorData:
         """Read what `save` wrote.
 
         Raises:

@@ -28,9 +28,9 @@ from skiploop.policies.selector.folds import numbered
 from skiploop.policies.selector.gate import ALWAYS, NEVER, Gate, tune
 from skiploop.policies.selector.kernel import KernelRidge
 from skiploop.policies.selector.learning import SelectorConfig, expect
-from skiploop.policies.selector.lessons import Answers, Lessons
+from skiploop.policies.selector.lessons import Answers, SelectorData
 from skiploop.policies.selector.validation import choose_in_turn, validate
-from skiploop.trials.evidence import Evidence
+from skiploop.trials.evidence import ScoreTable
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
@@ -59,7 +59,7 @@ class SelectorPolicy(MenuChoice):
         self,
         menu: Menu,
         features: PromptFeatures,
-        lessons: Lessons,
+        lessons: SelectorData,
         name: str = "selector",
     ) -> None:
         (model,) = KernelRidge.fit(
@@ -116,7 +116,7 @@ def train_selector(
     stack: LayerStack,
     menu: Menu,
     prompts: Sequence[str],
-    evidence: Evidence,
+    evidence: ScoreTable,
     config: SelectorConfig,
     groups: Sequence[Hashable] = (),
     n_raced: int = 0,
@@ -168,11 +168,11 @@ def train_selector(
 
 def learn(
     features_QF: Tensor,
-    evidence: Evidence,
+    evidence: ScoreTable,
     config: SelectorConfig,
     group_Q: Tensor | None = None,
     n_raced: int = 0,
-) -> Lessons:
+) -> SelectorData:
     """Learn from a table, and choose once for each question by what questions before it taught.
 
     Args:
@@ -198,7 +198,7 @@ def learn(
     slots_P = torch.tensor([float(program.n_slots) for program in evidence.programs])
     predicted_QP, ridge = expect(answers, config)
     chosen_Q = choose_in_turn(answers, slots_P, config, n_raced)
-    return Lessons(**vars(answers), predicted_QP=predicted_QP, chosen_Q=chosen_Q, ridge=ridge)
+    return SelectorData(**vars(answers), predicted_QP=predicted_QP, chosen_Q=chosen_Q, ridge=ridge)
 
 
 def load_selector(run: Path, stack: LayerStack) -> SelectorPolicy:
@@ -220,7 +220,7 @@ def load_selector(run: Path, stack: LayerStack) -> SelectorPolicy:
     check_model(menu.weights_id, stack, f"the selector in {run} was made for", remedy)
     try:
         spec = settings.load_file(folder / "config.json")["encoder"]
-        lessons = Lessons.load(folder / "model.safetensors")
+        lessons = SelectorData.load(folder / "model.safetensors")
         if lessons.score_QP.shape[1] != len(menu.programs):
             raise RunError(f"{len(menu.programs)} programs, but scores of another number")
         encoder = build_encoder(spec, stack)  # type: ignore[arg-type]
