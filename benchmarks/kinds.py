@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from skiploop.policies.selector.folds import deal
 from skiploop.policies.selector.kernel import KernelRidge
-from skiploop.runs.run import Run
+from skiploop.runs.session import Run
 
 SIZES = (8, 16, 32)
 N_COMPONENTS = 32

@@ -9,7 +9,8 @@ import torch
 from skiploop.policies.polar.training import TrainConfig
 from skiploop.report.tables import policies_table
 from skiploop.runs import pipeline
-from skiploop.runs.run import Run, RunConfig
+from skiploop.runs.folder import RunConfig
+from skiploop.runs.session import Run
 from skiploop.search.campaign import SearchConfig
 
 torch.set_num_threads(1)

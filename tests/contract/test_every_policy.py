@@ -10,7 +10,7 @@ from skiploop import Program
 from skiploop.errors import BatchError, ConfigError, UnknownNameError
 from skiploop.evaluation.records import read_records, write_records
 from skiploop.runs.policies import POLICIES, checked_name, make_policies
-from skiploop.runs.run import Run
+from skiploop.runs.session import Run
 from skiploop.shipped import shipped_policies
 
 PATTERNS = {

@@ -15,7 +15,7 @@ from skiploop.menus.menu import Menu
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import PromptFeatures, SelectorPolicy, learn
 from skiploop.runs.policies import POLICIES
-from skiploop.runs.run import Run
+from skiploop.runs.session import Run
 from skiploop.trials.evidence import ScoreTable
 
 EVERY_POLICY = (*POLICIES, "fixed:2:4x2", "selector:5.5", "vote:3", "majority:3", "learned:3")

@@ -13,7 +13,8 @@ import skiploop
 from skiploop.errors import ConfigError, ProgramError, RunError
 from skiploop.policies.polar.training import TrainConfig
 from skiploop.runs import pipeline
-from skiploop.runs.run import Run, RunConfig
+from skiploop.runs.folder import RunConfig
+from skiploop.runs.session import Run
 from skiploop.search.campaign import SearchConfig
 from skiploop.trials.store import TrialStore
 
@@ -170,7 +171,7 @@ def test_two_processes_do_not_work_in_one_run(config, tmp_path):
     run = Run.open(tmp_path / "run")
     assert len(run.store) > 0  # holds the lock of the run
     code = (
-        "import sys; from pathlib import Path; from skiploop.runs.run import Run\n"
+        "import sys; from pathlib import Path; from skiploop.runs.session import Run\n"
         "Run.open(Path(sys.argv[1])).store"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "run")]

@@ -13,7 +13,8 @@ from skiploop.menus.menu import Menu, MenuConfig
 from skiploop.policies.polar.training import TrainConfig
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.runs import pipeline
-from skiploop.runs.run import Run, RunConfig
+from skiploop.runs.folder import RunConfig
+from skiploop.runs.session import Run
 from skiploop.search.campaign import SearchConfig
 
 MENU = MenuConfig(size=4, raced=8, limit=50, first_layer=1, max_block=2)

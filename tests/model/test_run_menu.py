@@ -19,8 +19,9 @@ from skiploop.policies.selector.calibration import calibration
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.surface import WIDTH, hashed
 from skiploop.runs import from_table, pipeline
+from skiploop.runs.folder import RunConfig
 from skiploop.runs.policies import make_policies
-from skiploop.runs.run import Run, RunConfig
+from skiploop.runs.session import Run
 
 CONFIG = MenuConfig(size=4, raced=8, limit=50, first_layer=1, max_block=2)
 NAMES = (

@@ -11,7 +11,8 @@ from skiploop.cli.main import main
 from skiploop.errors import RunError
 from skiploop.policies.polar.training import TrainConfig
 from skiploop.runs import pipeline
-from skiploop.runs.run import Run, RunConfig
+from skiploop.runs.folder import RunConfig
+from skiploop.runs.session import Run
 from skiploop.search.campaign import SearchConfig
 
 QUICK = TrainConfig(epochs=2, batch_size=8)

@@ -81,7 +81,8 @@ def demo(
     from skiploop.policies.polar.training import TrainConfig
     from skiploop.report.tables import search_words
     from skiploop.runs import pipeline
-    from skiploop.runs.run import Run, RunConfig
+    from skiploop.runs.folder import RunConfig
+    from skiploop.runs.session import Run
     from skiploop.search.campaign import SearchConfig
 
     console.prepare(threads)

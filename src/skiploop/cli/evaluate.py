@@ -75,7 +75,7 @@ def evaluate(
     from skiploop.cli import console
     from skiploop.config import from_dict
     from skiploop.runs import pipeline
-    from skiploop.runs.run import Run
+    from skiploop.runs.session import Run
 
     console.prepare(threads)
     evaluate_config = from_dict(pipeline.EvaluateConfig, sections["evaluate"], "evaluate")

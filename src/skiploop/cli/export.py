@@ -33,7 +33,7 @@ def export(
     from skiploop.cli import console
     from skiploop.config import to_dict
     from skiploop.runs.export import export_selector
-    from skiploop.runs.run import Run
+    from skiploop.runs.session import Run
 
     console.prepare(threads)
     opened = Run.open(run, device=device, memory=memory)

@@ -106,7 +106,8 @@ def build(
     from skiploop.menus.menu import MenuConfig
     from skiploop.report.tables import menu_table
     from skiploop.runs import pipeline
-    from skiploop.runs.run import Run, RunConfig
+    from skiploop.runs.folder import RunConfig
+    from skiploop.runs.session import Run
 
     console.prepare(threads)
     menu_config = from_dict(MenuConfig, sections["menu"], "menu")
@@ -132,7 +133,7 @@ def show(out: Folder, as_json: Json = False) -> None:
     from skiploop.cli import console
     from skiploop.menus.menu import Menu
     from skiploop.report.tables import menu_table
-    from skiploop.runs.run import Run
+    from skiploop.runs.session import Run
 
     menu = Menu.load(Run.open(out).folder)
     console.print_table(menu_table(menu))
@@ -151,7 +152,7 @@ def curve(out: Folder, as_json: Json = False) -> None:
     from skiploop.cli import console
     from skiploop.errors import RunError
     from skiploop.menus.menu import Menu
-    from skiploop.runs.run import Run
+    from skiploop.runs.session import Run
 
     menu = Menu.load(Run.open(out).folder)
     if not menu.oracle_coverage:

@@ -22,10 +22,10 @@ def report(
     """
     from skiploop.cli import console
     from skiploop.runs import pipeline
-    from skiploop.runs.run import Run
+    from skiploop.runs.folder import RunFolder
 
     console.show_log()
-    found = pipeline.report(Run.open(run))
+    found = pipeline.report(RunFolder.open(run))
     console.print_report(found, run)
     if as_json:
         console.print_json({"run": str(run), **found.to_dict()})

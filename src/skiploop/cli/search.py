@@ -71,7 +71,8 @@ def search(
     from skiploop.config import from_dict
     from skiploop.report.tables import search_words
     from skiploop.runs import pipeline
-    from skiploop.runs.run import Run, RunConfig
+    from skiploop.runs.folder import RunConfig
+    from skiploop.runs.session import Run
     from skiploop.search.campaign import SearchConfig
 
     console.prepare(threads)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from skiploop.policies.polar.training import TrainConfig
     from skiploop.policies.selector.learning import SelectorConfig
     from skiploop.policies.selector.policy import SelectorPolicy
-    from skiploop.runs.run import Run
+    from skiploop.runs.session import Run
 
 
 class Method(StrEnum):
@@ -82,7 +82,7 @@ def train(
     from skiploop.config import from_dict
     from skiploop.policies.polar.training import TrainConfig
     from skiploop.policies.selector.learning import SelectorConfig
-    from skiploop.runs.run import Run
+    from skiploop.runs.session import Run
 
     console.prepare(threads)
     settings: TrainConfig | SelectorConfig

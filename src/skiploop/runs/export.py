@@ -8,7 +8,7 @@ from skiploop.errors import RunError
 from skiploop.files import write_atomic
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.packed import Kept, Origin, pack, save_packed
-from skiploop.runs.run import Run
+from skiploop.runs.session import Run
 from skiploop.tasks.prompt_form import PromptForm
 
 CARD_FILE = "card.md"

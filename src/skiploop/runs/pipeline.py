@@ -35,7 +35,7 @@ from skiploop.programs.program import Program
 from skiploop.programs.space import ProgramSpace
 from skiploop.report.report import Report
 from skiploop.runs import reporting
-from skiploop.runs.from_table import menu_examples
+from skiploop.runs.folder import RunFolder
 from skiploop.runs.policies import (
     available,
     checked_name,
@@ -43,9 +43,9 @@ from skiploop.runs.policies import (
     is_control,
     is_sample,
     make_policies,
-    searched_examples,
 )
-from skiploop.runs.run import Run
+from skiploop.runs.questions import menu_examples, searched_examples
+from skiploop.runs.session import Run
 from skiploop.search.campaign import Campaign, SearchConfig
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import Example, Task
@@ -260,7 +260,7 @@ def evaluate(
     return report(run)
 
 
-def report(run: Run) -> Report:
+def report(run: RunFolder) -> Report:
     """Make the report of the last evaluation again, without a model.
 
     Raises:

@@ -19,12 +19,12 @@ from skiploop.policies.self_consistency import SelfConsistency
 from skiploop.policies.static import StaticPolicy, promising, race
 from skiploop.policies.vote import VotePolicy, Weigh, alike, by_probability
 from skiploop.programs.program import Program
-from skiploop.runs.from_table import TablePolicies, menu_examples
+from skiploop.runs.from_table import TablePolicies
+from skiploop.runs.questions import menu_examples, searched_examples
 from skiploop.runs.ready import load_policy, origin_of
-from skiploop.runs.run import Run
+from skiploop.runs.session import Run
 from skiploop.search.campaign import SearchConfig
 from skiploop.shipped import shipped_policies
-from skiploop.tasks.base import Example
 from skiploop.trials.runner import Progress
 
 N_PRIOR = 500
@@ -135,12 +135,6 @@ def available(run: Run) -> list[str]:
     names = {"search": ["polar", "static", "random"], "menu": ["selector", "static", "random"]}
     found = [name for stage, policies in names.items() if run.has(stage) for name in policies]
     return ["identity", *dict.fromkeys(found)]
-
-
-def searched_examples(run: Run) -> list[Example]:
-    """Return the questions of the search of a run."""
-    searched = run.section("search", SearchConfig)
-    return run.task.examples(searched.split, searched.limit)
 
 
 def _max_slots(name: str) -> float:

@@ -11,7 +11,7 @@ from skiploop.policies.polar.policy import PredictorPolicy, load_predictor
 from skiploop.policies.selector.choice import MenuChoice
 from skiploop.policies.selector.packed import POLICY_FILE, Origin, load_packed, read_origin
 from skiploop.policies.selector.policy import SELECTOR_FOLDER, load_selector
-from skiploop.runs.run import Run
+from skiploop.runs.session import Run
 from skiploop.shipped import shipped_policies
 from skiploop.tasks.prompt_form import PromptForm
 

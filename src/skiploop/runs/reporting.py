@@ -15,13 +15,13 @@ from skiploop.menus.menu import Menu
 from skiploop.programs.program import Program
 from skiploop.report.report import Report, build_report
 from skiploop.report.write import write_report
-from skiploop.runs.policies import searched_examples
-from skiploop.runs.run import Run
+from skiploop.runs.folder import RunFolder
+from skiploop.runs.questions import searched_examples
 from skiploop.tasks.base import Example
 from skiploop.trials.store import Trial
 
 
-def report(run: Run, split: str) -> Report:
+def report(run: RunFolder, split: str) -> Report:
     """Make the report of the last evaluation and write it into the run folder.
 
     Args:
@@ -56,7 +56,7 @@ def report(run: Run, split: str) -> Report:
     return found
 
 
-def read_search_table(run: Run, n_layers: int) -> SearchTable:
+def read_search_table(run: RunFolder, n_layers: int) -> SearchTable:
     """Return the table of a search from the trials that it recorded.
 
     Args:
@@ -81,7 +81,9 @@ def verdict(trial: Trial, n_layers: int) -> tuple[Program, bool | None]:
     return Program.parse(trial.program, n_layers), trial.correct
 
 
-def _asked(run: Run, everything: Sequence[Example], records: Sequence[Record]) -> list[Example]:
+def _asked(
+    run: RunFolder, everything: Sequence[Example], records: Sequence[Record]
+) -> list[Example]:
     """Return the questions of some records, in their order."""
     by_id = {example.id: example for example in everything}
     asked = dict.fromkeys(record.example_id for record in records)

@@ -21,24 +21,17 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import Self, TypeVar
 
 from filelock import FileLock, Timeout
 
 from skiploop import config as settings
 from skiploop.errors import ConfigError, RunError
 from skiploop.models.packaged import DEFAULT_MODEL
-from skiploop.runs import provenance
 from skiploop.runs.ledger import SETTINGS, TRIALS, Ledger, check_writable, not_writable
 from skiploop.tasks import get_task
 from skiploop.tasks.base import Task
-from skiploop.trials.runner import Progress, TrialRunner
 from skiploop.trials.store import TrialStore
-
-if TYPE_CHECKING:
-    from skiploop.policies.polar.policy import PredictorPolicy
-    from skiploop.policies.selector.policy import SelectorPolicy
-    from skiploop.stack import LayerStack
 
 Config = TypeVar("Config")
 
@@ -75,48 +68,30 @@ class RunConfig:
     questions: str | None = None
 
 
-class Run:
-    """An opened run folder.
+class RunFolder:
+    """An opened run folder: what it is about, and what it holds. No model.
 
     Args:
         folder: An existing folder with a `config.json`.
         config: What that file says.
-        device: Where the model runs.
-        memory: Bytes that the keys and values of one batch may take; None as for `load`.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        config: RunConfig,
-        *,
-        device: str = "cpu",
-        memory: int | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, config: RunConfig) -> None:
         self.folder = folder
         self.config = config
-        self.device = device
-        self.memory = memory
         self._ledger = Ledger(folder)
         self._is_new = False
         self._lock = FileLock(folder / ".lock", timeout=0, is_singleton=True)
 
     @classmethod
-    def create(
-        cls,
-        folder: Path,
-        config: RunConfig,
-        *,
-        device: str = "cpu",
-        memory: int | None = None,
-    ) -> Run:
+    def create(cls, folder: Path, config: RunConfig) -> Self:
         """Open the run folder of a configuration, or a new one, which is made with its first trial.
 
         Raises:
             RunError: The folder cannot be made or written, or is of another configuration.
         """
         check_writable(folder)
-        run = cls(folder, config, device=device, memory=memory)
+        run = cls(folder, config)
         known = run._ledger.sections.get("run")
         if known is not None:
             made_with = settings.from_dict(RunConfig, known)
@@ -125,7 +100,7 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, folder: Path, *, device: str = "cpu", memory: int | None = None) -> Run:
+    def open(cls, folder: Path) -> Self:
         """Open a run folder.
 
         Raises:
@@ -133,7 +108,7 @@ class Run:
         """
         if not folder.is_dir():
             raise RunError(f"there is no folder {folder}: make a run with 'skiploop search' first")
-        run = cls(folder, RunConfig(), device=device, memory=memory)
+        run = cls(folder, RunConfig())
         run.config = run.section("run", RunConfig)
         return run
 
@@ -256,23 +231,9 @@ class Run:
         except ConfigError as error:
             raise RunError(f"{self.folder / SETTINGS}: {error}") from error
 
-    def note_provenance(self, section: str) -> dict[str, object]:
-        """Store and return where the figures of a section come from."""
-        import torch
-
-        facts: dict[str, object] = dict(
-            provenance.collect(
-                model=self.config.model,
-                weights=self.stack.model_id,
-                dtype=self.config.dtype,
-                device=self.device,
-                n_threads=torch.get_num_threads(),
-                task=self.task.name,
-                task_version=self.task.version,
-            )
-        )
+    def end(self, section: str, facts: dict[str, object]) -> None:
+        """Store where the figures of a section come from, which ends it."""
         self._ledger.end(section, facts, self.n_trials)
-        return facts
 
     def facts(self, section: str) -> dict[str, object]:
         """Return where the figures of a finished section come from."""
@@ -281,30 +242,6 @@ class Run:
     def provenance(self, section: str) -> dict[str, object]:
         """Return where the figures of a section come from, without the time."""
         return {key: value for key, value in self.facts(section).items() if key != "time"}
-
-    @cached_property
-    def stack(self) -> LayerStack:
-        """The model, loaded on first use.
-
-        Raises:
-            RunError: It is not the model that the run was made with.
-        """
-        from skiploop.loading import load
-        from skiploop.models.identity import check_model
-
-        stack = load(
-            self.config.model,
-            dtype=self.config.dtype,
-            device=self.device,
-            memory=self.memory,
-            exact=self.config.exact,
-        )
-        if self.config.weights is None:
-            self.config = replace(self.config, weights=stack.model_id)
-        else:
-            what = f"{self.folder} was made with"
-            check_model(self.config.weights, stack, what, "use another --out")
-        return stack
 
     @cached_property
     def task(self) -> Task:
@@ -323,37 +260,6 @@ class Run:
                 f"{self.config.task} is now {questions}: use another --out"
             )
         return task
-
-    @cached_property
-    def selector(self) -> SelectorPolicy:
-        """The trained selector, loaded on first use.
-
-        Raises:
-            RunError: There is none, it is not finished, or it is for another model.
-        """
-        from skiploop.policies.selector.learning import SelectorConfig
-        from skiploop.policies.selector.policy import load_selector
-
-        self.finished("selector", SelectorConfig)
-        return load_selector(self.folder, self.stack)
-
-    @cached_property
-    def predictor(self) -> PredictorPolicy:
-        """The trained predictor, loaded on first use.
-
-        Raises:
-            RunError: There is none, it is not finished, or it is for another model.
-        """
-        from skiploop.policies.polar.policy import load_predictor
-        from skiploop.policies.polar.training import TrainConfig
-
-        policy = load_predictor(self.folder, self.stack)
-        self.finished("train", TrainConfig)  # refuses what an interrupted training left
-        return policy
-
-    def runner(self, progress: Progress | None = None) -> TrialRunner:
-        """Return what evaluates and remembers pairs in this run."""
-        return TrialRunner(self.stack, self.task, self.store, progress)
 
     @cached_property
     def store(self) -> TrialStore:

@@ -1,0 +1,111 @@
+"""A run folder with its model: what the stages of a run work with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import torch
+
+from skiploop.loading import load
+from skiploop.models.identity import check_model
+from skiploop.policies.polar.policy import PredictorPolicy, load_predictor
+from skiploop.policies.polar.training import TrainConfig
+from skiploop.policies.selector.learning import SelectorConfig
+from skiploop.policies.selector.policy import SelectorPolicy, load_selector
+from skiploop.runs import provenance
+from skiploop.runs.folder import RunConfig, RunFolder
+from skiploop.stack import LayerStack
+from skiploop.trials.runner import Progress, TrialRunner
+
+
+class Run(RunFolder):
+    """An opened run folder and the model that it is about.
+
+    Attributes:
+        device: Where the model runs.
+        memory: Bytes that the keys and values of one batch may take; None as for `load`.
+    """
+
+    device: str = "cpu"
+    memory: int | None = None
+
+    @classmethod
+    def create(
+        cls, folder: Path, config: RunConfig, *, device: str = "cpu", memory: int | None = None
+    ) -> Self:
+        """Open the run folder of a configuration, or a new one; see `RunFolder.create`."""
+        run = super().create(folder, config)
+        run.device, run.memory = device, memory
+        return run
+
+    @classmethod
+    def open(cls, folder: Path, *, device: str = "cpu", memory: int | None = None) -> Self:
+        """Open a run folder; see `RunFolder.open`."""
+        run = super().open(folder)
+        run.device, run.memory = device, memory
+        return run
+
+    @cached_property
+    def stack(self) -> LayerStack:
+        """The model, loaded on first use.
+
+        Raises:
+            RunError: It is not the model that the run was made with.
+        """
+        stack = load(
+            self.config.model,
+            dtype=self.config.dtype,
+            device=self.device,
+            memory=self.memory,
+            exact=self.config.exact,
+        )
+        if self.config.weights is None:
+            self.config = replace(self.config, weights=stack.model_id)
+        else:
+            what = f"{self.folder} was made with"
+            check_model(self.config.weights, stack, what, "use another --out")
+        return stack
+
+    @cached_property
+    def selector(self) -> SelectorPolicy:
+        """The trained selector, loaded on first use.
+
+        Raises:
+            RunError: There is none, it is not finished, or it is for another model.
+        """
+        self.finished("selector", SelectorConfig)
+        return load_selector(self.folder, self.stack)
+
+    @cached_property
+    def predictor(self) -> PredictorPolicy:
+        """The trained predictor, loaded on first use.
+
+        Raises:
+            RunError: There is none, it is not finished, or it is for another model.
+        """
+        policy = load_predictor(self.folder, self.stack)
+        self.finished("train", TrainConfig)  # refuses what an interrupted training left
+        return policy
+
+    def runner(self, progress: Progress | None = None) -> TrialRunner:
+        """Return what evaluates and remembers pairs in this run."""
+        return TrialRunner(self.stack, self.task, self.store, progress)
+
+    def note_provenance(self, section: str) -> dict[str, object]:
+        """Store and return where the figures of a section come from."""
+        facts: dict[str, object] = dict(
+            provenance.collect(
+                model=self.config.model,
+                weights=self.stack.model_id,
+                dtype=self.config.dtype,
+                device=self.device,
+                n_threads=torch.get_num_threads(),
+                task=self.task.name,
+                task_version=self.task.version,
+            )
+        )
+        self.end(section, facts)
+        return facts
