@@ -23,7 +23,7 @@ from skiploop.policies.polar.network import NetworkConfig, PolarNetwork, pad
 from skiploop.policies.selector.folds import deal
 from skiploop.policies.selector.gate import tune
 from skiploop.policies.selector.kernel import out_of_fold
-from skiploop.runs.from_table import menu_examples
+from skiploop.runs.questions import menu_examples
 from skiploop.runs.run import Run
 from skiploop.stats import Paired
 

@@ -7,9 +7,10 @@ import planted
 import pytest
 
 from skiploop import Program
-from skiploop.errors import BatchError, ConfigError, UnknownNameError
+from skiploop.errors import BatchError, ConfigError, RunError, UnknownNameError
 from skiploop.evaluation.records import read_records, write_records
-from skiploop.runs.policies import POLICIES, checked_name, make_policies
+from skiploop.runs.making import make_policies
+from skiploop.runs.policies import POLICIES, checked_name, find
 from skiploop.runs.run import Run
 from skiploop.shipped import shipped_policies
 
@@ -108,6 +109,21 @@ def test_a_number_of_programs_that_is_none_is_refused_unless_a_vote_has_its_own(
     if n_programs(name) == K:
         with pytest.raises(ConfigError, match="k is"):
             made(name).rank(prompts(), k)
+
+
+@every_policy
+def test_a_policy_is_made_from_a_run_with_what_the_registry_says_it_needs_and_from_no_other(
+    name, tmp_path
+):
+    needs = find(name)[0].needs
+    without = Run.open(shutil.copytree(run().folder, tmp_path / "run"))
+    for stage in needs or ("search", "menu", "train", "selector"):
+        without.forget(stage)
+    if needs:
+        with pytest.raises(RunError, match=r"holds no|is not finished"):
+            make_policies([name], without, None)
+    else:
+        assert make_policies([name], without, None)[0].name == name
 
 
 @every_policy

@@ -19,7 +19,7 @@ from skiploop.policies.selector.calibration import calibration
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.surface import WIDTH, hashed
 from skiploop.runs import from_table, pipeline
-from skiploop.runs.policies import make_policies
+from skiploop.runs.making import make_policies
 from skiploop.runs.run import Run, RunConfig
 
 CONFIG = MenuConfig(size=4, raced=8, limit=50, first_layer=1, max_block=2)

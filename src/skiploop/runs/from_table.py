@@ -19,6 +19,7 @@ from skiploop.policies.selector.choice import PromptFeatures
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import SelectorPolicy, learn
 from skiploop.policies.selector.surface import SurfaceText
+from skiploop.runs.questions import menu_examples
 from skiploop.runs.run import Run
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import SPLITS, Example
@@ -136,13 +137,3 @@ class TablePolicies:
         lessons = learn(features_QF, evidence, self._learning, group_Q, n_raced)
         menu = replace(policy.menu, programs=evidence.programs)
         return SelectorPolicy(menu, features, lessons, name)
-
-
-def menu_examples(run: Run) -> list[Example]:
-    """Return the questions that all programs on the menu of a run answered.
-
-    Raises:
-        RunError: There is no finished menu.
-    """
-    asked = run.finished("menu", MenuConfig)
-    return run.task.examples(asked.split, asked.limit)

@@ -19,7 +19,7 @@ from skiploop.evaluation.timing import time_policies
 from skiploop.menus.menu import Menu, MenuConfig, build_menu, coverage
 from skiploop.models.identity import check_model
 from skiploop.policies.base import Policy
-from skiploop.policies.by_kind import KindPolicy, check_kinds
+from skiploop.policies.by_kind import check_kinds
 from skiploop.policies.polar.checkpoint import Metrics
 from skiploop.policies.polar.policy import PREDICTOR_FOLDER, PredictorPolicy, has_predictor
 from skiploop.policies.polar.recipe import train as train_predictor
@@ -35,16 +35,16 @@ from skiploop.programs.program import Program
 from skiploop.programs.space import ProgramSpace
 from skiploop.report.report import Report
 from skiploop.runs import reporting
-from skiploop.runs.from_table import menu_examples
+from skiploop.runs.making import make_policies
 from skiploop.runs.policies import (
     available,
     checked_name,
     controls_of,
+    find,
     is_control,
     is_sample,
-    make_policies,
-    searched_examples,
 )
+from skiploop.runs.questions import menu_examples, searched_examples
 from skiploop.runs.run import Run
 from skiploop.search.campaign import Campaign, SearchConfig
 from skiploop.seeds import derive_seed
@@ -232,7 +232,7 @@ def evaluate(
     examples = _held_out_examples(run, config)
     _refuse_samples_of_choices(names, examples)
     policies = make_policies(names, run, progress)
-    if any(isinstance(policy, SelectorPolicy | VotePolicy | KindPolicy) for policy in policies):
+    if any(find(name)[0].learns_from_menu for name in names):
         check_kinds(menu_examples(run), examples)
     prompts = [run.task.prompt(example) for example in examples]
     readers = _readers(policies)
@@ -255,7 +255,7 @@ def evaluate(
         ours = [p for p in policies if not is_control(p.name)]
         alone = [p for p in ours if not isinstance(p, VotePolicy | SelfConsistency)]
         timing = time_policies(run.stack, prompts, alone, config.k)
-    Measured(timing=timing, calibration=_calibration(run, policies)).save(run.folder)
+    Measured(timing=timing, calibration=_calibration(run, names)).save(run.folder)
     run.note_provenance("evaluate")
     return report(run)
 
@@ -283,9 +283,9 @@ def _readers(policies: Sequence[Policy]) -> list[PromptFeatures | PredictorPolic
     return [*features, *decodings[:1]]  # all decodings are of one network
 
 
-def _calibration(run: Run, policies: Sequence[Policy]) -> tuple[CalibrationBin, ...]:
-    """Return that of the run's selector, whatever its limits, if it is among the policies."""
-    if not any(isinstance(chooser, SelectorPolicy) for chooser in _choosers(policies)):
+def _calibration(run: Run, names: Sequence[str]) -> tuple[CalibrationBin, ...]:
+    """Return that of the run's selector, whatever its limits, if policies make use of it."""
+    if not any("selector" in find(name)[0].needs for name in names):
         return ()
     lessons = run.selector.lessons
     return tuple(calibration(lessons.predicted_QP, lessons.score_QP, lessons.right_QP))

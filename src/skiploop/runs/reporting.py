@@ -15,7 +15,7 @@ from skiploop.menus.menu import Menu
 from skiploop.programs.program import Program
 from skiploop.report.report import Report, build_report
 from skiploop.report.write import write_report
-from skiploop.runs.policies import searched_examples
+from skiploop.runs.questions import searched_examples
 from skiploop.runs.run import Run
 from skiploop.tasks.base import Example
 from skiploop.trials.store import Trial
