@@ -13,9 +13,8 @@ from skiploop.runs.policies import (
     checked_name,
     controls_of,
     entries,
+    entry_of,
     find,
-    is_control,
-    is_sample,
     patterns,
 )
 
@@ -77,9 +76,19 @@ def test_the_program_of_a_fixed_policy_is_read_before_a_model_is_loaded():
 def test_a_selector_is_seen_beside_its_controls():
     assert controls_of(["identity", "selector", "selector:29"]) == ("surface", "shuffled:open")
     assert controls_of(["identity", "vote:5", "static"]) == ()
-    assert all(map(is_control, ("surface", "shuffled", "shuffled:open", "random-menu")))
-    assert not any(map(is_control, ("selector", "random", "vote:5", "smollm2-135m/words")))
-    assert [name for name in ("sample:5", "vote:5", "identity") if is_sample(name)] == ["sample:5"]
+
+
+@pytest.mark.parametrize(
+    ("role", "names"),
+    [
+        ("choice", ["identity", "selector", "random", "selector:29", "smollm2-135m/words"]),
+        ("vote", ["vote:5", "majority:3", "learned:4"]),
+        ("sample", ["sample:5"]),
+        ("control", ["surface", "shuffled", "shuffled:open", "random-menu"]),
+    ],
+)
+def test_a_policy_has_one_role(role, names):
+    assert {entry_of(name).role for name in names} == {role}
 
 
 @pytest.mark.parametrize(

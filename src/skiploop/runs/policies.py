@@ -314,17 +314,12 @@ def checked_name(name: str) -> str:
 
 def controls_of(names: Sequence[str]) -> tuple[str, ...]:
     """Return the policies beside which those of some names have to be seen."""
-    return tuple(dict.fromkeys(control for name in names for control in find(name)[0].controls))
+    return tuple(dict.fromkeys(control for name in names for control in entry_of(name).controls))
 
 
-def is_control(name: str) -> bool:
-    """Whether a policy is there for others to be compared with."""
-    return find(name)[0].role == "control"
-
-
-def is_sample(name: str) -> bool:
-    """Whether a policy draws answers of the plain model at random."""
-    return find(name)[0].role == "sample"
+def entry_of(name: str) -> Entry:
+    """Return the entry of a policy."""
+    return find(name)[0]
 
 
 def available(run: Run) -> list[str]:
