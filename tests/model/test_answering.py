@@ -104,6 +104,21 @@ def test_how_many_pairs_will_run_is_told_once_the_programs_are_chosen(runner):
     assert told == [5 * 3] and runner.task.n_graded == 5 * 3
 
 
+class Doubter(Ranked):
+    """Asks another program where the first one is wrong."""
+
+    def answer_with(self, examples, chosen, evaluator):
+        first = super().answer_with(examples, chosen, evaluator)
+        other = super().answer_with(examples, [[PROGRAMS[1]]] * len(examples), evaluator)
+        return [a if a[0].correct else b for a, b in zip(first, other, strict=True)]
+
+
+def test_a_method_may_ask_for_more_than_it_chose(runner):
+    examples, records = records_of(runner, [Doubter(FIXED)])
+    assert {r.program for r in records} == set(PROGRAMS[:2])
+    assert runner.task.n_graded == 2 * len(examples)
+
+
 def test_self_consistency_draws_the_same_answers_again_and_takes_the_most_frequent(runner):
     method = SelfConsistency(N_LAYERS, 5, seed=1, name="sample:5")
     examples, records = records_of(runner, [method])

@@ -17,7 +17,7 @@ from skiploop.cli.options import (
     Threads,
     read_settings,
 )
-from skiploop.runs.policies import patterns
+from skiploop.runs.policies import controls_of, patterns
 
 
 def evaluate(
@@ -42,7 +42,7 @@ def evaluate(
         bool | None,
         typer.Option(
             "--controls/--no-controls",
-            help="Judge surface and shuffled:open beside a selector. [yes]",
+            help=f"Judge {' and '.join(controls_of(['selector']))} beside a selector. [yes]",
         ),
     ] = None,
     device: Device = "cpu",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from skiploop.evaluation.records import Record
@@ -53,9 +53,9 @@ def answer_all(
 
 
 class _Known:
-    """An evaluator that has run all pairs that will be asked for."""
+    """An evaluator that has run some pairs before."""
 
-    def __init__(self, evaluator: Evaluator, trials: Mapping[Pair, Trial]) -> None:
+    def __init__(self, evaluator: Evaluator, trials: dict[Pair, Trial]) -> None:
         self._evaluator = evaluator
         self._trials = trials
 
@@ -63,6 +63,8 @@ class _Known:
         return self._evaluator.prompt(example)
 
     def answer_pairs(self, pairs: Sequence[Pair]) -> list[Trial]:
+        new = [pair for pair in pairs if pair not in self._trials]
+        self._trials.update(zip(new, self._evaluator.answer_pairs(new), strict=True))
         return [self._trials[pair] for pair in pairs]
 
     def sample_pairs(

@@ -12,7 +12,7 @@ from skiploop.arguments import texts
 from skiploop.engine.completion import Completion
 from skiploop.engine.sampling import Sampling
 from skiploop.policies.base import Answer, Cost, Method
-from skiploop.policies.vote import Ballot, count, spoken, winner_first
+from skiploop.policies.vote import Ballot, count, spoken
 from skiploop.programs.program import Program
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import Example, Grade
@@ -76,4 +76,4 @@ class SelfConsistency(Method):
             )
             for (completion, grade), words in zip(samples, said, strict=True)
         ]
-        return winner_first(answers, count([Ballot(words, 1.0) for words in said]))
+        return count([Ballot(words, 1.0) for words in said]).winner_first(answers)

@@ -49,6 +49,11 @@ class Outcome:
     n_asked: int
     confidence: float
 
+    def winner_first(self, answers: Sequence[Answer]) -> list[Answer]:
+        """Return the answers that the ballots are of, the winner moved to the front."""
+        won = self.winner
+        return [answers[won], *answers[:won], *answers[won + 1 :]]
+
 
 def count(ballots: Sequence[Ballot]) -> Outcome:
     """Return which answer gets most weight; of equals, the one that was given first.
@@ -176,12 +181,6 @@ def _counted(
 ) -> list[Answer]:
     outcome = elect([one.answer for one in trials], [one.text for one in trials], weights)
     n_passes = count_cells([one.layer_inputs for one in programs[: outcome.n_asked]])
-    first, *others = winner_first(list(map(Answer.of_trial, programs, trials)), outcome)
-    cost = Cost(n_passes=n_passes)
-    return [replace(first, cost=cost, confidence=outcome.confidence), *others]
-
-
-def winner_first(answers: Sequence[Answer], outcome: Outcome) -> list[Answer]:
-    """Return answers with that of the winner moved to the front."""
-    won = outcome.winner
-    return [answers[won], *answers[:won], *answers[won + 1 :]]
+    first, *others = outcome.winner_first(list(map(Answer.of_trial, programs, trials)))
+    won = replace(first, cost=Cost(n_passes=n_passes), confidence=outcome.confidence)
+    return [won, *others]
