@@ -20,7 +20,7 @@ from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.surface import WIDTH, hashed
 from skiploop.runs import from_table, pipeline
 from skiploop.runs.folder import RunConfig
-from skiploop.runs.policies import make_policies
+from skiploop.runs.making import make_methods
 from skiploop.runs.session import Run
 
 CONFIG = MenuConfig(size=4, raced=8, limit=50, first_layer=1, max_block=2)
@@ -41,8 +41,8 @@ NAMES = (
 
 
 def made(run, name):
-    (policy,) = make_policies([name], run, None)
-    return policy
+    (method,) = make_methods([name], run)
+    return method.policy
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ def test_surface_reads_the_question_and_neither_the_model_nor_the_solved_example
 def test_an_open_gate_takes_the_highest_expected_score(folder):
     run = Run.open(folder)
     prompts = [run.task.prompt(example) for example in run.task.examples("test", 20)]
-    closed, opened = make_policies(["shuffled", "shuffled:open"], run, None)
+    closed, opened = (m.policy for m in make_methods(["shuffled", "shuffled:open"], run))
     best = closed.expected(prompts).argmax(1).tolist()
     assert [one for (one,) in opened.rank(prompts, 1)] == [opened.menu.programs[i] for i in best]
     assert opened.lessons.chosen_Q.equal(closed.lessons.chosen_Q)
@@ -195,7 +195,7 @@ def test_an_open_gate_takes_the_highest_expected_score(folder):
 def test_controls_read_the_table_of_the_menu_once(folder, monkeypatch):
     n_read, collect = [], from_table.collect
     monkeypatch.setattr(from_table, "collect", lambda *a: n_read.append(1) or collect(*a))
-    make_policies(["surface", "shuffled", "shuffled:open"], Run.open(folder), None)
+    make_methods(["surface", "shuffled", "shuffled:open"], Run.open(folder))
     assert len(n_read) == 1
 
 
@@ -294,4 +294,4 @@ def test_an_export_overwrites_nothing(folder, tmp_path, capsys):
 
 def test_a_shipped_policy_is_judged_on_its_own_questions_alone(folder):
     with pytest.raises(RunError, match=r"learned from the questions of arithmetic-1.*judge it in"):
-        make_policies(["smollm2-135m/arithmetic"], Run.open(folder), None)
+        make_methods(["smollm2-135m/arithmetic"], Run.open(folder))

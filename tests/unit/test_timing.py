@@ -6,10 +6,10 @@ import pytest
 
 from skiploop import Program
 from skiploop.evaluation import timing
-from skiploop.policies.base import FixedPolicy, IdentityPolicy
+from skiploop.policies.base import FixedPolicy, IdentityPolicy, Ranked
 
 SHORT = Program.parse("1:3x0", 6)
-POLICIES = [IdentityPolicy(6), FixedPolicy([SHORT], "short")]
+METHODS = [Ranked(IdentityPolicy(6)), Ranked(FixedPolicy([SHORT], "short"))]
 PROMPTS = [f"{i}" for i in range(100)]
 
 
@@ -28,7 +28,7 @@ def clock(monkeypatch):
 
 
 def measured(prompts=PROMPTS):
-    return timing.time_policies(SimpleNamespace(n_layers=6), prompts, POLICIES, 1)
+    return timing.time_choices(SimpleNamespace(n_layers=6), prompts, METHODS)
 
 
 def test_prompts_that_all_say_the_same_are_few(clock):

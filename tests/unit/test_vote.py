@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from skiploop.errors import ConfigError
 from skiploop.policies.base import IdentityPolicy
-from skiploop.policies.vote import Ballot, Outcome, VotePolicy, alike, by_probability, count, elect
+from skiploop.policies.vote import Ballot, Outcome, Vote, alike, by_probability, count, elect
 
 BALLOTS = st.lists(
     st.builds(Ballot, st.sampled_from("abcd"), st.integers(0, 64).map(lambda n: n / 64)), min_size=1
@@ -56,9 +56,9 @@ def test_every_answer_weighs_but_what_is_none():
 
 
 def test_more_votes_than_programs_are_refused():
-    policy = VotePolicy(IdentityPolicy(6), 2, weigh=alike, name="majority:2")
+    vote = Vote(IdentityPolicy(6), 2, weigh=alike, name="majority:2")
     with pytest.raises(ConfigError, match="2 programs were to vote, identity has 1"):
-        policy.rank(["2 + 2 ="], 1)
+        vote.choose(["2 + 2 ="])
 
 
 def test_a_majority_of_five_is_decided_by_three_that_agree():

@@ -17,6 +17,7 @@ from skiploop.cli.options import (
     Threads,
     read_settings,
 )
+from skiploop.runs.policies import controls_of, patterns
 
 
 def evaluate(
@@ -24,10 +25,8 @@ def evaluate(
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            help="identity, polar, polar:joint, polar:prior, polar:menu, selector, "
-            "selector:LAYERS, vote:K, majority:K, learned:K, sample:K, static, by-kind, damped, "
-            "random, surface, shuffled, shuffled:open, random-menu, fixed:PROGRAM; several with "
-            "commas. [those that the run has something for]"
+            help=f"{', '.join(patterns())}; several with commas. "
+            "[those that the run has something for]"
         ),
     ] = None,
     limit: Annotated[
@@ -43,7 +42,7 @@ def evaluate(
         bool | None,
         typer.Option(
             "--controls/--no-controls",
-            help="Judge surface and shuffled:open beside a selector. [yes]",
+            help=f"Judge {' and '.join(controls_of(['selector']))} beside a selector. [yes]",
         ),
     ] = None,
     device: Device = "cpu",

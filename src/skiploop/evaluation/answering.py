@@ -1,64 +1,76 @@
-"""From ranked programs to records: run them, and let those vote that should."""
+"""From methods to records: what their programs have in common runs once for all of them."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from skiploop.evaluation.records import Record
-from skiploop.policies.base import Policy
-from skiploop.policies.self_consistency import SelfConsistency
-from skiploop.policies.vote import VotePolicy, elect, probability, spoken
-from skiploop.programs.program import Program
-from skiploop.tasks.base import SPLITS, Example, Task
-from skiploop.trials.runner import TrialRunner
+from skiploop.policies.base import Answer, Method
+from skiploop.tasks.base import SPLITS, Example, Grade, Task
+from skiploop.trials.evaluator import Evaluator, Pair
 from skiploop.trials.store import Trial
 
-_Item = TypeVar("_Item")
+if TYPE_CHECKING:
+    from skiploop.engine.completion import Completion
+    from skiploop.engine.sampling import Sampling
 
 
-def answer(
-    runner: TrialRunner,
+def answer_all(
+    methods: Sequence[Method],
     examples: Sequence[Example],
-    policies: Sequence[Policy],
-    ranked: Mapping[str, Sequence[Sequence[Program]]],
+    evaluator: Evaluator,
+    expect: Callable[[int], None] | None = None,
 ) -> list[Record]:
-    """Run what policies chose, each pair once.
+    """Let methods answer questions, each pair of a question and a program once.
 
     Args:
-        runner: Evaluates and remembers.
+        methods: Who answers.
         examples: Questions.
-        policies: Who chose.
-        ranked: Programs of each question, by the name of the policy.
+        evaluator: Runs and grades.
+        expect: Told how many pairs will run, once programs are chosen.
 
     Returns:
-        For each policy and question one record for each program in its rank. Of a vote the answer
-        that won comes first, and then the others that were or might have been asked for.
+        For each method and question one record for each answer.
     """
+    prompts = [evaluator.prompt(example) for example in examples]
+    chosen = [method.choose(prompts) for method in methods]
     pairs = {
         (example, program): None
-        for by_example in ranked.values()
+        for by_example in chosen
         for example, programs in zip(examples, by_example, strict=True)
         for program in programs
     }
-    trials = dict(zip(pairs, runner.answer_pairs(list(pairs)), strict=True))
+    if expect:
+        expect(len(pairs))
+    known = _Known(evaluator, dict(zip(pairs, evaluator.answer_pairs(list(pairs)), strict=True)))
     records = []
-    for policy in policies:
-        if isinstance(policy, SelfConsistency):
-            records += _sampled(policy, runner, examples)
-            continue
-        answers = [
-            [(program, trials[example, program]) for program in programs]
-            for example, programs in zip(examples, ranked[policy.name], strict=True)
-        ]
-        if isinstance(policy, VotePolicy):
-            records += _voted(policy, runner.task, examples, answers)
-            continue
-        for example, found in zip(examples, answers, strict=True):
-            records += _ranked(policy.name, example, found)
+    for method, programs in zip(methods, chosen, strict=True):
+        answered = method.answer_with(examples, programs, known)
+        for example, answers in zip(examples, answered, strict=True):
+            records += _records(method.name, example, answers)
     return records
+
+
+class _Known:
+    """An evaluator that has run some pairs before."""
+
+    def __init__(self, evaluator: Evaluator, trials: dict[Pair, Trial]) -> None:
+        self._evaluator = evaluator
+        self._trials = trials
+
+    def prompt(self, example: Example) -> str:
+        return self._evaluator.prompt(example)
+
+    def answer_pairs(self, pairs: Sequence[Pair]) -> list[Trial]:
+        new = [pair for pair in pairs if pair not in self._trials]
+        self._trials.update(zip(new, self._evaluator.answer_pairs(new), strict=True))
+        return [self._trials[pair] for pair in pairs]
+
+    def sample_pairs(
+        self, pairs: Sequence[Pair], sampling: Sampling, seeds: Sequence[int]
+    ) -> list[tuple[Completion, Grade]]:
+        return self._evaluator.sample_pairs(pairs, sampling, seeds)
 
 
 def extract(task: Task, prompt: str, texts: Sequence[str]) -> list[str]:
@@ -78,83 +90,18 @@ def extract(task: Task, prompt: str, texts: Sequence[str]) -> list[str]:
     return [grade.answer for grade in grades]
 
 
-def _ranked(
-    policy: str, example: Example, answers: Sequence[tuple[Program, Trial]]
-) -> list[Record]:
-    """Return one record for each answer, in their order."""
+def _records(method: str, example: Example, answers: Sequence[Answer]) -> list[Record]:
     return [
         Record(
-            policy=policy,
+            policy=method,
             example_id=example.id,
             rank=rank,
-            program=program,
-            correct=trial.correct,
-            n_tokens=trial.n_tokens,
-            text=trial.text,
-            confidence=None if trial.logprob is None else probability(trial.logprob),
+            program=one.program,
+            correct=one.correct,
+            n_tokens=one.n_tokens,
+            text=one.text,
+            extra_passes=one.cost.n_passes - one.program.n_slots,
+            confidence=one.confidence,
         )
-        for rank, (program, trial) in enumerate(answers)
+        for rank, one in enumerate(answers)
     ]
-
-
-def _voted(
-    policy: VotePolicy,
-    task: Task,
-    examples: Sequence[Example],
-    answers: Sequence[Sequence[tuple[Program, Trial]]],
-) -> list[Record]:
-    """Return the answers to each question, the one that wins first."""
-    weights = policy.weigh(
-        [task.prompt(example) for example in examples],
-        [[program for program, _ in found] for found in answers],
-        [[trial.logprob for _, trial in found] for found in answers],
-    )
-    by_question = zip(examples, answers, weights, strict=True)
-    return [record for one in by_question for record in _counted(policy.name, *one)]
-
-
-def _counted(
-    policy: str,
-    example: Example,
-    answers: Sequence[tuple[Program, Trial]],
-    weights: Sequence[float],
-) -> list[Record]:
-    """Return the answer that wins, with what the whole vote took, and then the others."""
-    from skiploop.engine.plan.beginnings import count_cells  # loads torch
-
-    trials = [trial for _, trial in answers]
-    outcome = elect([one.answer for one in trials], [one.text for one in trials], weights)
-    n_passes = count_cells([asked.layer_inputs for asked, _ in answers[: outcome.n_asked]])
-    first, *others = _ranked(policy, example, _first(answers, outcome.winner))
-    extra_passes = n_passes - first.n_slots
-    return [replace(first, extra_passes=extra_passes, confidence=outcome.confidence), *others]
-
-
-def _sampled(
-    policy: SelfConsistency, runner: TrialRunner, examples: Sequence[Example]
-) -> list[Record]:
-    """Return all samples, one that most agree on first; the prompt runs once for all of them."""
-    records = []
-    for example, samples in zip(examples, policy.sample(runner, examples), strict=True):
-        answers, texts = [grade.answer for _, grade in samples], [c.text for c, _ in samples]
-        outcome = elect(answers, texts, [1.0] * len(samples))
-        n_same = Counter(spoken(answers, texts))
-        for rank, (completion, grade) in enumerate(_first(samples, outcome.winner)):
-            records.append(
-                Record(
-                    policy=policy.name,
-                    example_id=example.id,
-                    rank=rank,
-                    program=completion.program,
-                    correct=grade.correct,
-                    n_tokens=len(completion.token_ids),
-                    text=completion.text,
-                    confidence=n_same[grade.answer or completion.text] / len(samples),
-                )
-            )
-    return records
-
-
-def _first(items: Sequence[_Item], index: int) -> list[_Item]:
-    """Return the items with one of them moved to the front."""
-    return [items[index], *items[:index], *items[index + 1 :]]

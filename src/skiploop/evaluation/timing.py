@@ -1,4 +1,4 @@
-"""How long policies take next to the plain model, at equal numbers of new tokens."""
+"""How long choices take next to the plain model, at equal numbers of new tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from skiploop.evaluation.wall_time import Timing
-from skiploop.policies.base import Policy
+from skiploop.policies.base import Method
 from skiploop.programs.program import Program
 
 if TYPE_CHECKING:
@@ -27,37 +27,31 @@ LIMIT_S = 20.0
 """Seconds after which no further prompt is timed, however wide the intervals are."""
 
 
-def time_policies(
-    stack: LayerStack,
-    prompts: Sequence[str],
-    policies: Sequence[Policy],
-    k: int,
-) -> Timing:
-    """Measure the wall time of some policies, prompt by prompt, in turns.
+def time_choices(stack: LayerStack, prompts: Sequence[str], methods: Sequence[Method]) -> Timing:
+    """Measure the wall time of methods that answer with one program, prompt by prompt, in turns.
 
     Each prompt is answered alone with exactly `N_NEW_TOKENS` new tokens, so neither the length
-    of an answer nor batching plays a part. Policies that choose the same program for a prompt
+    of an answer nor batching plays a part. Methods that choose the same program for a prompt
     share its measurement. Choosing a program is measured apart, also for each prompt alone.
 
     Args:
         stack: The model.
         prompts: At least one; as many are timed as `WIDTH` needs and `LIMIT_S` allows.
-        policies: Choose the programs, the identity among them.
-        k: Programs that each one ranks; the first one is run.
+        methods: Choose the programs, the first of which is run; the identity is among them.
 
     Cost:
-        `N_REPETITIONS` choices for each prompt and policy, and as many generations for each
+        `N_REPETITIONS` choices for each prompt and method, and as many generations for each
         prompt and different program.
     """
     _generation_s(stack, prompts[0], Program.identity(stack.n_layers))  # the first is not typical
     started = time.perf_counter()
-    wall_s: dict[str, list[list[float]]] = {policy.name: [] for policy in policies}
-    choosing_s: dict[str, list[float]] = {policy.name: [] for policy in policies}
+    wall_s: dict[str, list[list[float]]] = {method.name: [] for method in methods}
+    choosing_s: dict[str, list[float]] = {method.name: [] for method in methods}
     for n_prompts, prompt in enumerate(prompts, start=1):
         for found in wall_s.values():
             found.append([])
         for _ in range(N_REPETITIONS):
-            _time_once(stack, prompt, policies, k, wall_s, choosing_s)
+            _time_once(stack, prompt, methods, wall_s, choosing_s)
         timing = Timing(
             n_tokens=N_NEW_TOKENS * n_prompts,
             wall_s={
@@ -76,17 +70,16 @@ def time_policies(
 def _time_once(
     stack: LayerStack,
     prompt: str,
-    policies: Sequence[Policy],
-    k: int,
+    methods: Sequence[Method],
     wall_s: Mapping[str, list[list[float]]],
     choosing_s: Mapping[str, list[float]],
 ) -> None:
-    """Add one choice and one generation of each policy to the last prompt's times."""
+    """Add one choice and one generation of each method to the last prompt's times."""
     chosen = {}
-    for policy in policies:
+    for method in methods:
         started = time.perf_counter()
-        chosen[policy.name] = policy.rank([prompt], k)[0][0]
-        choosing_s[policy.name].append(time.perf_counter() - started)
+        chosen[method.name] = method.choose([prompt])[0][0]
+        choosing_s[method.name].append(time.perf_counter() - started)
     seconds = {p: _generation_s(stack, prompt, p) for p in dict.fromkeys(chosen.values())}
     for name, program in chosen.items():
         wall_s[name][-1].append(seconds[program])

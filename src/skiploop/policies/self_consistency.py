@@ -5,22 +5,24 @@ Source: Wang et al. 2023, arXiv 2203.11171.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from skiploop.policies.base import IdentityPolicy
+from skiploop.arguments import texts
+from skiploop.engine.completion import Completion
+from skiploop.engine.sampling import Sampling
+from skiploop.policies.base import Answer, Cost, Method
+from skiploop.policies.vote import Ballot, count, spoken
+from skiploop.programs.program import Program
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import Example, Grade
-from skiploop.trials.runner import TrialRunner
-
-if TYPE_CHECKING:
-    from skiploop.engine.completion import Completion
+from skiploop.trials.evaluator import Evaluator
 
 TEMPERATURE = 0.7
 
 
-class SelfConsistency(IdentityPolicy):
-    """Draws several answers of the plain model to each question.
+class SelfConsistency(Method):
+    """Draws several answers of the plain model to each question; the most frequent one counts.
 
     Args:
         n_layers: Of the model.
@@ -30,33 +32,48 @@ class SelfConsistency(IdentityPolicy):
     """
 
     def __init__(self, n_layers: int, n_samples: int, *, seed: int, name: str) -> None:
-        super().__init__(n_layers)
+        self.program = Program.identity(n_layers)
         self.n_samples = n_samples
         self.seed = seed
         self.name = name
 
-    def sample(
-        self, runner: TrialRunner, examples: Sequence[Example]
-    ) -> list[list[tuple[Completion, Grade]]]:
-        """Return the answers to each question, and the verdicts on them.
+    def choose(self, prompts: Sequence[str]) -> list[list[Program]]:
+        """Return no program for any prompt: no answer of this method is the likeliest one."""
+        return [[] for _ in texts("prompts", prompts)]
 
-        They are not stored: asked for again, they are drawn again, and are the same in float32.
+    def answer_with(
+        self,
+        examples: Sequence[Example],
+        chosen: Sequence[Sequence[Program]],
+        evaluator: Evaluator,
+    ) -> list[list[Answer]]:
+        """Return all samples, one that most agree on first.
 
         Cost:
             One run of the prompt, which all answers to a question share, and `n_samples` answers.
         """
-        from skiploop.engine.sampling import Sampling  # loads torch
-
-        numbers = range(self.n_samples)
-        asked = [(example, number) for example in examples for number in numbers]
-        completions = runner.stack.generate(
-            [runner.task.prompt(example) for example, _ in asked],
-            self.programs[0],
-            max_new_tokens=runner.task.max_new_tokens,
-            stop=runner.task.stop,
-            sampling=Sampling(temperature=TEMPERATURE),
-            seeds=[derive_seed(self.seed, "self-consistency", e.id, number) for e, number in asked],
+        asked = [(example, number) for example in examples for number in range(self.n_samples)]
+        samples = iter(
+            evaluator.sample_pairs(
+                [(example, self.program) for example, _ in asked],
+                Sampling(temperature=TEMPERATURE),
+                [derive_seed(self.seed, "self-consistency", e.id, number) for e, number in asked],
+            )
         )
-        grades = runner.task.grade_many([e for e, _ in asked], [c.text for c in completions])
-        answers = iter(zip(completions, grades, strict=True))
-        return [[next(answers) for _ in numbers] for _ in examples]
+        return [self._counted([next(samples) for _ in range(self.n_samples)]) for _ in examples]
+
+    def _counted(self, samples: Sequence[tuple[Completion, Grade]]) -> list[Answer]:
+        said = spoken([grade.answer for _, grade in samples], [one.text for one, _ in samples])
+        n_same = Counter(said)
+        answers = [
+            Answer(
+                program=self.program,
+                text=completion.text,
+                correct=grade.correct,
+                n_tokens=len(completion.token_ids),
+                confidence=n_same[words] / len(samples),
+                cost=Cost(n_passes=self.program.n_slots),
+            )
+            for (completion, grade), words in zip(samples, said, strict=True)
+        ]
+        return count([Ballot(words, 1.0) for words in said]).winner_first(answers)

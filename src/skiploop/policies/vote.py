@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from skiploop.engine.plan.beginnings import count_cells
 from skiploop.errors import ConfigError
-from skiploop.policies.base import Policy
+from skiploop.policies.base import Answer, Cost, Method, Policy, run_chosen
 from skiploop.programs.program import Program
+from skiploop.tasks.base import Example
+from skiploop.trials.evaluator import Evaluator
+from skiploop.trials.store import Trial
 
 Weigh = Callable[
     [Sequence[str], Sequence[Sequence[Program]], Sequence[Sequence[float | None]]],
@@ -44,6 +48,11 @@ class Outcome:
     winner: int
     n_asked: int
     confidence: float
+
+    def winner_first(self, answers: Sequence[Answer]) -> list[Answer]:
+        """Return the answers that the ballots are of, the winner moved to the front."""
+        won = self.winner
+        return [answers[won], *answers[:won], *answers[won + 1 :]]
 
 
 def count(ballots: Sequence[Ballot]) -> Outcome:
@@ -127,8 +136,8 @@ def voters(policy: Policy, prompts: Sequence[str], n_programs: int) -> list[list
     return ranked
 
 
-class VotePolicy:
-    """Asks the best programs of another policy and combines their answers.
+class Vote(Method):
+    """Asks the best programs of a policy and combines their answers.
 
     Args:
         policy: Ranks the programs.
@@ -143,10 +152,35 @@ class VotePolicy:
         self.weigh = weigh
         self.name = name
 
-    def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
-        """Return the programs that have a vote, whatever `k` is.
+    def choose(self, prompts: Sequence[str]) -> list[list[Program]]:
+        """Return the programs that have a vote.
 
         Raises:
             ConfigError: There are fewer.
         """
         return voters(self.policy, prompts, self.n_programs)
+
+    def answer_with(
+        self,
+        examples: Sequence[Example],
+        chosen: Sequence[Sequence[Program]],
+        evaluator: Evaluator,
+    ) -> list[list[Answer]]:
+        """Return the answer that wins, with what the whole vote took, and then the others."""
+        trials = run_chosen(examples, chosen, evaluator)
+        weights = self.weigh(
+            [evaluator.prompt(example) for example in examples],
+            chosen,
+            [[trial.logprob for trial in found] for found in trials],
+        )
+        return list(map(_counted, chosen, trials, weights))
+
+
+def _counted(
+    programs: Sequence[Program], trials: Sequence[Trial], weights: Sequence[float]
+) -> list[Answer]:
+    outcome = elect([one.answer for one in trials], [one.text for one in trials], weights)
+    n_passes = count_cells([one.layer_inputs for one in programs[: outcome.n_asked]])
+    first, *others = outcome.winner_first(list(map(Answer.of_trial, programs, trials)))
+    won = replace(first, cost=Cost(n_passes=n_passes), confidence=outcome.confidence)
+    return [won, *others]

@@ -6,20 +6,19 @@ started again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from skiploop.errors import ConfigError
-from skiploop.evaluation.answering import answer
+from skiploop.evaluation.answering import answer_all
 from skiploop.evaluation.measured import Measured
 from skiploop.evaluation.readings import Reading, read_readings, unread, write_readings
 from skiploop.evaluation.records import RECORDS, write_records
 from skiploop.evaluation.search_table import SearchTable
-from skiploop.evaluation.timing import time_policies
+from skiploop.evaluation.timing import time_choices
 from skiploop.menus.menu import Menu, MenuConfig, build_menu, coverage
 from skiploop.models.identity import check_model
-from skiploop.policies.base import Policy
-from skiploop.policies.by_kind import KindPolicy, check_kinds
+from skiploop.policies.by_kind import check_kinds
 from skiploop.policies.polar.checkpoint import Metrics
 from skiploop.policies.polar.policy import PREDICTOR_FOLDER, PredictorPolicy, has_predictor
 from skiploop.policies.polar.recipe import train as train_predictor
@@ -29,21 +28,13 @@ from skiploop.policies.selector.calibration import CalibrationBin, calibration
 from skiploop.policies.selector.choice import PromptFeatures
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import SelectorPolicy, train_selector
-from skiploop.policies.self_consistency import SelfConsistency
-from skiploop.policies.vote import VotePolicy
 from skiploop.programs.program import Program
 from skiploop.programs.space import ProgramSpace
 from skiploop.report.report import Report
 from skiploop.runs import reporting
 from skiploop.runs.folder import RunFolder
-from skiploop.runs.policies import (
-    available,
-    checked_name,
-    controls_of,
-    is_control,
-    is_sample,
-    make_policies,
-)
+from skiploop.runs.making import make_methods
+from skiploop.runs.policies import available, checked_name, controls_of, entry_of
 from skiploop.runs.questions import menu_examples, searched_examples
 from skiploop.runs.session import Run
 from skiploop.search.campaign import Campaign, SearchConfig
@@ -61,7 +52,7 @@ class EvaluateConfig:
     """What one evaluation asks.
 
     Attributes:
-        policies: Names that `policies.make_policies` takes; the identity is always among them. None
+        policies: Names that `policies.checked_name` takes; the identity is always among them. None
             for all that the run has something for.
         limit: Questions at most, the first ones of the split; None for all.
         fresh: As many questions that this run has not read before, in place of the first ones.
@@ -231,31 +222,27 @@ def evaluate(
     names = list(dict.fromkeys([*asked, *(controls_of(asked) if config.controls else ())]))
     examples = _held_out_examples(run, config)
     _refuse_samples_of_choices(names, examples)
-    policies = make_policies(names, run, progress)
-    if any(isinstance(policy, SelectorPolicy | VotePolicy | KindPolicy) for policy in policies):
+    methods = make_methods(names, run, progress, config.k)
+    if any(entry_of(name).learns_from_menu for name in names):
         check_kinds(menu_examples(run), examples)
     prompts = [run.task.prompt(example) for example in examples]
-    readers = _readers(policies)
+    readers = _readers(run, names)
     for reader in readers:
         reader.remember(prompts)
-    ranked = {policy.name: policy.rank(prompts, config.k) for policy in policies}
-    if expect:
-        expect(_n_pairs(ranked))
-    records = answer(run.runner(progress), examples, policies, ranked)
+    records = answer_all(methods, examples, run.runner(progress), expect)
     for reader in readers:
         reader.forget()  # choosing is timed with all that it takes
     run.forget("evaluate")  # not before, and finished again at the end
     run.record("evaluate", config)
     readings = read_readings(run.folder)  # before the records, which may tell of the first one
-    now = Reading(tuple(example.id for example in examples), tuple(ranked))
+    now = Reading(tuple(example.id for example in examples), tuple(names))
     write_readings(run.folder, [*readings, now])
     write_records(run.folder / RECORDS, records)
     timing = None
     if run.task.max_new_tokens:  # nothing is generated for choices
-        ours = [p for p in policies if not is_control(p.name)]
-        alone = [p for p in ours if not isinstance(p, VotePolicy | SelfConsistency)]
-        timing = time_policies(run.stack, prompts, alone, config.k)
-    Measured(timing=timing, calibration=_calibration(run, policies)).save(run.folder)
+        choices = [m for m in methods if entry_of(m.name).role == "choice"]
+        timing = time_choices(run.stack, prompts, choices)
+    Measured(timing=timing, calibration=_calibration(run, names)).save(run.folder)
     run.note_provenance("evaluate")
     return report(run)
 
@@ -270,22 +257,16 @@ def report(run: RunFolder) -> Report:
     return reporting.report(run, run.finished("evaluate", EvaluateConfig).split)
 
 
-def _choosers(policies: Sequence[Policy]) -> list[Policy]:
-    """Return what chooses the programs of policies, alone or for a vote."""
-    return [p.policy if isinstance(p, VotePolicy) else p for p in policies]
+def _readers(run: Run, names: Sequence[str]) -> list[PromptFeatures | PredictorPolicy]:
+    """Return what reads prompts for several policies: the selector's features, the predictor."""
+    needs = {stage for name in names for stage in entry_of(name).needs}
+    features = [run.selector.features] if "selector" in needs else []
+    return [*features, *([run.predictor] if "train" in needs else [])]
 
 
-def _readers(policies: Sequence[Policy]) -> list[PromptFeatures | PredictorPolicy]:
-    """Return what reads prompts for policies; many may share one."""
-    choosers = _choosers(policies)
-    features = {chooser.features for chooser in choosers if isinstance(chooser, SelectorPolicy)}
-    decodings = [chooser for chooser in choosers if isinstance(chooser, PredictorPolicy)]
-    return [*features, *decodings[:1]]  # all decodings are of one network
-
-
-def _calibration(run: Run, policies: Sequence[Policy]) -> tuple[CalibrationBin, ...]:
-    """Return that of the run's selector, whatever its limits, if it is among the policies."""
-    if not any(isinstance(chooser, SelectorPolicy) for chooser in _choosers(policies)):
+def _calibration(run: Run, names: Sequence[str]) -> tuple[CalibrationBin, ...]:
+    """Return that of the run's selector, whatever its limits, if policies make use of it."""
+    if not any("selector" in entry_of(name).needs for name in names):
         return ()
     lessons = run.selector.lessons
     return tuple(calibration(lessons.predicted_QP, lessons.score_QP, lessons.right_QP))
@@ -323,18 +304,12 @@ def _held_out_examples(run: Run, config: EvaluateConfig) -> list[Example]:
 
 def _refuse_samples_of_choices(names: Sequence[str], examples: Sequence[Example]) -> None:
     """Refuse policies that draw answers where one of several choices is picked."""
-    samples = [name for name in names if is_sample(name)]
+    samples = [name for name in names if entry_of(name).role == "sample"]
     if samples and any(example.choices for example in examples):
         raise ConfigError(
             f"{', '.join(samples)}: answers are drawn at random, but these questions have choices, "
             "of which the likeliest is picked; leave it out"
         )
-
-
-def _n_pairs(ranked: Mapping[str, Sequence[Sequence[Program]]]) -> int:
-    """Return how many different pairs of a question and a program some policies chose."""
-    by_example = zip(*ranked.values(), strict=True)
-    return sum(len(set().union(*programs)) for programs in by_example)
 
 
 def _graded_programs(run: Run) -> tuple[list[QuestionPrograms], ProgramSpace]:

@@ -1,276 +1,335 @@
-"""Policies by name, made from what a run folder holds."""
+"""The registry of policies: what each name means, needs and is made by. No model is loaded for it.
+
+Help texts, the table in docs/reference/policies.md, the choice without `--policy` and error
+messages are made from it.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-import torch
-
-from skiploop.errors import ConfigError, RunError, unknown_name
-from skiploop.menus.menu import Menu, MenuConfig
-from skiploop.policies.base import FixedPolicy, IdentityPolicy, Policy
-from skiploop.policies.damped import damped_loop
-from skiploop.policies.learned_weights import LearnedWeights
-from skiploop.policies.polar.joint import LabelScores, MenuDecoding, PriorDecoding, rank_jointly
-from skiploop.policies.random_edits import RandomEditsPolicy
-from skiploop.policies.self_consistency import SelfConsistency
-from skiploop.policies.static import StaticPolicy, promising, race
-from skiploop.policies.vote import VotePolicy, Weigh, alike, by_probability
+from skiploop.errors import ConfigError, unknown_name
 from skiploop.programs.program import Program
-from skiploop.runs.from_table import TablePolicies
-from skiploop.runs.questions import menu_examples, searched_examples
-from skiploop.runs.ready import load_policy, origin_of
-from skiploop.runs.session import Run
-from skiploop.search.campaign import SearchConfig
 from skiploop.shipped import shipped_policies
-from skiploop.trials.runner import Progress
 
-N_PRIOR = 500
-"""Questions over which a predictor's prior is a mean, the first of those it learned from."""
+if TYPE_CHECKING:
+    from skiploop.runs.session import Run
 
-_FIXED = "fixed:"
-"""Before the text of a program: the policy that gives it to every prompt."""
-
-_SELECTOR = "selector:"
-"""Before a number: the selector with at most so many layer passes on average."""
-
-_VOTES = ("vote", "majority", "learned")
-"""Before a number: so many programs vote, with answers weighed in these ways."""
-
-CONTROLS = ("surface", "shuffled:open")
-"""What a selector is compared with: the same menu, chosen from by what should be worth less."""
-
-N_WEIGHED = 500
-"""Questions from which `learned` learns, the last ones of the menu: the first ones chose it."""
-
-_SAMPLE = "sample"
-"""Before a number: so many random answers of the plain model vote."""
+Stage = Literal["search", "menu", "train", "selector"]
+Role = Literal["choice", "vote", "sample", "control"]
 
 
-def checked_name(name: str) -> str:
-    """Return the name of a policy in its one spelling, before a model is loaded for it.
+@dataclass(frozen=True, kw_only=True)
+class Argument:
+    """What a name has after its colon.
+
+    Attributes:
+        word: Its place in help texts.
+        meaning: What it says, for error messages.
+        example: One of them.
+        spell: Returns the one spelling of a text, or nothing if the text is no such argument.
+    """
+
+    word: str
+    meaning: str
+    example: str
+    spell: Callable[[str], str]
+
+    def read(self, kind: str, text: str) -> str:
+        """Return the one spelling of what follows the colon of a name.
+
+        Raises:
+            ConfigError: It is no such argument.
+        """
+        if spelling := self.spell(text):
+            return spelling
+        raise ConfigError(
+            f"'{kind}:{text}': after '{kind}:' comes {self.meaning}, such as {kind}:{self.example}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One policy, or all whose names differ after a colon.
+
+    Attributes:
+        name: The name, or what stands before the colon.
+        does: Which programs or answers it gives; one line.
+        maker: The function that makes it, as `module:function`; it takes an `Asked`.
+        argument: What comes after the colon; None if nothing does.
+        needs: Stages of a run, of which one must have run to its end; any run will do without.
+        offered_after: Stages after which it is compared where nobody says which policies.
+        role: What it is: a `choice` of one program a prompt, a `vote` of several programs, a
+            `sample` of answers, or a `control` that choices are compared with.
+        controls: Names of the controls that are judged beside it.
+    """
+
+    name: str
+    does: str
+    maker: str
+    argument: Argument | None = None
+    needs: tuple[Stage, ...] = ()
+    offered_after: tuple[Stage, ...] = ()
+    role: Role = "choice"
+    controls: tuple[str, ...] = ()
+
+    @property
+    def pattern(self) -> str:
+        """How its names look."""
+        return f"{self.name}:{self.argument.word}" if self.argument else self.name
+
+    @property
+    def learns_from_menu(self) -> bool:
+        """Whether it knows only what the table of a menu tells."""
+        return self.needs in {("menu",), ("selector",)}
+
+
+def _number_of_layers(text: str) -> str:
+    with suppress(ValueError):
+        if math.isfinite(n_slots := float(text)):
+            return f"{n_slots:g}"
+    return ""
+
+
+def _number_of_answers(text: str) -> str:
+    return str(int(text)) if text.isdecimal() and int(text) else ""
+
+
+def _program(text: str) -> str:
+    edits = " ".join(text.split())
+    Program.read_edits(edits)
+    return edits
+
+
+_LAYERS = Argument(
+    word="LAYERS",
+    meaning="how many layer passes are allowed on average",
+    example="29",
+    spell=_number_of_layers,
+)
+_ANSWERS = Argument(
+    word="K", meaning="how many answers vote", example="5", spell=_number_of_answers
+)
+_PROGRAM = Argument(word="PROGRAM", meaning="a program", example="14:15x2", spell=_program)
+
+_CONTROLS = ("surface", "shuffled:open")
+"""The same menu, chosen from by what should be worth less than the states of the model."""
+
+_ENTRIES = (
+    Entry(
+        name="identity",
+        does="the plain model",
+        maker="skiploop.runs.making:identity",
+    ),
+    Entry(
+        name="polar",
+        does="the program that the trained predictor finds likeliest for the prompt",
+        maker="skiploop.runs.making:polar",
+        needs=("train",),
+        offered_after=("search",),
+    ),
+    Entry(
+        name="polar:joint",
+        does="the program that is likeliest as a whole, cuts and operations together",
+        maker="skiploop.runs.making:polar_joint",
+        needs=("train",),
+    ),
+    Entry(
+        name="polar:prior",
+        does="of the 16 likeliest programs the one that is most likelier here than on average",
+        maker="skiploop.runs.making:polar_prior",
+        needs=("train",),
+    ),
+    Entry(
+        name="polar:menu",
+        does="the program of the menu that is most likelier here than on average",
+        maker="skiploop.runs.making:polar_menu",
+        needs=("train",),
+    ),
+    Entry(
+        name="selector",
+        does="the program of the menu with the highest expected score, or the plain model where "
+        "none is better by a margin",
+        maker="skiploop.runs.making:selector",
+        needs=("selector",),
+        offered_after=("menu",),
+        controls=_CONTROLS,
+    ),
+    Entry(
+        name="selector",
+        argument=_LAYERS,
+        does="the same with so many layer passes on average",
+        maker="skiploop.runs.making:limited_selector",
+        needs=("selector",),
+        controls=_CONTROLS,
+    ),
+    Entry(
+        name="vote",
+        argument=_ANSWERS,
+        does="the answer that gets most weight from the selector's best K programs; each answer "
+        "counts with its probability",
+        maker="skiploop.runs.making:vote",
+        needs=("selector",),
+        role="vote",
+    ),
+    Entry(
+        name="majority",
+        argument=_ANSWERS,
+        does="the same, all answers counting alike",
+        maker="skiploop.runs.making:majority",
+        needs=("selector",),
+        role="vote",
+    ),
+    Entry(
+        name="learned",
+        argument=_ANSWERS,
+        does="the same, each answer counting with the learned probability that it is right",
+        maker="skiploop.runs.making:learned",
+        needs=("selector",),
+        role="vote",
+    ),
+    Entry(
+        name="sample",
+        argument=_ANSWERS,
+        does="the most frequent of K answers that the plain model draws at temperature 0.7 "
+        "(self-consistency)",
+        maker="skiploop.runs.making:sample",
+        role="sample",
+    ),
+    Entry(
+        name="static",
+        does="one program for all prompts, the best one on training questions",
+        maker="skiploop.runs.making:static",
+        needs=("search", "menu"),
+        offered_after=("search", "menu"),
+    ),
+    Entry(
+        name="by-kind",
+        does="the program with most right answers to training questions of the same kind",
+        maker="skiploop.runs.making:by_kind",
+        needs=("menu",),
+    ),
+    Entry(
+        name="damped",
+        does="one damped loop in the middle of the model, for all prompts",
+        maker="skiploop.runs.making:damped",
+    ),
+    Entry(
+        name="random",
+        does="random single edits, other ones for each prompt",
+        maker="skiploop.runs.making:random_edits",
+        needs=("search", "menu"),
+        offered_after=("search", "menu"),
+    ),
+    Entry(
+        name="surface",
+        does="as selector, from the spelling of the question instead of the model's states",
+        maker="skiploop.runs.making:surface",
+        needs=("selector",),
+        role="control",
+    ),
+    Entry(
+        name="shuffled",
+        does="as selector, learned from answers that belong to other questions",
+        maker="skiploop.runs.making:shuffled",
+        needs=("selector",),
+        role="control",
+    ),
+    Entry(
+        name="shuffled:open",
+        does="the same, always the program of the highest expected score",
+        maker="skiploop.runs.making:open_shuffled",
+        needs=("selector",),
+        role="control",
+    ),
+    Entry(
+        name="random-menu",
+        does="as selector, on a menu of the same edits at random places",
+        maker="skiploop.runs.making:random_menu",
+        needs=("selector",),
+        role="control",
+    ),
+    Entry(
+        name="fixed",
+        argument=_PROGRAM,
+        does="this program for all prompts",
+        maker="skiploop.runs.making:fixed",
+    ),
+)
+
+POLICIES = tuple(entry.name for entry in _ENTRIES if not entry.argument)
+"""All names that are in the registry as they are: neither patterns nor shipped policies."""
+
+
+def entries() -> list[Entry]:
+    """Return the whole registry, that which ships with skiploop last."""
+    shipped = [
+        Entry(
+            name=name,
+            does="what the shipped policy chooses, in a run with its own questions",
+            maker="skiploop.runs.making:shipped",
+        )
+        for name in shipped_policies()
+    ]
+    return [*_ENTRIES, *shipped]
+
+
+def patterns() -> list[str]:
+    """Return how all names look, in the order of the registry."""
+    return [entry.pattern for entry in entries()]
+
+
+def find(name: str) -> tuple[Entry, str]:
+    """Return the entry of a policy, and the one spelling of what its name has after the colon.
 
     Raises:
         UnknownNameError: There is no such policy.
         ProgramError: The program of a `fixed` policy is none.
         ConfigError: The number after `selector:` or of a vote is none.
     """
-    if name.startswith(_FIXED):
-        text = " ".join(name.removeprefix(_FIXED).split())
-        Program.read_edits(text)
-        return f"{_FIXED}{text}"
-    if name.startswith(_SELECTOR):
-        return f"{_SELECTOR}{_max_slots(name):g}"
-    kind, _, number = name.partition(":")
-    if kind in (*_VOTES, _SAMPLE) and number:
-        return f"{kind}:{_n_votes(name)}"
-    if name in shipped_policies():
-        return name
-    if name not in POLICIES:
-        patterns = [
-            f"{_FIXED}PROGRAM",
-            f"{_SELECTOR}LAYERS",
-            *(f"{vote}:K" for vote in (*_VOTES, _SAMPLE)),
-        ]
-        raise unknown_name("policy", name, [*POLICIES, *patterns, *shipped_policies()])
-    return name
+    kind, colon, text = name.partition(":")
+    for entry in entries():
+        if entry.argument is None and entry.name == name:
+            return entry, ""
+        if entry.argument and colon and entry.name == kind:
+            return entry, entry.argument.read(kind, text)
+    raise unknown_name("policy", name, patterns())
+
+
+def checked_name(name: str) -> str:
+    """Return the name of a policy in its one spelling, before a model is loaded for it.
+
+    Raises:
+        UnknownNameError: As for `find`.
+        ProgramError: As for `find`.
+        ConfigError: As for `find`.
+    """
+    entry, argument = find(name)
+    return f"{entry.name}:{argument}" if argument else entry.name
 
 
 def controls_of(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the policies beside which those of some checked names have to be seen."""
-    return CONTROLS if any(name.startswith("selector") for name in names) else ()
+    """Return the policies beside which those of some names have to be seen."""
+    return tuple(dict.fromkeys(control for name in names for control in entry_of(name).controls))
 
 
-def is_control(name: str) -> bool:
-    """Whether the policy of a checked name is there for others to be compared with."""
-    return name in (*CONTROLS, "shuffled", "random-menu")
-
-
-def is_sample(name: str) -> bool:
-    """Whether the policy of a checked name draws answers of the plain model at random."""
-    return name.partition(":")[0] == _SAMPLE
-
-
-def make_policies(names: Sequence[str], run: Run, progress: Progress | None) -> list[Policy]:
-    """Return the policies of some checked names.
-
-    Args:
-        names: From `checked_name`.
-        run: Holds what they need.
-        progress: Told about trials that they need.
-
-    Raises:
-        RunError: The run does not hold what one of them needs.
-        ConfigError: One of them makes no sense for its questions.
-    """
-    table = TablePolicies(run, progress)
-    return [
-        _FROM_TABLE[name](table) if name in _FROM_TABLE else _made(name, run, progress)
-        for name in names
-    ]
-
-
-def _made(name: str, run: Run, progress: Progress | None) -> Policy:
-    if name.startswith(_FIXED):
-        program = Program.parse(name.removeprefix(_FIXED), run.stack.n_layers)
-        return FixedPolicy([program], name)
-    if name.startswith(_SELECTOR):
-        return run.selector.within(_max_slots(name), name)
-    if name in shipped_policies():
-        return _shipped(name, run)
-    kind = name.partition(":")[0]
-    if kind in _VOTES:
-        weigh = _weigh(kind, run, progress)
-        return VotePolicy(run.selector, _n_votes(name), weigh=weigh, name=name)
-    if is_sample(name):
-        seed = run.config.seed
-        return SelfConsistency(run.stack.n_layers, _n_votes(name), seed=seed, name=name)
-    return _POLICIES[name](run, progress)
+def entry_of(name: str) -> Entry:
+    """Return the entry of a policy."""
+    return find(name)[0]
 
 
 def available(run: Run) -> list[str]:
     """Return the policies that the stages of a run lead to, trained or not."""
-    names = {"search": ["polar", "static", "random"], "menu": ["selector", "static", "random"]}
-    found = [name for stage, policies in names.items() if run.has(stage) for name in policies]
+    stages: tuple[Stage, ...] = ("search", "menu")
+    found = [
+        entry.name
+        for stage in stages
+        if run.has(stage)
+        for entry in _ENTRIES
+        if stage in entry.offered_after
+    ]
     return ["identity", *dict.fromkeys(found)]
-
-
-def _max_slots(name: str) -> float:
-    text = name.removeprefix(_SELECTOR)
-    with suppress(ValueError):
-        if math.isfinite(n_slots := float(text)):
-            return n_slots
-    raise ConfigError(
-        f"{name!r}: after 'selector:' comes how many layer passes are allowed on average, "
-        "such as selector:29"
-    )
-
-
-def _n_votes(name: str) -> int:
-    kind, _, text = name.partition(":")
-    if not text.isdecimal() or int(text) < 1:
-        raise ConfigError(
-            f"{name!r}: after '{kind}:' comes how many answers vote, such as {kind}:5"
-        )
-    return int(text)
-
-
-def _weigh(kind: str, run: Run, progress: Progress | None) -> Weigh:
-    """Return how a vote weighs answers, learned where it has to be."""
-    if kind == "learned":
-        return _learned_weights(run, progress)
-    return by_probability if kind == "vote" else alike
-
-
-def _learned_weights(run: Run, progress: Progress | None) -> LearnedWeights:
-    """Learn what answers are worth from whole ones: wrong ones of the table are mostly cut off."""
-    programs = run.selector.menu.programs
-    examples = menu_examples(run)[-N_WEIGHED:]
-    pairs = [(example, program) for example in examples for program in programs]
-    trials = run.runner(progress).answer_pairs(pairs)
-    logprobs = [math.nan if trial.logprob is None else trial.logprob for trial in trials]
-    lessons = run.selector.lessons
-    return LearnedWeights(
-        run.selector,
-        lessons.predicted_QP[-N_WEIGHED:],
-        torch.tensor(logprobs, dtype=torch.float64).reshape(len(examples), len(programs)),
-        lessons.right_QP[-N_WEIGHED:],
-        lessons.weight_Q[-N_WEIGHED:],
-    )
-
-
-def _shipped(name: str, run: Run) -> Policy:
-    """Load a shipped policy for the questions that it knows.
-
-    Raises:
-        RunError: The run puts other questions, or puts them in another way.
-    """
-    known, here = origin_of(name).form.questions, f"{run.task.name}, version {run.task.version}"
-    if known != here:
-        raise RunError(
-            f"{name} learned from the questions of {known}, but those of {run.folder} are of "
-            f"{here}: judge it in a run with its own questions"
-        )
-    return load_policy(name, run.stack)
-
-
-def _identity(run: Run, _progress: Progress | None) -> Policy:
-    return IdentityPolicy(run.stack.n_layers)
-
-
-def _damped(run: Run, _progress: Progress | None) -> Policy:
-    return FixedPolicy([damped_loop(run.stack.n_layers)], "damped")
-
-
-def _polar(run: Run, _progress: Progress | None) -> Policy:
-    return run.predictor
-
-
-def _polar_joint(run: Run, _progress: Progress | None) -> Policy:
-    return run.predictor.decoded_by(rank_jointly, "polar:joint")
-
-
-def _polar_prior(run: Run, _progress: Progress | None) -> Policy:
-    return run.predictor.decoded_by(PriorDecoding(_prior(run)), "polar:prior")
-
-
-def _polar_menu(run: Run, _progress: Progress | None) -> Policy:
-    menu = Menu.load(run.folder)
-    return run.predictor.decoded_by(MenuDecoding(menu, _prior(run)), "polar:menu")
-
-
-def _prior(run: Run) -> LabelScores:
-    """Return what the network says of the questions it learned from, on average."""
-    examples = searched_examples(run) if run.has("search") else menu_examples(run)
-    prompts = [run.task.prompt(example) for example in examples[:N_PRIOR]]
-    run.predictor.remember(prompts)  # for all decodings that ask for it
-    return run.predictor.prior(prompts)
-
-
-def _selector(run: Run, _progress: Progress | None) -> Policy:
-    return run.selector
-
-
-def _static(run: Run, progress: Progress | None) -> Policy:
-    """Race the most promising programs of the run on the questions that chose them."""
-    runner = run.runner(progress)
-    if run.has("menu"):
-        return StaticPolicy(race(runner, menu_examples(run), Menu.load(run.folder).programs))
-    trials = [trial for found in run.store.asked("search").values() for trial in found]
-    candidates = promising(trials, run.stack.n_layers)
-    return StaticPolicy(race(runner, searched_examples(run), candidates))
-
-
-def _random(run: Run, _progress: Progress | None) -> Policy:
-    asked = (
-        run.section("menu", MenuConfig) if run.has("menu") else run.section("search", SearchConfig)
-    )
-    return RandomEditsPolicy(asked.space(run.stack.n_layers), run.config.seed)
-
-
-_POLICIES: dict[str, Callable[[Run, Progress | None], Policy]] = {
-    "identity": _identity,
-    "damped": _damped,
-    "polar": _polar,
-    "polar:joint": _polar_joint,
-    "polar:prior": _polar_prior,
-    "polar:menu": _polar_menu,
-    "selector": _selector,
-    "static": _static,
-    "random": _random,
-}
-"""Policies by the name under which a run makes them."""
-
-_FROM_TABLE: dict[str, Callable[[TablePolicies], Policy]] = {
-    "by-kind": TablePolicies.by_kind,
-    "surface": TablePolicies.surface,
-    "shuffled": TablePolicies.shuffled,
-    "shuffled:open": TablePolicies.open_shuffled,
-    "random-menu": TablePolicies.random_menu,
-}
-"""The same for those that share the table of the menu."""
-
-POLICIES = (*_POLICIES, *_FROM_TABLE)
-"""All names but those with something after a colon."""

@@ -1,4 +1,4 @@
-"""Which questions the stages of a run have used."""
+"""The questions that the stages of a run learned from."""
 
 from __future__ import annotations
 

@@ -10,15 +10,15 @@ from skiploop.engine.completion import Completion
 from skiploop.engine.decoding.drafts import can_score
 from skiploop.engine.nan import first_bad_slot
 from skiploop.engine.options import Options
+from skiploop.engine.sampling import Sampling
 from skiploop.engine.score import choose
-from skiploop.programs.program import Program
 from skiploop.tasks.base import Example, Grade, Task
+from skiploop.trials.evaluator import Pair
 from skiploop.trials.store import Trial, TrialStore
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
 
-Pair = tuple[Example, Program]
 Progress = Callable[[Sequence[Trial]], None]
 
 GRADED_TOGETHER = 64
@@ -50,6 +50,10 @@ class TrialRunner:
         self.store = store
         self._progress = progress
         self._scorable: dict[str, bool] = {}
+
+    def prompt(self, example: Example) -> str:
+        """Return what the model reads of a question."""
+        return self.task.prompt(example)
 
     def answer_pairs(self, pairs: Sequence[Pair]) -> list[Trial]:
         """Return the trial of each pair, in order, with the whole text of the answer.
@@ -88,6 +92,32 @@ class TrialRunner:
             return not self._can_score(example)
 
         return self._trials(pairs, answers, is_enough)
+
+    def sample_pairs(
+        self, pairs: Sequence[Pair], sampling: Sampling, seeds: Sequence[int]
+    ) -> list[tuple[Completion, Grade]]:
+        """Return one answer to each pair that is drawn at random, and its verdict.
+
+        They are not stored: asked for again, they are drawn again, and are the same in float32.
+
+        Args:
+            pairs: Questions and programs.
+            sampling: How tokens are drawn.
+            seeds: One a pair.
+
+        Cost:
+            What is written, and one run of what pairs have in common.
+        """
+        completions = self.stack.generate(
+            [self.task.prompt(example) for example, _ in pairs],
+            [program for _, program in pairs],
+            max_new_tokens=self.task.max_new_tokens,
+            stop=self.task.stop,
+            sampling=sampling,
+            seeds=seeds,
+        )
+        examples, texts = [example for example, _ in pairs], [one.text for one in completions]
+        return list(zip(completions, self.task.grade_many(examples, texts), strict=True))
 
     def _can_score(self, example: Example) -> bool:
         """Whether the right answer of a question gets a log-probability if it is asked for."""
