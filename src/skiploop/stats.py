@@ -68,7 +68,7 @@ def sign_flip_exact(nets: Iterable[int]) -> float:
     from scipy.stats import binom
 
     nets = list(nets)
-    chances = np.ones(1)  # of every sum from -S to S
+    chances = np.ones(1)  # of every sum, the lowest first
     for size, n_groups in Counter(abs(net) for net in nets if net).items():
         of_size = np.zeros(2 * size * n_groups + 1)
         of_size[:: 2 * size] = binom.pmf(np.arange(n_groups + 1), n_groups, 0.5)
