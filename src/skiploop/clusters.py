@@ -2,7 +2,7 @@
 
 A task names kinds of questions, but one name may stand for several kinds with answers of their own.
 
-Shapes: Q points, F numbers of each.
+Shapes: the letters of learning (docs/reference/shapes.md); Q points, C columns of a sketch.
 """
 
 from __future__ import annotations

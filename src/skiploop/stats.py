@@ -68,16 +68,16 @@ def sign_flip_exact(nets: Iterable[int]) -> float:
     from scipy.stats import binom
 
     nets = list(nets)
-    chance_S = np.ones(1)  # of every sum from -S to S
+    chances = np.ones(1)  # of every sum, the lowest first
     for size, n_groups in Counter(abs(net) for net in nets if net).items():
         of_size = np.zeros(2 * size * n_groups + 1)
         of_size[:: 2 * size] = binom.pmf(np.arange(n_groups + 1), n_groups, 0.5)
-        chance_S = np.convolve(chance_S, of_size)
-    sums = np.arange(len(chance_S)) - len(chance_S) // 2
+        chances = np.convolve(chances, of_size)
+    sums = np.arange(len(chances)) - len(chances) // 2
     is_as_far = abs(sums) >= abs(sum(nets))
-    if not chance_S[~is_as_far].any():
+    if not chances[~is_as_far].any():
         return 1.0  # not almost
-    return float(chance_S[is_as_far].sum())
+    return float(chances[is_as_far].sum())
 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:

@@ -27,6 +27,8 @@ _BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`([^`\n]+)`")
 _DOTTED = re.compile(r"skiploop(?:\.\w+)+")
 _FILES = (".md", ".py", ".sh", ".toml")
+_MODULE = re.compile(r"[\w/]+\.py\b")
+_SESSION = re.compile(r"nox -s (\w+)")
 
 
 def blocks(page):
@@ -123,6 +125,26 @@ def test_a_name_in_the_docs_can_be_imported(name):
         if not hasattr(found, part):
             importlib.import_module(".".join(name.split(".")[:depth]))
         found = getattr(found, part)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name != "log.md"], ids=lambda page: page.name
+)
+def test_a_file_of_python_in_the_docs_exists(page):
+    there = [f"/{path.relative_to(ROOT)}" for path in ROOT.rglob("*.py")]
+    named = {name for name in _MODULE.findall(page.read_text()) if "NAME" not in name}
+    assert not [name for name in named if not any(path.endswith(f"/{name}") for path in there)]
+
+
+def test_the_page_of_python_has_every_public_name():
+    page = (ROOT / "docs/reference/api.md").read_text()
+    assert sorted(re.findall(r"^::: skiploop\.(\w+)$", page, re.MULTILINE)) == skiploop.__all__
+
+
+def test_a_habit_in_the_docs_is_a_session_of_nox():
+    habits = {name for page in PAGES for name in _SESSION.findall(page.read_text())}
+    assert habits
+    assert habits <= set(re.findall(r"^def (\w+)", (ROOT / "noxfile.py").read_text(), re.MULTILINE))
 
 
 def test_every_recipe_and_many_pages_have_commands():

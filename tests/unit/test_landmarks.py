@@ -13,7 +13,8 @@ def answers():
     torch.manual_seed(0)
     features = torch.randn(N, 3)
     score = torch.sigmoid(features @ torch.randn(3, 4))
-    return Answers(features, score, score.round(), torch.rand(N) + 0.5, torch.arange(N))
+    weight, group, blind = torch.rand(N) + 0.5, torch.arange(N), torch.zeros(N)
+    return Answers(features, score, score.round(), weight, group, blind)
 
 
 def mean_error(known, n_landmarks):

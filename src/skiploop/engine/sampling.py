@@ -1,6 +1,6 @@
 """Choosing the next token of every row: the most likely one, or at random with a seed a row.
 
-Shapes: B rows, V vocabulary.
+Shapes: the letters of the engine (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

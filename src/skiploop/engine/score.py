@@ -2,7 +2,7 @@
 
 Continuations of one prompt share its pass, and go on from there with what each has for itself.
 
-Shapes: S token sequences, R rows, T tokens, K tokens so far and new ones, D hidden size.
+Shapes: the letters of the engine (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A menu: a short list of programs that together answer more than the plain model does.
 
-Shapes: Q questions, P programs.
+Shapes: the letters of learning (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

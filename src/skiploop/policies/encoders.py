@@ -3,7 +3,7 @@
 The default encoder is the first layers of the model that will run the program, so no second
 model has to be loaded; any Hugging Face encoder can take its place.
 
-Shapes: T tokens, E width of an encoding.
+Shapes: the letters of learning (docs/reference/shapes.md).
 
 Source: arXiv 2606.06574, section 3.2 (frozen text features); early-layer states: arXiv
 2510.12773 compares them with text embeddings.

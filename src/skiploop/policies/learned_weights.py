@@ -1,6 +1,6 @@
 """Weights of votes that are learned: the probability that an answer is right.
 
-Shapes: Q questions, P programs of a menu, K of them that vote, F features.
+Shapes: the letters of learning (docs/reference/shapes.md); N answers.
 
 Source: stacking, Wolpert 1992, with logistic regression.
 """

@@ -1,6 +1,6 @@
 """From tokens to padded batches: checking, grouping.
 
-Shapes: S token sequences, T tokens of the longest one.
+Shapes: the letters of the engine (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Decoding: one token for every row in each pass, until all rows have ended.
 
-Shapes: B rows in the batch, K tokens so far, V vocabulary.
+Shapes: the letters of the engine (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from Python takes many times longer than they run. A recorded step needs tensors
 they are, so keys, values and mask have their final length from the start, and what is not written
 yet is masked.
 
-Shapes: B rows, K tokens so far, V vocabulary.
+Shapes: the letters of the engine (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A greedy answer is a chain of most likely tokens. The pass gives the most likely
 prompt and after each token of the draft; while these are the tokens of the draft, they are also
 what decoding would have written. The first different one is known, too.
 
-Shapes: R rows, T tokens of the longest one, D hidden size.
+Shapes: the letters of the engine (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The first pass of a batch: prompts and drafts through the layers, from wherever is known.
 
-Shapes: S token sequences, R rows, B rows that go on, T tokens of the longest sequence, K with the
-shared prefix, D hidden size.
+Shapes: the letters of the engine (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The first layers, which all programs in question share, run once for each prompt. Their states say
 which program goes on from there, with the keys and values that are already in the cache.
 
-Shapes: R rows, T tokens of one prompt, D hidden size.
+Shapes: the letters of the engine (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a row has written, the rules by which it ends, and the completion that it becomes.
 
-Shapes: B rows, V vocabulary.
+Shapes: the letters of the engine (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

@@ -5,8 +5,7 @@ stub notes the mask and the position embeddings that its layer would have been g
 runs the schedule on the real layers. So embeddings, masks, final norm and head stay those of the
 family, and the model itself is not touched.
 
-Shapes: S token sequences, C cells of a call, R rows, T new tokens, K tokens so far and new ones,
-N last tokens, D hidden size, V vocabulary.
+Shapes: the letters of the engine (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Only these: they are half of the time of a layer on a GPU, and functions of one token. A whole layer
 would be compiled anew for every kind of cache and mask, which takes longer than it gains.
 
-Shapes: B rows, T tokens of each, N tokens of all, D numbers of a token, H heads, S head size.
+Shapes: the letters of the engine (docs/reference/shapes.md); N tokens of all rows, S head size.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Where a mask is given, Hugging Face repeats keys and values of several new token
 a group. The heads of a group see the same keys, so their queries can stand one after the other as
 if they were further tokens of one head: the same products, and only queries and mask are copied.
 
-Shapes: B rows, H heads, G groups of them, T new tokens, K tokens so far and new ones, D head size.
+Shapes: the letters of the engine (docs/reference/shapes.md); D head size.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ write the same numbers again and again. What they compute of a token does not de
 the tokens of all rows are put one after the other, and a part is compiled twice: for any number of
 tokens, and for one alone. It takes its weights as inputs, so all layers share it.
 
-Shapes: N tokens of all rows.
+Shapes: the letters of the engine (docs/reference/shapes.md); N tokens of all rows.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How a schedule moves tensors: which states each call is given, and which rows of everything else.
 
-Shapes: S token sequences, C cells of a call, R rows, T tokens, D hidden size.
+Shapes: the letters of the engine (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The published predictor: one learned query a layer looks at the prompt and gives two scores.
 
-Shapes: B prompts, T tokens, E input width, H width, D layers, R numbers of runs.
+Shapes: the letters of learning (docs/reference/shapes.md).
 
 Source: arXiv 2606.06574, section 3.2 and table 11.
 """

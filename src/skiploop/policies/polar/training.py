@@ -1,6 +1,6 @@
 """Fitting the predictor: weighted targets and encoded prompts in, a network out.
 
-Shapes: B targets of a batch, D layers, R numbers of runs.
+Shapes: the letters of learning (docs/reference/shapes.md); N targets.
 
 Source: arXiv 2606.06574, sections 3.2 and D.2; defaults from the command of its released code.
 """

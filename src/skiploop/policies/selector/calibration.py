@@ -1,6 +1,6 @@
 """Whether programs do as well as a selector expects.
 
-Shapes: Q questions, P programs.
+Shapes: the letters of learning (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

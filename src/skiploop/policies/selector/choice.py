@@ -1,6 +1,6 @@
 """Chooses from a menu the program with the highest expected score.
 
-Shapes: Q questions, F features, P programs, the first one the identity.
+Shapes: the letters of learning (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

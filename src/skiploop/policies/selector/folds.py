@@ -1,6 +1,6 @@
 """Folds of questions, none of which tells of a question in another one.
 
-Shapes: Q questions in G groups.
+Shapes: the letters of learning (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

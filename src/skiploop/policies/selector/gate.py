@@ -1,6 +1,6 @@
 """From expected scores to a program: what a layer pass costs, and when the identity stays.
 
-Shapes: Q questions, P programs, of which the first is the identity.
+Shapes: the letters of learning (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

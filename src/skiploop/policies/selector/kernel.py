@@ -1,6 +1,6 @@
 """Kernel ridge regression: questions that look alike to the model are served alike.
 
-Shapes: Q questions, M new questions, F features, P programs.
+Shapes: the letters of learning (docs/reference/shapes.md).
 
 Source: Saunders, Gammerman and Vovk 1998; the bandwidth is the median heuristic.
 """

@@ -1,6 +1,6 @@
 """Kernel ridge regression that keeps only some of the questions it learned from.
 
-Shapes: Q questions, L landmarks, F features, P programs.
+Shapes: the letters of learning (docs/reference/shapes.md).
 
 Source: Nystroem approximation, Williams and Seeger 2001.
 """

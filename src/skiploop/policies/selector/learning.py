@@ -1,6 +1,6 @@
 """How a choice is learned: a regression of scores, its ridge, and a gate.
 
-Shapes: Q questions, M new questions, F features, P programs, the first one the identity.
+Shapes: the letters of learning (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

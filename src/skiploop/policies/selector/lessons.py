@@ -1,6 +1,6 @@
 """What a selector was made from, in one file from which it is made again.
 
-Shapes: Q questions, F features, P programs, the first one the identity.
+Shapes: the letters of learning (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A folder holds `policy.json`, `menu.json`, `model.safetensors` and `card.md`; what the selector was
 learned from stays behind.
 
-Shapes: Q questions, L landmarks, F features, P programs, the first one the identity.
+Shapes: the letters of learning (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 What is learned from are right and wrong answers alike: every question of a table under every
 program of a menu. `RUN/selector/` holds `config.json` and `model.safetensors`.
 
-Shapes: Q questions, F features, P programs, the first one the identity.
+Shapes: the letters of learning (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

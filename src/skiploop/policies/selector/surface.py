@@ -3,7 +3,7 @@
 A selector that reads these features finds what spelling gives away, such as how many digits a
 number has. What it gains, no hidden state was needed for.
 
-Shapes: Q questions, E width of an encoding.
+Shapes: the letters of learning (docs/reference/shapes.md).
 
 Source: feature hashing, arXiv 0902.2206.
 """

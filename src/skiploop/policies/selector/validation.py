@@ -10,7 +10,7 @@ than the test assumes.
 A plain model may write words that are never right: then any program that says Yes gains. So a
 choice must gain more than an answer would that is given whatever is asked in place of such words.
 
-Shapes: Q questions in G groups, P programs, of which the first is the identity.
+Shapes: the letters of learning (docs/reference/shapes.md).
 """
 
 from __future__ import annotations

@@ -1,0 +1,49 @@
+"""Every habit as one short command: `nox -l` lists them. They run in the environment at hand."""
+
+import nox
+
+nox.needs_version = ">=2025.2"
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["style", "tests"]
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the quick tests, or some: nox -s tests -- tests/unit/test_tree.py."""
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def slow(session: nox.Session) -> None:
+    """Run the slow tests, most of them on the packaged model; or some, as with tests."""
+    session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def style(session: nox.Session) -> None:
+    """Check style, types and who imports whom."""
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
+    session.run("lint-imports")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Write the page of the command line anew, and the site to build/site; a broken link fails."""
+    session.run("python", "docs/make_cli_reference.py")
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}
+    session.run("mkdocs", "build", "--strict", "-f", ".ci/mkdocs.yml", env=quiet)
+
+
+@nox.session
+def goldens(session: nox.Session) -> None:
+    """Write the golden files anew, or some: nox -s goldens -- tree."""
+    session.run("python", "tests/golden/make.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run a benchmark with its options: nox -s bench -- grid --help."""
+    name, *options = session.posargs or session.error("name a benchmark: nox -s bench -- grid")
+    session.run("python", f"benchmarks/{name}.py", *options)
