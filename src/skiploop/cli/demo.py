@@ -16,6 +16,7 @@ from skiploop.errors import ConfigError
 if TYPE_CHECKING:
     from skiploop.runs.comparison import CompareConfig, Comparison
     from skiploop.runs.run import Run
+    from skiploop.tasks.base import Example
     from skiploop.trials.store import Trial
 
 FOLDER = Path("runs/demo")
@@ -30,7 +31,7 @@ N_WORDS = 340
 N_ARITHMETIC = 290
 ARITHMETIC_KIND = "level 2"
 
-BUDGET = 40
+BUDGET = 36
 """Programs that the live search tries."""
 
 NEXT = """What to type next:
@@ -75,8 +76,13 @@ def demo(
         folder = out or FOLDER / ("quick" if quick else "full")
         full(quick, folder, threads, seed, config, overrides, as_json)
         return
-    of_full = {"--quick": quick, "--seed": seed, "--config": config, "--set": overrides}
-    if given := [flag for flag, value in of_full.items() if value not in (False, None, [])]:
+    of_full = {
+        "--quick": quick or None,
+        "--seed": seed,
+        "--config": config,
+        "--set": overrides or None,
+    }
+    if given := [flag for flag, value in of_full.items() if value is not None]:
         raise ConfigError(f"{', '.join(given)}: only the long way has settings, give --full too")
     _show_gain(out or FOLDER, threads, as_json)
 
@@ -84,28 +90,13 @@ def demo(
 def _show_gain(folder: Path, threads: int, as_json: bool) -> None:
     """Compare every policy, search one question, and tell what came out."""
     from skiploop.cli import console, demo_words
-    from skiploop.runs.comparison import CompareConfig, search_one
     from skiploop.shipped import gain_in_words
 
     console.prepare(threads)
     started = time.perf_counter()
-    asked = (
-        CompareConfig(policy="smollm2-135m/words", limit=N_WORDS, n_read=N_READ, n_shown=3),
-        CompareConfig(
-            policy="smollm2-135m/arithmetic",
-            limit=N_ARITHMETIC,
-            n_read=N_READ,
-            kind=ARITHMETIC_KIND,
-            n_shown=2,
-        ),
-    )
-    found: list[Comparison] = []
-    for number, one in enumerate(asked, start=1):
-        console.say(
-            f"{number}/{len(asked) + 1} {one.policy} on {one.limit} questions it has never seen"
-        )
-        run = _run_of(folder, one)
-        found.append(_compare(run, one))
+    asked = _asked()
+    runs = [_run_of(folder, one) for one in asked]
+    found = [_compare(run, one) for run, one in zip(runs, asked, strict=True)]
     console.print_table(demo_words.gains_table(found))
     print("What the gain is, and is not:")
     for one in asked:
@@ -114,25 +105,39 @@ def _show_gain(folder: Path, threads: int, as_json: bool) -> None:
     changed = [answer for comparison in found for answer in comparison.changed]
     console.print_table(demo_words.changed_table(changed))
     print(demo_words.drawings([answer.program for answer in changed]))
-    trials: Sequence[Trial] = ()
-    if fixed := found[-1].fixed:
-        console.say(f"{len(asked) + 1}/{len(asked) + 1} searching programs for one question")
-        trials = search_one(run, fixed, BUDGET)
-        print(demo_words.search_text(fixed, trials, run.stack.n_layers))
+    solved = found[-1].solved
+    trials = _search(runs[-1], solved) if solved else ()
+    if solved:
+        print(demo_words.search_text(solved, trials, found[-1].n_layers))
     print(NEXT)
     if as_json:
-        figures = {
-            "run": str(folder),
-            "comparisons": [one.to_dict() for one in found],
-            "search": demo_words.search_figures(fixed, trials),
-            "provenance": run.provenance("compare"),
-            "timing": {
-                "seconds": time.perf_counter() - started,
-                "peak_memory_bytes": console.peak_memory_bytes(),
-                "answers": {one.policy: one.timing.to_dict() for one in found},
-            },
-        }
-        console.print_json(figures)
+        console.print_json(
+            {
+                "run": str(folder),
+                "comparisons": [one.to_dict() for one in found],
+                "search": demo_words.search_figures(solved, trials),
+                "provenance": {run.config.task: run.provenance("compare") for run in runs},
+                "timing": {
+                    "seconds": time.perf_counter() - started,
+                    "peak_memory_bytes": console.peak_memory_bytes(),
+                    "answers": {one.policy: one.timing.to_dict() for one in found},
+                },
+            }
+        )
+
+
+def _asked() -> tuple[CompareConfig, ...]:
+    from skiploop.runs.comparison import CompareConfig
+
+    arithmetic = CompareConfig(
+        policy="smollm2-135m/arithmetic",
+        limit=N_ARITHMETIC,
+        n_read=N_READ,
+        kind=ARITHMETIC_KIND,
+        n_shown=2,
+    )
+    words = CompareConfig(policy="smollm2-135m/words", limit=N_WORDS, n_read=N_READ, n_shown=3)
+    return words, arithmetic
 
 
 def _run_of(folder: Path, config: CompareConfig) -> Run:
@@ -154,8 +159,20 @@ def _compare(run: Run, config: CompareConfig) -> Comparison:
     from skiploop.runs.comparison import compare
     from skiploop.shipped import shipped_policies
 
-    policy = load_packed(shipped_policies()[config.policy], run.stack, config.policy)
+    console.say(f"{config.policy}: {config.limit} questions that it has never seen")
     with console.progress_bar() as bar:
-        progress = console.TrialProgress(bar, run.task.name)
+        progress = console.TrialProgress(bar, config.policy)
         with console.resumable([progress], run.folder):
+            policy = load_packed(shipped_policies()[config.policy], run.stack, config.policy)
             return compare(run, policy, config, progress, progress.expect)
+
+
+def _search(run: Run, example: Example) -> Sequence[Trial]:
+    from skiploop.cli import console
+    from skiploop.runs.comparison import search_one
+
+    console.say(f"searching {BUDGET} programs for one question")
+    with console.progress_bar() as bar:
+        progress = console.TrialProgress(bar, "search", BUDGET + 1)
+        with console.resumable([progress], run.folder):
+            return search_one(run, example, BUDGET, progress)

@@ -72,12 +72,15 @@ def drawings(programs: Sequence[Program]) -> str:
 
 def search_text(example: Example, trials: Sequence[Trial], n_layers: int) -> str:
     """Return what the search of one question found, with the shortest right program drawn."""
-    right = _right(trials, n_layers)
-    what = f'Live search for "{example.question}", which the plain model answers wrong:'
-    count = f"{len(right)} of {len(trials) - 1} programs give the right answer, {example.gold}"
+    others = [trial for trial in trials[1:] if trial.correct]
+    right = [Program.parse(trial.program, n_layers) for trial in others]
+    what = f"Live search for {example.question!r}, which the plain model answers right:"
+    count = (
+        f"{len(right)} of {len(trials) - 1} other programs give that answer, {example.gold}, too"
+    )
     caution = (
-        "The search looks at that answer, and random programs may find it, too: only the policies "
-        "above choose without it."
+        "The search looks at the right answer, and random programs may give it, too: only the "
+        "policies above choose without it."
     )
     if not right:
         return f"{what}\n{count}.\n{caution}\n"
@@ -91,7 +94,3 @@ def search_figures(example: Example | None, trials: Sequence[Trial]) -> dict[str
         return None
     tried = [{"program": trial.program, "correct": trial.correct} for trial in trials]
     return {"question": example.question, "gold": example.gold, "programs": tried}
-
-
-def _right(trials: Sequence[Trial], n_layers: int) -> list[Program]:
-    return [Program.parse(trial.program, n_layers) for trial in trials if trial.correct]

@@ -26,7 +26,8 @@ class CompareConfig:
     Attributes:
         policy: Name of the policy.
         limit: Questions.
-        n_read: Questions at the start of the split that are left out, as they were read before.
+        n_read: Questions at the start of the split that were read before: they are left out, and
+            so is what is the same question.
         kind: Only questions of this kind; empty for all.
         split: Held-out part of the task.
         n_shown: Changed answers that are told in full.
@@ -47,7 +48,9 @@ class CompareConfig:
         Raises:
             ConfigError: There are fewer.
         """
-        left = task.examples(self.split)[self.n_read :]
+        everything = task.examples(self.split)
+        read = {example.group for example in everything[: self.n_read]}
+        left = [example for example in everything if example.group not in read]
         asked = [example for example in left if self.kind in ("", example.kind)]
         if len(asked) < self.limit:
             raise ConfigError(
@@ -92,7 +95,7 @@ class Comparison:
         mean_slots: Layer passes of the chosen program, mean over questions.
         n_layers: Those of the plain model.
         changed: The first answers that changed, whether for better or worse.
-        fixed: The first question that only the policy answers right, None without one.
+        solved: The first question that the plain model answers right, None without one.
         timing: Wall times, each question alone.
     """
 
@@ -103,7 +106,7 @@ class Comparison:
     mean_slots: float
     n_layers: int
     changed: tuple[ChangedAnswer, ...]
-    fixed: Example | None
+    solved: Example | None
     timing: Timing
 
     def to_dict(self) -> dict[str, object]:
@@ -160,7 +163,7 @@ def compare(
         )
         timing = time_during_prefill(run.stack, prompts[: config.n_timed], policy)
     run.note_provenance("compare")
-    fixed = [examples[i] for i in differing if chosen[i]]
+    solved = [example for example, verdict in zip(examples, plain, strict=True) if verdict]
     return Comparison(
         policy=policy.name,
         plain=Share.of(plain),
@@ -178,7 +181,7 @@ def compare(
             )
             for i, before, after in zip(shown, written[::2], written[1::2], strict=True)
         ),
-        fixed=fixed[0] if fixed else None,
+        solved=solved[0] if solved else None,
         timing=timing,
     )
 
