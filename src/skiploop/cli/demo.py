@@ -97,7 +97,7 @@ def _show_gain(folder: Path, threads: int, as_json: bool) -> None:
     asked = _asked()
     runs = [_run_of(folder, one) for one in asked]
     found = [_compare(run, one) for run, one in zip(runs, asked, strict=True)]
-    console.print_table(demo_words.gains_table(found))
+    console.print_table(demo_words.gains_table(found).transposed())
     print("What the gain is, and is not:")
     for one in asked:
         print(f"- {one.policy}: {gain_in_words(one.policy)}")

@@ -22,17 +22,17 @@ def gains_table(found: Sequence[Comparison]) -> Table:
     header = (
         "policy",
         "questions",
-        "plain right, %",
-        "chosen right, %",
-        "points (fixed/broken)",
+        "plain model right, %",
+        "chosen programs right, %",
+        "points (fixed / broken)",
         "McNemar p, Holm",
-        f"layer passes, plain = {found[0].n_layers}",
+        f"mean layer passes, plain = {found[0].n_layers}",
         "wall time, plain = 1",
     )
     adjusted = holm([one.paired.p for one in found])
     rows = tuple(_gain(one, p) for one, p in zip(found, adjusted, strict=True))
     note = (
-        "One program for each question, chosen without its answer. fixed/broken: questions that "
+        "One program for each question, chosen without its answer. fixed / broken: questions that "
         "only the chosen program / only the plain model answers right. The numbers of questions "
         "were fixed beforehand. Wall time: with choosing, some questions, each alone."
     )
