@@ -94,6 +94,21 @@ def test_a_menu_teaches_a_selector_that_is_judged_and_used(capsys, tmp_path):
     assert silent.out == "" and "no answer is sure enough" in silent.err
 
 
+def test_the_demo_compares_searches_and_goes_on_where_it_stopped(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("skiploop.cli.demo.N_WORDS", 24)
+    monkeypatch.setattr("skiploop.cli.demo.N_ARITHMETIC", 24)
+    monkeypatch.setattr("skiploop.cli.demo.BUDGET", 4)
+    first = run(capsys, "demo", "--out", str(tmp_path))
+    words, arithmetic = first["comparisons"]
+    assert (words["policy"], words["paired"]["total"]) == ("smollm2-135m/words", 24)
+    assert (arithmetic["policy"], arithmetic["n_layers"]) == ("smollm2-135m/arithmetic", 30)
+    assert len(first["search"]["programs"]) == 5
+    n_bytes = {path: path.stat().st_size for path in tmp_path.glob("*/trials.sqlite")}
+    assert len(n_bytes) == 2
+    assert without_timing(run(capsys, "demo", "--out", str(tmp_path))) == without_timing(first)
+    assert {path: path.stat().st_size for path in n_bytes} == n_bytes
+
+
 def test_ctrl_c_says_what_was_done_and_how_to_go_on_and_loses_nothing(capsys, tmp_path):
     command = [*SKIPLOOP, *SEARCH, "--budget", "40", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

@@ -175,7 +175,8 @@ def test_an_option_of_a_task_is_given_once_and_as_key_and_value(capsys):
 def test_a_configuration_file_goes_before_the_sizes_of_the_demo(capsys, tmp_path):
     path = tmp_path / "settings.yaml"
     path.write_text("search: {budget: 0}\n")
-    line = error_line(capsys, "demo", "--config", str(path), "--out", str(tmp_path / "run"))
+    given = ["--full", "--config", str(path), "--out", str(tmp_path / "run")]
+    line = error_line(capsys, "demo", *given)
     assert "budget" in line and "give at least 1" in line  # the file's 0, not the demo's 18
 
 
@@ -337,17 +338,27 @@ def test_a_question_to_ask_needs_a_policy_that_knows_its_form(capsys, arguments,
 @pytest.mark.parametrize(
     ("arguments", "folder"),
     [
-        ([], "runs/demo"),
-        (["--quick"], "runs/demo/quick"),
-        (["--quick", "--out", "mine"], "mine"),
-        (["--out", "mine"], "mine"),
+        (["--full"], "runs/demo/full"),
+        (["--full", "--quick"], "runs/demo/quick"),
+        (["--full", "--quick", "--out", "mine"], "mine"),
+        (["--full", "--out", "mine"], "mine"),
+        ([], "runs/demo/words"),
+        (["--out", "mine"], "mine/words"),
     ],
 )
 def test_the_demo_writes_where_it_is_told(capsys, monkeypatch, tmp_path, arguments, folder):
     monkeypatch.chdir(tmp_path)
     Path(folder).mkdir(parents=True)
     Path(folder, "config.json").write_text('{"run": {"task": "gsm8k"}}')
-    assert f"{folder} was made with another" in error_line(capsys, "demo", *arguments)
+    code, out, err = run(capsys, "demo", *arguments)
+    assert code == 2 and out == "" and "Traceback" not in err
+    assert f"{folder} was made with another" in err.splitlines()[-1]
+
+
+def test_only_the_long_demo_has_settings(capsys):
+    line = error_line(capsys, "demo", "--quick", "--seed", "0", "--set", "search.budget=3")
+    assert "--quick, --seed, --set: only the long way has settings, give --full too" in line
+    assert "No such option" in error_line(capsys, "demo", "--limit", "3")
 
 
 def test_a_terminal_that_knows_no_dash_gets_a_question_mark(tmp_path):

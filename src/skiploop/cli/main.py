@@ -29,7 +29,7 @@ from skiploop.errors import SkiploopError, one_line
 app = typer.Typer(
     name="skiploop",
     help="Let a frozen LLM skip some of its layers and run others twice, per prompt.\n\n"
-    "Example: skiploop demo --quick\n\n"
+    "Example: skiploop demo\n\n"
     "Add --debug anywhere to see the traceback of an error.",
     no_args_is_help=True,
     add_completion=False,

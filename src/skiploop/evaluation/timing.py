@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
+from skiploop.evaluation.policy_table import REFERENCE
 from skiploop.evaluation.wall_time import Timing
 from skiploop.policies.base import Method
 from skiploop.programs.program import Program
 
 if TYPE_CHECKING:
+    from skiploop.engine.decoding.prefill_choice import PrefillChoice
+    from skiploop.policies.selector.choice import MenuChoice
     from skiploop.stack import LayerStack
 
 N_NEW_TOKENS = 8
@@ -65,6 +68,38 @@ def time_choices(stack: LayerStack, prompts: Sequence[str], methods: Sequence[Me
         if n_prompts >= MIN_PROMPTS and (is_late or timing.is_sure_to(WIDTH)):
             break
     return timing
+
+
+def time_during_prefill(stack: LayerStack, prompts: Sequence[str], policy: MenuChoice) -> Timing:
+    """Measure answers whose program is chosen while the prompt runs, next to the plain model's.
+
+    Each prompt is answered alone, by both in turns, with at most `N_NEW_TOKENS` new tokens.
+
+    Args:
+        stack: The model.
+        prompts: At least one.
+        policy: Chooses; what choosing takes is in the time of its answers.
+
+    Cost:
+        Two answers for each prompt, and two more.
+    """
+    ways: dict[str, Program | PrefillChoice] = {
+        REFERENCE: Program.identity(stack.n_layers),
+        policy.name: policy.during_prefill(),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for prompt in [prompts[0], *prompts]:  # the first is not typical
+        for name, way in ways.items():
+            started = time.perf_counter()
+            stack.generate([prompt], way, max_new_tokens=N_NEW_TOKENS)
+            seconds[name].append(time.perf_counter() - started)
+    timed = {name: found[1:] for name, found in seconds.items()}
+    return Timing(
+        n_tokens=N_NEW_TOKENS * len(prompts),
+        wall_s={name: [sum(found)] for name, found in timed.items()},
+        n_prompts=len(prompts),
+        prompt_s=timed,
+    )
 
 
 def _time_once(

@@ -1,0 +1,105 @@
+"""`skiploop demo --full`: the whole way once, on the packaged model."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from skiploop.cli.options import read_settings
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much a demo does.
+
+    Attributes:
+        n_search: Questions searched.
+        budget: Programs tried a question.
+        n_test: Held-out questions.
+        k: Programs a policy ranks for the oracle.
+    """
+
+    n_search: int
+    budget: int
+    n_test: int
+    k: int
+
+
+FULL = Size(n_search=36, budget=18, n_test=200, k=2)
+QUICK = Size(n_search=12, budget=6, n_test=32, k=2)
+LEVELS = "2,3"
+
+
+def full(
+    quick: bool,
+    folder: Path,
+    threads: int,
+    seed: int | None,
+    config: Path | None,
+    overrides: list[str] | None,
+    as_json: bool,
+) -> None:
+    """Search, learn, choose and report on two levels of arithmetic.
+
+    Args:
+        quick: Whether it may take two minutes only.
+        folder: Run folder; the same one resumes.
+        threads: Processor threads.
+        seed: Of the search and of the training.
+        config: From `--config`.
+        overrides: From `--set`.
+        as_json: Whether the last line is one JSON object.
+    """
+    size = QUICK if quick else FULL
+    defaults: dict[str, dict[str, object]] = {
+        "run": {"options": (f"level={LEVELS}",)},
+        "search": {"limit": size.n_search, "budget": size.budget},
+        # A small run needs more and smaller steps than the published recipe has.
+        "train": {"batch_size": 32, "epochs": 20},
+        "evaluate": {"limit": size.n_test, "k": size.k},
+    }
+    flags = {"run": {"seed": seed}, "train": {"seed": seed}}
+    given = read_settings(tuple(defaults), config, overrides, flags)
+    sections = {name: {**defaults[name], **given[name]} for name in defaults}
+
+    from skiploop.cli import console
+    from skiploop.config import from_dict
+    from skiploop.policies.polar.training import TrainConfig
+    from skiploop.report.tables import search_words
+    from skiploop.runs import pipeline
+    from skiploop.runs.folder import RunConfig
+    from skiploop.runs.session import Run
+    from skiploop.search.campaign import SearchConfig
+
+    console.prepare(threads)
+    started = time.perf_counter()
+    search_config = from_dict(SearchConfig, sections["search"], "search")
+    train_config = from_dict(TrainConfig, sections["train"], "train")
+    evaluate_config = from_dict(pipeline.EvaluateConfig, sections["evaluate"], "evaluate")
+    run = Run.create(folder, from_dict(RunConfig, sections["run"], "run"))
+    with console.progress_bar() as bar:
+        search_progress = console.TrialProgress(
+            bar, "search", search_config.n_trials, stored=lambda: run.n_trials
+        )
+        train_progress = console.EpochProgress(bar, train_config.epochs)
+        evaluate_progress = console.TrialProgress(bar, "evaluate")
+        with console.resumable((search_progress, train_progress, evaluate_progress), run.folder):
+            console.say(f"1/3 searching programs for {search_config.limit} questions")
+            table = pipeline.search(run, search_config, search_progress)
+            console.say("2/3 training the predictor on the programs found")
+            pipeline.train(run, train_config, train_progress)
+            console.say(f"3/3 judging policies on {evaluate_config.limit} held-out questions")
+            report = pipeline.evaluate(
+                run, evaluate_config, evaluate_progress, evaluate_progress.expect
+            )
+    console.print_table(search_words(table))
+    console.print_report(report, run.folder)
+    if as_json:
+        figures = report.to_dict()
+        timing = {
+            "seconds": time.perf_counter() - started,
+            "peak_memory_bytes": console.peak_memory_bytes(),
+            "report": figures["timing"],
+        }
+        console.print_json({"run": str(run.folder), **figures, "timing": timing})

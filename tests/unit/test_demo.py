@@ -1,0 +1,59 @@
+"""The demo asks as many questions as a gain such as that on the cards needs to be seen."""
+
+import re
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from skiploop.cli import demo
+from skiploop.runs.comparison import CompareConfig
+from skiploop.shipped import gain_in_words, shipped_policies
+from skiploop.tasks import get_task
+
+N_TESTS = 2
+
+
+def power(n_questions, fixed, broken, level):
+    """Return how often McNemar's exact test finds such shares of fixed and broken questions."""
+    differing = fixed + broken
+    found = 0.0
+    for n in range(1, n_questions + 1):
+        fixed_n = np.arange(n // 2 + 1, n + 1)
+        enough = fixed_n[2 * binom.sf(fixed_n - 1, n, 0.5) < level]
+        if len(enough):
+            of_n = binom.pmf(n, n_questions, differing)
+            found += of_n * binom.sf(enough[0] - 1, n, fixed / differing)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("policy", "counts", "n_read", "n_questions"),
+    [
+        ("smollm2-135m/words", r"\| (\d+) / (\d+), p", 1500, demo.N_WORDS),
+        ("smollm2-135m/arithmetic", r"right, (\d+) / (\d+)\.", 365, demo.N_ARITHMETIC),
+    ],
+)
+def test_its_number_of_questions_is_the_least_ten_with_95_percent_power(
+    policy, counts, n_read, n_questions
+):
+    card = (shipped_policies()[policy] / "card.md").read_text()
+    fixed, broken = (int(count) / n_read for count in re.search(counts, card).groups())
+    level = 0.05 / N_TESTS
+    assert power(n_questions, fixed, broken, level) >= 0.95
+    assert power(n_questions - 10, fixed, broken, level) < 0.95
+
+
+def test_its_questions_are_none_of_those_that_the_cards_were_written_from():
+    task = get_task("arithmetic", level="1,2,3,4,5")
+    read = {example.group for example in task.examples("test", demo.N_READ)}
+    config = CompareConfig(policy="", limit=290, n_read=demo.N_READ, kind=demo.ARITHMETIC_KIND)
+    asked = config.questions(task)
+    assert len(asked) == 290 and {example.kind for example in asked} == {demo.ARITHMETIC_KIND}
+    assert not read & {example.group for example in asked}
+
+
+@pytest.mark.parametrize("policy", shipped_policies())
+def test_every_card_says_in_one_sentence_what_the_gain_is_and_is_not(policy):
+    sentence = gain_in_words(policy)
+    assert sentence.startswith("The weights stay as they are") and sentence.count(". ") == 0
