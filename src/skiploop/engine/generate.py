@@ -63,6 +63,7 @@ def generate(
             is_scored=options.score_drafts and is_whole(draft, options),
             n_bytes=_n_bytes(stack, tokens, program, options),
             n_most=_n_most(stack, tokens, 0, options.max_new_tokens),
+            seed=options.seeds[i] if options.sampling else 0,
         )
         for i, (tokens, program, draft) in enumerate(zip(encoded, programs, drafts, strict=True))
     ]
@@ -161,9 +162,9 @@ def _run_again(
         first = first_pass(stack, batch, start, saved=None, may_go_on=True)
         for answer in going_on:
             answer.batch_shape = first.shape
-        executor, mask_BK = first.continued(range(len(batch)), going_on, n_new)
+        open_rows = first.continued(range(len(batch)), going_on)
         del first  # frees what rows shared
-        yield from decode_rows(executor, mask_BK, going_on, writer, outgrown)
+        yield from decode_rows(open_rows, outgrown)
 
 
 def _run_batch(
@@ -183,7 +184,7 @@ def _run_batch(
         outgrown: Gets the answers that need other rotary tables to go on.
     """
     rows = first.rows
-    answers = [RowState(row, first.shape) for row in rows]
+    answers = [RowState(row, writer, first.shape) for row in rows]
     if writer.options.score_drafts:
         score_drafts(first.executor, first.states_RTD, answers, writer.endings())
     finished: set[int] = set()
@@ -196,10 +197,9 @@ def _run_batch(
     going_on = [i for i in range(len(rows)) if is_open[i] and fits[i]]
     open_answers = [answers[i] for i in going_on]
     if first.can_go_on(open_answers) and len(going_on) > few * len(rows):
-        n_most = writer.options.max_new_tokens
-        executor, mask_BK = first.continued(going_on, open_answers, n_most)
+        open_rows = first.continued(going_on, open_answers)
         del first
-        yield from decode_rows(executor, mask_BK, open_answers, writer, outgrown)
+        yield from decode_rows(open_rows, outgrown)
     else:
         later += open_answers
 

@@ -52,7 +52,7 @@ class Row:
     """One prompt under one program.
 
     Attributes:
-        index: Its place in the caller's list.
+        index: Its place in the caller's list: a number that no other row of a batch has.
         tokens: Token ids, at least one.
         program: What it runs.
         draft: Tokens that the model may write next; they are checked, not believed.
@@ -60,6 +60,7 @@ class Row:
         n_bytes: Most memory that its keys and values take; 0 where none are kept.
         n_most: Tokens that its answer may have before it ends, or must be run again with other
             rotary tables.
+        seed: Of its random draws, if its tokens are drawn.
     """
 
     index: int
@@ -69,6 +70,7 @@ class Row:
     is_scored: bool = False
     n_bytes: int = 0
     n_most: int = 0
+    seed: int = 0
 
 
 def check_lengths(stack: LayerStack, rows: Sequence[Row], n_new: int) -> None:
