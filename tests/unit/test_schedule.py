@@ -110,13 +110,12 @@ def test_rows_that_go_on_continue_their_own_cells(batch, data):
 
 @given(batches, batches, st.data())
 def test_rows_that_are_merged_continue_their_own_cells_in_the_best_order(one, other, data):
-    parts = []
+    parts, paths = [], []
     for batch in (one, other):
-        before = schedule([path for path, _ in batch])
-        rows = st.lists(st.sampled_from(range(len(batch))), min_size=1, unique=True)
-        parts.append((before, data.draw(rows)))
+        rows = data.draw(st.lists(st.sampled_from(range(len(batch))), min_size=1, unique=True))
+        parts.append((schedule([path for path, _ in batch]), rows))
+        paths += [batch[row][0] for row in rows]
     merged = merge(parts)
-    paths = [batch[row][0] for batch, (_, rows) in zip((one, other), parts) for row in rows]
     assert merged.schedule.calls == schedule(paths).calls
     continued = {}
     for call, pieces in zip(merged.schedule.calls, merged.pieces, strict=True):
