@@ -13,7 +13,6 @@ from skiploop.engine.batching.encoding import encode
 from skiploop.engine.batching.grouping import alike
 from skiploop.engine.batching.prefix import SharedPrefix, no_prefix, shared_prefix
 from skiploop.engine.batching.rows import Row, check_lengths, split
-from skiploop.engine.cache.slots import GROWTH
 from skiploop.engine.decoding.batch import decode_rows
 from skiploop.engine.decoding.drafts import check_drafts, draft_tokens, is_whole, score_drafts
 from skiploop.engine.decoding.prefill import FirstPass, first_pass
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from skiploop.stack import LayerStack
 
 _log = logging.getLogger("skiploop")
-
-FEW = 0.25  # share of a batch below which the rows that are not done wait for those of others
 
 
 @torch.inference_mode()
@@ -114,7 +111,7 @@ def _run_part(
             stack.memory / 2e9,
             n_batches,
         )
-    few = FEW if n_batches > 1 else 0
+    few = stack.tuning.few if n_batches > 1 else 0
     later: list[RowState] = []
     for number, batches in enumerate(groups):
         if number:
@@ -219,5 +216,5 @@ def _n_most(stack: LayerStack, prompt: Sequence[int], n_written: int, n_new: int
 
 def _n_bytes(stack: LayerStack, tokens: Sequence[int], program: Program, options: Options) -> int:
     """Return the most memory that the keys and values of one row take."""
-    n_tokens = len(tokens) + options.max_new_tokens + GROWTH
+    n_tokens = len(tokens) + options.max_new_tokens + stack.tuning.growth
     return program.n_slots * n_tokens * stack.token_bytes

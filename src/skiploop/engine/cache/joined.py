@@ -40,7 +40,7 @@ def joined(parts: Sequence[Held], merge: Merge, device: torch.device, n_more: in
     cache.n_tokens = max(part.n_tokens for part in parts)
     pieces = [piece for some in merge.pieces for piece in some]
     indices = iter(on_device([i for p in pieces for i in (p.cells, p.places)], device))
-    length = aligned(cache.n_tokens + n_more)
+    length = aligned(cache.n_tokens + n_more, device)
     for call, some in zip(cache.calls, merge.pieces, strict=True):
         slot = AttentionSlot()
         for piece in some:

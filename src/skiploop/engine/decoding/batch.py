@@ -11,8 +11,6 @@ from skiploop.engine.decoding.open_rows import OpenRows, bytes_together
 from skiploop.engine.decoding.row_state import RowState, TokenColumn
 from skiploop.errors import BatchError
 
-SHRINK_AT = 0.75  # share of unfinished rows at which the finished ones leave the executor
-
 
 class DecodeBatch:
     """Open rows, each with its own program and its own rules to end.
@@ -117,7 +115,7 @@ def decode_rows(rows: OpenRows, outgrown: list[RowState]) -> Iterator[TokenColum
 
 def _shrunk(group: Group) -> Group:
     """Return a group without the rows that have ended, if these are many."""
-    if len(group.open) > SHRINK_AT * len(group.states):
+    if len(group.open) > group.executor.stack.tuning.shrink_at * len(group.states):
         return group
     return Group(group.left().alone())
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from skiploop.engine.decoding.cuda_graph import steps
 from skiploop.engine.decoding.open_rows import OpenRows
 from skiploop.engine.decoding.row_state import RowState, TokenColumn, TokenWriter
+from skiploop.engine.forward.executor import Executor
 
 
 class Group:
@@ -70,6 +71,11 @@ class Group:
         self.close(ended)
         return column
 
+    @property
+    def executor(self) -> Executor:
+        """What runs the rows."""
+        return self._stepper.executor
+
     def close(self, rows: Collection[int]) -> None:
         """Note that some rows have ended; they leave the executor when the group is left."""
         if not rows:
@@ -81,8 +87,8 @@ class Group:
 
     def left(self) -> OpenRows:
         """Return the open rows with all tokens, to go on elsewhere."""
-        executor, mask_BK = self._stepper.executor, self._stepper.mask_BK[self.open]
-        return OpenRows(executor, self.open, mask_BK, [s for _, s in self._written(self.open)])
+        states = [state for _, state in self._written(self.open)]
+        return OpenRows(self.executor, self.open, self._stepper.mask_BK[self.open], states)
 
     def _may_end(self) -> list[int]:
         """Return the open rows that their newest token may end."""

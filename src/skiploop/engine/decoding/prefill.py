@@ -16,12 +16,12 @@ from torch import Tensor
 
 from skiploop.engine.batching.prefix import SharedPrefix
 from skiploop.engine.batching.rows import Row, pad_left
-from skiploop.engine.cache.states import StateCache, worth_saving
+from skiploop.engine.cache.states import StateCache, Tokens
 from skiploop.engine.decoding.open_rows import OpenRows
 from skiploop.engine.decoding.row_state import RowState
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.plan.indices import on_device
-from skiploop.engine.plan.schedule import schedule
+from skiploop.engine.plan.schedule import Passes, schedule
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
@@ -117,11 +117,13 @@ def first_pass(
     tokens_ST, mask_SK = pad_left([tokens[start.n_tokens :] for tokens, _ in keys], stack.device)
     if prefixes:
         mask_SK = torch.cat([mask_SK.new_ones(len(mask_SK), start.n_tokens), mask_SK], dim=1)
-    to_save = {
-        cell: (keys[batch.sources[cell]][0], passes_of.of(cell))
-        for cell in (range(batch.n_sources, len(batch.sources)) if saved is not None else ())
-        if worth_saving(passes_of.of(cell))
-    }
+    to_save: dict[int, tuple[Tokens, Passes]] = {}
+    if saved is not None:
+        to_save = {
+            cell: (keys[batch.sources[cell]][0], passes_of.of(cell))
+            for cell in range(batch.n_sources, len(batch.sources))
+            if saved.takes(passes_of.of(cell))
+        }
     states_RTD = executor.hidden(tokens_ST, mask_SK, starts=starts, keep=to_save)
     if saved is not None:
         for cell, (tokens, passes) in to_save.items():

@@ -118,7 +118,7 @@ class Executor:
         if self.stack.exact:
             return list(self.stack.layers)
         layers, parts = grouped(self.stack.layers), self.stack.parts
-        return fused(layers, parts) if parts.pay(self.stack.device) else layers
+        return fused(layers, parts) if parts.pay else layers
 
     def fork(self, rows: Sequence[int], sources: Sequence[int], n_more: int = 0) -> Executor:
         """Return an executor in which rows of this one go on with further tokens.
