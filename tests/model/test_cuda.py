@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from families import FAMILIES, MIXED_FAMILIES, N_LAYERS, build, load, tokenizer, tolerance
+from joining import run_at_random
 
 import skiploop
 from skiploop.engine.batching.rows import pad_left
@@ -74,6 +75,11 @@ def test_recorded_steps_write_what_steps_one_by_one_write(family, monkeypatch):
     recorded = [written(stack, PROMPTS, PROGRAMS, max_new_tokens=24) for _ in range(2)]
     monkeypatch.setitem(TUNINGS, "cuda", replace(CUDA, record_from=1000))
     assert recorded == [written(stack, PROMPTS, PROGRAMS, max_new_tokens=24)] * 2
+
+
+@pytest.mark.parametrize("family", MIXED_FAMILIES)
+def test_rows_that_join_and_leave_recorded_steps_change_no_other_rows_tokens(family):
+    run_at_random(on_gpu(family), seed=len(family))
 
 
 def test_steps_are_recorded():

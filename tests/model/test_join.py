@@ -1,149 +1,22 @@
 """Rows that join a batch while it runs, and rows that leave it, against each row alone."""
 
-import random
-from dataclasses import dataclass
-
 import pytest
 import torch
-from families import MIXED_FAMILIES, N_LAYERS, load
+from families import MIXED_FAMILIES, N_LAYERS, build, load, tokenizer
+from joining import PROGRAMS, PROMPTS, Request, Run, requests_of, run_at_random
 
-from skiploop.engine.batching.encoding import encode
-from skiploop.engine.batching.prefix import no_prefix
-from skiploop.engine.batching.rows import Row
+import skiploop
 from skiploop.engine.decoding import group as engine_group
-from skiploop.engine.decoding.batch import DecodeBatch
 from skiploop.engine.decoding.cuda_graph import GraphStepper
-from skiploop.engine.decoding.drafts import check_drafts
-from skiploop.engine.decoding.prefill import first_pass
-from skiploop.engine.decoding.row_state import RowState, TokenWriter
 from skiploop.engine.forward.way import Way
 from skiploop.engine.options import Options
-from skiploop.engine.sampling import Sampling
 from skiploop.errors import BatchError
-from skiploop.programs.program import Program
-
-PROGRAMS = [
-    Program.parse(text, N_LAYERS)
-    for text in ("identity", "1:3x2", "0:2x0 3:6x3", "0:2x0 3:5x0", "5:6x0", "2:4x3~0.5")
-]
-PROMPTS = ["the end", "12+7=", "a", "hello there, you? and on and on", "3*4=\n", "on the one"]
 
 
 @pytest.fixture(autouse=True)
 def no_gradients():
     with torch.inference_mode():
         yield
-
-
-@dataclass
-class Request:
-    """What one caller of a server asks for."""
-
-    number: int
-    prompt: str
-    program: Program
-    options: Options
-    seed: int = 0
-
-    def alone(self, stack):
-        """What it gets if nothing else runs."""
-        settings = {name: getattr(self.options, name) for name in ("max_new_tokens", "stop")}
-        if self.options.sampling:
-            settings |= {"sampling": self.options.sampling, "seeds": [self.seed]}
-        return stack.generate([self.prompt], self.program, **settings)[0]
-
-
-def requests_of(seed, n):
-    """Requests of all sorts; some end by their length, some by a string, some are drawn."""
-    draw = random.Random(seed)
-    sorts = [
-        Options(max_new_tokens=9),
-        Options(max_new_tokens=14, stop=["e", "0"]),
-        Options(max_new_tokens=12, sampling=Sampling(temperature=0.7)),
-        Options(max_new_tokens=5, sampling=Sampling(top_k=5)),
-    ]
-    return [
-        Request(i, draw.choice(PROMPTS), draw.choice(PROGRAMS), sorts[i % len(sorts)], seed=i)
-        for i in range(n)
-    ]
-
-
-def prefilled(stack, some):
-    """Rows whose prompts have run, and the tokens and completions that came of it."""
-    options = some[0].options
-    writer = TokenWriter(stack, options)
-    tokens = encode(stack, [request.prompt for request in some])
-    rows = [
-        Row(r.number, t, r.program, n_most=options.max_new_tokens, seed=r.seed)
-        for r, t in zip(some, tokens, strict=True)
-    ]
-    first = first_pass(stack, rows, no_prefix(stack), saved=None, may_go_on=True)
-    states = [RowState(row, writer, first.shape) for row in rows]
-    (column,) = check_drafts(first.executor, first.states_RTD, states, writer)
-    going_on = [i for i, row in enumerate(rows) if row.index not in column.finished]
-    joining = first.continued(going_on, [states[i] for i in going_on]) if going_on else None
-    return joining, column
-
-
-class Run:
-    """A batch, and what every row has got."""
-
-    def __init__(self, stack):
-        self.stack = stack
-        self.batch = DecodeBatch()
-        self.tokens = {}
-        self.finished = {}
-
-    def join(self, some):
-        joining, column = prefilled(self.stack, some)
-        self._note(column)
-        if joining is not None:
-            self.batch.join(joining)
-
-    def step(self):
-        self._note(self.batch.step())
-
-    def finish(self):
-        while self.batch.rows:
-            self.step()
-
-    def _note(self, column):
-        for row, token in zip(column.rows, column.tokens_B.tolist(), strict=True):
-            self.tokens.setdefault(row, []).append(token)
-        self.finished |= column.finished
-
-    def check(self, some, dropped=()):
-        """All rows have written what they write alone, the dropped ones a part of it."""
-        for request in some:
-            alone, written = request.alone(self.stack), tuple(self.tokens[request.number])
-            if request.number in dropped:
-                assert written == alone.token_ids[: len(written)]
-                assert request.number not in self.finished
-                continue
-            found = self.finished[request.number]
-            assert written == found.token_ids == alone.token_ids
-            assert (found.text, found.stopped_by) == (alone.text, alone.stopped_by)
-            assert found.logprob == pytest.approx(alone.logprob, abs=1e-2)
-
-
-def run_at_random(stack, seed, *, together=2):
-    """Let requests join and leave at random steps, and compare each with itself alone."""
-    draw = random.Random(seed)
-    some = requests_of(seed, 12)
-    waiting = [some[i::4] for i in range(4)]  # those with the same options
-    run, dropped = Run(stack), []
-    while any(waiting) or run.batch.rows:
-        if any(waiting) and (not run.batch.rows or draw.random() < 0.4):
-            sort = draw.choice([sort for sort in waiting if sort])
-            n_more = min(together, len(sort))
-            run.join([sort.pop() for _ in range(n_more)])
-        if len(run.batch.rows) > 2 and (not dropped or draw.random() < 0.1):
-            dropped.append(draw.choice(run.batch.rows))
-            run.batch.drop(dropped[-1:])
-        if run.batch.rows:
-            run.step()
-    run.check(some, dropped)
-    return dropped
 
 
 @pytest.mark.parametrize("family", MIXED_FAMILIES)
@@ -156,6 +29,18 @@ def test_rows_join_where_only_rows_of_one_length_share_a_pass(way):
     stack = load("llama")
     stack.way = way
     run_at_random(stack, seed=3, together=1)
+
+
+def test_rows_that_join_are_the_same_to_the_last_bit_if_that_is_asked_for():
+    stack = skiploop.load(build("llama"), tokenizer=tokenizer(), exact=True)
+    some = requests_of(seed=6, n=8)
+    run = Run(stack)
+    for request in some:
+        run.join([request])
+        if run.batch.rows:
+            run.step()
+    run.finish()
+    assert [run.finished[request.number] for request in some] == [r.alone(stack) for r in some]
 
 
 def test_rows_join_steps_in_buffers_of_fixed_length(monkeypatch):
@@ -211,7 +96,7 @@ def test_what_cannot_join_leave_or_step_is_refused_and_the_others_go_on():
     run.join(some[:1])
     with pytest.raises(BatchError, match="row 0 is already in the batch"):
         run.join(some[:1])
-    run.tokens[0].pop()  # what the prompt told a second time
+    run.tokens[0].pop()  # its first token, told a second time
     with pytest.raises(BatchError, match="row 7 is not in the batch"):
         run.batch.drop([7])
     room, stack.memory = stack.memory, 2 * 6 * 14 * stack.token_bytes

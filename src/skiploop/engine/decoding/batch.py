@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
 import torch
 
 from skiploop.engine.decoding.group import Group
-from skiploop.engine.decoding.open_rows import OpenRows, bytes_together
+from skiploop.engine.decoding.open_rows import OpenRows, bytes_together, joined
 from skiploop.engine.decoding.row_state import RowState, TokenColumn
 from skiploop.errors import BatchError
 
@@ -15,10 +16,11 @@ from skiploop.errors import BatchError
 class DecodeBatch:
     """Open rows, each with its own program and its own rules to end.
 
-    Rows that join are put together with those that run, where the family attends fully: a group
-    runs in one pass, and shorter rows are padded on the left. Where it does not (windows,
-    recurrent states, rows that run alone or without a cache), and for rows with other rotary
-    tables, they are a group of their own, which steps beside the others.
+    A group of rows runs in one pass. Rows that join become part of a group where the family attends
+    fully: shorter rows are padded on the left. Elsewhere they are a group of their own, which steps
+    beside the others: in families with windows or recurrent states, where nothing is padded or
+    cached, with `exact`, under other rotary tables, and where padding would take more memory than
+    one batch has.
 
     Attributes:
         outgrown: Rows that have left because they need other rotary tables to go on; whoever runs
@@ -29,9 +31,9 @@ class DecodeBatch:
         (tests/model/test_join.py).
 
     Cost:
-        A step: one pass for each group. To join: a copy of the keys and values of a group, and on a
-        GPU a new recording of its steps. To drop: nothing; rows leave memory once a quarter of a
-        group has ended.
+        `step`: one pass for each group. `join`: a copy of the keys and values of a group, and on a
+        GPU a new recording of its steps. `drop`: nothing; rows leave memory when a quarter of their
+        group has ended, or when others join.
     """
 
     def __init__(self) -> None:
@@ -70,18 +72,19 @@ class DecodeBatch:
         Raises:
             BatchError: A number is taken, or the rows need more memory than a batch has.
         """
-        numbers = [state.row.index for state in rows.states]
-        if taken := sorted(set(numbers).intersection(self.rows)):
+        numbers = Counter([*self.rows, *(state.row.index for state in rows.states)])
+        if taken := [number for number, count in numbers.items() if count > 1]:
             raise BatchError(
                 f"row {taken[0]} is already in the batch: give every row a number of its own"
             )
         running = [group.left() for group in self._groups]
-        place = next((i for i, some in enumerate(running) if some.can_join(rows)), len(running))
-        together = [*running[place : place + 1], rows]
+        place = next((i for i, some in enumerate(running) if some.can_join(rows)), None)
+        together = [rows] if place is None else [running[place], rows]
+        apart = [some for i, some in enumerate(running) if i != place]
         if running:
-            _check_memory([together, *([some] for some in running if some not in together)])
-        groups = self._groups[:place] + self._groups[place + 1 :]
-        self._groups = [*groups, Group(together[0].joined(rows) if len(together) > 1 else rows)]
+            _check_memory([together, *([some] for some in apart)])
+        groups = [group for i, group in enumerate(self._groups) if i != place]
+        self._groups = [*groups, Group(joined(together))]
 
     def drop(self, rows: Collection[int]) -> None:
         """Let rows leave as they are, such as those that nobody waits for any more.

@@ -61,22 +61,21 @@ class OpenRows:
         is_alike = stack is other.executor.stack and shares_prefixes(stack)
         return is_alike and bytes_together([self, other]) <= stack.memory // 2
 
-    def joined(self, other: OpenRows) -> OpenRows:
-        """Return these rows and others in one executor, each at the positions that it has."""
-        parts = [self, other]
-        n_tokens = max(part.n_tokens for part in parts)
-        mask_BK = torch.cat(
-            [
-                pad(part.mask_BK[:, -part.n_tokens :], (n_tokens - part.n_tokens, 0))
-                for part in parts
-            ]
-        )
-        executor = Executor.joined(
-            [Ongoing(part.executor, part.places, part.n_tokens) for part in parts],
-            max(part.n_more for part in parts),
-        )
-        states = [*self.states, *other.states]
-        return OpenRows(executor, range(len(states)), mask_BK, states)
+
+def joined(parts: Sequence[OpenRows]) -> OpenRows:
+    """Return all rows in one executor, each at the positions that it has; they can be joined."""
+    if len(parts) == 1:
+        return parts[0]
+    n_tokens = max(part.n_tokens for part in parts)
+    mask_BK = torch.cat(
+        [pad(part.mask_BK[:, -part.n_tokens :], (n_tokens - part.n_tokens, 0)) for part in parts]
+    )
+    executor = Executor.joined(
+        [Ongoing(part.executor, part.places, part.n_tokens) for part in parts],
+        max(part.n_more for part in parts),
+    )
+    states = [state for part in parts for state in part.states]
+    return OpenRows(executor, range(len(states)), mask_BK, states)
 
 
 def bytes_together(parts: Sequence[OpenRows]) -> int:
