@@ -3,7 +3,7 @@
 import argparse
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -124,7 +124,8 @@ def make_stack(options, dtype):
     model = random_model(options.shape, dtype, options.device)
     stack = skiploop.load(model, tokenizer=tokenizer(options.shape), memory=memory_bytes(options))
     stack.name = options.shape
-    stack.parts = Parts(patience=0)  # compiles at once: the start pays, all else is warm
+    if stack.device.type == "cuda":  # compiles at once: the start pays, all else is warm
+        stack.parts = Parts(replace(stack.tuning, patience=0))
     return stack
 
 

@@ -26,6 +26,7 @@ from skiploop.engine.generate import generate
 from skiploop.engine.memory import automatic_memory
 from skiploop.engine.options import Options
 from skiploop.engine.score import choose, hidden_states, loglikelihood
+from skiploop.engine.tuning import Tuning, tuning_of
 from skiploop.errors import BatchError
 from skiploop.models.frozen import FrozenModel
 from skiploop.programs.program import Program
@@ -67,10 +68,15 @@ class LayerStack(FrozenModel):
         self.exact = exact
         self.way = Way.PADDED
         self.recorded: set[tuple[bool, bool]] | None = set()
-        self.parts = Parts()
+        self.parts = Parts(self.tuning)
         self.work = Work()
         if tokenizer is not None:
             warn_of_unknown(self)
+
+    @property
+    def tuning(self) -> Tuning:
+        """What is fast on the device where the model is."""
+        return tuning_of(self.device)
 
     @property
     def way(self) -> Way:

@@ -1,13 +1,27 @@
+from dataclasses import replace
+
 import families
 import pytest
 import torch
 from transformers import BertConfig, BertModel
+
+from skiploop.engine.tuning import TUNINGS
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """Two threads next to another busy process are many times slower than one."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def tune(monkeypatch):
+    """Changes what counts as fast on a CPU."""
+
+    def change(**numbers):
+        monkeypatch.setitem(TUNINGS, "cpu", replace(TUNINGS["cpu"], **numbers))
+
+    return change
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,21 @@
 """On a GPU, in float32: every exactness claim of the engine once more. Skipped elsewhere."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from families import FAMILIES, MIXED_FAMILIES, N_LAYERS, build, load, tokenizer, tolerance
+from joining import run_at_random
 
 import skiploop
 from skiploop.engine.batching.rows import pad_left
 from skiploop.engine.cache.slots import attends_fully
-from skiploop.engine.decoding import cuda_graph as steps
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.forward.parts import Parts
 from skiploop.engine.options import Options
 from skiploop.engine.plan.schedule import schedule
 from skiploop.engine.sampling import Sampling
+from skiploop.engine.tuning import CUDA, TUNINGS
 from skiploop.programs.program import Program
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -70,8 +73,13 @@ def test_rows_write_together_what_they_write_alone_with_drafts_and_without(famil
 def test_recorded_steps_write_what_steps_one_by_one_write(family, monkeypatch):
     stack = on_gpu(family)
     recorded = [written(stack, PROMPTS, PROGRAMS, max_new_tokens=24) for _ in range(2)]
-    monkeypatch.setattr(steps, "RECORD_FROM", 1000)
+    monkeypatch.setitem(TUNINGS, "cuda", replace(CUDA, record_from=1000))
     assert recorded == [written(stack, PROMPTS, PROGRAMS, max_new_tokens=24)] * 2
+
+
+@pytest.mark.parametrize("family", MIXED_FAMILIES)
+def test_rows_that_join_and_leave_recorded_steps_change_no_other_rows_tokens(family):
+    run_at_random(on_gpu(family), seed=len(family))
 
 
 def test_steps_are_recorded():
@@ -97,7 +105,7 @@ def test_drawn_tokens_do_not_depend_on_the_rest_of_the_batch():
 def test_fused_layers_write_what_layers_write_in_recorded_steps_and_one_by_one(family):
     stack = on_gpu(family)
     expected = written(stack, PROMPTS, PROGRAMS, max_new_tokens=24)
-    stack.parts = Parts(patience=0)
+    stack.parts = Parts(replace(CUDA, patience=0))
     for _ in range(2):
         assert written(stack, PROMPTS, PROGRAMS, max_new_tokens=24) == expected
         assert written(stack, PROMPTS[:1], PROGRAMS[:1], max_new_tokens=24) == expected[:1]
@@ -105,7 +113,7 @@ def test_fused_layers_write_what_layers_write_in_recorded_steps_and_one_by_one(f
 
 def test_fused_steps_are_recorded():
     stack = on_gpu("llama")
-    stack.parts = Parts(patience=0)
+    stack.parts = Parts(replace(CUDA, patience=0))
     for prompts in (PROMPTS, PROMPTS[:1]):
         written(stack, prompts, PROGRAMS[: len(prompts)], max_new_tokens=24)
     assert stack.recorded

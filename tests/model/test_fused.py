@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from skiploop.engine.forward.executor import Executor
 from skiploop.engine.forward.fused import fused
 from skiploop.engine.forward.parts import Parts
 from skiploop.engine.plan.schedule import schedule
+from skiploop.engine.tuning import CPU
 
 PROGRAMS = [
     Program.parse(text, N_LAYERS)
@@ -52,7 +54,7 @@ class Compiler:
 
 def fusing(stack, compiler, patience=0):
     """Let a stack compile on the CPU; return the stack."""
-    stack.parts = Parts(("cpu",), patience, compiler)
+    stack.parts = Parts(replace(CPU, patience=patience), compiler)
     return stack
 
 
@@ -183,7 +185,7 @@ def test_a_model_whose_parts_all_differ_is_not_compiled_for_ever():
     with torch.no_grad():
         for layer, module in zip(layers, plain, strict=True):
             assert torch.equal(layer(states), module(states))
-    assert compiler.n_graphs == parts_module.MOST
+    assert compiler.n_graphs == CPU.most_parts
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 4), (1, 1, 4), (2, 0, 4), (7, 4), (2, 3, 5, 4)])
@@ -268,6 +270,6 @@ def test_nothing_is_compiled_on_a_cpu_nor_for_exactness_nor_before_it_pays():
 def test_resetting_the_counts_of_work_does_not_start_the_wait_again():
     stack = fusing(load("llama"), Compiler(), patience=20_000)
     written(stack)
-    assert stack.parts.pay(torch.device("cpu"))
+    assert stack.parts.pay
     stack.work = type(stack.work)()
-    assert stack.parts.pay(torch.device("cpu"))
+    assert stack.parts.pay

@@ -13,10 +13,10 @@ from transformers import AutoConfig, AutoModelForCausalLM
 import skiploop
 from skiploop.box import CLOSED_BOX
 from skiploop.engine.batching import rows as batch
-from skiploop.engine.cache.slots import GROWTH, attends_fully
-from skiploop.engine.decoding import batch as engine_decode
+from skiploop.engine.cache.slots import attends_fully
 from skiploop.engine.decoding.stop import StopFinder, cut
 from skiploop.engine.decoding.written import decode
+from skiploop.engine.tuning import CPU
 from skiploop.errors import BatchError, ConfigError, ProgramError
 from skiploop.programs.program import Program
 
@@ -59,27 +59,27 @@ def test_logprob_is_the_sum_over_the_written_tokens():
         assert completion.logprob == pytest.approx(float(each.sum()), abs=1e-3)
 
 
-def test_results_come_in_the_order_of_the_prompts_whatever_the_batches(monkeypatch):
+def test_results_come_in_the_order_of_the_prompts_whatever_the_batches(tune):
     stack = load("llama")
     prompts, programs = PROMPTS * 5, (PROGRAMS * 6)[: len(PROMPTS) * 5]
     programs = programs[::-1]
     expected = stack.generate(prompts, programs, max_new_tokens=6)
-    monkeypatch.setitem(batch.LIMITS, "cpu", batch.LIMITS["cpu"]._replace(tokens=40))
+    tune(tokens=40)
     small = stack.generate(prompts, programs, max_new_tokens=6)
     assert [c.token_ids for c in small] == [c.token_ids for c in expected]
     assert [c.program for c in small] == programs
 
 
-def test_batches_respect_all_limits_and_keep_equal_prompts_together(monkeypatch):
+def test_batches_respect_all_limits_and_keep_equal_prompts_together(tune):
     rows = [batch.Row(i, (i % 20,) * (21 + i % 20), PROGRAMS[i % 3]) for i in range(300)]
     stack = load("llama")
-    for_24_tokens = batch.LIMITS["cpu"].call_flops * 24 / batch.call_tokens(stack)
-    monkeypatch.setitem(batch.LIMITS, "cpu", batch.LIMITS["cpu"]._replace(call_flops=for_24_tokens))
+    for_24_tokens = CPU.call_flops * 24 / batch.call_tokens(stack)
+    tune(call_flops=for_24_tokens)
     batches = list(batch.split(stack, rows))
     assert sorted(row.index for rows in batches for row in rows) == list(range(300))
     for rows in batches:
         lengths = [len(row.tokens) for row in rows]
-        assert len(rows) * max(lengths) <= batch.LIMITS["cpu"].tokens
+        assert len(rows) * max(lengths) <= CPU.tokens
         assert sum(max(lengths) - length for length in lengths) <= 24
         assert lengths == sorted(lengths, reverse=True)
     wide = [batch.Row(i, (1,) * 4000, PROGRAMS[0]) for i in range(5)]
@@ -94,7 +94,7 @@ def test_memory_splits_the_work_says_so_and_refuses_a_row_that_cannot_fit(caplog
     caplog.set_level("INFO", "skiploop")
     stack = load("llama")
     expected = [c.token_ids for c in stack.generate(PROMPTS, PROGRAMS, max_new_tokens=6)]
-    stack.memory = 2 * 12 * (17 + 6 + GROWTH) * stack.token_bytes  # one row of 12 slots
+    stack.memory = 2 * 12 * (17 + 6 + CPU.growth) * stack.token_bytes  # one row of 12 slots
     assert [c.token_ids for c in stack.generate(PROMPTS, PROGRAMS, max_new_tokens=6)] == expected
     assert re.search(r"6 rows may need .* GB of keys and values, .* batches", caplog.text)
     stack.memory = 1000
@@ -131,13 +131,11 @@ def test_an_end_token_ends_its_row_and_no_other():
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_rows_leave_the_batch_without_changing_the_others(monkeypatch, share):
+def test_rows_leave_the_batch_without_changing_the_others(tune, share):
     stack = load("lfm2")
     free = stack.generate(PROMPTS, PROGRAMS, max_new_tokens=12)
     stack.model.generation_config.eos_token_id = [c.token_ids[4] for c in free[::2]]
-    in_one = batch.LIMITS["cpu"]._replace(call_flops=1e12)
-    monkeypatch.setitem(batch.LIMITS, "cpu", in_one)
-    monkeypatch.setattr(engine_decode, "SHRINK_AT", share)  # never, or as soon as a row is finished
+    tune(call_flops=1e12, shrink_at=share)  # in one; never, or as soon as a row is finished
     sizes = []
     stack.model.lm_head.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
     completions = stack.generate(PROMPTS, PROGRAMS, max_new_tokens=12)
@@ -286,9 +284,8 @@ def test_a_stack_without_tokenizer_takes_no_text():
         skiploop.load(families.build("llama")).generate(["a"], PROGRAMS[0])
 
 
-def test_padding_counts_as_memory(monkeypatch):
-    much = batch.LIMITS["cpu"]._replace(call_flops=1e12)
-    monkeypatch.setitem(batch.LIMITS, "cpu", much)
+def test_padding_counts_as_memory(tune):
+    tune(call_flops=1e12)
     stack, program = load("llama"), PROGRAMS[0]
     cell = program.n_slots * stack.token_bytes
     lengths = [60, *[5] * 40]
@@ -304,12 +301,11 @@ def test_completions_are_values():
         completion.text = "b"
 
 
-def test_candidates_of_several_prompts_never_exceed_the_rows_of_a_batch(conformance, monkeypatch):
+def test_candidates_of_several_prompts_never_exceed_the_rows_of_a_batch(conformance, tune):
     (case,) = (c for c in conformance["search_rules"] if c["id"] == "passk_chunk")
     n_prompts, k = 20, case["k"]
     rows = [batch.Row(i, [1, 2, 3], PROGRAMS[i % k % len(PROGRAMS)]) for i in range(n_prompts * k)]
-    few = batch.LIMITS["cpu"]._replace(rows=case["batch_size"])
-    monkeypatch.setitem(batch.LIMITS, "cpu", few)
+    tune(rows=case["batch_size"])
     batches = list(batch.split(load("llama"), rows))
     assert max(map(len, batches)) <= case["batch_size"]
     assert max(map(len, batches)) // k == case["max_prompts_per_call"]

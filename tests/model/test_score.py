@@ -7,7 +7,6 @@ import torch
 from families import ALL_FAMILIES, N_LAYERS, load, tokenizer, tolerance
 
 from skiploop.engine import score
-from skiploop.engine.batching import rows as batch
 from skiploop.errors import BatchError
 from skiploop.programs.program import Program
 
@@ -37,10 +36,10 @@ def test_loglikelihood_equals_teacher_forcing(family):
         assert scores[i] == pytest.approx(expected, abs=1e-3)
 
 
-def test_loglikelihood_does_not_depend_on_the_batch(monkeypatch):
+def test_loglikelihood_does_not_depend_on_the_batch(tune):
     stack = load("qwen3")
     together = stack.loglikelihood(PROMPTS, CONTINUATIONS, PROGRAMS)
-    monkeypatch.setitem(batch.LIMITS, "cpu", batch.LIMITS["cpu"]._replace(rows=1))
+    tune(rows=1)
     assert stack.loglikelihood(PROMPTS, CONTINUATIONS, PROGRAMS) == pytest.approx(
         together, abs=1e-4
     )
@@ -181,8 +180,8 @@ def test_choices_of_one_prompt_run_it_once_and_are_scored_as_if_alone():
     assert stack.work.n_layer_tokens - before < n_tokens / 4
 
 
-def test_choices_come_as_their_batches_are_done(monkeypatch):
-    monkeypatch.setitem(batch.LIMITS, "cpu", batch.LIMITS["cpu"]._replace(rows=1))
+def test_choices_come_as_their_batches_are_done(tune):
+    tune(rows=1)
     stack = load("llama")
     choices = [["the one", "on"], ["19", "20"], ["b", "c", "done"]]
     in_turns = list(score.choose(stack, PROMPTS, choices, PROGRAMS))

@@ -4,7 +4,6 @@ import pytest
 import torch
 from families import FAMILIES, N_LAYERS, load
 
-from skiploop.engine.batching import grouping as alike
 from skiploop.engine.cache.states import StateCache
 from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.engine.options import Options
@@ -271,8 +270,8 @@ def test_programs_of_a_table_are_taken_in_groups_whose_start_fits_into_memory():
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_kinds_of_prompts_that_start_differently_share_their_own_starts(monkeypatch, late):
-    monkeypatch.setattr(alike, "MIN_ROWS", 1)
+def test_kinds_of_prompts_that_start_differently_share_their_own_starts(tune, late):
+    tune(part_rows=1)
     stack = load("llama")
     kinds = ("one and the same start of these, ", "twenty others that start so: ")
     pairs = [(k + end, p) for end in ("12+7=", "34+5=", "a") for k in kinds for p in PROGRAMS]

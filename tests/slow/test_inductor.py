@@ -1,6 +1,8 @@
 """Parts of layers, compiled by Inductor itself: the other tests run their graphs as they are."""
 
+import math
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from skiploop.engine.batching.rows import pad_left
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.forward.parts import Parts
 from skiploop.engine.plan.schedule import schedule
+from skiploop.engine.tuning import CPU
 
 pytestmark = [
     pytest.mark.slow,
@@ -24,9 +27,9 @@ PROMPTS = [[7, 3, 9, 22, 41], [3, 8], [44]]
 @pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
 def test_compiled_parts_have_the_logits_of_parts_as_they_are(family, dtype, mode):
     logits = []
-    for devices in ((), ("cpu",)):
+    for patience in (math.inf, 0):
         stack = load(family, dtype)
-        stack.parts = Parts(devices, patience=0)
+        stack.parts = Parts(replace(CPU, patience=patience))
         tokens, mask = pad_left(PROMPTS, stack.device)
         with mode():
             for _ in range(2):  # the first calls are those that compile
@@ -36,6 +39,6 @@ def test_compiled_parts_have_the_logits_of_parts_as_they_are(family, dtype, mode
             for _ in range(2):
                 alone = one.logits(tokens[:1, :1], mask[:1, : one._cache.n_tokens + 1], n_last=1)
         logits.append((found[mask.bool()], alone))
-        assert bool(stack.parts.n_compiled) is bool(devices)
+        assert bool(stack.parts.n_compiled) is (patience == 0)
     atol = 1e-4 if dtype is torch.float32 else 0.1
     torch.testing.assert_close(*logits, rtol=0, atol=atol)

@@ -1,13 +1,14 @@
 """Which prompts run together: parts are cut where they share more than the whole."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skiploop.engine.batching import grouping as module
 from skiploop.engine.batching.grouping import alike
 from skiploop.engine.batching.rows import Row
+from skiploop.engine.tuning import CPU
 from skiploop.programs.program import Program
 
 PROGRAMS = [Program.parse(text, 6) for text in ("identity", "1:3x2", "4:5x0")]
@@ -18,40 +19,30 @@ def rows_of(prompts):
     return [Row(index, tokens, program) for index, (tokens, program) in enumerate(pairs)]
 
 
-def parts_of(prompts, monkeypatch, min_rows=1):
-    monkeypatch.setattr(module, "shares_prefixes", lambda _stack: True)
-    monkeypatch.setattr(module, "MIN_ROWS", min_rows)
-    return alike(SimpleNamespace(), rows_of(prompts))
+def parts_of(rows, min_rows=1):
+    tuning = replace(CPU, part_rows=min_rows)
+    return alike(SimpleNamespace(exact=False, attends_fully=True, tuning=tuning), rows)
 
 
-def test_two_kinds_of_prompts_with_long_starts_are_taken_apart(monkeypatch):
+def test_two_kinds_of_prompts_with_long_starts_are_taken_apart():
     prompts = [[kind] * 20 + [n, n] for n in range(5) for kind in (1, 2)]
-    parts = parts_of(prompts, monkeypatch)
+    parts = parts_of(rows_of(prompts))
     assert [len(part) for part in parts] == [15, 15]
     assert [{row.tokens[0] for row in part} for part in parts] == [{1}, {2}]
 
 
-def test_few_rows_of_a_kind_stay_with_the_others(monkeypatch):
+def test_few_rows_of_a_kind_stay_with_the_others():
     prompts = [[kind] * 20 + [n, n] for n in range(5) for kind in (1, 2)]
-    assert len(parts_of(prompts, monkeypatch, min_rows=16)) == 1
+    assert len(parts_of(rows_of(prompts), min_rows=16)) == 1
 
 
-def test_prompts_whose_ends_begin_alike_stay_together(monkeypatch):
+def test_prompts_whose_ends_begin_alike_stay_together():
     prompts = [[7] * 20 + [n % 3, n, n] for n in range(9)]
-    assert len(parts_of(prompts, monkeypatch)) == 1
+    assert len(parts_of(rows_of(prompts))) == 1
 
 
 @given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12), min_size=1, max_size=8))
 def test_every_row_is_in_one_part(prompts):
     rows = rows_of(prompts)
-    parts = [part for part in _cut_all(rows)]
+    parts = parts_of(rows)
     assert sorted(row.index for part in parts for row in part) == [row.index for row in rows]
-
-
-def _cut_all(rows):
-    before = module.shares_prefixes, module.MIN_ROWS
-    module.shares_prefixes, module.MIN_ROWS = (lambda _stack: True), 1
-    try:
-        return alike(SimpleNamespace(), rows)
-    finally:
-        module.shares_prefixes, module.MIN_ROWS = before

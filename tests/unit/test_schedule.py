@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skiploop.engine.plan.fork import extend, fork
+from skiploop.engine.plan.merge import merge
 from skiploop.engine.plan.schedule import Call, schedule
 from skiploop.programs.program import Program
 from skiploop.programs.space import ProgramSpace
@@ -105,6 +106,28 @@ def test_rows_that_go_on_continue_their_own_cells(batch, data):
         for row, source in zip(rows, sources, strict=True)
         for cell in before.chain(row)
     })  # fmt: skip
+
+
+@given(batches, batches, st.data())
+def test_rows_that_are_merged_continue_their_own_cells_in_the_best_order(one, other, data):
+    parts, paths = [], []
+    for batch in (one, other):
+        rows = data.draw(st.lists(st.sampled_from(range(len(batch))), min_size=1, unique=True))
+        parts.append((schedule([path for path, _ in batch]), rows))
+        paths += [batch[row][0] for row in rows]
+    merged = merge(parts)
+    assert merged.schedule.calls == schedule(paths).calls
+    continued = {}
+    for call, pieces in zip(merged.schedule.calls, merged.pieces, strict=True):
+        for piece in pieces:
+            before = parts[piece.part][0].calls[piece.call]
+            assert before.layer == call.layer
+            for cell, place in zip(piece.cells, piece.places, strict=True):
+                continued[call.start + place] = piece.part, before.start + cell
+    rows = [(part, row) for part, (_, some) in enumerate(parts) for row in some]
+    for new, (part, row) in enumerate(rows):
+        chain = [(part, cell) for cell in parts[part][0].chain(row)]
+        assert [continued[cell] for cell in merged.schedule.chain(new)] == chain
 
 
 @given(programs, st.integers(1, 5))

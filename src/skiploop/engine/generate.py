@@ -13,7 +13,6 @@ from skiploop.engine.batching.encoding import encode
 from skiploop.engine.batching.grouping import alike
 from skiploop.engine.batching.prefix import SharedPrefix, no_prefix, shared_prefix
 from skiploop.engine.batching.rows import Row, check_lengths, split
-from skiploop.engine.cache.slots import GROWTH
 from skiploop.engine.decoding.batch import decode_rows
 from skiploop.engine.decoding.drafts import check_drafts, draft_tokens, is_whole, score_drafts
 from skiploop.engine.decoding.prefill import FirstPass, first_pass
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from skiploop.stack import LayerStack
 
 _log = logging.getLogger("skiploop")
-
-FEW = 0.25  # share of a batch below which the rows that are not done wait for those of others
 
 
 @torch.inference_mode()
@@ -63,6 +60,7 @@ def generate(
             is_scored=options.score_drafts and is_whole(draft, options),
             n_bytes=_n_bytes(stack, tokens, program, options),
             n_most=_n_most(stack, tokens, 0, options.max_new_tokens),
+            seed=options.seeds[i] if options.sampling else 0,
         )
         for i, (tokens, program, draft) in enumerate(zip(encoded, programs, drafts, strict=True))
     ]
@@ -113,7 +111,7 @@ def _run_part(
             stack.memory / 2e9,
             n_batches,
         )
-    few = FEW if n_batches > 1 else 0
+    few = stack.tuning.few if n_batches > 1 else 0
     later: list[RowState] = []
     for number, batches in enumerate(groups):
         if number:
@@ -161,9 +159,9 @@ def _run_again(
         first = first_pass(stack, batch, start, saved=None, may_go_on=True)
         for answer in going_on:
             answer.batch_shape = first.shape
-        executor, mask_BK = first.continued(range(len(batch)), going_on, n_new)
+        open_rows = first.continued(range(len(batch)), going_on)
         del first  # frees what rows shared
-        yield from decode_rows(executor, mask_BK, going_on, writer, outgrown)
+        yield from decode_rows(open_rows, outgrown)
 
 
 def _run_batch(
@@ -183,7 +181,7 @@ def _run_batch(
         outgrown: Gets the answers that need other rotary tables to go on.
     """
     rows = first.rows
-    answers = [RowState(row, first.shape) for row in rows]
+    answers = [RowState(row, writer, first.shape) for row in rows]
     if writer.options.score_drafts:
         score_drafts(first.executor, first.states_RTD, answers, writer.endings())
     finished: set[int] = set()
@@ -196,10 +194,9 @@ def _run_batch(
     going_on = [i for i in range(len(rows)) if is_open[i] and fits[i]]
     open_answers = [answers[i] for i in going_on]
     if first.can_go_on(open_answers) and len(going_on) > few * len(rows):
-        n_most = writer.options.max_new_tokens
-        executor, mask_BK = first.continued(going_on, open_answers, n_most)
+        open_rows = first.continued(going_on, open_answers)
         del first
-        yield from decode_rows(executor, mask_BK, open_answers, writer, outgrown)
+        yield from decode_rows(open_rows, outgrown)
     else:
         later += open_answers
 
@@ -219,5 +216,5 @@ def _n_most(stack: LayerStack, prompt: Sequence[int], n_written: int, n_new: int
 
 def _n_bytes(stack: LayerStack, tokens: Sequence[int], program: Program, options: Options) -> int:
     """Return the most memory that the keys and values of one row take."""
-    n_tokens = len(tokens) + options.max_new_tokens + GROWTH
+    n_tokens = len(tokens) + options.max_new_tokens + stack.tuning.growth
     return program.n_slots * n_tokens * stack.token_bytes

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-ON_CPU = 10**9  # bytes: larger batches are no faster there
-SHARE = 0.6  # of what is free on a GPU; the rest is for what layers compute
+from skiploop.engine.tuning import tuning_of
 
 
 def automatic_memory(device: torch.device) -> int:
@@ -15,7 +14,7 @@ def automatic_memory(device: torch.device) -> int:
         device: Where the model is.
     """
     if device.type != "cuda":
-        return ON_CPU
+        return tuning_of(device).batch_bytes
     free, _ = torch.cuda.mem_get_info(device)
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return int(SHARE * (free + unused))
+    return int(tuning_of(device).free_share * (free + unused))

@@ -94,7 +94,7 @@ class Campaign:
             for example in self.examples
         ]
         # Programs of one question start with the same layers, from one step to the next.
-        saved = StateCache(self.runner.stack.memory * 3 // 4)
+        saved = StateCache(self.runner.stack.memory * 3 // 4, self.runner.stack.tuning)
         for step in range(self.config.budget + 1):
             asks = [
                 (tree, example, program)

@@ -14,12 +14,10 @@ from skiploop.engine.batching.prefix import shares_prefixes
 from skiploop.engine.batching.rows import Row
 from skiploop.engine.cache.states import Tokens
 from skiploop.engine.plan.beginnings import common_length, count_cells
+from skiploop.engine.tuning import Tuning
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
-
-WORTHWHILE = 0.1  # share of the layer-token products left that a further cut must save
-MIN_ROWS = 256  # in a part, so that its batches are full
 
 
 class _Prompt(NamedTuple):
@@ -56,10 +54,13 @@ def alike(stack: LayerStack, rows: Sequence[Row]) -> list[list[Row]]:
         _Prompt(tokens, found, count_cells([row.program.layer_inputs for row in found]))
         for tokens, found in sorted(by_tokens.items())
     ]
-    return [[row for prompt in part for row in prompt.rows] for part in _cut(prompts).parts]
+    return [
+        [row for prompt in part for row in prompt.rows]
+        for part in _cut(prompts, stack.tuning).parts
+    ]
 
 
-def _cut(prompts: list[_Prompt]) -> _Parts:
+def _cut(prompts: list[_Prompt], tuning: Tuning) -> _Parts:
     """Cut sorted prompts after their common start, if that saves enough."""
     n_common = common_length(prompts[0].tokens[:-1], prompts[-1].tokens[:-1])
     whole = _Parts([prompts], n_common * _n_repeated(prompts))
@@ -68,17 +69,17 @@ def _cut(prompts: list[_Prompt]) -> _Parts:
     n_saved = 0
     for _, found in groupby(prompts, key=lambda prompt: prompt.tokens[n_common]):
         child = list(found)
-        if len(child) == len(prompts) or _n_rows(child) < MIN_ROWS:
+        if len(child) == len(prompts) or _n_rows(child) < tuning.part_rows:
             others += child
             continue
-        cut = _cut(child)
+        cut = _cut(child, tuning)
         parts += cut.parts
         n_saved += cut.n_saved
     if others:
         parts.append(others)
         n_saved += n_common * _n_repeated(others)
     n_products = sum(len(prompt.tokens) * prompt.n_cells for prompt in prompts)
-    is_better = n_saved - whole.n_saved > WORTHWHILE * (n_products - whole.n_saved)
+    is_better = n_saved - whole.n_saved > tuning.part_saves * (n_products - whole.n_saved)
     return _Parts(parts, n_saved) if is_better else whole
 
 

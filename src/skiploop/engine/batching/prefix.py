@@ -18,7 +18,7 @@ from torch import Tensor
 from skiploop.engine.batching.rows import Row
 from skiploop.engine.cache.arena import in_pages
 from skiploop.engine.cache.slots import PrefixKV
-from skiploop.engine.cache.states import STRIDE, StateCache, Tokens, worth_saving
+from skiploop.engine.cache.states import StateCache, Tokens
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.plan.beginnings import common_length, count_cells
 from skiploop.engine.plan.indices import on_device
@@ -26,9 +26,6 @@ from skiploop.engine.plan.schedule import Beginnings, Call, Passes, schedule
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
-
-WORTHWHILE = 0.1  # share of all layer-token products that must be saved
-MEMORY = 0.25  # share of the memory budget that one call may use for what its prompts start with
 
 KeysValues = tuple[Tensor, ...]
 
@@ -57,7 +54,8 @@ class SharedPrefix:
         """
         width: int = self._stack.model.config.get_text_config(decoder=True).hidden_size
         states_bytes = in_pages(self.n_tokens * width * self._stack.dtype.itemsize)
-        cell_bytes = in_pages(self.n_tokens * self._stack.token_bytes) + states_bytes // STRIDE
+        stride = self._stack.tuning.state_stride
+        cell_bytes = in_pages(self.n_tokens * self._stack.token_bytes) + states_bytes // stride
         group: list[Row] = []
         n_bytes = 0
         last: Passes = ()
@@ -142,7 +140,7 @@ class SharedPrefix:
         executor = Executor(self._stack, schedule(rests, sources), use_cache=True)
         passes_of = executor.schedule.beginnings_after(list(numbers))
         cells = range(executor.schedule.n_sources, len(executor.schedule.sources))
-        keep = [cell for cell in cells if worth_saving(passes_of.of(cell))]
+        keep = [cell for cell in cells if self._saved.takes(passes_of.of(cell))]
         tokens_ST = torch.tensor([self._tokens] * len(numbers), device=self._stack.device)
         executor.hidden(tokens_ST, torch.ones_like(tokens_ST), starts=starts, keep=keep)
         known: dict[Passes, KeysValues] = {}
@@ -171,8 +169,8 @@ def shared_prefix(stack: LayerStack, rows: Sequence[Row], saved: StateCache | No
     if not shares_prefixes(stack):
         start = ()
     if saved is None:
-        saved = StateCache(int(MEMORY * stack.memory))
-        start = start if _pays(rows, len(start)) else ()
+        saved = StateCache(int(stack.tuning.prefix_memory * stack.memory), stack.tuning)
+        start = start if _pays(stack, rows, len(start)) else ()
     saved.narrow(start)
     return SharedPrefix(stack, saved)
 
@@ -187,7 +185,7 @@ def shares_prefixes(stack: LayerStack) -> bool:
     return not stack.exact and stack.attends_fully
 
 
-def _pays(rows: Sequence[Row], n_tokens: int) -> bool:
+def _pays(stack: LayerStack, rows: Sequence[Row], n_tokens: int) -> bool:
     """Whether one call runs much less if so many tokens are shared.
 
     Not if every program is for one prompt only, where the start runs as often as without sharing.
@@ -198,4 +196,4 @@ def _pays(rows: Sequence[Row], n_tokens: int) -> bool:
     cells = {tokens: count_cells(paths) for tokens, paths in paths_of.items()}
     n_once = count_cells([row.program.layer_inputs for row in rows])
     in_all = sum(n * len(tokens) for tokens, n in cells.items())
-    return n_tokens * (sum(cells.values()) - n_once) >= WORTHWHILE * in_all
+    return n_tokens * (sum(cells.values()) - n_once) >= stack.tuning.prefix_saves * in_all

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -20,39 +20,12 @@ if TYPE_CHECKING:
     from skiploop.stack import LayerStack
 
 
-class Limits(NamedTuple):
-    """What a batch may hold, by what is fast on a kind of device.
-
-    Attributes:
-        rows: Most rows.
-        tokens: Most tokens, padding included: more do not make matrix products faster. Fewer where
-            a layer needs much memory for them.
-        call_flops: What a layer call costs apart from its tokens, in floating-point operations
-            that take as long.
-        head_rows: Rows whose logits are computed at once after the first pass.
-    """
-
-    rows: int
-    tokens: int
-    call_flops: float
-    head_rows: int
-
-
-LIMITS = {"cpu": Limits(256, 4096, 1.7e8, 64), "cuda": Limits(4096, 2**18, 2e12, 1024)}
-_FEW_TOKENS = 4096  # that there is memory for in any case
-
-
-def limits(stack: LayerStack) -> Limits:
-    """Return the limits of batches where a model is; those of CUDA on any accelerator."""
-    return LIMITS["cpu" if stack.device.type == "cpu" else "cuda"]
-
-
 @dataclass(frozen=True)
 class Row:
     """One prompt under one program.
 
     Attributes:
-        index: Its place in the caller's list.
+        index: Its place in the caller's list: a number that no other row of a batch has.
         tokens: Token ids, at least one.
         program: What it runs.
         draft: Tokens that the model may write next; they are checked, not believed.
@@ -60,6 +33,7 @@ class Row:
         n_bytes: Most memory that its keys and values take; 0 where none are kept.
         n_most: Tokens that its answer may have before it ends, or must be run again with other
             rotary tables.
+        seed: Of its random draws, if its tokens are drawn.
     """
 
     index: int
@@ -69,6 +43,7 @@ class Row:
     is_scored: bool = False
     n_bytes: int = 0
     n_most: int = 0
+    seed: int = 0
 
 
 def check_lengths(stack: LayerStack, rows: Sequence[Row], n_new: int) -> None:
@@ -114,7 +89,7 @@ def split(
         n_passes: Forward passes that a batch may take.
         n_shared: Tokens at the start of every row that are computed elsewhere.
     """
-    most = limits(stack)
+    most = stack.tuning
     max_rows = 1 if stack.exact else most.rows
     most_tokens = _most_tokens(stack)
     most_padding = n_passes * call_tokens(stack) if stack.way.pads else 0
@@ -145,14 +120,15 @@ def split(
 def call_tokens(stack: LayerStack) -> int:
     """Return the tokens whose products take as long as a layer call does apart from them."""
     weights = sum(weight.numel() for weight in stack.layers[0].parameters() if weight.ndim > 1)
-    return int(limits(stack).call_flops / (2 * max(weights, 1)))
+    return int(stack.tuning.call_flops / (2 * max(weights, 1)))
 
 
 def _most_tokens(stack: LayerStack) -> int:
     """Return the tokens of a batch that layers compute within a quarter of the memory budget."""
     widest = max(size for weight in stack.layers[0].parameters() for size in weight.shape)
     token_bytes = 4 * widest * stack.dtype.itemsize  # of a gated product, and what comes before it
-    return min(limits(stack).tokens, max(stack.memory // 4 // token_bytes, _FEW_TOKENS))
+    fitting = max(stack.memory // 4 // token_bytes, stack.tuning.least_tokens)
+    return min(stack.tuning.tokens, fitting)
 
 
 def number_sources(rows: Sequence[Row]) -> tuple[list[Row], list[int]]:

@@ -20,10 +20,8 @@ from transformers.cache_utils import CacheLayerMixin, DynamicLayer
 from skiploop.engine.plan.fork import Fork
 from skiploop.engine.plan.indices import on_device
 from skiploop.engine.plan.schedule import Call
+from skiploop.engine.tuning import tuning_of
 from skiploop.errors import UnsupportedModelError
-
-GROWTH = 32  # tokens for which a full buffer of keys and values gets room
-ALIGNED = 16  # places of a buffer: attention is faster on multiples of it
 
 
 class PrefixKV(NamedTuple):
@@ -72,8 +70,9 @@ class AttentionSlot(CacheLayerMixin):
         else:
             total = self.n_own + key_states.shape[-2]
             if total > self.keys.shape[-2]:
-                self.keys = _with_room(self.keys[:, :, : self.n_own], total + GROWTH)
-                self.values = _with_room(self.values[:, :, : self.n_own], total + GROWTH)
+                length = total + tuning_of(self.keys.device).growth
+                self.keys = _with_room(self.keys[:, :, : self.n_own], length)
+                self.values = _with_room(self.values[:, :, : self.n_own], length)
             self.keys[:, :, self.n_own : total] = key_states
             self.values[:, :, self.n_own : total] = value_states
             self.n_own = total
@@ -103,9 +102,8 @@ class AttentionSlot(CacheLayerMixin):
         n_held = self.get_seq_length()
         keys, values = self.whole(cells)
         slot = AttentionSlot()
-        slot.lazy_initialization(
-            *(_with_room(held, aligned(n_held + n_more)) for held in (keys, values))
-        )
+        length = aligned(n_held + n_more, keys.device)
+        slot.lazy_initialization(_with_room(keys, length), _with_room(values, length))
         slot.n_own = n_held
         return slot
 
@@ -281,9 +279,10 @@ def _held_bytes(slot: CacheLayerMixin) -> int:
     return sum(value.nbytes for value in values + nested if isinstance(value, Tensor))
 
 
-def aligned(n_tokens: int) -> int:
-    """Return the length of a buffer that has room for so many tokens."""
-    return -(-n_tokens // ALIGNED) * ALIGNED
+def aligned(n_tokens: int, device: torch.device) -> int:
+    """Return the length of a buffer on a device that has room for so many tokens."""
+    alignment = tuning_of(device).alignment
+    return -(-n_tokens // alignment) * alignment
 
 
 def _with_room(states: Tensor, n_tokens: int) -> Tensor:

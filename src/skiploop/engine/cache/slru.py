@@ -11,8 +11,6 @@ from skiploop.engine.cache.arena import DeviceMemory, PagedMemory, n_bytes
 if TYPE_CHECKING:
     from torch import Tensor
 
-PROTECTED = 0.8  # share of the budget for what was used again
-
 
 class SegmentedLRU:
     """A mapping that drops first what was added longest ago and not used since.
@@ -22,6 +20,7 @@ class SegmentedLRU:
 
     Args:
         max_bytes: What all tensors together may take.
+        protected: Share of that for what was used again.
 
     Attributes:
         n_bytes: What they take now.
@@ -29,8 +28,9 @@ class SegmentedLRU:
     Source: Karedla, Love, Wherry 1994, Caching strategies to improve disk system performance.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, protected: float) -> None:
         self.max_bytes = max_bytes
+        self._protected_bytes = protected * max_bytes
         self.n_bytes = 0
         self._n_used_bytes = 0
         self._memory: Any = PagedMemory(max_bytes)  # or DeviceMemory, by the first tensors
@@ -48,7 +48,7 @@ class SegmentedLRU:
         else:
             return None
         tensors: tuple[Tensor, ...] = self._memory.read(stored)
-        while self._n_used_bytes > PROTECTED * self.max_bytes:
+        while self._n_used_bytes > self._protected_bytes:
             self._drop(next(iter(self._used)))
         return tensors
 

@@ -11,18 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from skiploop.engine.cache.slru import PROTECTED, SegmentedLRU
+from skiploop.engine.cache.slru import SegmentedLRU
 from skiploop.engine.plan.beginnings import common_length
 from skiploop.engine.plan.schedule import Passes
+from skiploop.engine.tuning import CPU, Tuning
 from skiploop.programs.damping import inside_loops
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Tokens = tuple[int, ...]
-
-STRIDE = 2
-"""States are kept after every second layer pass: half the memory, one layer more to run."""
 
 _START = "keys and values of the start"
 
@@ -32,6 +30,7 @@ class StateCache:
 
     Args:
         max_bytes: What all of them together may take.
+        tuning: Of the device where they are.
 
     Attributes:
         start: The tokens that all prompts so far start with; None before the first one. States of
@@ -42,10 +41,11 @@ class StateCache:
         rounding that the shape of a batch makes (tests/model/test_shared_work.py).
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, tuning: Tuning = CPU) -> None:
         self.max_bytes = max_bytes
+        self._tuning = tuning
         self.start: Tokens | None = None
-        self._held = SegmentedLRU(max_bytes)
+        self._held = SegmentedLRU(max_bytes, tuning.protected)
 
     @property
     def n_bytes(self) -> int:
@@ -55,7 +55,7 @@ class StateCache:
     @property
     def safe_bytes(self) -> int:
         """What is sure to stay if it is used again and again, and little else is."""
-        return int(PROTECTED * self.max_bytes)
+        return int(self._tuning.protected * self.max_bytes)
 
     def narrow(self, start: Tokens) -> None:
         """Let the common start end where some more prompts differ; then all else is forgotten."""
@@ -85,7 +85,8 @@ class StateCache:
         """
         most = len(path) if most is None else most
         inside = inside_loops(path)
-        for n_passes in range(most - most % STRIDE, 0, -STRIDE):
+        stride = self._tuning.state_stride
+        for n_passes in range(most - most % stride, 0, -stride):
             if n_passes in inside:
                 continue
             if held := self._held.get((tokens, path[:n_passes])):
@@ -108,10 +109,9 @@ class StateCache:
         """Keep the keys and values of the start at the last of some layer passes."""
         self._held.put((_START, passes), keys_values)
 
+    def takes(self, passes: Sequence[int]) -> bool:
+        """Whether states after some layer passes are kept."""
+        return len(passes) % self._tuning.state_stride == 0
+
     def __len__(self) -> int:
         return len(self._held)
-
-
-def worth_saving(passes: Sequence[int]) -> bool:
-    """Whether states after some layer passes are kept."""
-    return len(passes) % STRIDE == 0

@@ -1,117 +1,147 @@
-"""Decoding: one token for every row in each pass, until all rows have ended.
+"""Decoding: one token for every row in each step; rows join and leave between steps.
 
 Shapes: the letters of the engine (docs/reference/shapes.md).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 
 import torch
-from torch import Tensor
 
-from skiploop.engine.decoding.cuda_graph import steps
-from skiploop.engine.decoding.row_state import RowState, TokenColumn, TokenWriter
-from skiploop.engine.forward.executor import Executor
-
-SHRINK_AT = 0.75  # share of unfinished rows at which the finished ones leave the batch
+from skiploop.engine.decoding.group import Group
+from skiploop.engine.decoding.open_rows import OpenRows, bytes_together, joined
+from skiploop.engine.decoding.row_state import RowState, TokenColumn
+from skiploop.errors import BatchError
 
 
-def decode_rows(
-    executor: Executor,
-    mask_BK: Tensor,
-    answers: Sequence[RowState],
-    writer: TokenWriter,
-    outgrown: list[RowState],
-) -> Iterator[TokenColumn]:
-    """Write all answers to their ends, or as far as their rotary tables go.
+class DecodeBatch:
+    """Open rows, each with its own program and its own rules to end.
 
-    Python looks at a row only where its newest token may end it, or when rows leave the batch.
-
-    Args:
-        executor: Holds the tokens so far but the last one of each answer, one row an answer.
-        mask_BK: 1 at every token that the executor holds, 0 at padding.
-        answers: Have at least one token each.
-        writer: The rules of the call.
-        outgrown: Gets the answers that need other rotary tables to go on.
-    """
-    tokens_B = torch.tensor([answer.tokens[-1] for answer in answers], device=mask_BK.device)
-    held = _Columns(answers)
-    n_most = writer.options.max_new_tokens - min(len(answer.tokens) for answer in answers)
-    running = steps(executor, mask_BK, n_most)
-    while held.open:
-        logits_BV = running.logits(tokens_B)
-        tokens_B, logprobs_B = writer.choose(logits_BV, held.answers, len(held.tokens))
-        held.tokens.append(tokens_B)
-        held.logprobs.append(logprobs_B)
-        column = TokenColumn(held.numbers, tokens_B[held.places], {})
-        may_end = writer.may_end(tokens_B, logprobs_B)
-        if len(held.tokens) >= held.n_left:
-            may_end.update(held.open)
-        ended = set()
-        for row, answer in held.previews(sorted(may_end.intersection(held.open)), writer):
-            if stopped_by := writer.stopped_by(answer):
-                column.finished[answer.row.index] = writer.completion(answer, stopped_by)
-                ended.add(row)
-            elif len(answer.tokens) == answer.row.n_most:
-                outgrown.append(answer)
-                ended.add(row)
-        held.close(ended)
-        yield column
-        if held.open and len(held.open) <= SHRINK_AT * len(held.answers):
-            n_most -= len(held.tokens)
-            executor = running.executor.fork(held.open, range(len(held.open)), n_most)
-            tokens_B, mask_BK = tokens_B[held.open], running.mask_BK[held.open]
-            running = steps(executor, mask_BK, n_most)
-            held = held.shrunk(writer)
-
-
-class _Columns:
-    """The rows of a batch and the tokens that they got since it was formed.
+    A group of rows runs in one pass. Rows that join become part of a group where the family attends
+    fully: shorter rows are padded on the left. Elsewhere they are a group of their own, which steps
+    beside the others: in families with windows or recurrent states, where nothing is padded or
+    cached, with `exact`, under other rotary tables, and where padding would take more memory than
+    one batch has.
 
     Attributes:
-        answers: One a row, without these tokens.
-        tokens, logprobs: One vector for each step.
-        open: The rows that have not ended.
-        places: The same as an index; all rows are a slice, which needs no transfer.
-        numbers: Their prompts.
-        n_left: Tokens after which one of the answers that have not ended can get no more here.
+        outgrown: Rows that have left because they need other rotary tables to go on; whoever runs
+            the batch takes them.
+
+    Guarantees:
+        In float32 rows that join and leave change no other row's tokens
+        (tests/model/test_join.py).
+
+    Cost:
+        `step`: one pass for each group. `join`: a copy of the keys and values of a group, and on a
+        GPU a new recording of its steps. `drop`: nothing; rows leave memory when a quarter of their
+        group has ended, or when others join.
     """
 
-    def __init__(self, answers: Sequence[RowState]) -> None:
-        self.answers = answers
-        self.tokens: list[Tensor] = []
-        self.logprobs: list[Tensor] = []
-        self.open = list(range(len(answers)))
-        self.places: slice | Tensor = slice(None)
-        self.numbers = [answer.row.index for answer in answers]
-        self.n_left = self._n_left()
+    def __init__(self) -> None:
+        self.outgrown: list[RowState] = []
+        self._groups: list[Group] = []
 
-    def previews(self, rows: Sequence[int], writer: TokenWriter) -> Iterator[tuple[int, RowState]]:
-        """Yield some rows and their answers with all tokens."""
-        if not rows:
-            return
-        tokens = torch.stack(self.tokens, dim=1)[rows].tolist()
-        logprobs = torch.stack(self.logprobs, dim=1)[rows].tolist()
-        for row, more, likely in zip(rows, tokens, logprobs, strict=True):
-            answer = replace(self.answers[row], tokens=list(self.answers[row].tokens))
-            writer.append(answer, more, likely)
-            yield row, answer
+    @property
+    def rows(self) -> list[int]:
+        """The open rows, by their numbers."""
+        return [number for group in self._groups for number in group.numbers]
 
-    def close(self, rows: Collection[int]) -> None:
-        """Note that some rows have ended."""
-        if not rows:
-            return
-        self.open = [other for other in self.open if other not in rows]
-        self.places = torch.tensor(self.open, device=self.tokens[-1].device)
-        self.numbers = [self.answers[other].row.index for other in self.open]
-        self.n_left = self._n_left()
+    @torch.inference_mode()
+    def step(self) -> TokenColumn:
+        """Write one token for every open row.
 
-    def _n_left(self) -> int:
-        answers = [self.answers[row] for row in self.open]
-        return min((answer.row.n_most - len(answer.tokens) for answer in answers), default=0)
+        Returns:
+            The tokens, and the rows that ended with theirs.
 
-    def shrunk(self, writer: TokenWriter) -> _Columns:
-        """Return the rows that have not ended, their answers with all tokens."""
-        return _Columns([answer for _, answer in self.previews(self.open, writer)])
+        Raises:
+            BatchError: No row is open.
+        """
+        if not self._groups:
+            raise BatchError("the batch has no open row: let rows join before the next step")
+        self._groups = [_shrunk(group) for group in self._groups]
+        columns = [group.step(self.outgrown) for group in self._groups]
+        self._groups = [group for group in self._groups if group.open]
+        return columns[0] if len(columns) == 1 else _side_by_side(columns)
+
+    @torch.inference_mode()
+    def join(self, rows: OpenRows) -> None:
+        """Add rows whose prompts have run.
+
+        Args:
+            rows: With numbers that no open row has.
+
+        Raises:
+            BatchError: A number is taken, or the rows need more memory than a batch has.
+        """
+        numbers = Counter([*self.rows, *(state.row.index for state in rows.states)])
+        if taken := [number for number, count in numbers.items() if count > 1]:
+            raise BatchError(
+                f"row {taken[0]} is already in the batch: give every row a number of its own"
+            )
+        running = [group.left() for group in self._groups]
+        place = next((i for i, some in enumerate(running) if some.can_join(rows)), None)
+        together = [rows] if place is None else [running[place], rows]
+        apart = [some for i, some in enumerate(running) if i != place]
+        if running:
+            _check_memory([together, *([some] for some in apart)])
+        groups = [group for i, group in enumerate(self._groups) if i != place]
+        self._groups = [*groups, Group(joined(together))]
+
+    def drop(self, rows: Collection[int]) -> None:
+        """Let rows leave as they are, such as those that nobody waits for any more.
+
+        Args:
+            rows: Their numbers.
+
+        Raises:
+            BatchError: One of them is not open.
+        """
+        if unknown := sorted(set(rows).difference(self.rows)):
+            raise BatchError(f"row {unknown[0]} is not in the batch: drop rows that are open")
+        for group in self._groups:
+            group.close({row for row in group.open if group.states[row].row.index in rows})
+        self._groups = [group for group in self._groups if group.open]
+
+
+def decode_rows(rows: OpenRows, outgrown: list[RowState]) -> Iterator[TokenColumn]:
+    """Write all rows to their ends, or as far as their rotary tables go.
+
+    Args:
+        rows: At least one.
+        outgrown: Gets the rows that need other rotary tables to go on.
+    """
+    batch = DecodeBatch()
+    batch.join(rows)
+    while batch.rows:
+        yield batch.step()
+    outgrown += batch.outgrown
+
+
+def _shrunk(group: Group) -> Group:
+    """Return a group without the rows that have ended, if these are many."""
+    if len(group.open) > group.executor.stack.tuning.shrink_at * len(group.states):
+        return group
+    return Group(group.left().alone())
+
+
+def _side_by_side(columns: Sequence[TokenColumn]) -> TokenColumn:
+    """Return the columns of several groups as one."""
+    return TokenColumn(
+        [row for column in columns for row in column.rows],
+        torch.cat([column.tokens_B for column in columns]),
+        {row: done for column in columns for row, done in column.finished.items()},
+    )
+
+
+def _check_memory(groups: Sequence[Sequence[OpenRows]]) -> None:
+    """Refuse rows whose keys and values do not fit beside those that run."""
+    stack = groups[0][-1].executor.stack
+    n_bytes = sum(map(bytes_together, groups))
+    if n_bytes > stack.memory // 2:
+        raise BatchError(
+            f"the rows that join and those that run need {n_bytes:,} bytes of keys and values, but "
+            f"one batch has {stack.memory // 2:,}: let them join after others have ended, or raise "
+            "it with load(..., memory=...) or --memory"
+        )

@@ -21,8 +21,6 @@ from skiploop.engine.cache.slots import aligned
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.forward.parts import one_at_a_time
 
-RECORD_FROM = 4  # steps from which recording one pays
-
 _log = logging.getLogger("skiploop")
 
 
@@ -47,7 +45,7 @@ def steps(executor: Executor, mask_BK: Tensor, n_most: int) -> Stepper:
         mask_BK: 1 at every token that it holds, 0 at padding.
         n_most: Stepper at most.
     """
-    if mask_BK.is_cuda and n_most >= RECORD_FROM and executor.stack.attends_fully:
+    if n_most >= executor.stack.tuning.record_from and executor.stack.attends_fully:
         return GraphStepper(executor, mask_BK, n_most)
     return PlainStepper(executor, mask_BK)
 
@@ -82,7 +80,7 @@ class GraphStepper:
     def __init__(self, executor: Executor, mask_BK: Tensor, n_most: int) -> None:
         self.executor = executor
         self._n_held = mask_BK.shape[1]
-        length = aligned(self._n_held + n_most)
+        length = aligned(self._n_held + n_most, mask_BK.device)
         self._whole_mask_BK = torch.nn.functional.pad(mask_BK, (0, length - self._n_held))
         self._place_1 = torch.tensor([self._n_held], device=mask_BK.device)
         self._tokens_B1 = mask_BK.new_zeros(len(mask_BK), 1)
@@ -91,7 +89,7 @@ class GraphStepper:
         self._may_record = mask_BK.is_cuda
         # What runs for the first time prepares itself, which cannot be recorded: for one row or
         # many, before layers have compiled parts and after.
-        self._kind = len(mask_BK) > 1, executor.stack.parts.pay(mask_BK.device)
+        self._kind = len(mask_BK) > 1, executor.stack.parts.pay
         self._is_warm = self._kind in (executor.stack.recorded or ())
         self._cache = executor.fix_length(length, self._place_1)
 

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from skiploop.engine.batching.encoding import encode
-from skiploop.engine.batching.rows import limits
 from skiploop.engine.decoding.row_state import RowState, TokenColumn, TokenWriter
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.forward.rotary import table_of
@@ -174,5 +173,5 @@ def _choose(
 
 def _slices(executor: Executor, n_rows: int) -> list[slice]:
     """Return the rows whose logits there is room for at once, one slice after the other."""
-    n_most = limits(executor.stack).head_rows
+    n_most = executor.stack.tuning.head_rows
     return [slice(start, start + n_most) for start in range(0, n_rows, n_most)]

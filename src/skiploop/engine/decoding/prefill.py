@@ -15,11 +15,12 @@ from torch import Tensor
 
 from skiploop.engine.batching.prefix import SharedPrefix
 from skiploop.engine.batching.rows import Row, pad_left
-from skiploop.engine.cache.states import StateCache, worth_saving
+from skiploop.engine.cache.states import StateCache, Tokens
+from skiploop.engine.decoding.open_rows import OpenRows
 from skiploop.engine.decoding.row_state import RowState
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.plan.indices import on_device
-from skiploop.engine.plan.schedule import schedule
+from skiploop.engine.plan.schedule import Passes, schedule
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
@@ -58,29 +59,24 @@ class FirstPass:
         all_right = not any(map(_n_wrong, answers))
         return self.is_complete and (all_right or self.stack.attends_fully)
 
-    def continued(
-        self, going_on: Sequence[int], answers: Sequence[RowState], n_most: int
-    ) -> tuple[Executor, Tensor]:
-        """Return an executor that holds some rows and what they have written, and its mask_BK.
+    def continued(self, going_on: Sequence[int], states: Sequence[RowState]) -> OpenRows:
+        """Return some rows with what they have written, in an executor of their own.
 
-        The last token of each answer has not run yet. Tokens of a draft that were not written are
-        masked like padding.
+        Tokens of a draft that were not written are masked like padding.
 
         Args:
             going_on: The rows.
-            answers: Of these rows.
-            n_most: Tokens that an answer may have in the end.
+            states: Of these rows; the last token of each has not run yet.
         """
         (of_row, n_right) = on_device(
-            [np.array(going_on), np.array([-_n_wrong(answer) for answer in answers])],
+            [np.array(going_on), np.array([-_n_wrong(state) for state in states])],
             self.stack.device,
         )
         mask_BK = self.mask_RK.index_select(0, of_row)
         n_tokens = mask_BK.shape[1]
         places_K = torch.arange(n_tokens, device=mask_BK.device)
         mask_BK[places_K >= (n_tokens + n_right)[:, None]] = 0
-        n_more = n_most - min(len(answer.tokens) for answer in answers)
-        return self.executor.fork(going_on, range(len(going_on)), n_more), mask_BK
+        return OpenRows(self.executor, going_on, mask_BK, states).alone()
 
 
 def first_pass(
@@ -120,11 +116,13 @@ def first_pass(
     tokens_ST, mask_SK = pad_left([tokens[start.n_tokens :] for tokens, _ in keys], stack.device)
     if prefixes:
         mask_SK = torch.cat([mask_SK.new_ones(len(mask_SK), start.n_tokens), mask_SK], dim=1)
-    to_save = {
-        cell: (keys[batch.sources[cell]][0], passes_of.of(cell))
-        for cell in (range(batch.n_sources, len(batch.sources)) if saved is not None else ())
-        if worth_saving(passes_of.of(cell))
-    }
+    to_save: dict[int, tuple[Tokens, Passes]] = {}
+    if saved is not None:
+        to_save = {
+            cell: (keys[batch.sources[cell]][0], passes_of.of(cell))
+            for cell in range(batch.n_sources, len(batch.sources))
+            if saved.takes(passes_of.of(cell))
+        }
     states_RTD = executor.hidden(tokens_ST, mask_SK, starts=starts, keep=to_save)
     if saved is not None:
         for cell, (tokens, passes) in to_save.items():

@@ -40,9 +40,18 @@ class TokenColumn(NamedTuple):
 
 @dataclass
 class RowState:
-    """What a row has written so far, and log-probabilities: of that, and of its draft."""
+    """What a row has written so far, and log-probabilities: of that, and of its draft.
+
+    Attributes:
+        row: What it runs.
+        writer: The rules by which it goes on and ends.
+        batch_shape: Of its first pass: rows, and tokens of the longest one.
+        tokens: Written so far.
+        logprob, draft_logprob: Natural logarithms.
+    """
 
     row: Row
+    writer: TokenWriter
     batch_shape: tuple[int, int]
     tokens: list[int] = field(default_factory=list)
     logprob: float = 0.0
@@ -77,7 +86,7 @@ class TokenWriter:
         """
         if self.options.sampling is None:
             return list(most_likely(logits_BV))
-        seeds = [self.options.seeds[answer.row.index] for answer in answers]
+        seeds = [answer.row.seed for answer in answers]
         n_written = [len(answer.tokens) + n_more for answer in answers]
         return list(draw(logits_BV, self.options.sampling, seeds, n_written))
 

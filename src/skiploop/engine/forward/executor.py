@@ -13,13 +13,14 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
+from skiploop.engine.cache.joined import Held, joined
 from skiploop.engine.cache.slots import CallCache, PrefixKV
 from skiploop.engine.cache.static import StaticCallCache
 from skiploop.engine.forward.calling import StandIn, model_inputs, without_cache
@@ -27,6 +28,7 @@ from skiploop.engine.forward.fused import fused
 from skiploop.engine.forward.gqa import grouped
 from skiploop.engine.plan.fork import fork
 from skiploop.engine.plan.gather import Picker, make_plan
+from skiploop.engine.plan.merge import merge
 from skiploop.engine.plan.schedule import Schedule
 from skiploop.errors import UnsupportedModelError
 from skiploop.models.view import graft
@@ -37,6 +39,14 @@ if TYPE_CHECKING:
 _FREED = torch.empty(0)
 Then = Callable[[Tensor], tuple[Schedule, list[PrefixKV]]]
 _Arguments = tuple[tuple[object, ...], dict[str, object]]
+
+
+class Ongoing(NamedTuple):
+    """Rows of an executor that go on, and how many of its last tokens they still need."""
+
+    executor: Executor
+    rows: Sequence[int]
+    n_tokens: int
 
 
 class Executor:
@@ -107,7 +117,7 @@ class Executor:
         if self.stack.exact:
             return list(self.stack.layers)
         layers, parts = grouped(self.stack.layers), self.stack.parts
-        return fused(layers, parts) if parts.pay(self.stack.device) else layers
+        return fused(layers, parts) if parts.pay else layers
 
     def fork(self, rows: Sequence[int], sources: Sequence[int], n_more: int = 0) -> Executor:
         """Return an executor in which rows of this one go on with further tokens.
@@ -120,18 +130,40 @@ class Executor:
         forked = fork(self.schedule, rows, sources)
         executor = Executor(self.stack, forked.schedule, use_cache=False)
         executor.layers = self.layers
-        if self._cache is not None:
-            executor._cache = self._cache.fork(forked, self.stack.device, n_more)
-            self.stack.work.note_cache(self._cache.n_bytes + executor._cache.n_bytes)
-        elif self._held_SK is not None:
+        if self._held_SK is not None:
             leaves = {
                 source: self.schedule.leaves[row] for row, source in zip(rows, sources, strict=True)
             }
             held = [self.schedule.sources[leaf] for _, leaf in sorted(leaves.items())]
             executor._held_SK = self._held_SK[held]
         else:
-            raise ValueError("rows can only go on from a batch that has a cache")
+            executor._cache = self.cache.fork(forked, self.stack.device, n_more)
+            self.stack.work.note_cache(self.cache.n_bytes + executor._cache.n_bytes)
         return executor
+
+    @staticmethod
+    def joined(parts: Sequence[Ongoing], n_more: int) -> Executor:
+        """Return an executor in which rows of several ones go on together with further tokens.
+
+        Args:
+            parts: The rows, in their order; all of one stack that attends fully.
+            n_more: How many further tokens keys and values get room for at once.
+        """
+        merged = merge([(executor.schedule, rows) for executor, rows, _ in parts])
+        stack = parts[0].executor.stack
+        held = [Held(part.executor.cache, part.n_tokens) for part in parts]
+        executor = Executor(stack, merged.schedule, use_cache=False)
+        executor.layers = parts[-1].executor.layers
+        executor._cache = joined(held, merged, stack.device, n_more)
+        stack.work.note_cache(executor._cache.n_bytes + sum(part.cache.n_bytes for part in held))
+        return executor
+
+    @property
+    def cache(self) -> CallCache:
+        """Keys, values and states of the tokens so far."""
+        if self._cache is None:
+            raise ValueError("rows can only go on from a batch that has a cache")
+        return self._cache
 
     def fix_length(self, length: int, place_1: Tensor) -> StaticCallCache:
         """Give keys and values their final length, so that they stay where they are.
@@ -143,9 +175,7 @@ class Executor:
         Returns:
             The cache from now on; the caller counts the tokens that it gets.
         """
-        if self._cache is None:
-            raise ValueError("only a batch that has a cache can go on")
-        self._cache = fixed = StaticCallCache(self._cache, length, place_1)
+        self._cache = fixed = StaticCallCache(self.cache, length, place_1)
         self.stack.work.note_cache(fixed.n_bytes)
         return fixed
 

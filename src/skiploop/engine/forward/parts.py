@@ -20,9 +20,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-PATIENCE = 4_000_000  # layer-tokens: running them takes about as long as compiling, some seconds
-LEAST_CALL = 2_000  # tokens that a call of fewer counts as: launching its kernels takes as long
-MOST = 8  # parts of a model, and ways to call one: where all differ, compiling takes too long
+from skiploop.engine.tuning import CUDA, Tuning
+
 MOST_NUMBERS = 2**30  # in a tensor: kernels count them in 32 bits
 
 one_at_a_time = threading.Lock()  # to compile, and to record graphs, in a process
@@ -48,30 +47,28 @@ class Parts:
     """What a stack compiles, and whether it is time to.
 
     Args:
-        devices: Types of device on which compiling pays.
-        patience: Layer-tokens that run as they are before.
+        tuning: Of the device where the stack is.
         compiler: Makes a function of a graph and examples of its inputs; Inductor if not given.
     """
 
     def __init__(
         self,
-        devices: tuple[str, ...] = ("cuda",),
-        patience: int = PATIENCE,
+        tuning: Tuning = CUDA,
         compiler: Compiler | None = None,
     ) -> None:
-        self._devices = devices
-        self._patience = patience
+        self._tuning = tuning
         self._compiler = compiler or _inductor
         self._parts: dict[object, Part] = {}
         self._n_run = 0
 
     def note_call(self, n_sequences: int, n_tokens: int) -> None:
         """Count one call of a layer on sequences of so many tokens each."""
-        self._n_run += max(n_sequences * n_tokens, LEAST_CALL)
+        self._n_run += max(n_sequences * n_tokens, self._tuning.least_call)
 
-    def pay(self, device: torch.device) -> bool:
+    @property
+    def pay(self) -> bool:
         """Whether what ran so far took as long as compiling takes, so that more may come."""
-        return device.type in self._devices and self._n_run >= self._patience
+        return self._n_run >= self._tuning.patience
 
     @property
     def n_compiled(self) -> int:
@@ -81,9 +78,11 @@ class Parts:
     def part(self, key: object, module: nn.Module) -> Part | None:
         """Return the part of all modules with this key; None where there are too many."""
         if key not in self._parts:
-            if len(self._parts) >= MOST:
+            if len(self._parts) >= self._tuning.most_parts:
                 return None
-            self._parts.setdefault(key, Part(module, self._compiler))  # other threads ask too
+            self._parts.setdefault(
+                key, Part(module, self._compiler, self._tuning.most_parts)
+            )  # other threads ask too
         return self._parts[key]
 
 
@@ -93,14 +92,16 @@ class Part:
     Args:
         module: One of them: computes something of each token from this token alone.
         compiler: As for `Parts`.
+        most: Ways to call it that are compiled.
 
     Guarantees:
         What the module returns, up to rounding: it is compared at the first call. A module that
         cannot be compiled, or not rightly, runs as it is, with one line in the log.
     """
 
-    def __init__(self, module: nn.Module, compiler: Compiler) -> None:
+    def __init__(self, module: nn.Module, compiler: Compiler, most: int) -> None:
         self._module = module
+        self._most = most
         self._compiler = compiler
         self._compiled: dict[object, _Compiled | None] = {}
 
@@ -138,7 +139,7 @@ class Part:
             if key in self._compiled:
                 return expected
             try:
-                if len(self._compiled) >= MOST:
+                if len(self._compiled) >= self._most:
                     raise OverflowError("it is called in too many ways")
                 compiled = _compile(self._module, flat.tokens, self._compiler)
                 if not _alike(_outputs(compiled, weights, flat), expected):
