@@ -42,7 +42,7 @@ def sweep():
     ],
 )
 def test_a_family_is_right_in_its_way(sweep, family, way):
-    found = sweep.grade_pairs(family)
+    found = sweep.judge(family)
     verdicts = [found[name] for name in sweep.CHECKS]
     view = verdicts.pop()
     assert all(verdict == ("right", "") for verdict in verdicts), verdicts
@@ -60,7 +60,7 @@ def test_a_family_is_right_in_its_way(sweep, family, way):
     ],
 )
 def test_a_family_is_refused_by_name(sweep, family, reason):
-    found = sweep.grade_pairs(family)
+    found = sweep.judge(family)
     verdicts = [found[name] for name in sweep.CHECKS]
     assert all(verdict[0] == "refused" and reason in verdict[1] for verdict in verdicts), verdicts
 

@@ -1,0 +1,59 @@
+"""Draws the pictures of the README: `python docs/make_pictures.py`.
+
+A program as `skiploop show` draws it, and accuracy against layer passes from a dated result.
+"""
+
+import json
+import re
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+
+from skiploop import Program
+from skiploop.cli.show import draw
+from skiploop.report.charts import CostPoint, cost_chart
+from skiploop.stats import Share
+
+DOCS = Path(__file__).parent
+RESULT = "2026-11-26-choosing-arithmetic-short-fresh.json"
+POLICIES = (
+    "identity",
+    "selector",
+    "selector:28.5",
+    "selector:25.5",
+    "surface",
+    "by-kind",
+    "static",
+)
+STYLE = (
+    "svg{font:13px sans-serif;background:#fff}text{fill:#333}.mid{text-anchor:middle}"
+    ".end{text-anchor:end}.grid{stroke:#ddd}.range{stroke:#36c;stroke-width:2}.dot{fill:#36c}"
+)
+
+
+def main() -> None:
+    """Write both pictures."""
+    console = Console(record=True, width=60, file=StringIO())
+    console.print(draw(Program.parse("3:5x0 6:8x2", n_layers=10)), highlight=False)
+    picture = console.export_svg(title='skiploop show "3:5x0 6:8x2" --layers 10')
+    picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)  # fetches nothing
+    (DOCS / "images" / "program.svg").write_text(picture)
+
+    report = json.loads((DOCS.parent / "benchmarks" / "results" / RESULT).read_text())
+    rows = {row["policy"]: row for row in report["policies"]}
+    points = []
+    for name in POLICIES:
+        share = rows[name]["accuracy"]
+        label = f"{name}, {100 * share['value']:.1f} %"
+        points.append(
+            CostPoint(label, rows[name]["mean_slots"], Share(share["count"], share["total"]))
+        )
+    chart = cost_chart(points, "Right answers against layer passes", "mean layer passes")
+    chart = chart.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    chart = chart.replace("<title>", f"<style>{STYLE}</style><title>", 1)
+    (DOCS / "images" / "accuracy-against-layers.svg").write_text(chart + "\n")
+
+
+if __name__ == "__main__":
+    main()
