@@ -23,8 +23,7 @@ class OpenRows:
     """Rows that go on with further tokens.
 
     Attributes:
-        executor: Holds their tokens so far but the last one of each; each of its rows has a
-            sequence of its own.
+        executor: Holds their tokens so far but the last one of each.
         places: These rows in it.
         mask_BK: 1 at every token of theirs that it holds, 0 at padding.
         states: What they have written, at least one token each.

@@ -45,7 +45,7 @@ def merge(parts: Sequence[tuple[Schedule, Sequence[int]]]) -> Merge:
     """Return the schedule of rows that go on together with further tokens, one sequence a row.
 
     Args:
-        parts: Schedules, and the rows of each that go on; every one has a sequence of its own.
+        parts: Schedules, and the rows of each that go on.
 
     Guarantees:
         The cells of a row continue those that it had before, one by one, and no two rows share one
