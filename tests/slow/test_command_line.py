@@ -9,9 +9,9 @@ import sys
 import time
 
 import pytest
-from skiploop.runs.run import Run
 
 from skiploop.cli.main import main
+from skiploop.runs.session import Run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
