@@ -7,7 +7,7 @@ from scipy.stats import binom
 from favourites import NULLS, TextTask, answered, drawn, examples_of, records, verdicts
 from skiploop.evaluation.dealing import dealt_accuracy
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 PROMISED = 0.025
 """Half of the 5 % of both sides: a gain that is none is called one."""

@@ -6,7 +6,7 @@ import skiploop
 from skiploop.cli.main import main
 from skiploop.shipped import shipped_policies
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 N = 200
 
 

@@ -10,7 +10,7 @@ import blind_answers
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import learn
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 PROMISED = 0.025
 
