@@ -122,6 +122,17 @@ def test_hidden_states_run_the_start_of_prompts_once():
     assert products[0] < 0.6 * products[1]
 
 
+@pytest.mark.parametrize("family", ALL_FAMILIES)
+def test_hidden_states_of_prompts_that_start_alike_are_those_of_each_alone(family):
+    stack = load(family)
+    prompts = ["one and the same start, " + end for end in ("12+7=", "a", "nine", "hello there")]
+    for layer in (0, 2):
+        together = stack.hidden_states(prompts, layer)
+        alone = [stack.hidden_states([prompt], layer)[0] for prompt in prompts]
+        for one, other in zip(together, alone, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=tolerance(family))
+
+
 def test_hidden_states_can_train_something():
     stack = load("llama")
     features = torch.stack([states.mean(0) for states in stack.hidden_states(PROMPTS, 2)])

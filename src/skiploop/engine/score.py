@@ -18,8 +18,14 @@ from torch import Tensor
 
 from skiploop.engine.batching.encoding import encode, encode_pairs
 from skiploop.engine.batching.grouping import alike
-from skiploop.engine.batching.prefix import SharedPrefix, shared_prefix, shares_prefixes
-from skiploop.engine.batching.rows import Row, check_lengths, pad_left, split
+from skiploop.engine.batching.prefix import (
+    SharedPrefix,
+    no_prefix,
+    pad_behind,
+    shared_prefix,
+    shares_prefixes,
+)
+from skiploop.engine.batching.rows import Row, check_lengths, split
 from skiploop.engine.completion import Completion
 from skiploop.engine.decoding.drafts import log_probabilities
 from skiploop.engine.decoding.prefill import first_pass
@@ -253,7 +259,8 @@ def hidden_states(stack: LayerStack, prompts: Sequence[str], layer: int) -> list
     states: dict[int, Tensor] = {}
     for fitting, some in by_table(stack, rows, [len(row.tokens) for row in rows]):
         for part in alike(fitting, some):
-            start = shared_prefix(fitting, part, saved=None)
+            # Embeddings are of no layer, so nothing of them is shared.
+            start = shared_prefix(fitting, part, saved=None) if layer else no_prefix(fitting)
             for batch in split(fitting, part, n_shared=start.n_tokens):
                 states |= _hidden_batch(fitting, batch, start, layer)
     return [states[index] for index in range(len(prompts))]
@@ -268,9 +275,7 @@ def _hidden_batch(
     prefixes = start.prefixes(run.calls, run.beginnings)
     executor = Executor(stack, run, use_cache=bool(prefixes), prefixes=prefixes)
     own = [row.tokens[start.n_tokens :] for row in batch]
-    tokens_BT, mask_BK = pad_left(own, stack.device)
-    if prefixes:
-        mask_BK = torch.cat([mask_BK.new_ones(len(batch), start.n_tokens), mask_BK], dim=1)
+    tokens_BT, mask_BK = pad_behind(prefixes, own, stack.device)
     start_TD = start.states(common).float().cpu()
     states_BTD = executor.hidden(tokens_BT, mask_BK).float().cpu()
     return {

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skiploop.engine.batching.rows import Row
+from skiploop.engine.batching.rows import Row, pad_left
 from skiploop.engine.cache.arena import in_pages
 from skiploop.engine.cache.slots import PrefixKV
 from skiploop.engine.cache.states import StateCache, Tokens
@@ -173,6 +173,21 @@ def shared_prefix(stack: LayerStack, rows: Sequence[Row], saved: StateCache | No
         start = start if _pays(stack, rows, len(start)) else ()
     saved.narrow(start)
     return SharedPrefix(stack, saved)
+
+
+def pad_behind(
+    prefixes: Sequence[PrefixKV], rows: Sequence[Tokens], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return tokens_ST and mask_SK as `pad_left` does, the mask with the prefix that all rows have.
+
+    Args:
+        prefixes: What the rows go on from; none if they start from nothing.
+        rows: The tokens after it.
+        device: Where the tensors go.
+    """
+    tokens_ST, mask_ST = pad_left(rows, device)
+    n_before = prefixes[0].keys.shape[-2] if prefixes else 0
+    return tokens_ST, torch.nn.functional.pad(mask_ST, (n_before, 0), value=1)
 
 
 def no_prefix(stack: LayerStack) -> SharedPrefix:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skiploop.engine.batching.prefix import SharedPrefix
-from skiploop.engine.batching.rows import Row, pad_left
+from skiploop.engine.batching.prefix import SharedPrefix, pad_behind
+from skiploop.engine.batching.rows import Row
 from skiploop.engine.cache.states import StateCache, Tokens
 from skiploop.engine.decoding.open_rows import OpenRows
 from skiploop.engine.decoding.row_state import RowState
@@ -113,9 +113,8 @@ def first_pass(
     prefixes = start.prefixes(batch.calls, passes_of)
     use_cache = may_go_on or start.n_tokens > 0
     executor = Executor(stack, batch, use_cache=use_cache, prefixes=prefixes)
-    tokens_ST, mask_SK = pad_left([tokens[start.n_tokens :] for tokens, _ in keys], stack.device)
-    if prefixes:
-        mask_SK = torch.cat([mask_SK.new_ones(len(mask_SK), start.n_tokens), mask_SK], dim=1)
+    own = [tokens[start.n_tokens :] for tokens, _ in keys]
+    tokens_ST, mask_SK = pad_behind(prefixes, own, stack.device)
     to_save: dict[int, tuple[Tokens, Passes]] = {}
     if saved is not None:
         to_save = {

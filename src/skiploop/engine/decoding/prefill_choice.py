@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from skiploop.arguments import listed, one_for_each, shown, whole_number
-from skiploop.engine.batching.prefix import SharedPrefix
-from skiploop.engine.batching.rows import Row, number_sources, pad_left
+from skiploop.engine.batching.prefix import SharedPrefix, pad_behind
+from skiploop.engine.batching.rows import Row, number_sources
 from skiploop.engine.cache.slots import PrefixKV
 from skiploop.engine.decoding.prefill import FirstPass
 from skiploop.engine.forward.executor import Executor
@@ -112,11 +112,8 @@ def choosing_pass(
 
     prefixes = start.prefixes(before.calls, before.beginnings)
     executor = Executor(stack, before, use_cache=True, prefixes=prefixes)
-    tokens_ST, mask_SK = pad_left(
-        [(row.tokens + row.draft)[start.n_tokens :] for row in firsts], stack.device
-    )
-    if start.n_tokens:
-        mask_SK = torch.cat([mask_SK.new_ones(len(mask_SK), start.n_tokens), mask_SK], dim=1)
+    own = [(row.tokens + row.draft)[start.n_tokens :] for row in firsts]
+    tokens_ST, mask_SK = pad_behind(prefixes, own, stack.device)
     states_RTD = executor.hidden(tokens_ST, mask_SK, then=go_on)
     return FirstPass(stack, chosen, executor, states_RTD, mask_SK[sources], is_complete=True)
 
