@@ -30,7 +30,7 @@ def run(evaluated, tmp_path, monkeypatch):
     def load(*_, **__):
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("skiploop.loading.load", load)
+    monkeypatch.setattr("skiploop.runs.session.load", load)
     return shutil.copytree(evaluated, tmp_path / "run")
 
 

@@ -9,6 +9,7 @@ from skiploop.files import write_atomic
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.packed import Kept, Origin, pack, save_packed
 from skiploop.runs.session import Run
+from skiploop.tasks.base import questions_id
 from skiploop.tasks.prompt_form import PromptForm
 
 CARD_FILE = "card.md"
@@ -47,7 +48,7 @@ def export_selector(run: Run, n_landmarks: int, out: Path) -> Kept:
         raise RunError(f"{out} exists already: give a new folder")
     config = run.finished("selector", SelectorConfig)
     made = run.config
-    form = PromptForm(made.task, made.options, f"{run.task.name}, version {run.task.version}")
+    form = PromptForm(made.task, made.options, questions_id(run.task))
     policy, kept = pack(run.selector, run.stack, form, config, n_landmarks)
     save_packed(out, policy, Origin(model=made.model, dtype=made.dtype, form=form))
     spec = policy.features.encoder.spec

@@ -30,7 +30,7 @@ from skiploop.errors import ConfigError, RunError
 from skiploop.models.packaged import DEFAULT_MODEL
 from skiploop.runs.ledger import SETTINGS, TRIALS, Ledger, check_writable, not_writable
 from skiploop.tasks import get_task
-from skiploop.tasks.base import Task
+from skiploop.tasks.base import Task, questions_id
 from skiploop.trials.store import TrialStore
 
 Config = TypeVar("Config")
@@ -251,7 +251,7 @@ class RunFolder:
             RunError: Its questions, prompts or verdicts are not those the run was made with.
         """
         task = get_task(self.config.task, **settings.apply_overrides({}, self.config.options))
-        questions = f"{task.name}, version {task.version}"
+        questions = questions_id(task)
         if self.config.questions is None:
             self.config = replace(self.config, questions=questions)
         elif self.config.questions != questions:

@@ -27,6 +27,7 @@ from skiploop.runs.questions import menu_examples, searched_examples
 from skiploop.runs.ready import load_policy, origin_of
 from skiploop.runs.session import Run
 from skiploop.search.campaign import SearchConfig
+from skiploop.tasks.base import questions_id
 from skiploop.trials.runner import Progress
 
 N_PRIOR = 500
@@ -266,10 +267,7 @@ def shipped(asked: Asked) -> Policy:
         RunError: The run puts other questions, or puts them in another way.
     """
     run = asked.run
-    known, here = (
-        origin_of(asked.name).form.questions,
-        f"{run.task.name}, version {run.task.version}",
-    )
+    known, here = origin_of(asked.name).form.questions, questions_id(run.task)
     if known != here:
         raise RunError(
             f"{asked.name} learned from the questions of {known}, but those of {run.folder} are of "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from skiploop.arguments import shown
 from skiploop.errors import ConfigError, unknown_name
+from skiploop.loading import load
 from skiploop.policies.polar.policy import PredictorPolicy, load_predictor
 from skiploop.policies.selector.choice import MenuChoice
 from skiploop.policies.selector.packed import POLICY_FILE, Origin, load_packed, read_origin
@@ -39,8 +40,6 @@ def load_policy(
     """
     folder = _folder_of(policy)
     if stack is None:
-        from skiploop.loading import load  # loads transformers, which a given stack already did
-
         origin = origin_of(policy)
         stack = load(origin.model, dtype=origin.dtype)
     if (folder / POLICY_FILE).exists():

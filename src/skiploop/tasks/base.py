@@ -99,6 +99,11 @@ class Task(Protocol):
         """Whether every text that starts so is wrong; False where that is not known."""
 
 
+def questions_id(task: Task) -> str:
+    """Return what changes whenever a prompt, a question or a verdict of a task can change."""
+    return f"{task.name}, version {task.version}"
+
+
 class ListTask(ABC):
     """What most tasks share: splits that are made once, and grading one text after the other.
 

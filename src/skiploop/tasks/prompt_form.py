@@ -8,7 +8,7 @@ from functools import cached_property
 from skiploop import config as settings
 from skiploop.errors import ConfigError, RunError
 from skiploop.tasks import get_task
-from skiploop.tasks.base import Example, Task
+from skiploop.tasks.base import Example, Task, questions_id
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class PromptForm:
     def made(self) -> Task:
         """The task, with its options."""
         task = get_task(self.task, **settings.apply_overrides({}, self.options))
-        questions = f"{task.name}, version {task.version}"
+        questions = questions_id(task)
         if self.questions not in (None, questions):
             raise RunError(
                 f"this policy learned from the questions of {self.questions}, but {self.task} is "

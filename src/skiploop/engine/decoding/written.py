@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from transformers import PreTrainedTokenizerBase
 
 UNFINISHED = "\ufffd"  # what a part of a character decodes to
-_REMEMBERED = 4096  # texts that a reader does not decode again
 
 
 class Reader:
@@ -30,18 +29,12 @@ class Reader:
         self._before: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
         self._n_before = len(self._decode(self._before))
         self._shown_before = decode(tokenizer, self._before)
-        self._written: dict[tuple[int, ...], str] = {}  # most answers are short and alike
         self._hidden: dict[int, bool] = {}
         self._lost: dict[int, int] = {}
 
     def written(self, tokens: Sequence[int]) -> str:
         """Return all that some tokens write."""
-        key = tuple(tokens)
-        if key not in self._written:
-            if len(self._written) == _REMEMBERED:
-                self._written.clear()
-            self._written[key] = self._decode([*self._before, *key])[self._n_before :]
-        return self._written[key]
+        return self._decode([*self._before, *tokens])[self._n_before :]
 
     def written_alone(self, tokens: Iterable[int]) -> list[str]:
         """Return what each of some tokens writes."""
