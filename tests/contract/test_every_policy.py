@@ -11,7 +11,7 @@ from skiploop import Program
 from skiploop.errors import BatchError, ConfigError, RunError, UnknownNameError
 from skiploop.evaluation.records import read_records, write_records
 from skiploop.policies.base import Ranked
-from skiploop.runs.making import make_methods
+from skiploop.runs.methods.make import make_methods
 from skiploop.runs.policies import POLICIES, checked_name, entry_of, find
 from skiploop.runs.session import Run
 from skiploop.shipped import shipped_policies
@@ -23,7 +23,6 @@ PATTERNS = {
     "selector:LAYERS": "selector:5.5",
     "vote:K": "vote:3",
     "majority:K": "majority:3",
-    "learned:K": "learned:3",
     "sample:K": "sample:3",
 }
 """By pattern of names, a policy of it."""

@@ -18,7 +18,7 @@ from skiploop.runs.policies import POLICIES
 from skiploop.runs.session import Run
 from skiploop.trials.evidence import ScoreTable
 
-EVERY_POLICY = (*POLICIES, "fixed:2:4x2", "selector:5.5", "vote:3", "majority:3", "learned:3")
+EVERY_POLICY = (*POLICIES, "fixed:2:4x2", "selector:5.5", "vote:3", "majority:3")
 """Those of the registry, and one of every pattern that answers questions with choices."""
 
 REPORTED = ("selector", "selector:5.5", "vote:3", "static", "by-kind")

@@ -36,7 +36,7 @@ def test_no_two_entries_have_the_same_names():
     ("name", "spelling"),
     [
         ("identity", "identity"),
-        ("polar:joint", "polar:joint"),
+        ("shuffled:open", "shuffled:open"),
         ("selector:29.0", "selector:29"),
         ("sample:05", "sample:5"),
         ("fixed: 14:15x2   3:4x0", "fixed:14:15x2 3:4x0"),
@@ -82,7 +82,7 @@ def test_a_selector_is_seen_beside_its_controls():
     ("role", "names"),
     [
         ("choice", ["identity", "selector", "random", "selector:29", "smollm2-135m/words"]),
-        ("vote", ["vote:5", "majority:3", "learned:4"]),
+        ("vote", ["vote:5", "majority:3"]),
         ("sample", ["sample:5"]),
         ("control", ["surface", "shuffled", "shuffled:open", "random-menu"]),
     ],
@@ -116,5 +116,5 @@ def test_the_table_in_the_docs_is_that_of_the_registry():
 def test_an_entry_that_learned_from_a_menu_alone_knows_only_its_kinds():
     known = [entry.pattern for entry in entries() if entry.learns_from_menu]
     assert {"selector", "vote:K", "by-kind", "surface"} <= set(known)
-    assert not {"static", "polar:menu", "random", "identity"} & set(known)
+    assert not {"static", "random", "identity"} & set(known)
     assert find("selector:29")[1] == "29"

@@ -33,7 +33,7 @@ from skiploop.programs.space import ProgramSpace
 from skiploop.report.report import Report
 from skiploop.runs import reporting
 from skiploop.runs.folder import RunFolder
-from skiploop.runs.making import make_methods
+from skiploop.runs.methods.make import make_methods
 from skiploop.runs.policies import available, checked_name, controls_of, entry_of
 from skiploop.runs.questions import menu_examples, searched_examples
 from skiploop.runs.session import Run
@@ -226,12 +226,12 @@ def evaluate(
     if any(entry_of(name).learns_from_menu for name in names):
         check_kinds(menu_examples(run), examples)
     prompts = [run.task.prompt(example) for example in examples]
-    readers = _readers(run, names)
-    for reader in readers:
-        reader.remember(prompts)
+    features = _features(run, names)
+    if features:
+        features.remember(prompts)
     records = answer_all(methods, examples, run.runner(progress), expect)
-    for reader in readers:
-        reader.forget()  # choosing is timed with all that it takes
+    if features:
+        features.forget()  # choosing is timed with all that it takes
     run.forget("evaluate")  # not before, and finished again at the end
     run.record("evaluate", config)
     readings = read_readings(run.folder)  # before the records, which may tell of the first one
@@ -257,11 +257,10 @@ def report(run: RunFolder) -> Report:
     return reporting.report(run, run.finished("evaluate", EvaluateConfig).split)
 
 
-def _readers(run: Run, names: Sequence[str]) -> list[PromptFeatures | PredictorPolicy]:
-    """Return what reads prompts for several policies: the selector's features, the predictor."""
-    needs = {stage for name in names for stage in entry_of(name).needs}
-    features = [run.selector.features] if "selector" in needs else []
-    return [*features, *([run.predictor] if "train" in needs else [])]
+def _features(run: Run, names: Sequence[str]) -> PromptFeatures | None:
+    """Return what reads prompts for all policies of the selector; None without one of them."""
+    is_asked = any("selector" in entry_of(name).needs for name in names)
+    return run.selector.features if is_asked else None
 
 
 def _calibration(run: Run, names: Sequence[str]) -> tuple[CalibrationBin, ...]:

@@ -6,11 +6,10 @@ and `metrics.jsonl`.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -20,8 +19,7 @@ from skiploop.errors import ConfigError, RunError
 from skiploop.jsontext import write_json
 from skiploop.models.identity import check_model
 from skiploop.policies.encoders import PromptEncoder, build_encoder
-from skiploop.policies.polar.decoding import RankedProgram, rank_programs
-from skiploop.policies.polar.joint import LabelScores
+from skiploop.policies.polar.decoding import rank_programs
 from skiploop.policies.polar.network import CONFIG_FILE, PolarNetwork, pad
 from skiploop.policies.polar.targets import TargetCounts
 from skiploop.policies.polar.training import TrainConfig
@@ -35,24 +33,6 @@ if TYPE_CHECKING:
 PREDICTOR_FOLDER = "predictor"
 BATCH_SIZE = 64
 """Prompts that the network scores at once."""
-
-
-Logits = tuple[list[float], list[list[float]]]
-"""What a network says about one prompt: a boundary logit a layer, and its logits of runs."""
-
-
-class Decode(Protocol):
-    """From what a network says about one prompt to programs, the best first."""
-
-    def __call__(
-        self,
-        boundary_logits: Sequence[float],
-        run_logits: Sequence[Sequence[float]],
-        *,
-        space: ProgramSpace,
-        k: int,
-    ) -> list[RankedProgram]:
-        """Return at most `k` different programs, never none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,14 +96,11 @@ class PredictorPolicy:
         self.origin = origin
         self.name = name
         self.form: PromptForm | None = None
-        self.decode: Decode = rank_programs
-        self._known: dict[str, Logits] = {}  # shared by all ways of decoding
 
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
         """Return at most `k` different programs a prompt, the best first, never none.
 
-        In the published decoding all programs of one prompt share one segmentation, which can hold
-        fewer than `k`.
+        All programs of one prompt share one segmentation, which can hold fewer than `k`.
 
         Args:
             prompts: Texts of the same kind as in training, for skiploop's own runs what
@@ -138,39 +115,15 @@ class PredictorPolicy:
         """
         k = whole_number("k", k, at_least=1, error=ConfigError)
         prompts = texts("prompts", prompts)
-        ranked = [self.decode(*logits, space=self.space, k=k) for logits in self._logits(prompts)]
-        return [[program for program, _ in best] for best in ranked]
-
-    def decoded_by(self, decode: Decode, name: str) -> PredictorPolicy:
-        """Return the same predictor with another way from its scores to programs."""
-        policy = copy.copy(self)
-        policy.decode, policy.name = decode, name
-        return policy
-
-    def prior(self, prompts: Sequence[str]) -> LabelScores:
-        """Return what the network says of some prompts on average."""
-        return LabelScores.mean([LabelScores.of(*logits) for logits in self._logits(prompts)])
-
-    def remember(self, prompts: Sequence[str]) -> None:
-        """Run the network on prompts that will be asked about again, once for all decodings."""
-        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._known]
-        self._known.update(zip(new, self._run(new), strict=True))
-
-    def forget(self) -> None:
-        """Run the network anew for every prompt from now on."""
-        self._known.clear()
-
-    def _logits(self, prompts: Sequence[str]) -> Iterator[Logits]:
-        if all(prompt in self._known for prompt in prompts):
-            return iter([self._known[prompt] for prompt in prompts])
-        return self._run(prompts)
-
-    def _run(self, prompts: Sequence[str]) -> Iterator[Logits]:
+        ranked = []
         for start in range(0, len(prompts), BATCH_SIZE):
             encodings = self.encoder.encode(prompts[start : start + BATCH_SIZE])
             with torch.inference_mode():
                 scores = self.network(*pad(encodings, self.network.device))
-            yield from zip(scores.boundary_BD.tolist(), scores.runs_BDR.tolist(), strict=True)
+            for logits in zip(scores.boundary_BD.tolist(), scores.runs_BDR.tolist(), strict=True):
+                best = rank_programs(*logits, space=self.space, k=k)
+                ranked.append([program for program, _ in best])
+        return ranked
 
     def save(self, run: str | Path) -> None:
         """Write the policy into the folder `predictor` of a run; `load_predictor` reads it."""

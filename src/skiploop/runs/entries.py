@@ -1,0 +1,228 @@
+"""What the name of each policy means, needs and is made by. No model is loaded for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from skiploop.errors import ConfigError
+from skiploop.programs.program import Program
+
+Stage = Literal["search", "menu", "train", "selector"]
+Role = Literal["choice", "vote", "sample", "control"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Argument:
+    """What a name has after its colon.
+
+    Attributes:
+        word: Its place in help texts.
+        meaning: What it says, for error messages.
+        example: One of them.
+        spell: Returns the one spelling of a text, or nothing if the text is no such argument.
+    """
+
+    word: str
+    meaning: str
+    example: str
+    spell: Callable[[str], str]
+
+    def read(self, kind: str, text: str) -> str:
+        """Return the one spelling of what follows the colon of a name.
+
+        Raises:
+            ConfigError: It is no such argument.
+        """
+        if spelling := self.spell(text):
+            return spelling
+        raise ConfigError(
+            f"'{kind}:{text}': after '{kind}:' comes {self.meaning}, such as {kind}:{self.example}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One policy, or all whose names differ after a colon.
+
+    Attributes:
+        name: The name, or what stands before the colon.
+        does: Which programs or answers it gives; one line.
+        maker: The function that makes it, as `module:function`; it takes an `Asked`.
+        argument: What comes after the colon; None if nothing does.
+        needs: Stages of a run, of which one must have run to its end; any run will do without.
+        offered_after: Stages after which it is compared where nobody says which policies.
+        role: What it is: a `choice` of one program a prompt, a `vote` of several programs, a
+            `sample` of answers, or a `control` that choices are compared with.
+        controls: Names of the controls that are judged beside it.
+    """
+
+    name: str
+    does: str
+    maker: str
+    argument: Argument | None = None
+    needs: tuple[Stage, ...] = ()
+    offered_after: tuple[Stage, ...] = ()
+    role: Role = "choice"
+    controls: tuple[str, ...] = ()
+
+    @property
+    def pattern(self) -> str:
+        """How its names look."""
+        return f"{self.name}:{self.argument.word}" if self.argument else self.name
+
+    @property
+    def learns_from_menu(self) -> bool:
+        """Whether it knows only what the table of a menu tells."""
+        return self.needs in {("menu",), ("selector",)}
+
+
+def _number_of_layers(text: str) -> str:
+    with suppress(ValueError):
+        if math.isfinite(n_slots := float(text)):
+            return f"{n_slots:g}"
+    return ""
+
+
+def _number_of_answers(text: str) -> str:
+    return str(int(text)) if text.isdecimal() and int(text) else ""
+
+
+def _program(text: str) -> str:
+    edits = " ".join(text.split())
+    Program.read_edits(edits)
+    return edits
+
+
+_LAYERS = Argument(
+    word="LAYERS",
+    meaning="how many layer passes are allowed on average",
+    example="29",
+    spell=_number_of_layers,
+)
+_ANSWERS = Argument(
+    word="K", meaning="how many answers vote", example="5", spell=_number_of_answers
+)
+_PROGRAM = Argument(word="PROGRAM", meaning="a program", example="14:15x2", spell=_program)
+
+_CONTROLS = ("surface", "shuffled:open")
+"""The same menu, chosen from by what should be worth less than the states of the model."""
+
+ENTRIES = (
+    Entry(
+        name="identity",
+        does="the plain model",
+        maker="skiploop.runs.methods.given:identity",
+    ),
+    Entry(
+        name="polar",
+        does="the program that the trained predictor finds likeliest for the prompt",
+        maker="skiploop.runs.methods.learned:polar",
+        needs=("train",),
+        offered_after=("search",),
+    ),
+    Entry(
+        name="selector",
+        does="the program of the menu with the highest expected score, or the plain model where "
+        "none is better by a margin",
+        maker="skiploop.runs.methods.learned:selector",
+        needs=("selector",),
+        offered_after=("menu",),
+        controls=_CONTROLS,
+    ),
+    Entry(
+        name="selector",
+        argument=_LAYERS,
+        does="the same with so many layer passes on average",
+        maker="skiploop.runs.methods.learned:limited_selector",
+        needs=("selector",),
+        controls=_CONTROLS,
+    ),
+    Entry(
+        name="vote",
+        argument=_ANSWERS,
+        does="the answer that gets most weight from the selector's best K programs; each answer "
+        "counts with its probability",
+        maker="skiploop.runs.methods.learned:vote",
+        needs=("selector",),
+        role="vote",
+    ),
+    Entry(
+        name="majority",
+        argument=_ANSWERS,
+        does="the same, all answers counting alike",
+        maker="skiploop.runs.methods.learned:majority",
+        needs=("selector",),
+        role="vote",
+    ),
+    Entry(
+        name="sample",
+        argument=_ANSWERS,
+        does="the most frequent of K answers that the plain model draws at temperature 0.7 "
+        "(self-consistency)",
+        maker="skiploop.runs.methods.given:sample",
+        role="sample",
+    ),
+    Entry(
+        name="static",
+        does="one program for all prompts, the best one on training questions",
+        maker="skiploop.runs.methods.given:static",
+        needs=("search", "menu"),
+        offered_after=("search", "menu"),
+    ),
+    Entry(
+        name="by-kind",
+        does="the program with most right answers to training questions of the same kind",
+        maker="skiploop.runs.methods.learned:by_kind",
+        needs=("menu",),
+    ),
+    Entry(
+        name="damped",
+        does="one damped loop in the middle of the model, for all prompts",
+        maker="skiploop.runs.methods.given:damped",
+    ),
+    Entry(
+        name="random",
+        does="random single edits, other ones for each prompt",
+        maker="skiploop.runs.methods.given:random_edits",
+        needs=("search", "menu"),
+        offered_after=("search", "menu"),
+    ),
+    Entry(
+        name="surface",
+        does="as selector, from the spelling of the question instead of the model's states",
+        maker="skiploop.runs.methods.learned:surface",
+        needs=("selector",),
+        role="control",
+    ),
+    Entry(
+        name="shuffled",
+        does="as selector, learned from answers that belong to other questions",
+        maker="skiploop.runs.methods.learned:shuffled",
+        needs=("selector",),
+        role="control",
+    ),
+    Entry(
+        name="shuffled:open",
+        does="the same, always the program of the highest expected score",
+        maker="skiploop.runs.methods.learned:open_shuffled",
+        needs=("selector",),
+        role="control",
+    ),
+    Entry(
+        name="random-menu",
+        does="as selector, on a menu of the same edits at random places",
+        maker="skiploop.runs.methods.learned:random_menu",
+        needs=("selector",),
+        role="control",
+    ),
+    Entry(
+        name="fixed",
+        argument=_PROGRAM,
+        does="this program for all prompts",
+        maker="skiploop.runs.methods.given:fixed",
+    ),
+)

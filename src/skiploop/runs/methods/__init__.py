@@ -1,0 +1,1 @@
+"""The makers of methods, each from what a run folder holds."""
