@@ -23,7 +23,7 @@ POLICIES = (
     "selector:28.5",
     "selector:25.5",
     "surface",
-    "by-kind",
+    "by-category",
     "static",
 )
 STYLE = (

@@ -7,8 +7,8 @@ set -euo pipefail
 run=${1:-runs/choose-arithmetic-damped}
 options=("${@:2}")
 
-skiploop menu build --level 1,2,3,4,5 --raced 160 --limit 5000 --size 24 \
-  --max-edits 3 --anchor 0.5 --anchor 0 --out "$run" "${options[@]}"
+skiploop menu build --level 1,2,3,4,5 --race-questions 160 --limit 5000 --size 24 \
+  --max-edits 3 --damping-anchor 0.5 --damping-anchor 0 --out "$run" "${options[@]}"
 skiploop train --method selector --run "$run" "${options[@]}"
 skiploop evaluate --limit 3000 --k 1 --run "$run" "${options[@]}" \
   --policy selector,selector:30.5,selector:29,vote:5,static,surface,shuffled,shuffled:open,random-menu

@@ -9,11 +9,11 @@ set -euo pipefail
 run=${1:-runs/choose-arithmetic-short}
 options=("${@:2}")
 
-skiploop menu build --level 1,2,3,4,5 --raced 160 --limit 5000 --size 32 \
-  --max-edits 3 --anchor 0.5 --anchor 0 --price 0.01 --out "$run" "${options[@]}"
+skiploop menu build --level 1,2,3,4,5 --race-questions 160 --limit 5000 --size 32 \
+  --max-edits 3 --damping-anchor 0.5 --damping-anchor 0 --layer-cost 0.01 --out "$run" "${options[@]}"
 skiploop train --method selector --run "$run" "${options[@]}"
 skiploop evaluate --limit 3000 --k 1 --run "$run" "${options[@]}" \
-  --policy selector,selector:28.5,selector:27,selector:25.5,selector:24,vote:5,static,by-kind,surface,shuffled,shuffled:open
+  --policy selector,selector:28.5,selector:27,selector:25.5,selector:24,vote:5,static,by-category,surface,shuffled,shuffled:open
 skiploop evaluate --limit 7489 --k 1 --run "$run" "${options[@]}" --policy identity
 skiploop evaluate --fresh 2000 --k 1 --run "$run" "${options[@]}" \
-  --policy selector,selector:28.5,selector:25.5,vote:5,static,by-kind,surface,shuffled,shuffled:open,random-menu
+  --policy selector,selector:28.5,selector:25.5,vote:5,static,by-category,surface,shuffled,shuffled:open,random-menu

@@ -8,8 +8,8 @@ set -euo pipefail
 run=${1:-runs/choose-arithmetic}
 dtype=${2:-bfloat16}
 
-skiploop menu build --level 1,2,3,4,5 --dtype "$dtype" --raced 160 --limit 5000 --size 24 \
+skiploop menu build --level 1,2,3,4,5 --dtype "$dtype" --race-questions 160 --limit 5000 --size 24 \
   --max-edits 3 --memory 4 --out "$run"
 skiploop train --method selector --run "$run"
 skiploop evaluate --limit 3000 --k 1 --memory 3 --run "$run" \
-  --policy selector,selector:29,vote:5,sample:5,static,by-kind,damped,surface,shuffled,shuffled:open,random-menu
+  --policy selector,selector:29,vote:5,sample:5,static,by-category,damped,surface,shuffled,shuffled:open,random-menu

@@ -11,7 +11,7 @@ options=("${@:3}")
 
 skiploop menu build --task "jsonl:$data/commonsenseqa-dev.jsonl" \
   --option test=0.5 --option validation=0 \
-  --raced 120 --limit 628 --size 16 --max-edits 2 --anchor 0.5 --anchor 0 --out "$run" "${options[@]}"
+  --race-questions 120 --limit 628 --size 16 --max-edits 2 --damping-anchor 0.5 --damping-anchor 0 --out "$run" "${options[@]}"
 skiploop train --method selector --run "$run" "${options[@]}"
 skiploop evaluate --limit 589 --k 1 --run "$run" "${options[@]}" \
   --policy selector,selector:31,selector:29,vote:5,static,surface,shuffled,shuffled:open,random-menu

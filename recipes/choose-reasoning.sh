@@ -10,7 +10,7 @@ sets=(chain_sum products gcd letter_counting number_sequence family_relationship
 task=mix$(printf '+reasoning-gym:%s' "${sets[@]}")
 
 skiploop menu build --task "${task/+/:}" --option size=1000 \
-  --raced 64 --limit 600 --size 12 --max-edits 2 --anchor 0.5 --anchor 0 --out "$run" "${options[@]}"
+  --race-questions 64 --limit 600 --size 12 --max-edits 2 --damping-anchor 0.5 --damping-anchor 0 --out "$run" "${options[@]}"
 skiploop train --method selector --run "$run" "${options[@]}"
 skiploop evaluate --limit 2000 --k 1 --run "$run" "${options[@]}" \
-  --policy selector,selector:31,selector:29,vote:5,static,by-kind,surface,shuffled,shuffled:open,random-menu
+  --policy selector,selector:31,selector:29,vote:5,static,by-category,surface,shuffled,shuffled:open,random-menu

@@ -8,9 +8,9 @@ set -euo pipefail
 run=${1:-runs/choose-words-builtin}
 options=(--memory 7 "${@:2}")
 
-skiploop menu build --task words --raced 64 --limit 3200 --size 16 --max-edits 2 --first-layer 10 \
-  --set menu.max_block=2 --anchor 0 --out "$run" "${options[@]}"
+skiploop menu build --task words --race-questions 64 --limit 3200 --size 16 --max-edits 2 --first-layer 10 \
+  --set menu.max_block=2 --damping-anchor 0 --out "$run" "${options[@]}"
 skiploop train --method selector --run "$run" "${options[@]}"
 skiploop evaluate --limit 1500 --k 1 --run "$run" "${options[@]}" \
-  --policy selector,smollm2-135m/words,static,by-kind
+  --policy selector,smollm2-135m/words,static,by-category
 skiploop export --run "$run" --out "$run/policy"

@@ -11,7 +11,7 @@ options=("${@:3}")
 
 skiploop menu build --task "mix:jsonl:$data/multiarith.jsonl+jsonl:$data/svamp.jsonl" \
   --option test=0.5 --option validation=0 \
-  --raced 120 --limit 780 --size 16 --max-edits 2 --anchor 0.5 --anchor 0 --out "$run" "${options[@]}"
+  --race-questions 120 --limit 780 --size 16 --max-edits 2 --damping-anchor 0.5 --damping-anchor 0 --out "$run" "${options[@]}"
 skiploop train --method selector --run "$run" "${options[@]}"
 skiploop evaluate --limit 810 --k 1 --run "$run" "${options[@]}" \
-  --policy selector,selector:31,selector:29,vote:5,sample:5,static,by-kind,surface,shuffled,shuffled:open,random-menu
+  --policy selector,selector:31,selector:29,vote:5,sample:5,static,by-category,surface,shuffled,shuffled:open,random-menu

@@ -35,7 +35,7 @@ def table(n_questions, seed, n_golds, skill=0.0, gain=0.0):
         right.astype(float),
         right.astype(float),
         balanced(examples),
-        tuple((example.kind, example.answer_key) for example in examples),
+        tuple((example.category, example.answer_key) for example in examples),
         tuple((~right[:, 0]).tolist()),
     )
     return torch.from_numpy(rng.normal(size=(n_questions, 8))).float(), evidence

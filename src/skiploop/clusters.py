@@ -1,6 +1,7 @@
 """Groups of questions that look alike, found from their texts or from what a model makes of them.
 
-A task names kinds of questions, but one name may stand for several kinds with answers of their own.
+A task names categories of questions, but one name may stand for several kinds of them, with answers
+of their own.
 
 Shapes: the letters of learning (docs/reference/shapes.md); Q points, C columns of a sketch.
 """

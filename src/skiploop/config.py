@@ -29,6 +29,16 @@ _EXPECTED = {
 _ABSENT = object()
 
 
+def renamed(old: str, default: Any = dataclasses.MISSING) -> Any:  # noqa: ANN401 - as `field`
+    """Return the field of a setting that had another name in the last version.
+
+    Args:
+        old: That name, by which it is still read.
+        default: Its default; without one it has to be given.
+    """
+    return dataclasses.field(default=default, metadata={"old": old})
+
+
 def from_dict(cls: type[T], data: Mapping[str, object], section: str = "") -> T:
     """Build a configuration from plain data.
 
@@ -149,6 +159,7 @@ def _build(cls: type, data: object, prefix: str) -> object:
         )
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
+    data = _under_new_names(data, fields, prefix)
     for key in data:
         if key not in fields:
             hint = closest(prefix + str(key), [prefix + name for name in fields])
@@ -160,6 +171,22 @@ def _build(cls: type, data: object, prefix: str) -> object:
         if name not in data and default == (dataclasses.MISSING, dataclasses.MISSING):
             raise ConfigError(f"setting {prefix + name!r} is missing and has no default: give it")
     return cls(**{name: _checked(hints[name], data[name], prefix + name) for name in data})
+
+
+def _under_new_names(
+    data: Mapping[str, object], fields: Mapping[str, dataclasses.Field[Any]], prefix: str
+) -> dict[str, object]:
+    """Return settings by the names of today."""
+    found = dict(data)
+    for name, field in fields.items():
+        old = field.metadata.get("old")
+        if old in found and name in found:
+            raise ConfigError(
+                f"{prefix + old!r} is the old name of {prefix + name!r}: give one of them"
+            )
+        if old in found:
+            found[name] = found.pop(old)
+    return found
 
 
 def _checked(kind: Any, value: object, key: str) -> object:  # noqa: ANN401 - a type hint

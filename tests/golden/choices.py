@@ -21,7 +21,7 @@ from skiploop.trials.evidence import ScoreTable
 EVERY_POLICY = (*POLICIES, "fixed:2:4x2", "selector:5.5", "vote:3", "majority:3")
 """Those of the registry, and one of every pattern that answers questions with choices."""
 
-REPORTED = ("selector", "selector:5.5", "vote:3", "static", "by-kind")
+REPORTED = ("selector", "selector:5.5", "vote:3", "static", "by-category")
 
 N_KNOWN, N_NEW = 120, 40
 

@@ -1,7 +1,7 @@
 """A run on a tiny random model for which choosing pays, made by the command line alone.
 
-Each kind of question has the answers that a program of its own picks, so a choice has something to
-find. The questions stand in `tests/golden/questions.json`.
+Each category of question has the answers that a program of its own picks, so a choice has
+something to find. The questions stand in `tests/golden/questions.json`.
 """
 
 import atexit
@@ -18,30 +18,30 @@ from skiploop.cli.main import main
 
 QUESTIONS = Path(__file__).parents[1] / "golden" / "questions.json"
 PROGRAMS = {"hen": "identity", "pen": "2:4x2", "tent": "4:5x2"}
-"""By kind, the program that picks the right answers."""
+"""By category, the program that picks the right answers."""
 
-N_OF_KIND = 100
+N_OF_CATEGORY = 100
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def questions():
-    """Return questions with choices; the plain model is right on the first kind alone."""
-    return [line for kind in PROGRAMS for line in _of_kind(kind)]
+    """Return questions with choices; the plain model is right on the first category alone."""
+    return [line for category in PROGRAMS for line in _of_category(category)]
 
 
-def _of_kind(kind):
-    stack, program = families.load("llama"), Program.parse(PROGRAMS[kind], families.N_LAYERS)
-    asked = [f"the {kind} {i} on {i * i % 97}?" for i in range(3 * N_OF_KIND)]
+def _of_category(category):
+    stack, program = families.load("llama"), Program.parse(PROGRAMS[category], families.N_LAYERS)
+    asked = [f"the {category} {i} on {i * i % 97}?" for i in range(3 * N_OF_CATEGORY)]
     choices = [random.Random(question).sample(_LETTERS, 4) for question in asked]
     prompts = [f"Question: {question}\nAnswer:" for question in asked]
     spaced = [[f" {letter}" for letter in listed] for listed in choices]
     planted = stack.choose(prompts, spaced, program)
     plain = stack.choose(prompts, spaced, Program.identity(families.N_LAYERS))
     return [
-        {"question": question, "choices": listed, "answer": one.text.strip(), "category": kind}
+        {"question": question, "choices": listed, "answer": one.text.strip(), "category": category}
         for question, listed, one, other in zip(asked, choices, planted, plain, strict=True)
         if program.is_identity or one.text != other.text
-    ][:N_OF_KIND]
+    ][:N_OF_CATEGORY]
 
 
 def command(*arguments):
@@ -61,7 +61,18 @@ def finished_run():
     lines.write_text("".join(f"{json.dumps(line)}\n" for line in json.loads(QUESTIONS.read_text())))
     what = ["--model", model, "--task", f"jsonl:{lines}", "--option", "shots=0", "--out", run]
     command("search", *what, "--limit", 8, "--budget", 8)
-    menu = ["--size", 5, "--raced", 48, "--limit", 180, "--first-layer", 1, "--anchor", 0.5]
+    menu = [
+        "--size",
+        5,
+        "--race-questions",
+        48,
+        "--limit",
+        180,
+        "--first-layer",
+        1,
+        "--damping-anchor",
+        0.5,
+    ]
     command("menu", "build", *what, *menu, "--set", "menu.max_block=2")
     command("train", "--run", run, "--epochs", 1, "--batch-size", 32)
     command("train", "--run", run, "--method", "selector")

@@ -8,7 +8,7 @@ from parity import ParityTask
 from skiploop import Program, ProgramSpace
 from skiploop.errors import DataError
 from skiploop.menus.menu import MenuConfig
-from skiploop.policies.by_kind import KindPolicy, best_by_kind, check_kinds
+from skiploop.policies.by_category import CategoryPolicy, best_by_category, check_categories
 from skiploop.policies.damped import damped_loop
 from skiploop.policies.random_edits import RandomEditsPolicy, random_programs
 from skiploop.policies.static import N_CANDIDATES, promising, race
@@ -81,25 +81,25 @@ def test_an_ungraded_answer_is_not_held_against_a_program():
     assert str(promising(trials, n_layers=12)[0]) == "0:1x0"
 
 
-def test_every_kind_gets_the_program_with_most_right_answers_and_unknown_kinds_are_refused():
+def test_every_category_gets_its_best_program_and_unknown_categories_are_refused():
     texts = ("identity", "1:2x2", "4:5x0")
     programs = tuple(Program.parse(text, 6) for text in texts)
-    examples = [Example(str(i), f"q{i}", "1", kind="ab"[i % 2]) for i in range(8)]
-    right_QP = np.array([[0, 1, 0] if e.kind == "a" else [1, 1, 0] for e in examples], float)
+    examples = [Example(str(i), f"q{i}", "1", category="ab"[i % 2]) for i in range(8)]
+    right_QP = np.array([[0, 1, 0] if e.category == "a" else [1, 1, 0] for e in examples], float)
     right_QP[0] = math.nan
     evidence = ScoreTable(tuple("01234567"), programs, right_QP, right_QP, np.ones(8))
-    best = best_by_kind(examples, evidence)
+    best = best_by_category(examples, evidence)
     assert best == {"a": programs[1], "b": programs[0]}  # ties stay with the first one
-    policy = KindPolicy(best, {"x": "a", "y": "b"})
+    policy = CategoryPolicy(best, {"x": "a", "y": "b"})
     assert policy.rank(["y", "x"], 3) == [[programs[0]], [programs[1]]]
-    check_kinds(examples, examples[:3])
-    other = Example("9", "q", "1", kind="c")
+    check_categories(examples, examples[:3])
+    other = Example("9", "q", "1", category="c")
     with pytest.raises(DataError, match=r"1 of 2 questions .* learned from, such as 'c'"):
-        check_kinds(examples, [examples[0], other])
+        check_categories(examples, [examples[0], other])
 
 
 def test_random_programs_have_the_operations_and_lengths_of_their_models():
-    config = MenuConfig(anchors=(0.0, 0.5))
+    config = MenuConfig(damping_anchors=(0.0, 0.5))
     texts = ("identity", "4:5x0", "4:6x2", "4:6x2 8:9x0", "5:7x3~0.5", "4:10x0 11:12x2")
     like = [Program.parse(text, 12) for text in texts]
     drawn = random_programs(like, config.edits(12), config.max_block, seed=1)
@@ -115,7 +115,7 @@ def test_random_programs_have_the_operations_and_lengths_of_their_models():
 
 
 def test_random_damped_loops_have_anchors_of_the_menu():
-    config = MenuConfig(anchors=(0.0, 0.5))
+    config = MenuConfig(damping_anchors=(0.0, 0.5))
     like = [Program.parse(f"{start}:{start + 1}x3~0", 30) for start in range(4, 24)]
     drawn = random_programs(like, config.edits(30), config.max_block, seed=3)
     assert {program.edits[0].anchor for program in drawn} == {0.0, 0.5}

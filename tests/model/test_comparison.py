@@ -50,9 +50,9 @@ def test_other_settings_are_refused_by_name(run):
         compare(run, run.selector, other)
 
 
-def test_a_kind_is_asked_alone_and_too_few_questions_are_refused(run):
-    config = CompareConfig(policy="selector", limit=3, n_read=0, kind="hen")
-    assert {example.kind for example in config.questions(run.task)} == {"hen"}
+def test_a_category_is_asked_alone_and_too_few_questions_are_refused(run):
+    config = CompareConfig(policy="selector", limit=3, n_read=0, category="hen")
+    assert {example.category for example in config.questions(run.task)} == {"hen"}
     with pytest.raises(ConfigError, match="asked for 3000: lower the limit"):
         CompareConfig(policy="selector", limit=3000, n_read=0).questions(run.task)
 

@@ -20,7 +20,7 @@ from skiploop.trials.evidence import ScoreTable, collect
 from skiploop.trials.runner import TrialRunner
 from skiploop.trials.store import TrialStore
 
-CONFIG = MenuConfig(size=5, raced=12, limit=12, first_layer=1, max_block=2)
+CONFIG = MenuConfig(size=5, race_questions=12, limit=12, first_layer=1, max_block=2)
 IDENTITY = Program.identity(N_LAYERS)
 PROMPTS = [f"{i} is {'odd' if i % 2 else 'even'}" for i in range(60)]
 
@@ -104,7 +104,7 @@ def test_a_menu_starts_with_the_identity_and_every_program_adds_something(runner
 def test_a_race_keeps_the_first_program_and_a_quarter_of_the_field(runner):
     space = CONFIG.space(N_LAYERS)
     programs = [IDENTITY, *(IDENTITY.with_edit(edit) for edit in space.edits(IDENTITY))]
-    seen = race(runner, runner.task.examples("train", 12), programs, price=0.0)
+    seen = race(runner, runner.task.examples("train", 12), programs, layer_cost=0.0)
     assert seen.programs[0] == IDENTITY
     assert len(seen.programs) == -(-len(programs) // 4)
     assert seen.score_QP.shape == (12, len(seen.programs))
@@ -113,12 +113,12 @@ def test_a_race_keeps_the_first_program_and_a_quarter_of_the_field(runner):
 def test_with_a_price_of_a_layer_short_programs_get_places(runner):
     examples = runner.task.examples("train", 12)
     free = build_menu(runner, examples, CONFIG)
-    dear = build_menu(runner, examples, dataclasses.replace(CONFIG, price=0.9))
+    dear = build_menu(runner, examples, dataclasses.replace(CONFIG, layer_cost=0.9))
     assert dear.programs[1].n_slots <= N_LAYERS - CONFIG.max_block
     assert sum(p.n_slots for p in dear.programs) < sum(p.n_slots for p in free.programs)
     assert dear.gains[0] == free.gains[0] and dear.gains[1] > 0.9 * CONFIG.max_block
     with pytest.raises(ConfigError, match="price is -1"):
-        dataclasses.replace(CONFIG, price=-1)
+        dataclasses.replace(CONFIG, layer_cost=-1)
 
 
 def test_coverage_grows_with_the_menu():
@@ -126,14 +126,16 @@ def test_coverage_grows_with_the_menu():
     assert list(coverage(right)) == [0.25, 0.5, 0.75]
 
 
-@pytest.mark.parametrize("wrong", [{"size": 1}, {"raced": 0}, {"raced": 99}, {"first_layer": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"size": 1}, {"race_questions": 0}, {"race_questions": 99}, {"first_layer": -1}]
+)
 def test_impossible_menus_are_refused(wrong):
     with pytest.raises(ConfigError, match="at least"):
-        MenuConfig(**{"limit": 20, "raced": 10, **wrong})
+        MenuConfig(**{"limit": 20, "race_questions": 10, **wrong})
 
 
 def test_a_menu_that_may_change_no_layer_is_refused(runner):
-    config = MenuConfig(raced=2, limit=2, first_layer=N_LAYERS)
+    config = MenuConfig(race_questions=2, limit=2, first_layer=N_LAYERS)
     with pytest.raises(ConfigError, match="lower first_layer"):
         build_menu(runner, runner.task.examples("train", 2), config)
 
@@ -177,7 +179,7 @@ def test_a_selector_on_a_text_encoder_is_kept_with_it_and_never_asks_the_model(
 
 
 def test_with_an_anchor_damped_loops_compete_for_places_too(runner):
-    config = dataclasses.replace(CONFIG, size=12, max_edits=2, anchors=(0.0, 0.5))
+    config = dataclasses.replace(CONFIG, size=12, max_edits=2, damping_anchors=(0.0, 0.5))
     edits = config.edits(N_LAYERS)
     plain = [edit for edit in edits if edit.anchor is None]
     assert plain == CONFIG.edits(N_LAYERS)
@@ -191,4 +193,4 @@ def test_with_an_anchor_damped_loops_compete_for_places_too(runner):
     damped.save(runner.store.path.parent)
     assert Menu.load(runner.store.path.parent) == damped
     with pytest.raises(ConfigError, match="numbers from 0 to 1"):
-        dataclasses.replace(CONFIG, anchors=(1.5,))
+        dataclasses.replace(CONFIG, damping_anchors=(1.5,))

@@ -17,7 +17,7 @@ from skiploop.runs.folder import RunConfig
 from skiploop.runs.session import Run
 from skiploop.search.campaign import SearchConfig
 
-MENU = MenuConfig(size=4, raced=8, limit=50, first_layer=1, max_block=2)
+MENU = MenuConfig(size=4, race_questions=8, limit=50, first_layer=1, max_block=2)
 SEARCH = SearchConfig(limit=6, budget=3)
 
 
@@ -53,14 +53,14 @@ def test_a_refused_command_leaves_nothing_and_the_corrected_one_works(
 ):
     out = tmp_path / "deep" / "run"
     build_menu = ["menu", "build", "--model", llama_folder, "--level", "2", "--out", str(out)]
-    build_menu += ["--size", "3", "--raced", "4", "--limit", "5", "--max-edits", "1"]
+    build_menu += ["--size", "3", "--race-questions", "4", "--limit", "5", "--max-edits", "1"]
     for wrong, message in (
         (["--first-layer", "40"], "no layer may be edited"),
         (["--model", "no/such-model"], "no/such-model"),
         (["--split", "trian"], "unknown split"),
         (["--option", "levle=2"], "levle"),
         (["--memory", "0.000001"], "one batch has 500"),
-        (["--price", "2"], "price is 2"),
+        (["--layer-cost", "2"], "layer cost is 2"),
     ):
         assert message in error_line(capsys, *build_menu, *wrong)
         assert not out.exists()
@@ -73,7 +73,7 @@ def test_a_stage_that_is_refused_leaves_the_others_as_they_are(config, tmp_path)
     pipeline.search(run, SEARCH)
     before = (folder / "config.json").read_text()
     with pytest.raises(ConfigError, match="no layer may be edited"):
-        pipeline.menu(run, MenuConfig(first_layer=40, raced=4, limit=5))
+        pipeline.menu(run, MenuConfig(first_layer=40, race_questions=4, limit=5))
     assert (folder / "config.json").read_text() == before
     assert run.n_trials == len(run.store) > 0
 

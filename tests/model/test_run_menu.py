@@ -23,7 +23,7 @@ from skiploop.runs.folder import RunConfig
 from skiploop.runs.methods.make import make_methods
 from skiploop.runs.session import Run
 
-CONFIG = MenuConfig(size=4, raced=8, limit=50, first_layer=1, max_block=2)
+CONFIG = MenuConfig(size=4, race_questions=8, limit=50, first_layer=1, max_block=2)
 NAMES = (
     "selector",
     "selector:5.5",
@@ -188,14 +188,14 @@ def test_controls_read_the_table_of_the_menu_once(folder, monkeypatch):
     assert len(n_read) == 1
 
 
-def test_the_best_program_by_kind_is_refused_where_there_is_one_kind(folder, tmp_path):
-    wanted = pipeline.EvaluateConfig(policies=("by-kind",), limit=2)
-    with pytest.raises(ConfigError, match=r"by-kind: .* of one kind, .* 'static' finds"):
+def test_the_best_program_by_category_is_refused_where_there_is_one_category(folder, tmp_path):
+    wanted = pipeline.EvaluateConfig(policies=("by-category",), limit=2)
+    with pytest.raises(ConfigError, match=r"by-category: .* of one category, .* 'static' finds"):
         pipeline.evaluate(Run.open(folder), wanted)
     two = RunConfig(model=Run.open(folder).config.model, options=("level=1,2",))
     run = Run.create(tmp_path / "run", two)
     pipeline.menu(run, CONFIG)
-    assert [row.policy for row in pipeline.evaluate(run, wanted).policies][1:] == ["by-kind"]
+    assert [row.policy for row in pipeline.evaluate(run, wanted).policies][1:] == ["by-category"]
 
 
 def test_a_random_menu_costs_what_the_menu_costs(folder):
@@ -215,7 +215,7 @@ def test_nothing_is_run_again_for_a_menu_that_is_finished(folder):
 def test_other_settings_known_questions_and_wrong_names_are_refused(folder):
     run = Run.open(folder)
     with pytest.raises(RunError, match="size"):
-        pipeline.menu(run, MenuConfig(size=5, raced=8, limit=50))
+        pipeline.menu(run, MenuConfig(size=5, race_questions=8, limit=50))
     with pytest.raises(ConfigError, match="learned from the 'train' questions"):
         pipeline.evaluate(run, pipeline.EvaluateConfig(split="train"))
     for name, error in {
@@ -234,7 +234,7 @@ def test_a_selector_needs_a_finished_menu_and_enough_questions(folder, tmp_path)
     run = Run.create(tmp_path / "run", RunConfig(model=config.model, options=config.options))
     with pytest.raises(RunError, match="holds no menu: run 'skiploop menu build'"):
         pipeline.train_on_menu(run, SelectorConfig())
-    pipeline.menu(run, MenuConfig(size=3, raced=4, limit=6, first_layer=1, max_block=1))
+    pipeline.menu(run, MenuConfig(size=3, race_questions=4, limit=6, first_layer=1, max_block=1))
     with pytest.raises(DataError, match="6 questions are too few"):
         pipeline.train_on_menu(run, SelectorConfig())
     with pytest.raises(RunError, match="holds no selector: run 'skiploop train --method selector'"):

@@ -69,7 +69,18 @@ def test_search_train_evaluate_makes_a_report_and_repeats_itself(capsys, tmp_pat
 
 def test_a_menu_teaches_a_selector_that_is_judged_and_used(capsys, tmp_path):
     out = str(tmp_path / "run")
-    build = ["menu", "build", "--level", "2", "--size", "4", "--raced", "8", "--limit", "50"]
+    build = [
+        "menu",
+        "build",
+        "--level",
+        "2",
+        "--size",
+        "4",
+        "--race-questions",
+        "8",
+        "--limit",
+        "50",
+    ]
     made = run(capsys, *build, "--max-edits", "1", "--out", out)
     assert made["programs"][0] == "identity" and len(made["programs"]) == 4
     assert made["oracle_coverage"] == sorted(made["oracle_coverage"])

@@ -28,9 +28,9 @@ def test_where_no_answer_comes_twice_nobody_knows_one_beforehand(golds):
     assert blind_accuracy(examples_of(list(golds))) == 0.0
 
 
-def test_kinds_have_their_own_answers_and_equal_questions_count_once():
-    kinds = [Example(str(i), f"q{i}", "ab"[i % 2], kind="AB"[i % 2]) for i in range(10)]
-    assert blind_accuracy(kinds) == 1.0
+def test_categories_have_their_own_answers_and_equal_questions_count_once():
+    categories = [Example(str(i), f"q{i}", "ab"[i % 2], category="AB"[i % 2]) for i in range(10)]
+    assert blind_accuracy(categories) == 1.0
     copies = [Example(str(i), "the same", "a") for i in range(5)]
     assert blind_accuracy(copies) == 0.0
 

@@ -234,14 +234,31 @@ def test_what_cannot_be_meant_is_refused_before_a_model_is_looked_for(capsys, ar
         (["--size", "1"], "menu.size is 1: give at least 2"),
         (["--first-layer", "-1"], "menu.first_layer is -1: give at least 0"),
         (
-            ["--raced", "6", "--limit", "5"],
-            "menu.limit is 5: give at least menu.raced, which is 6",
+            ["--race-questions", "6", "--limit", "5"],
+            "menu.limit is 5: give at least menu.race_questions, which is 6",
         ),
     ],
 )
 def test_numbers_of_a_menu_out_of_range_are_named(capsys, tmp_path, arguments, message):
     line = error_line(capsys, "menu", "build", "--out", str(tmp_path / "run"), *arguments)
     assert line == f"skiploop: {message}\n" and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "number"),
+    [
+        ("--raced", "--race-questions", "9999"),
+        ("--price", "--layer-cost", "2"),
+        ("--anchor", "--damping-anchor", "1.5"),
+    ],
+)
+def test_an_old_option_means_the_new_one_and_is_in_no_help(capsys, tmp_path, old, new, number):
+    build = ("menu", "build", "--out", str(tmp_path / "run"))
+    line = error_line(capsys, *build, new, number)
+    assert line == error_line(capsys, *build, old, number)
+    assert line == error_line(capsys, *build, f"{old}={number}")
+    _, shown, _ = run(capsys, "menu", "build", "--help")
+    assert new in shown.split() and old not in shown.split()
 
 
 def test_tasks_are_listed_and_shown(capsys):

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skiploop.config import apply_overrides, differences, from_dict, load_file, to_dict
+from skiploop.config import (
+    apply_overrides,
+    differences,
+    from_dict,
+    load_file,
+    renamed,
+    to_dict,
+)
 from skiploop.errors import ConfigError
 
 
@@ -24,6 +31,12 @@ class Settings:
     layers: tuple[int, ...] = (1, 2)
     limit: int | None = None
     search: Rules = Rules()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renamed:
+    cost: float = renamed("price")
+    questions: int = renamed("raced", 120)
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -153,3 +166,23 @@ def test_differences_name_the_setting_and_both_values():
 def test_a_configuration_does_not_differ_from_its_stored_form():
     config = Settings(model="m", rate=0.1)
     assert differences(json.loads(json.dumps(to_dict(config))), to_dict(config)) == []
+
+
+@pytest.mark.parametrize("data", [{"price": 1, "raced": 5}, {"cost": 1, "questions": 5}])
+def test_a_setting_is_read_by_its_old_name_too_and_written_by_the_new_one(data):
+    config = from_dict(Renamed, data)
+    assert config == Renamed(cost=1.0, questions=5)
+    assert to_dict(config) == {"cost": 1.0, "questions": 5}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"cost": 1, "price": 1}, "'menu.price' is the old name of 'menu.cost': give one of them"),
+        ({"price": "much"}, "menu.cost is 'much': expected a finite number"),
+        ({"raced": 5}, "setting 'menu.cost' is missing"),
+    ],
+)
+def test_an_old_name_is_checked_as_the_new_one(data, message):
+    with pytest.raises(ConfigError, match=message):
+        from_dict(Renamed, data, "menu")

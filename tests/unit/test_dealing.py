@@ -55,18 +55,20 @@ def test_each_question_has_the_answers_to_and_from_others_as_its_part(order):
         assert found[str(i)] == pytest.approx(given_away + received - share)
 
 
-@pytest.mark.parametrize("n_of_kind", [1, 2, 3, 5, 10, 50, 300])
-def test_no_answer_goes_back_to_its_own_question(n_of_kind):
-    examples = [Example(f"{i}", f"{i}?", f"gold {i}", kind=str(i // n_of_kind)) for i in range(300)]
+@pytest.mark.parametrize("n_of_category", [1, 2, 3, 5, 10, 50, 300])
+def test_no_answer_goes_back_to_its_own_question(n_of_category):
+    examples = [
+        Example(f"{i}", f"{i}?", f"gold {i}", category=str(i // n_of_category)) for i in range(300)
+    ]
     assert dealt(examples, [e.gold for e in examples]).value == 0
 
 
-def test_kinds_are_dealt_apart_but_for_questions_that_are_alone_in_theirs():
-    kinds = ["a"] * 4 + ["b"] * 4 + ["c", "d"]
+def test_categories_are_dealt_apart_but_for_questions_that_are_alone_in_theirs():
+    categories = ["a"] * 4 + ["b"] * 4 + ["c", "d"]
     golds = ["1"] * 4 + ["2"] * 4 + ["3", "4"]
     examples = [
-        Example(str(i), f"{i}?", gold, kind=kind)
-        for i, (gold, kind) in enumerate(zip(golds, kinds, strict=True))
+        Example(str(i), f"{i}?", gold, category=category)
+        for i, (gold, category) in enumerate(zip(golds, categories, strict=True))
     ]
     found = dealt(examples, golds)
     assert found.value == pytest.approx(0.8)
@@ -160,18 +162,23 @@ def test_the_report_of_a_constant_answer_does_not_say_better():
 @pytest.mark.parametrize(
     "templates", [("Is {} odd?", "Name {} of them."), ("Today he has {}.", "Earlier he has {}.")]
 )
-def test_favourite_answers_of_kinds_that_only_the_text_tells_apart_are_not_called_better(templates):
+def test_favourite_answers_of_categories_that_only_the_text_tells_apart_are_not_called_better(
+    templates,
+):
     rng = np.random.default_rng(0)
-    kinds = np.arange(400) % 2
-    questions = [templates[kind].format(rng.integers(10, 99)) for kind in kinds]
-    golds = [str(rng.choice(["Yes", "No"], p=[0.8, 0.2] if kind else [0.2, 0.8])) for kind in kinds]
-    constants = ["Yes" if kind else "No" for kind in kinds]
+    categories = np.arange(400) % 2
+    questions = [templates[category].format(rng.integers(10, 99)) for category in categories]
+    golds = [
+        str(rng.choice(["Yes", "No"], p=[0.8, 0.2] if category else [0.2, 0.8]))
+        for category in categories
+    ]
+    constants = ["Yes" if category else "No" for category in categories]
     examples = examples_of(golds, questions)
-    row = rows_of(examples, {"identity": ["No"] * 400, "by kind": constants})[1]
+    row = rows_of(examples, {"identity": ["No"] * 400, "by category": constants})[1]
     assert row.against_identity.difference > 0.2
     assert row.verdict == "not beyond favourite answers"
     # Without the questions' texts it would be a gain.
-    row = rows_of(examples_of(golds), {"identity": ["No"] * 400, "by kind": constants})[1]
+    row = rows_of(examples_of(golds), {"identity": ["No"] * 400, "by category": constants})[1]
     assert row.verdict == "better"
 
 
@@ -184,26 +191,29 @@ TEMPLATES = (
 WORDS = {"n": ["Ann", "Bob", "Tom", "Mary"], "t": ["apples", "pears", "pens"]}
 
 
-def word_problems(rng, kinds):
-    """Questions of many forms, of which one word says what kind they are."""
+def word_problems(rng, categories):
+    """Questions of many forms, of which one word says what category they are."""
     return [
         str(rng.choice(TEMPLATES)).format(
             **{name: rng.choice(words) for name, words in WORDS.items()},
             a=rng.integers(2, 99),
             b=rng.integers(2, 99),
-            m=["odd", "even"][kind],
+            m=["odd", "even"][category],
         )
-        for kind in kinds
+        for category in categories
     ]
 
 
 @pytest.mark.parametrize("n", [150, 600])
-def test_favourite_answers_of_kinds_that_one_word_tells_apart_are_not_called_better(n):
+def test_favourite_answers_of_categories_that_one_word_tells_apart_are_not_called_better(n):
     rng = np.random.default_rng(0)
-    kinds = rng.integers(0, 2, n)
-    golds = [str(rng.choice(["Yes", "No"], p=[0.8, 0.2] if kind else [0.2, 0.8])) for kind in kinds]
-    constants = ["Yes" if kind else "No" for kind in kinds]
-    examples = examples_of(golds, word_problems(rng, kinds))
+    categories = rng.integers(0, 2, n)
+    golds = [
+        str(rng.choice(["Yes", "No"], p=[0.8, 0.2] if category else [0.2, 0.8]))
+        for category in categories
+    ]
+    constants = ["Yes" if category else "No" for category in categories]
+    examples = examples_of(golds, word_problems(rng, categories))
     row = rows_of(examples, {"identity": ["No"] * n, "by word": constants})[1]
     assert row.p_holm < 0.001
     assert row.verdict == "not beyond favourite answers"

@@ -47,6 +47,14 @@ def test_a_name_has_one_spelling(name, spelling):
     assert checked_name(name) == spelling == checked_name(spelling)
 
 
+def test_an_old_name_is_understood_and_offered_nowhere():
+    assert checked_name("by-kind") == "by-category"
+    assert "by-kind" not in patterns()
+    with pytest.raises(UnknownNameError) as refusal:
+        find("by-knd")
+    assert "by-kind" not in str(refusal.value)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -115,6 +123,6 @@ def test_the_table_in_the_docs_is_that_of_the_registry():
 
 def test_an_entry_that_learned_from_a_menu_alone_knows_only_its_kinds():
     known = [entry.pattern for entry in entries() if entry.learns_from_menu]
-    assert {"selector", "vote:K", "by-kind", "surface"} <= set(known)
+    assert {"selector", "vote:K", "by-category", "surface"} <= set(known)
     assert not {"static", "random", "identity"} & set(known)
     assert find("selector:29")[1] == "29"

@@ -418,23 +418,23 @@ def test_equal_questions_count_as_one_in_every_test_on_pairs():
     assert next(row for row in alone.policies if row.policy == "polar").verdict == "better"
 
 
-def test_kinds_and_pairs_count_by_hand():
+def test_categories_and_pairs_count_by_hand():
     records = [
         *answers("identity", [True, False, False, True]),
         *answers("polar", [True, True, None, False]),
         *answers("static", [False, True, True, True]),
     ]
-    examples = [Example(f"q{i}", f"{i}?", "7", kind="ab"[i % 2]) for i in range(4)]
+    examples = [Example(f"q{i}", f"{i}?", "7", category="ab"[i % 2]) for i in range(4)]
     report = build_report(records, title="toy", examples=examples)
-    assert [row.kind for row in report.kinds] == ["a", "b"]
-    assert report.kinds[0].accuracy["polar"] == Share(1, 1)
-    assert report.kinds[1].accuracy["static"] == Share(2, 2)
+    assert [row.category for row in report.categories] == ["a", "b"]
+    assert report.categories[0].accuracy["polar"] == Share(1, 1)
+    assert report.categories[1].accuracy["static"] == Share(2, 2)
     (pair,) = report.pairs
     assert (pair.first, pair.second) == ("polar", "static")
     assert pair.paired == Paired(only_first=1, only_second=1, total=3)
     titles = [table.title for table in report_tables(report)]
-    assert {"By kind of question", "Policies against each other"} <= set(titles)
-    assert small_report().kinds == small_report().pairs == ()
+    assert {"By category of question", "Policies against each other"} <= set(titles)
+    assert small_report().categories == small_report().pairs == ()
 
 
 def with_confidences(policy, verdicts, confidences):

@@ -56,7 +56,7 @@ def evidence(score_QP, weight_Q=None):
 
 
 def planted():
-    """For one kind of question the second program is right, for the other one the identity."""
+    """For one category of question the second program is right, for the other one the identity."""
     is_a = np.array([prompt[0] == "a" for prompt in PROMPTS])
     score = np.zeros((N, 3))
     score[~is_a, 0], score[is_a, 1], score[:, 2] = 0.9, 0.8, 0.1
@@ -96,7 +96,7 @@ def test_what_is_said_of_a_fold_does_not_depend_on_its_own_scores():
     assert not torch.equal(*seen)
 
 
-def test_the_selector_learns_which_program_suits_which_kind():
+def test_the_selector_learns_which_program_suits_which_category():
     policy = policy_of(planted())
     assert [ranked[0] for ranked in policy.rank(["axx", "bxx"], 2)] == [
         MENU.programs[1],
@@ -117,8 +117,10 @@ def test_answers_of_other_questions_teach_nothing():
 
 
 def favourites():
-    """Questions of one kind, most of whose answer is Yes; the identity likes No, a program Yes."""
-    examples = [Example(str(i), PROMPTS[i], "Yes" if i % 3 else "No", kind="k") for i in range(N)]
+    """Questions of one category, most answered by Yes; the identity likes No, a program Yes."""
+    examples = [
+        Example(str(i), PROMPTS[i], "Yes" if i % 3 else "No", category="k") for i in range(N)
+    ]
     is_yes = np.array([example.gold == "Yes" for example in examples])
     score = np.zeros((N, 3))
     score[:, 0], score[:, 1], score[:, 2] = 0.7 - 0.4 * is_yes, 0.3 + 0.4 * is_yes, 0.1
@@ -135,26 +137,26 @@ def test_another_favourite_answer_is_no_reason_to_leave_the_identity():
 
 
 @pytest.mark.parametrize("shows_in", ["text", "features"])
-def test_favourite_answers_of_kinds_that_nobody_named_are_no_reason_either(shows_in):
+def test_favourite_answers_of_categories_that_nobody_named_are_no_reason_either(shows_in):
     rng = np.random.default_rng(0)
-    kinds = np.arange(600) % 2
+    categories = np.arange(600) % 2
     templates = ("Is {} odd?", "Name {}.") if shows_in == "text" else ("Is {} odd?",) * 2
     examples = [
-        Example(str(i), templates[kind].format(i), str(rng.choice(["Yes", "No"], p=shares)))
-        for i, kind in enumerate(kinds)
-        for shares in [(0.8, 0.2) if kind else (0.2, 0.8)]
+        Example(str(i), templates[category].format(i), str(rng.choice(["Yes", "No"], p=shares)))
+        for i, category in enumerate(categories)
+        for shares in [(0.8, 0.2) if category else (0.2, 0.8)]
     ]
     is_yes = np.array([example.gold == "Yes" for example in examples])
     right = np.stack([~is_yes, is_yes, np.zeros(600)], 1).astype(float)
     features = torch.from_numpy(rng.normal(size=(600, 8)) * 0.3).float()
-    features[:, 0] += 4 * torch.from_numpy(kinds)
+    features[:, 0] += 4 * torch.from_numpy(categories)
     table = ScoreTable(
         tuple(map(str, range(600))),
         MENU.programs,
         right,
         right,
         balanced(examples),
-        tuple((example.kind, example.answer_key) for example in examples),
+        tuple((example.category, example.answer_key) for example in examples),
     )
     fair = SelectorPolicy(
         MENU, PromptFeatures(TwoKinds()), learn(features, table, SelectorConfig())
@@ -165,8 +167,8 @@ def test_favourite_answers_of_kinds_that_nobody_named_are_no_reason_either(shows
     assert SelectorPolicy(MENU, PromptFeatures(TwoKinds()), named).validation.is_shown_to_help
     if shows_in == "text":  # the weights of the table know it without features
         weights = table.weight_Q
-        assert weights[(kinds == 1) & is_yes].sum() == pytest.approx(
-            weights[(kinds == 1) & ~is_yes].sum()
+        assert weights[(categories == 1) & is_yes].sum() == pytest.approx(
+            weights[(categories == 1) & ~is_yes].sum()
         )
 
 
@@ -183,7 +185,7 @@ def test_weights_count_what_verdicts_take_for_equal_as_one_answer(golds):
     assert balanced(examples).tolist() == pytest.approx([0.625] * 4 + [2.5])
 
 
-def test_weights_of_many_different_answers_are_balanced_over_their_whole_kind():
+def test_weights_of_many_different_answers_are_balanced_over_their_whole_category():
     rng = np.random.default_rng(0)
     golds = ["2" if rng.random() < 0.2 else str(rng.integers(3, 400)) for _ in range(600)]
     texts = ["How many {}?", "Is {} odd?"]
@@ -194,9 +196,11 @@ def test_weights_of_many_different_answers_are_balanced_over_their_whole_kind():
     assert max(weight_of.values()) == pytest.approx(min(weight_of.values()))
 
 
-def test_weights_count_right_answers_of_a_kind_alike_and_kinds_by_their_questions():
+def test_weights_count_right_answers_of_a_category_alike_and_categories_by_their_questions():
     golds = [("a", "1"), ("a", "1"), ("a", "1"), ("a", "2"), ("b", "1"), ("b", "7")]
-    examples = [Example(str(i), "", gold, kind=kind) for i, (kind, gold) in enumerate(golds)]
+    examples = [
+        Example(str(i), "", gold, category=category) for i, (category, gold) in enumerate(golds)
+    ]
     assert balanced(examples).tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2, 1, 1])
 
 

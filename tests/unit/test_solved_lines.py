@@ -38,7 +38,7 @@ def test_solved_lines_cover_the_categories_of_the_file(tmp_path, n):
     assert max(shown.count(one) for one in shown) == -(-n // 3)
 
 
-def three_kinds():
+def three_categories():
     sums = [(f"What is {i} + {j}?", str(i + j)) for i in range(3, 10) for j in range(6)]
     words = "day night hot cold big small tall short old young rich poor fast slow up down left"
     opposites = [(f"What is the opposite of {word}?", "something") for word in words.split()]
@@ -50,20 +50,20 @@ def three_kinds():
 
 
 def test_solved_lines_cover_forms_of_questions_that_nobody_named(tmp_path):
-    shown = shown_answers(task_of(tmp_path, *three_kinds(), shots=4))
+    shown = shown_answers(task_of(tmp_path, *three_categories(), shots=4))
     assert {"something", "white"} < set(shown)
     assert any(answer.isdigit() for answer in shown)
 
 
 @pytest.mark.parametrize("n", [0, 1, 4, 30])
 def test_as_many_lines_are_shown_as_were_asked_for_and_none_twice(n):
-    examples = [Example(str(i), f"What is {i}?", str(i), kind=str(i % 7)) for i in range(30)]
+    examples = [Example(str(i), f"What is {i}?", str(i), category=str(i % 7)) for i in range(30)]
     assert len({example.id for example in solved_lines(examples, n)}) == n
 
 
 def test_solved_lines_are_never_test_questions_and_do_not_depend_on_the_order_of_lines(tmp_path):
-    forward = task_of(tmp_path, *three_kinds(), shots=4)
-    backward = task_of(tmp_path, *reversed(three_kinds()), shots=4)
+    forward = task_of(tmp_path, *three_categories(), shots=4)
+    backward = task_of(tmp_path, *reversed(three_categories()), shots=4)
     example = forward.examples("test", 1)[0]
     assert forward.prompt(example) == backward.prompt(example)
     shown = forward.prompt(example).rpartition("Question: ")[0]

@@ -87,7 +87,7 @@ def test_a_mix_takes_turns_and_keeps_prompts_and_verdicts():
     parts = [get_task("arithmetic"), get_task("reasoning-gym:chain_sum")]
     mix = get_task("mix:arithmetic+reasoning-gym:chain_sum")
     first, second, third = mix.examples("test", 3)
-    assert [e.kind for e in (first, second, third)] == [parts[i].name for i in (0, 1, 0)]
+    assert [e.category for e in (first, second, third)] == [parts[i].name for i in (0, 1, 0)]
     for part, example in zip(parts, (first, second), strict=True):
         (own,) = part.examples("test", 1)
         assert mix.prompt(example) == part.prompt(own)

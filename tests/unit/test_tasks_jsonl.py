@@ -253,17 +253,17 @@ def test_every_accepted_question_has_one_right_answer_and_every_other_line_is_na
 
 
 @pytest.mark.parametrize("key", ["category", "kind"])
-def test_the_category_of_a_line_is_the_kind_of_its_question(tmp_path, key):
+def test_the_category_of_a_line_is_that_of_its_question(tmp_path, key):
     lines = [question(i, **{key: f"sort {i % 3}"}) for i in range(60)]
     task = task_of(tmp_path, *lines)
     for example in all_examples(task):
-        assert example.kind == f"sort {int(example.gold) % 3}"
-    assert len({example.kind for example in task.examples("test")}) == 3
+        assert example.category == f"sort {int(example.gold) % 3}"
+    assert len({example.category for example in task.examples("test")}) == 3
 
 
 def test_category_counts_before_kind(tmp_path):
     task = task_of(tmp_path, question(1, category="a", kind="b"))
-    assert only_example(task).kind == "a"
+    assert only_example(task).category == "a"
 
 
 def test_there_is_room_for_the_longest_answer(tmp_path):

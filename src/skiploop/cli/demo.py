@@ -29,7 +29,7 @@ N_READ = 1500
 # (tests/unit/test_demo.py). Level 2 is where the card says that arithmetic gains most.
 N_WORDS = 340
 N_ARITHMETIC = 290
-ARITHMETIC_KIND = "level 2"
+ARITHMETIC_CATEGORY = "level 2"
 
 BUDGET = 36
 """Programs that the live search tries."""
@@ -133,7 +133,7 @@ def _asked() -> tuple[CompareConfig, ...]:
         policy="smollm2-135m/arithmetic",
         limit=N_ARITHMETIC,
         n_read=N_READ,
-        kind=ARITHMETIC_KIND,
+        category=ARITHMETIC_CATEGORY,
         n_shown=2,
     )
     words = CompareConfig(policy="smollm2-135m/words", limit=N_WORDS, n_read=N_READ, n_shown=3)

@@ -35,15 +35,20 @@ app = typer.Typer(
 
 BAR_WIDTH = 40
 
+_OLD_NAMES = {"raced": "race-questions", "anchor": "damping-anchor", "price": "layer-cost"}
+"""Options as they were called in the last version: still read, in no help text."""
 
-@app.command()
+
+@app.command(context_settings={"token_normalize_func": lambda name: _OLD_NAMES.get(name, name)})
 def build(
     out: Folder,
     task: TaskName = None,
     level: Level = None,
     option: TaskOptions = None,
     size: Annotated[int | None, typer.Option(help="Programs on it. [24]")] = None,
-    raced: Annotated[int | None, typer.Option(help="Questions that choose them. [120]")] = None,
+    race_questions: Annotated[
+        int | None, typer.Option(help="Questions that choose them. [120]")
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(help="Questions that all of them answer. [1500]")
     ] = None,
@@ -51,11 +56,11 @@ def build(
     first_layer: Annotated[
         int | None, typer.Option(help="Layers that every program starts with. [4]")
     ] = None,
-    anchor: Annotated[
+    damping_anchor: Annotated[
         list[float] | None,
         typer.Option(help="Try damped loops with this anchor too; give it again for more. [none]"),
     ] = None,
-    price: Annotated[
+    layer_cost: Annotated[
         float | None,
         typer.Option(help="Score that a layer must bring; above 0, short programs come too. [0]"),
     ] = None,
@@ -90,12 +95,12 @@ def build(
         ),
         "menu": {
             "size": size,
-            "raced": raced,
+            "race_questions": race_questions,
             "limit": limit,
             "max_edits": max_edits,
             "first_layer": first_layer,
-            "anchors": tuple(anchor) if anchor else None,
-            "price": price,
+            "damping_anchors": tuple(damping_anchor) if damping_anchor else None,
+            "layer_cost": layer_cost,
             "split": split,
         },
     }
@@ -157,7 +162,8 @@ def curve(out: Folder, as_json: Json = False) -> None:
     menu = Menu.load(Run.open(out).folder)
     if not menu.oracle_coverage:
         raise RunError(
-            f"all questions of the menu in {out} chose it: build one with --limit above --raced"
+            f"all questions of the menu in {out} chose it: build one with --limit above "
+            "--race-questions"
         )
     most = menu.oracle_coverage[-1] or 1.0
     print("programs  oracle coverage")

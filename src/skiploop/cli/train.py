@@ -144,7 +144,7 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
         "ridge": lessons.ridge,
         "layer": policy.features.encoder.spec.get("layer"),
         "margin": policy.gate.margin,
-        "price": policy.gate.price,
+        "layer_cost": policy.gate.layer_cost,
         "validation": policy.validation.to_dict(),
         "keeps_identity": not policy.validation.is_shown_to_help,
     }
@@ -174,7 +174,7 @@ def _validation_words(policy: SelectorPolicy) -> str:
     if not found.paired.total:
         return (
             "all questions chose the menu, so none can judge the choice, which keeps the identity: "
-            "build a menu with --limit above --raced"
+            "build a menu with --limit above --race-questions"
         )
     verdict = "" if found.is_shown_to_help else ": not shown to help, it keeps the identity"
     blind = (
@@ -185,6 +185,7 @@ def _validation_words(policy: SelectorPolicy) -> str:
     )
     return (
         f"on {found.paired.total} questions, each judged by what others before it taught, points "
-        f"over the identity (fixed / broken): {paired_words(found.paired)}; with all right answers "
-        f"of a kind counting alike {100 * found.gain:+.1f}, p {p_words(found.p)}{blind}{verdict}"
+        f"over the identity (fixed / broken): {paired_words(found.paired)}; with all right "
+        f"answers of a category counting alike {100 * found.gain:+.1f}, p {p_words(found.p)}{blind}"
+        f"{verdict}"
     )

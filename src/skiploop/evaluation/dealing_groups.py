@@ -1,7 +1,7 @@
-"""Groups of questions within which answers are dealt: kinds, named or found.
+"""Groups of questions within which answers are dealt: categories, named or found.
 
-A kind is found where texts look alike, and where a run of characters tells which answer is given:
-who answers `Yes` to one sort of question and `No` to another has two favourites.
+A category is found where texts look alike, and where a run of characters tells which answer is
+given: who answers `Yes` to one sort of question and `No` to another has two favourites.
 
 Shapes: N questions of a group, F runs of characters, A answers.
 """
@@ -22,7 +22,7 @@ N_ANSWERS = 8
 """Most common answers of a policy that are told apart."""
 
 MAX_P = 0.01
-"""Largest p-value, times the number of runs and policies, at which a run tells kinds apart."""
+"""Largest p-value, times the number of runs and policies, at which a run tells categories apart."""
 
 
 def dealing_groups(
@@ -30,39 +30,39 @@ def dealing_groups(
 ) -> Iterator[list[Example]]:
     """Yield groups of at least two questions, each in random order.
 
-    Kinds are parted where a run tells answers apart, then into clusters of similar texts; right
-    answers play no part. Questions that are alone in their kind are one kind.
+    Categories are parted where a run tells answers apart, then into clusters of similar texts;
+    right answers play no part. Questions that are alone in their category are one category.
 
     Args:
         examples: The questions.
         texts: Answers by policy and question.
     """
-    kinds: dict[str, list[Example]] = {}
+    categories: dict[str, list[Example]] = {}
     for example in examples:
-        kinds.setdefault(example.kind, []).append(example)
-    alone = [example for found in kinds.values() if len(found) == 1 for example in found]
-    for kind in (*(found for found in kinds.values() if len(found) > 1), alone):
-        if len(kind) > 1:
-            for group in _parted(kind, texts):
+        categories.setdefault(example.category, []).append(example)
+    alone = [example for found in categories.values() if len(found) == 1 for example in found]
+    for category in (*(found for found in categories.values() if len(found) > 1), alone):
+        if len(category) > 1:
+            for group in _parted(category, texts):
                 random.Random(derive_seed("deal", group[0].id)).shuffle(group)
                 yield group
 
 
 def _parted(
-    kind: Sequence[Example], texts: Mapping[str, Mapping[str, str]]
+    category: Sequence[Example], texts: Mapping[str, Mapping[str, str]]
 ) -> Iterator[list[Example]]:
-    has_run_NF = run_counts([example.question for example in kind]) > 0
-    waiting = [np.arange(len(kind))]
+    has_run_NF = run_counts([example.question for example in category]) > 0
+    waiting = [np.arange(len(category))]
     while waiting:
         some = waiting.pop()
-        given = [[by_id[kind[i].id] for i in some.tolist()] for by_id in texts.values()]
+        given = [[by_id[category[i].id] for i in some.tolist()] for by_id in texts.values()]
         has_it_N = _telling_run(has_run_NF[some], given)
         if has_it_N is not None:
             waiting += [some[has_it_N], some[~has_it_N]]
             continue
-        labels_N = text_clusters([kind[i].question for i in some.tolist()])
+        labels_N = text_clusters([category[i].question for i in some.tolist()])
         yield from (
-            [kind[i] for i in some[labels_N == label].tolist()]
+            [category[i] for i in some[labels_N == label].tolist()]
             for label in range(labels_N.max() + 1)
         )
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from skiploop.config import renamed
 from skiploop.errors import ConfigError, ProgramError, RunError, one_line
 from skiploop.jsontext import read_json, write_json
 from skiploop.menus.halving import half, halving
@@ -36,7 +37,7 @@ class MenuConfig:
 
     Attributes:
         size: Programs on it at most, the identity among them; fewer where fewer end the race.
-        raced: Questions on which programs compete for a place.
+        race_questions: Questions on which programs compete for a place.
         limit: Questions that all programs on the menu answer, for a selector to learn from; the
             first ones of the split, those of the race among them.
         split: Part of the task.
@@ -44,8 +45,9 @@ class MenuConfig:
         first_layer: Layers before this one run once in every program.
         max_block: Longest block that one edit skips or repeats.
         max_runs: Most passes over one block.
-        anchors: Every block that may be repeated is tried as a damped loop too, with each of them.
-        price: Score that one layer pass must bring: above 0, programs that are short without
+        damping_anchors: Every block that may be repeated is tried as a damped loop too, with each
+            of them.
+        layer_cost: Score that one layer pass must bring: above 0, programs that are short without
             losing as much get places too.
 
     Raises:
@@ -53,31 +55,31 @@ class MenuConfig:
     """
 
     size: int = 24
-    raced: int = 120
+    race_questions: int = renamed("raced", 120)
     limit: int = 1500
     split: str = "train"
     max_edits: int = 2
     first_layer: int = 4
     max_block: int = 4
     max_runs: int = 2
-    anchors: tuple[float, ...] = ()
-    price: float = 0.0
+    damping_anchors: tuple[float, ...] = renamed("anchors", ())
+    layer_cost: float = renamed("price", 0.0)
 
     def __post_init__(self) -> None:
-        least = {"size": 2, "first_layer": 0}
-        for name in ("size", "raced", "limit", "max_edits", "first_layer", "max_block", "max_runs"):
-            if vars(self)[name] < least.get(name, 1):
-                raise ConfigError(
-                    f"menu.{name} is {vars(self)[name]}: give at least {least.get(name, 1)}"
-                )
-        if self.raced > self.limit:
+        least = dict.fromkeys(("race_questions", "limit", "max_edits", "max_block", "max_runs"), 1)
+        for name, number in {"size": 2, "first_layer": 0, **least}.items():
+            if vars(self)[name] < number:
+                raise ConfigError(f"menu.{name} is {vars(self)[name]}: give at least {number}")
+        if self.race_questions > self.limit:
             raise ConfigError(
-                f"menu.limit is {self.limit}: give at least menu.raced, which is {self.raced}"
+                f"menu.limit is {self.limit}: give at least menu.race_questions, which is "
+                f"{self.race_questions}"
             )
-        if self.anchors and not 0 <= min(self.anchors) <= max(self.anchors) <= 1:
-            raise ConfigError(f"anchors are {self.anchors}: give numbers from 0 to 1")
-        if not 0 <= self.price < 1:
-            raise ConfigError(f"price is {self.price}: give a number from 0 to below 1")
+        anchors = self.damping_anchors
+        if anchors and not 0 <= min(anchors) <= max(anchors) <= 1:
+            raise ConfigError(f"damping anchors are {anchors}: give numbers from 0 to 1")
+        if not 0 <= self.layer_cost < 1:
+            raise ConfigError(f"layer cost is {self.layer_cost}: give a number from 0 to below 1")
 
     def space(self, n_layers: int) -> ProgramSpace:
         """Return the space that the programs come from."""
@@ -90,7 +92,7 @@ class MenuConfig:
         return plain + [
             Segment(block.start, block.stop, RUNS, anchor)
             for block in blocks
-            for anchor in self.anchors
+            for anchor in self.damping_anchors
         ]
 
 
@@ -101,9 +103,9 @@ class Menu:
     Attributes:
         programs: At least two.
         weights_id: `LayerStack.model_id` of the model.
-        gains: Mean best worth on the questions of the race, with each program and those before
-            it: the score, less the price of layer passes beyond those of the identity; all right
-            answers of a kind count alike.
+        gains: Mean best utility on the questions of the race, with each program and those before
+            it: the score, less the cost of layer passes beyond those of the identity; all right
+            answers of a category count alike.
         oracle_coverage: Share of the other questions that this program or one before it answers
             right, judged with the gold answer; empty without other questions.
     """
@@ -154,7 +156,7 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
 
     All programs of one edit race; those that complement each other best get further edits, and
     the menu is a greedy cover of what was seen: each program is the one that raises the mean best
-    worth most, given those before it.
+    most useful, given those before it.
 
     Args:
         runner: Evaluates and remembers.
@@ -181,13 +183,13 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
             f"{config.first_layer} are kept; lower first_layer"
         )
     single = [identity.with_edit(edit) for edit in edits]
-    seen = race(runner, examples, [identity, *single], config.price)
+    seen = race(runner, examples, [identity, *single], config.layer_cost)
     for _ in range(1, config.max_edits):
-        best = [seen.programs[column] for column, _ in _cover(seen, PARENTS + 1, config.price)]
+        best = [seen.programs[column] for column, _ in _cover(seen, PARENTS + 1, config.layer_cost)]
         children = _children(best)
         if new := [program for program in children if program not in seen.programs]:
-            seen = seen.beside(race(runner, examples, [identity, *new], config.price))
-    covered = list(_cover(seen, config.size, config.price))
+            seen = seen.beside(race(runner, examples, [identity, *new], config.layer_cost))
+    covered = list(_cover(seen, config.size, config.layer_cost))
     return Menu(
         programs=tuple(seen.programs[column] for column, _ in covered),
         weights_id=runner.stack.model_id,
@@ -196,26 +198,26 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
 
 
 def race(
-    runner: TrialRunner, examples: Sequence[Example], programs: Sequence[Program], price: float
+    runner: TrialRunner, examples: Sequence[Example], programs: Sequence[Program], layer_cost: float
 ) -> ScoreTable:
     """Return what the best programs answered, by successive halving.
 
-    A program is as good as the mean of what it adds to the worth of the first one, question by
-    question: one that helps a few questions much stays. Right answers of a kind count alike, so
+    A program is as good as the mean of what it adds to the utility of the first one, question by
+    question: one that helps a few questions much stays. Right answers of a category count alike, so
     preferring another one is no advantage (`balanced`).
 
     Args:
         runner: Evaluates and remembers.
         examples: Questions.
         programs: The first one always stays.
-        price: Of a layer pass.
+        layer_cost: Of a layer pass.
     """
     field = list(programs)
     *rounds, everything = halving(examples)
     for asked in rounds:
         seen = collect(runner, asked, field)
-        worth_QP = _worth(seen, price)
-        added_QP = np.maximum(worth_QP - worth_QP[:, :1], 0)
+        utility_QP = _utility(seen, layer_cost)
+        added_QP = np.maximum(utility_QP - utility_QP[:, :1], 0)
         added_P = seen.weight_Q @ added_QP / len(asked)
         added_P[0] = np.inf
         best = np.argsort(-added_P, kind="stable")[: half(field)]
@@ -234,25 +236,25 @@ def _children(parents: Sequence[Program]) -> list[Program]:
     return list(children)
 
 
-def _worth(seen: ScoreTable, price: float) -> np.ndarray:
-    """Return the score of each cell, less the price of the passes beyond those of the identity."""
+def _utility(seen: ScoreTable, layer_cost: float) -> np.ndarray:
+    """Return the score of each cell, less the cost of the passes beyond the identity's."""
     extra_P = [program.n_slots - program.n_layers for program in seen.programs]
-    return seen.score_QP - price * np.array(extra_P)
+    return seen.score_QP - layer_cost * np.array(extra_P)
 
 
-def _cover(seen: ScoreTable, size: int, price: float) -> Iterator[tuple[int, float]]:
-    """Yield columns, the first one first, and the mean best worth with each and those before."""
+def _cover(seen: ScoreTable, size: int, layer_cost: float) -> Iterator[tuple[int, float]]:
+    """Yield columns, the first one first, and the mean best utility with each and those before."""
     share_Q = seen.weight_Q / len(seen.weight_Q)
-    worth_QP = _worth(seen, price)
-    best_Q = worth_QP[:, 0]
+    utility_QP = _utility(seen, layer_cost)
+    best_Q = utility_QP[:, 0]
     yield 0, float(share_Q @ best_Q)
     chosen = {0}
     while len(chosen) < min(size, len(seen.programs)):
-        means_P = share_Q @ np.maximum(worth_QP, best_Q[:, None])
+        means_P = share_Q @ np.maximum(utility_QP, best_Q[:, None])
         means_P[list(chosen)] = -np.inf
         column = int(means_P.argmax())
         chosen.add(column)
-        best_Q = np.maximum(best_Q, worth_QP[:, column])
+        best_Q = np.maximum(best_Q, utility_QP[:, column])
         yield column, float(share_Q @ best_Q)
 
 

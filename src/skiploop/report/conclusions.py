@@ -20,8 +20,8 @@ HOW_TO_READ = (
     "correction covers all tests of the table. No difference shown does not mean that there is "
     "none.",
     "A policy is called better if two tests show it: it is more often right than the identity, and "
-    "by more than the same answers would be if each went to another question of its kind. Else it "
-    "may just prefer another answer, whatever it is asked.",
+    "by more than the same answers would be if each went to another question of its category. Else "
+    "it may just prefer another answer, whatever it is asked.",
     "Accuracy and saving are two claims. Where nothing is right anyway, layers are saved for "
     "nothing: read the executed layers over the questions that are answered right.",
     "An answer that could not be graded is counted as ungraded, neither right nor wrong.",
@@ -55,9 +55,9 @@ def _weak_prompt_line(report: Report) -> str:
     if plain is None or report.blind is None or plain >= report.blind:
         return ""
     return (
-        f"The plain model is right on {percent(plain)} %, one answer for all questions of a kind "
-        f"would be on {percent(report.blind)} %: the prompt may be at fault, so mend it before "
-        "you believe a gain."
+        f"The plain model is right on {percent(plain)} %, one answer for all questions of a "
+        f"category would be on {percent(report.blind)} %: the prompt may be at fault, so mend "
+        "it before you believe a gain."
     )
 
 

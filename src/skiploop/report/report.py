@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from skiploop.evaluation.blind import blind_accuracy
-from skiploop.evaluation.kind_table import KindRow, kind_rows
+from skiploop.evaluation.category_table import CategoryRow, category_rows
 from skiploop.evaluation.pair_table import PairRow, pair_rows
 from skiploop.evaluation.policy_table import PolicyRow, policy_rows
 from skiploop.evaluation.readings import ReadBefore
@@ -34,11 +34,11 @@ class Report:
     Attributes:
         title: Task, part and model, such as "arithmetic level 2, test, smollm2-135m".
         policies: One row a policy, the identity first.
-        blind: Share of right answers of one who knows the kind of a question and no more; None
+        blind: Share of right answers of one who knows the category of a question and no more; None
             without questions.
         dealt: By policy, right answers if its answers went to other questions like theirs.
         pairs: One row for each two policies other than the identity.
-        kinds: One row for each kind of question, none if there is only one.
+        categories: One row for each category of question, none if there is only one.
         risk: Some rows a policy, of its surest answers.
         calibration: How well programs did of which the selector expected so much, on the questions
             that it learned from; none without a selector.
@@ -55,7 +55,7 @@ class Report:
     blind: float | None = None
     dealt: Mapping[str, Dealt] = field(default_factory=dict)
     pairs: tuple[PairRow, ...] = ()
-    kinds: tuple[KindRow, ...] = ()
+    categories: tuple[CategoryRow, ...] = ()
     risk: tuple[RiskRow, ...] = ()
     calibration: tuple[CalibrationBin, ...] = ()
     menu: Menu | None = None
@@ -76,7 +76,7 @@ class Report:
             "blind": self.blind,
             "dealt": {policy: share.to_dict() for policy, share in self.dealt.items()},
             "pairs": [row.to_dict() for row in self.pairs],
-            "kinds": [row.to_dict() for row in self.kinds],
+            "categories": [row.to_dict() for row in self.categories],
             "risk": [row.to_dict() for row in self.risk],
             "calibration": [one.to_dict() for one in self.calibration],
             "menu": self.menu and self.menu.figures(),
@@ -104,7 +104,7 @@ def build_report(
     Args:
         records: Of all policies, on the same questions.
         title: Task, part and model.
-        examples: The questions, for groups, kinds and the changed answers that are shown.
+        examples: The questions, for groups, categories and the changed answers that are shown.
         dealt: From `dealt_accuracy`.
         menu: Of the run.
         search: From `search_table`.
@@ -121,7 +121,7 @@ def build_report(
         blind=blind_accuracy(examples),
         dealt=dealt or {},
         pairs=tuple(pair_rows(records, examples)),
-        kinds=tuple(kind_rows(records, examples)),
+        categories=tuple(category_rows(records, examples)),
         risk=tuple(risk_rows(records)),
         menu=menu,
         search=search,

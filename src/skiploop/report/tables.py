@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from skiploop.evaluation.kind_table import KindRow
+from skiploop.evaluation.category_table import CategoryRow
 from skiploop.evaluation.pair_table import PairRow
 from skiploop.evaluation.policy_table import PolicyRow, fewest_fixed
 from skiploop.evaluation.risk_table import RiskRow
@@ -59,8 +59,8 @@ def comparison_tables(report: Report) -> list[Table]:
         tables.append(dealt_table(report))
     if report.pairs:
         tables.append(pairs_table(report.pairs))
-    if report.kinds:
-        tables.append(kinds_table(report.kinds))
+    if report.categories:
+        tables.append(categories_table(report.categories))
     if report.risk:
         tables.append(risk_table(report.risk))
     return tables
@@ -80,7 +80,7 @@ def dealt_table(report: Report) -> Table:
         if row.policy in report.dealt
     )
     note = (
-        "The same answers, each given to other questions of its kind that look alike: what a "
+        "The same answers, each given to other questions of its category that look alike: what a "
         "policy gains here, too, it gains by other favourite answers, not by better ones. Points "
         "beyond: those that are left of its gain over the identity. p: of that and of McNemar's "
         "test the larger one, adjusted (Holm); a policy is better if it is below 0.05."
@@ -106,19 +106,19 @@ def pairs_table(rows: Sequence[PairRow]) -> Table:
     return Table("Policies against each other", header, cells, note)
 
 
-def kinds_table(rows: Sequence[KindRow]) -> Table:
-    """Return right answers by kind of question, one column a policy."""
+def categories_table(rows: Sequence[CategoryRow]) -> Table:
+    """Return right answers by category of question, one column a policy."""
     policies = list(rows[0].accuracy)
     cells = tuple(
         (
-            row.kind or NOTHING,
+            row.category or NOTHING,
             str(max(share.total for share in row.accuracy.values())),
             *(percent(row.accuracy[policy].value) for policy in policies),
         )
         for row in rows
     )
-    note = "Top-1 accuracy, %. Few questions of a kind say little; no tests were made here."
-    return Table("By kind of question", ("kind", "graded", *policies), cells, note)
+    note = "Top-1 accuracy, %. Few questions of a category say little; no tests were made here."
+    return Table("By category of question", ("category", "graded", *policies), cells, note)
 
 
 def risk_table(rows: Sequence[RiskRow]) -> Table:

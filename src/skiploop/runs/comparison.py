@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 
+from skiploop.config import renamed
 from skiploop.errors import ConfigError
 from skiploop.evaluation.timing import time_during_prefill
 from skiploop.evaluation.wall_time import Timing
@@ -28,7 +29,7 @@ class CompareConfig:
         limit: Questions.
         n_read: Questions at the start of the split that were read before: they are left out, and
             so is what is the same question.
-        kind: Only questions of this kind; empty for all.
+        category: Only questions of this category; empty for all.
         split: Held-out part of the task.
         n_shown: Changed answers that are told in full.
         n_timed: Questions that are timed.
@@ -37,7 +38,7 @@ class CompareConfig:
     policy: str
     limit: int
     n_read: int
-    kind: str = ""
+    category: str = renamed("kind", "")
     split: str = "test"
     n_shown: int = 5
     n_timed: int = 4
@@ -51,7 +52,7 @@ class CompareConfig:
         everything = task.examples(self.split)
         read = {example.group for example in everything[: self.n_read]}
         left = [example for example in everything if example.group not in read]
-        asked = [example for example in left if self.kind in ("", example.kind)]
+        asked = [example for example in left if self.category in ("", example.category)]
         if len(asked) < self.limit:
             raise ConfigError(
                 f"{task.name} has {len(asked)} questions for this in {self.split!r}, asked for "

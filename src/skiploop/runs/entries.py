@@ -58,6 +58,7 @@ class Entry:
         role: What it is: a `choice` of one program a prompt, a `vote` of several programs, a
             `sample` of answers, or a `control` that choices are compared with.
         controls: Names of the controls that are judged beside it.
+        old_names: What it was called in the last version: still understood, offered nowhere.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Entry:
     offered_after: tuple[Stage, ...] = ()
     role: Role = "choice"
     controls: tuple[str, ...] = ()
+    old_names: tuple[str, ...] = ()
 
     @property
     def pattern(self) -> str:
@@ -174,10 +176,11 @@ ENTRIES = (
         offered_after=("search", "menu"),
     ),
     Entry(
-        name="by-kind",
-        does="the program with most right answers to training questions of the same kind",
-        maker="skiploop.runs.methods.learned:by_kind",
+        name="by-category",
+        does="the program with most right answers to training questions of the same category",
+        maker="skiploop.runs.methods.learned:by_category",
         needs=("menu",),
+        old_names=("by-kind",),
     ),
     Entry(
         name="damped",

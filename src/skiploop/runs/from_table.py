@@ -13,7 +13,7 @@ from torch import Tensor
 
 from skiploop.errors import ConfigError
 from skiploop.menus.menu import Menu, MenuConfig
-from skiploop.policies.by_kind import KindPolicy, best_by_kind
+from skiploop.policies.by_category import CategoryPolicy, best_by_category
 from skiploop.policies.random_edits import random_programs
 from skiploop.policies.selector.choice import PromptFeatures
 from skiploop.policies.selector.learning import SelectorConfig
@@ -28,7 +28,7 @@ from skiploop.trials.runner import Progress
 
 
 class TablePolicies:
-    """Makes controls of a selector, and the best program for each kind of question.
+    """Makes controls of a selector, and the best program for each category of question.
 
     Args:
         run: With a finished menu, for controls also a selector.
@@ -39,21 +39,23 @@ class TablePolicies:
         self._run = run
         self._progress = progress
 
-    def by_kind(self) -> KindPolicy:
-        """Return the policy that gives each kind its best program.
+    def by_category(self) -> CategoryPolicy:
+        """Return the policy that gives each category its best program.
 
         Raises:
-            ConfigError: The task tells no kinds.
+            ConfigError: The task tells no categories.
         """
         examples = menu_examples(self._run)
-        if len({example.kind for example in examples}) == 1:
+        if len({example.category for example in examples}) == 1:
             raise ConfigError(
-                f"by-kind: all questions of {self._run.task.name} are of one kind, for which the "
-                "best program is what 'static' finds: leave it out, or use questions with kinds "
-                "(a 'category' on every line of a jsonl file)"
+                f"by-category: all questions of {self._run.task.name} are of one category, for "
+                "which the best program is what 'static' finds: leave it out, or use questions "
+                "with categories (a 'category' on every line of a jsonl file)"
             )
-        kind_of = {self._run.task.prompt(example): example.kind for example in self._everything}
-        return KindPolicy(best_by_kind(examples, self._evidence), kind_of)
+        category_of = {
+            self._run.task.prompt(example): example.category for example in self._everything
+        }
+        return CategoryPolicy(best_by_category(examples, self._evidence), category_of)
 
     def surface(self) -> SelectorPolicy:
         """Learn as the selector does, from the spelling of the questions instead of states."""
@@ -121,7 +123,7 @@ class TablePolicies:
 
     @property
     def _n_raced(self) -> int:
-        return self._run.finished("menu", MenuConfig).raced
+        return self._run.finished("menu", MenuConfig).race_questions
 
     def _learned(
         self,

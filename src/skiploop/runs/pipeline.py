@@ -18,7 +18,7 @@ from skiploop.evaluation.search_table import SearchTable
 from skiploop.evaluation.timing import time_choices
 from skiploop.menus.menu import Menu, MenuConfig, build_menu, coverage
 from skiploop.models.identity import check_model
-from skiploop.policies.by_kind import check_kinds
+from skiploop.policies.by_category import check_categories
 from skiploop.policies.polar.checkpoint import Metrics
 from skiploop.policies.polar.policy import PREDICTOR_FOLDER, PredictorPolicy, has_predictor
 from skiploop.policies.polar.recipe import train as train_predictor
@@ -165,9 +165,9 @@ def menu(run: Run, config: MenuConfig, progress: Progress | None = None) -> Menu
     examples = run.task.examples(config.split, config.limit)
     runner = run.runner(progress)  # loads the model: a wrong name must not occupy the folder
     with run.settled("menu", config):
-        found = build_menu(runner, examples[: config.raced], config)
+        found = build_menu(runner, examples[: config.race_questions], config)
         table = collect(runner, examples, found.programs)
-    raced = {example.group for example in examples[: config.raced]}
+    raced = {example.group for example in examples[: config.race_questions]}
     is_new_Q = [example.group not in raced for example in examples]
     found = replace(found, oracle_coverage=coverage(table.right_QP[is_new_Q]))
     found.save(run.folder)
@@ -189,7 +189,7 @@ def train_on_menu(run: Run, config: SelectorConfig) -> SelectorPolicy:
     evidence = collect(run.runner(), examples, found.programs)
     prompts = [run.task.prompt(example) for example in examples]
     groups = [example.group for example in examples]
-    n_raced = run.section("menu", MenuConfig).raced
+    n_raced = run.section("menu", MenuConfig).race_questions
     policy = train_selector(run.stack, found, prompts, evidence, config, groups, n_raced)
     policy.save(run.folder)
     run.record("selector", config)
@@ -224,7 +224,7 @@ def evaluate(
     _refuse_samples_of_choices(names, examples)
     methods = make_methods(names, run, progress, config.k)
     if any(entry_of(name).learns_from_menu for name in names):
-        check_kinds(menu_examples(run), examples)
+        check_categories(menu_examples(run), examples)
     prompts = [run.task.prompt(example) for example in examples]
     features = _features(run, names)
     if features:

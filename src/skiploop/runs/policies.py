@@ -48,7 +48,7 @@ def find(name: str) -> tuple[Entry, str]:
     """
     kind, colon, text = name.partition(":")
     for entry in entries():
-        if entry.argument is None and entry.name == name:
+        if entry.argument is None and name in (entry.name, *entry.old_names):
             return entry, ""
         if entry.argument and colon and entry.name == kind:
             return entry, entry.argument.read(kind, text)

@@ -55,7 +55,7 @@ class ArithmeticTask(ListTask):
 
     Args:
         level: 1 to 5, or several as `(1, 2)` or `"1,2"`: then the levels take turns. It is in
-            `example.kind` and `example.meta["level"]`.
+            `example.category` and `example.meta["level"]`.
 
     Raises:
         ConfigError: A level is not one of 1 to 5, or is given twice.
@@ -161,7 +161,7 @@ def _splits_of(level: int, some: slice) -> dict[Split, list[Example]]:
             question=question,
             gold=str(answer),
             answer_key=str(answer),
-            kind=f"level {level}",
+            category=f"level {level}",
             meta={"level": level},
         )
         if example.group not in shown:

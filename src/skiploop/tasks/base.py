@@ -32,7 +32,7 @@ class Example:
         question: Text of the question, without few-shot examples or instructions.
         gold: The right answer; for multiple choice the text of the right choice.
         choices: Texts to choose from; empty if the answer is free text.
-        kind: What category of question it is, for tables and policies by kind; empty if the task
+        category: Which sort of question it is, for tables and policies; empty if the task
             has one sort.
         meta: Anything else a task wants to keep, such as the level.
         group: Equal for questions that are one: they share their split and their fold, and count
@@ -45,7 +45,7 @@ class Example:
     question: str
     gold: str
     choices: tuple[str, ...] = ()
-    kind: str = field(default="", compare=False)
+    category: str = field(default="", compare=False)
     meta: Mapping[str, object] = field(default_factory=dict, compare=False)
     group: str = field(default="", compare=False)
     answer_key: str = field(default="", compare=False)

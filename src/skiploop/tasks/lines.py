@@ -83,16 +83,16 @@ def _parse_line(line: bytes, example_id: str) -> Example:
     question = row["question"]
     if not _is_text(question):
         raise ValueError(f"'question' is {question!r}, expected a text")
-    kind = _category_of(row)
+    category = _category_of(row)
     if "choices" not in row:
-        return Example(example_id, question.strip(), _text_of(row["answer"]), kind=kind)
+        return Example(example_id, question.strip(), _text_of(row["answer"]), category=category)
     listed = _choices_of(row["choices"])
     gold = _right_choice(row["answer"], listed)
     choices: dict[str, str] = {}
     for choice in listed:
         choices.setdefault(exact_form(choice), choice)  # one that is listed twice counts once
     gold = choices[exact_form(gold)]
-    return Example(example_id, question.strip(), gold, tuple(choices.values()), kind=kind)
+    return Example(example_id, question.strip(), gold, tuple(choices.values()), category=category)
 
 
 def _is_text(value: object) -> bool:
@@ -164,7 +164,7 @@ def _check_verdicts(example: Example) -> None:
 def _check_sort(example: Example, first: Example) -> None:
     if bool(example.choices) != bool(first.choices):
         raise ValueError("choices must be in all lines or in none: split the file")
-    if bool(example.kind) != bool(first.kind):
+    if bool(example.category) != bool(first.category):
         raise ValueError("a category must be in all lines or in none: add it, or take it out")
 
 

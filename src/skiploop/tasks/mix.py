@@ -18,7 +18,7 @@ _log = logging.getLogger("skiploop")
 class MixTask:
     """Questions of several tasks in turns, each with the prompt and the verdict of its own task.
 
-    `example.kind` is the name of its task. A question that is the same text in two tasks comes
+    `example.category` is the name of its task. A question that is the same text in two tasks comes
     once, through the first. One that stands in other splits of other tasks, as official test sets
     do not go by the key, is kept for test before validation and for validation before train.
 
@@ -73,7 +73,7 @@ class MixTask:
                         continue
                     texts.add(text)
                     by_task[number].append(
-                        replace(example, id=f"{number}/{example.id}", kind=task.name)
+                        replace(example, id=f"{number}/{example.id}", category=task.name)
                     )
             splits[split] = take_turns(by_task)
         if n_left_out:

@@ -28,7 +28,7 @@ def solved_lines(examples: Sequence[Example], n: int) -> list[Example]:
     """
     categories: dict[str, list[Example]] = {}
     for example in examples:
-        categories.setdefault(example.kind, []).append(example)
+        categories.setdefault(example.category, []).append(example)
     shown = sorted(categories.values(), key=len, reverse=True)[:n]
     n_candidates = max(n, _MAX_CANDIDATES // max(1, len(shown)))
     return take_turns([_typical(some[:n_candidates], n) for some in shown])[:n]

@@ -1,8 +1,8 @@
 """Short questions about common words, made here from lists: places, senses, forms and facts.
 
 A question says what it asks, such as `plural of mouse`. The prompt shows one solved question of
-each kind, the same ones every time, so any question about words can be put into its form. What the
-packaged model scores is measured in docs/reference/tasks.md.
+each category, the same ones every time, so any question about words can be put into its form. What
+the packaged model scores is measured in docs/reference/tasks.md.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from skiploop.tasks.base import (
     text_position,
 )
 from skiploop.tasks.key import question_key
-from skiploop.tasks.word_kinds import KINDS, Draw, Words
+from skiploop.tasks.word_categories import CATEGORIES, Draw, Words
 from skiploop.tasks.word_lists import Entry
 
 _N_QUESTIONS: dict[Split, int] = {"train": 900, "validation": 150, "test": 450}
-"""Of each kind."""
+"""Of each category."""
 
 _PARTS: dict[Split, tuple[float, float]] = {
     "test": (0.0, 0.3),
@@ -42,8 +42,8 @@ _WORD = re.compile(r"[\w-]+")
 class WordsTask(ListTask):
     """Questions with answers of one or two words, graded by their spelling.
 
-    The kinds take turns; `example.kind` says which it is. A word is of one split, and so is what
-    belongs to it: all words of a question, and of its answer.
+    The categories take turns; `example.category` says which it is. A word is of one split, and so
+    is what belongs to it: all words of a question, and of its answer.
 
     Guarantees:
         The splits share no word but those that say what is asked; questions that differ only in
@@ -57,11 +57,14 @@ class WordsTask(ListTask):
     def __init__(self) -> None:
         super().__init__(
             "words",
-            {split: take_turns([_questions(kind, split) for kind in KINDS]) for split in SPLITS},
+            {
+                split: take_turns([_questions(category, split) for category in CATEGORIES])
+                for split in SPLITS
+            },
         )
 
     def prompt(self, example: Example) -> str:
-        """Return one solved question of each kind and this one, up to the place of its answer."""
+        """Return a solved question of each category and this one, up to the place of its answer."""
         return f"{_solved()}{_ask(example)}"
 
     def grade_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Grade]:
@@ -84,27 +87,29 @@ def _ask(example: Example) -> str:
 
 @cache
 def _solved() -> str:
-    shots = [_drawn(kind, "train")[0] for kind in KINDS]
+    shots = [_drawn(category, "train")[0] for category in CATEGORIES]
     return "".join(f"{_ask(shot)} {shot.gold}\n" for shot in shots)
 
 
-def _questions(kind: str, split: Split) -> list[Example]:
-    """Return the questions of one kind in one split, without the one that prompts show."""
-    drawn = _drawn(kind, split)
+def _questions(category: str, split: Split) -> list[Example]:
+    """Return the questions of one category in one split, without the one that prompts show."""
+    drawn = _drawn(category, split)
     return drawn[1:] if split == "train" else drawn
 
 
 @cache
-def _drawn(kind: str, split: Split) -> list[Example]:
-    """Return different questions of one kind; the order of the words makes no difference."""
+def _drawn(category: str, split: Split) -> list[Example]:
+    """Return different questions of one category; the order of the words makes no difference."""
     n_wanted = _N_QUESTIONS[split] + (split == "train")
-    words, draw = _words_of(split), Draw(derive_seed("words", kind, split))
+    words, draw = _words_of(split), Draw(derive_seed("words", category, split))
     found: dict[str, Example] = {}
     while len(found) < n_wanted:
-        asked = KINDS[kind](words, draw)
-        question = f"{kind} {asked.text}"
-        group = question_key(f"{kind} {' '.join(sorted(_WORD.findall(asked.text)))}")
-        example = Example(f"words/{question}", question, asked.answer, kind=kind, group=group)
+        asked = CATEGORIES[category](words, draw)
+        question = f"{category} {asked.text}"
+        group = question_key(f"{category} {' '.join(sorted(_WORD.findall(asked.text)))}")
+        example = Example(
+            f"words/{question}", question, asked.answer, category=category, group=group
+        )
         found.setdefault(group, example)
     return list(found.values())
 

@@ -38,9 +38,9 @@ class ScoreTable:
         score_QP: The probability of the right answer, 0..1, when every token is drawn from the
             model; where that is not known, `right_QP`, and 0 for what could not be graded.
         weight_Q: How much each question counts, 1 on average, see `balanced`.
-        answers: Kind and `Example.answer_key` of each question.
+        answers: Category and `Example.answer_key` of each question.
         is_lost: For each question, whether the answer of the first program is right for none of
-            its kind, as far as the task tells: a word that is never right.
+            its category, as far as the task tells: a word that is never right.
     """
 
     example_ids: tuple[str, ...]
@@ -103,41 +103,43 @@ def collect(
         np.array([_right(trial) for trial in trials]).reshape(shape),
         np.array([_score(trial) for trial in trials]).reshape(shape),
         balanced(examples),
-        tuple((example.kind, example.answer_key) for example in examples),
+        tuple((example.category, example.answer_key) for example in examples),
         _is_lost(runner.task, examples, trials[:: len(programs)]),
     )
 
 
 def _is_lost(task: Task, examples: Sequence[Example], trials: Sequence[Trial]) -> tuple[bool, ...]:
-    """Return whether each answer is wrong for all questions of the kind of its own."""
-    of_kind: dict[str, dict[str, Example]] = {}
+    """Return whether each answer is wrong for all questions of the category of its own."""
+    of_category: dict[str, dict[str, Example]] = {}
     for example in examples:
-        of_kind.setdefault(example.kind, {})[example.answer_key] = example
+        of_category.setdefault(example.category, {})[example.answer_key] = example
 
     @cache
-    def may_go_on_right(kind: str, beginning: str) -> bool:
-        return not all(task.can_only_be_wrong(one, beginning) for one in of_kind[kind].values())
+    def may_go_on_right(category: str, beginning: str) -> bool:
+        return not all(
+            task.can_only_be_wrong(one, beginning) for one in of_category[category].values()
+        )
 
     def is_lost(example: Example, trial: Trial) -> bool:
         if trial.correct is not False:
             return False
         if trial.stopped_by == "settled":
-            return not may_go_on_right(example.kind, trial.text)
+            return not may_go_on_right(example.category, trial.text)
         names = {trial.answer, one_writing(trial.answer, example.choices)}
-        return of_kind[example.kind].keys().isdisjoint(names)
+        return of_category[example.category].keys().isdisjoint(names)
 
     return tuple(map(is_lost, examples, trials))
 
 
 def balanced(examples: Sequence[Example]) -> np.ndarray:
-    """Return weight_Q under which all right answers of a kind count alike, however common.
+    """Return weight_Q under which all right answers of a category count alike, however common.
 
     A program that makes the model prefer another answer, whatever it is asked, gains on the
-    questions with that answer and loses as much on the others. Each kind keeps its share. Where
-    few answers are different, questions whose texts look alike are a kind of their own.
+    questions with that answer and loses as much on the others. Each category keeps its share. Where
+    few answers are different, questions whose texts look alike are a category of their own.
     """
     questions = np.array([example.question for example in examples], dtype=object)
-    answers = [(example.kind, example.answer_key) for example in examples]
+    answers = [(example.category, example.answer_key) for example in examples]
     return _balanced(answers, lambda some, size: text_clusters(questions[some], size))[0]
 
 
@@ -149,11 +151,11 @@ def _balanced(
     All answers of a group weigh the same, so any one of them is right in as many parts of it as
     there are different ones. That share of each question's group is returned, too.
     """
-    of_kind: dict[str, list[int]] = {}
-    for i, (kind, _) in enumerate(answers):
-        of_kind.setdefault(kind, []).append(i)
+    of_category: dict[str, list[int]] = {}
+    for i, (category, _) in enumerate(answers):
+        of_category.setdefault(category, []).append(i)
     weight_Q, constant_Q = np.ones(len(answers)), np.ones(len(answers))
-    for some in of_kind.values():
+    for some in of_category.values():
         n_different = len({answers[i] for i in some})
         groups = split(np.array(some), max(MIN_SIZE, N_OF_ANSWER * n_different))
         found = [(group, answers[i]) for group, i in zip(groups.tolist(), some, strict=True)]

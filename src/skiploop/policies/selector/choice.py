@@ -143,8 +143,8 @@ class MenuChoice:
         return PrefillChoice(encoder.layer, choose, longest)
 
     def _rank(self, features_QF: Tensor, k: int) -> list[list[Program]]:
-        worth_QP = self.gate.worth(self.model.predict(features_QF), self.slots_P)
-        best_QK = worth_QP.argsort(dim=1, descending=True, stable=True)[:, :k]
+        utility_QP = self.gate.utility(self.model.predict(features_QF), self.slots_P)
+        best_QK = utility_QP.argsort(dim=1, descending=True, stable=True)[:, :k]
         return [[self.menu.programs[column] for column in row] for row in best_QK.tolist()]
 
 

@@ -12,31 +12,33 @@ from itertools import product
 import torch
 from torch import Tensor
 
+from skiploop.config import renamed
+
 MARGINS = (0.0, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
-PRICES = (0.0, *(0.0005 * 2**step for step in range(12)))
+LAYER_COSTS = (0.0, *(0.0005 * 2**step for step in range(12)))
 
 
 @dataclass(frozen=True)
 class Gate:
-    """Chooses the program of the highest expected score, less the price of its layer passes.
+    """Chooses the program of the highest expected score, less the cost of its layer passes.
 
     Attributes:
         margin: The identity stays unless another program is better by more than this.
-        price: Score that one layer pass must bring.
+        layer_cost: Score that one layer pass must bring.
     """
 
     margin: float
-    price: float
+    layer_cost: float = renamed("price")
 
-    def worth(self, score_QP: Tensor, slots_P: Tensor) -> Tensor:
-        """Return worth_QP, by which programs are ranked."""
-        worth_QP = score_QP - self.price * slots_P
-        worth_QP[:, 0] += self.margin
-        return worth_QP
+    def utility(self, score_QP: Tensor, slots_P: Tensor) -> Tensor:
+        """Return utility_QP, by which programs are ranked."""
+        utility_QP = score_QP - self.layer_cost * slots_P
+        utility_QP[:, 0] += self.margin
+        return utility_QP
 
     def choose(self, score_QP: Tensor, slots_P: Tensor) -> Tensor:
         """Return the column of the chosen program of each question."""
-        return self.worth(score_QP, slots_P).argmax(1)
+        return self.utility(score_QP, slots_P).argmax(1)
 
 
 NEVER = Gate(float("inf"), 0.0)
@@ -69,13 +71,13 @@ def tune(
     """
 
     def candidates() -> Iterator[tuple[float, float, float, Gate]]:
-        for price, margin in product(PRICES, MARGINS):
-            gate = Gate(margin, price)
+        for layer_cost, margin in product(LAYER_COSTS, MARGINS):
+            gate = Gate(margin, layer_cost)
             chosen_Q = gate.choose(predicted_QP, slots_P)
             if max_slots is not None and slots_P[chosen_Q].mean() > max_slots:
                 continue
             right = (weight_Q * right_QP[torch.arange(len(chosen_Q)), chosen_Q]).nansum()
-            yield float(right), margin, -price, gate
+            yield float(right), margin, -layer_cost, gate
 
     never = (-1.0, 0.0, 0.0, NEVER)
     return max(candidates(), key=lambda found: found[:3], default=never)[-1]

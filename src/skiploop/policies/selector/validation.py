@@ -39,7 +39,7 @@ class Validation:
     Attributes:
         paired: Verdicts on the choice (first) and on the identity (second).
         gain: Difference of the shares of right answers, -1..1, in which all right answers of a
-            kind count alike: another favourite answer is no gain.
+            category count alike: another favourite answer is no gain.
         p: Probability of such a gain, or loss, if each group of questions were as likely to be
             decided the other way round (sign-flip test, see `sign_flip_exact`).
         n_taught: Questions that were only learned from.

@@ -44,9 +44,9 @@ def _vote(asked: Asked, weigh: Weigh) -> Method:
 
 
 @ranked
-def by_kind(asked: Asked) -> Policy:
-    """Find the best program for each kind of question."""
-    return asked.table.by_kind()
+def by_category(asked: Asked) -> Policy:
+    """Find the best program for each category of question."""
+    return asked.table.by_category()
 
 
 @ranked

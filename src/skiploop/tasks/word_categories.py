@@ -1,6 +1,7 @@
-"""The kinds of questions about words, each with what makes one question and its right answer.
+"""The categories of questions about words, each with what makes one question and its right answer.
 
-A kind is the beginning of its questions: `plural of` asks for the plural of what comes after it.
+A category is the beginning of its questions: `plural of` asks for the plural of what comes
+after it.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a question asks after the words of its kind, and its answer.
+    """What a question asks after the words of its category, and its answer.
 
     Attributes:
         text: Words with what stands between them.
@@ -133,7 +134,7 @@ def _first_forms(entries: Sequence[Entry]) -> list[str]:
     return [form for form, _ in entries]
 
 
-KINDS: Mapping[str, _Make] = {
+CATEGORIES: Mapping[str, _Make] = {
     "first of": _at(lambda n: 0),
     "fruit among": _among("fruits", "objects"),
     "alphabetically last of": _by_alphabet(max),
@@ -151,4 +152,4 @@ KINDS: Mapping[str, _Make] = {
     "object among": _among("objects", "animals"),
     "plural of": _plural,
 }
-"""What makes a question, by the words that it starts with; kinds that are alike stand apart."""
+"""What makes a question, by the words that it starts with; those that are alike stand apart."""

@@ -1,0 +1,68 @@
+"""The best single program for each category of question, where the categories are given.
+
+What a choice that has to find out the category by itself is compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from skiploop.arguments import texts, whole_number
+from skiploop.errors import ConfigError, DataError
+from skiploop.programs.program import Program
+from skiploop.tasks.base import Example
+from skiploop.trials.evidence import ScoreTable
+
+
+class CategoryPolicy:
+    """Gives every prompt the program that was best on training questions of its category.
+
+    Args:
+        programs: By category.
+        category_of: By prompt; all prompts that will be asked.
+    """
+
+    name = "by-category"
+
+    def __init__(self, programs: Mapping[str, Program], category_of: Mapping[str, str]) -> None:
+        self.programs = programs
+        self.category_of = category_of
+
+    def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
+        """Return one program a prompt, whatever `k` is from 1 on."""
+        whole_number("k", k, at_least=1, error=ConfigError)
+        return [[self.programs[self.category_of[prompt]]] for prompt in texts("prompts", prompts)]
+
+
+def best_by_category(examples: Sequence[Example], evidence: ScoreTable) -> dict[str, Program]:
+    """Return the program with most right answers to the questions of each category.
+
+    Args:
+        examples: The questions of the evidence.
+        evidence: The first program is the identity.
+    """
+    categories = np.array([example.category for example in examples])
+    best = {}
+    for category in dict.fromkeys(categories):
+        right_QP = evidence.right_QP[categories == category] == 1
+        column = int(right_QP.mean(0).argmax())
+        best[str(category)] = evidence.programs[column]
+    return best
+
+
+def check_categories(learned_from: Sequence[Example], asked: Sequence[Example]) -> None:
+    """Refuse questions of a category that nothing was learned about.
+
+    Raises:
+        DataError: There are some.
+    """
+    known = {example.category for example in learned_from}
+    unknown = [example for example in asked if example.category not in known]
+    if unknown:
+        raise DataError(
+            f"{len(unknown)} of {len(asked)} questions are of categories that never occurred among "
+            f"the {len(learned_from)} questions learned from, such as {unknown[0].category!r}: "
+            "make the menu with a larger --limit, or judge on other questions"
+        )
