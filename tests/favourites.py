@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 
 from skiploop import Program
-from skiploop.evaluation.dealing import dealt_accuracy
 from skiploop.evaluation.policy_table import policy_rows
 from skiploop.evaluation.records import Record
+from skiploop.evaluation.shuffled_answers import shuffled_accuracy
 from skiploop.graders.exact import grade_text
 from skiploop.tasks.base import Example
 
@@ -41,7 +41,7 @@ def records(policy, examples, texts):
 def rows_of(examples, answers):
     """The rows of a table, of policies by name with a text for each question."""
     found = [r for policy, texts in answers.items() for r in records(policy, examples, texts)]
-    return policy_rows(found, examples, dealt_accuracy(found, TextTask(), examples))
+    return policy_rows(found, examples, shuffled_accuracy(found, TextTask(), examples))
 
 
 def examples_of(golds, questions=None):

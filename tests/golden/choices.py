@@ -62,7 +62,7 @@ def selector():
     }
     return {
         "ridge": lessons.ridge,
-        "gate": [policy.gate.margin, policy.gate.price],
+        "gate": [policy.gate.margin, policy.gate.layer_cost],
         "validation": policy.validation.to_dict(),
         "chosen in turn": lessons.chosen_Q.reshape(-1, 20).tolist(),
         "expected": policy.expected(new).tolist(),

@@ -1,5 +1,7 @@
 """A policy next to the plain model, on a tiny model for which choosing pays."""
 
+import dataclasses
+import json
 import shutil
 
 import planted
@@ -48,6 +50,19 @@ def test_other_settings_are_refused_by_name(run):
     other = CompareConfig(policy="selector", limit=29, n_read=6, n_shown=3, n_timed=1)
     with pytest.raises(RunError, match="compare: limit: 30 in the run, 29 asked"):
         compare(run, run.selector, other)
+
+
+def test_a_comparison_of_the_last_version_goes_on(run):
+    config = dataclasses.replace(CONFIG, category="hen", limit=3)
+    compare(run, run.selector, config)
+    path = run.folder / "config.json"
+    sections = json.loads(path.read_text())
+    sections["compare"]["kind"] = sections["compare"].pop("category")
+    path.write_text(json.dumps(sections))
+    opened = Run.open(run.folder)
+    n_trials = opened.n_trials
+    compare(opened, opened.selector, config)
+    assert opened.n_trials == n_trials
 
 
 def test_a_category_is_asked_alone_and_too_few_questions_are_refused(run):

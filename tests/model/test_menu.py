@@ -60,7 +60,7 @@ def asked(golds, texts, choices=(), cut=()):
             correct=grade.correct,
             answer="" if i in cut else grade.answer,
             text=text,
-            stopped_by="settled" if i in cut else "stop",
+            stopped_by="decided" if i in cut else "stop",
             gold_logprob=None,
         )
         for i, (grade, text) in enumerate(zip(task.grade_many(lines, texts), texts, strict=True))
@@ -117,7 +117,7 @@ def test_with_a_price_of_a_layer_short_programs_get_places(runner):
     assert dear.programs[1].n_slots <= N_LAYERS - CONFIG.max_block
     assert sum(p.n_slots for p in dear.programs) < sum(p.n_slots for p in free.programs)
     assert dear.gains[0] == free.gains[0] and dear.gains[1] > 0.9 * CONFIG.max_block
-    with pytest.raises(ConfigError, match="price is -1"):
+    with pytest.raises(ConfigError, match="layer cost is -1"):
         dataclasses.replace(CONFIG, layer_cost=-1)
 
 

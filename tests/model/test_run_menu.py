@@ -1,5 +1,6 @@
 """A run folder from a menu to a judged selector."""
 
+import dataclasses
 import json
 import shutil
 import sqlite3
@@ -210,6 +211,21 @@ def test_nothing_is_run_again_for_a_menu_that_is_finished(folder):
     n_known = run.n_trials
     pipeline.menu(run, CONFIG, new.extend)
     assert run.n_trials == n_known and new
+
+
+def test_a_run_whose_settings_have_the_names_of_the_last_version_goes_on(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    sections = json.loads(path.read_text())
+    menu = sections["menu"]
+    for new, old in [("race_questions", "raced"), ("layer_cost", "price")]:
+        menu[old] = menu.pop(new)
+    menu["anchors"] = menu.pop("damping_anchors")
+    path.write_text(json.dumps(sections))
+    run = Run.open(tmp_path / "run")
+    assert pipeline.menu(run, CONFIG).programs == Menu.load(folder).programs
+    with pytest.raises(RunError, match="menu: race_questions: 8 in the run, 9 asked"):
+        pipeline.menu(run, dataclasses.replace(CONFIG, race_questions=9))
 
 
 def test_other_settings_known_questions_and_wrong_names_are_refused(folder):

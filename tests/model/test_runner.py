@@ -76,8 +76,8 @@ def test_verdicts_on_beginnings_are_those_on_whole_texts(tmp_path, memory):
     assert [trial.correct for trial in judged] == [trial.correct for trial in whole]
     assert {trial.correct for trial in whole} == {True, False}
     for trial, full in zip(judged, whole, strict=True):
-        assert (trial.stopped_by == "settled") == (not trial.correct and trial.text != "")
-        assert full.text.startswith(trial.text) and full.stopped_by != "settled"
+        assert (trial.stopped_by == "decided") == (not trial.correct and trial.text != "")
+        assert full.text.startswith(trial.text) and full.stopped_by != "decided"
     # Whole texts are made where they are asked for, and then take the place of beginnings.
     assert judging.answer_pairs(pairs) == judging.grade_pairs(pairs)
     assert [t.text for t in judging.grade_pairs(pairs)] == [trial.text for trial in whole]

@@ -97,22 +97,22 @@ def test_a_right_draft_saves_every_decoding_step():
     assert len(products) == PROGRAMS[0].n_slots
 
 
-def test_an_answer_is_settled_only_where_it_leaves_its_draft():
+def test_an_answer_is_decided_only_where_it_leaves_its_draft():
     stack = load("llama")
     expected = alone(stack)
     drafts = [completion.text[:2] for completion in expected]
     asked = {}
 
-    def settled(row, text):
+    def decided(row, text):
         asked[row] = text
         return row % 2 == 0
 
-    completions = together(stack, drafts=drafts, settled=settled)
+    completions = together(stack, drafts=drafts, decided=decided)
     assert sorted(asked) == list(range(len(PAIRS)))
     for row, (completion, full) in enumerate(zip(completions, expected, strict=True)):
         assert full.text.startswith(asked[row])
         if row % 2 == 0:
-            assert completion.stopped_by == "settled"
+            assert completion.stopped_by == "decided"
             assert completion.text.rstrip("\ufffd") == asked[row]
             assert completion.token_ids == full.token_ids[: len(completion.token_ids)]
         else:
@@ -136,7 +136,7 @@ def test_saved_states_save_the_layers_that_were_run_before():
     products = counted(stack)
     calls = []
     for program in programs:
-        options = {"saved": saved, "drafts": [drafts[0][:1]], "settled": lambda *_: True}
+        options = {"saved": saved, "drafts": [drafts[0][:1]], "decided": lambda *_: True}
         together(stack, [(PROMPTS[0], program)], **options)
         calls.append(len(products))
         products.clear()

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom
 
 from favourites import NULLS, TextTask, answered, drawn, examples_of, records, verdicts
-from skiploop.evaluation.dealing import dealt_accuracy
+from skiploop.evaluation.shuffled_answers import shuffled_accuracy
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -32,7 +32,7 @@ def test_a_policy_that_knows_more_is_called_better(n, gain, least):
 
 
 @pytest.mark.parametrize(("n", "n_golds"), [(60, 2), (60, 10), (200, 10), (200, 300), (1000, 300)])
-def test_intervals_of_dealt_answers_hold_the_share_as_often_as_they_say(n, n_golds):
+def test_intervals_of_shuffled_answers_hold_the_share_as_often_as_they_say(n, n_golds):
     repetitions, n_missed = 200, 0
     shares = 1 / np.arange(1, n_golds + 1)
     shares /= shares.sum()
@@ -44,7 +44,7 @@ def test_intervals_of_dealt_answers_hold_the_share_as_often_as_they_say(n, n_gol
         knows = answered(rng, golds, 0.3, "other")
         texts = [o if t == "other" else t for t, o in zip(knows, others, strict=True)]
         examples = examples_of(golds)
-        found = dealt_accuracy(records("p", examples, texts), TextTask(), examples)["p"]
+        found = shuffled_accuracy(records("p", examples, texts), TextTask(), examples)["p"]
         low, high = found.interval
         n_missed += not low <= truth <= high
     print(f"{n} questions, {n_golds} answers: missed {n_missed / repetitions:.3f}")  # noqa: T201

@@ -210,22 +210,22 @@ def test_records_that_make_no_table_are_refused(records, message):
 
 
 def test_only_contradicting_verdicts_are_shown_as_changed_answers():
-    samples = small_report().samples
-    assert [(s.policy, s.change, s.example_id) for s in samples] == [
+    changed = small_report().changed_answers
+    assert [(s.policy, s.change, s.example_id) for s in changed] == [
         ("polar", "fixed", "q1"),
         ("polar", "broken", "q3"),
     ]
-    assert samples[0].gold == "1"
-    assert samples[0].program == "2:4x2"
+    assert changed[0].gold == "1"
+    assert changed[0].program == "2:4x2"
 
 
 def test_long_texts_are_shortened_in_the_middle():
     text = "a" * 5000 + "end"
     records = [record("identity", "q", False), record("p", "q", True, program=SHORT, text=text)]
     example = Example(id="q", question="?", gold="1")
-    (sample,) = build_report(records, title="t", examples=[example]).samples
-    assert len(sample.policy_text) < 500
-    assert sample.policy_text.endswith("end")
+    (change,) = build_report(records, title="t", examples=[example]).changed_answers
+    assert len(change.policy_text) < 500
+    assert change.policy_text.endswith("end")
 
 
 def test_time_ratios_are_medians_over_the_identity():

@@ -32,12 +32,21 @@ def test_a_recorded_trial_is_never_overwritten(tmp_path):
 
 def test_a_score_of_the_right_answer_is_added_to_a_known_trial_and_kept(tmp_path):
     store = TrialStore(tmp_path / "trials.sqlite")
-    begun = replace(trial(correct=False), stopped_by="settled")
+    begun = replace(trial(correct=False), stopped_by="decided")
     store.add([begun])
     store.add([replace(trial(correct=True), stopped_by="stop", gold_logprob=-1.5)])
     store.add([trial(correct=False)])
     expected = replace(trial(correct=True), gold_logprob=-1.5)
     assert store.get([("q1", "identity")]) == {("q1", "identity"): expected}
+
+
+def test_a_beginning_of_an_older_version_is_read_as_one_and_gives_way(tmp_path):
+    store = TrialStore(tmp_path / "trials.sqlite")
+    store.add([replace(trial(correct=False), stopped_by="settled")])
+    assert store.get([("q1", "identity")])["q1", "identity"].stopped_by == "decided"
+    store.verify()
+    store.add([trial(correct=True)])
+    assert store.get([("q1", "identity")]) == {("q1", "identity"): trial(correct=True)}
 
 
 def test_asks_keep_their_order_and_leave_out_what_was_not_evaluated(tmp_path):
@@ -92,7 +101,7 @@ def test_a_damaged_row_is_named_and_a_row_changed_by_hand_is_taken(tmp_path):
 
 def test_a_row_that_gets_more_keeps_a_true_checksum(tmp_path):
     store = TrialStore(tmp_path / "trials.sqlite")
-    beginning = replace(trial("q1", "identity"), stopped_by="settled", logprob=-0.0)
+    beginning = replace(trial("q1", "identity"), stopped_by="decided", logprob=-0.0)
     store.add([beginning])
     store.add([replace(trial("q1", "identity"), gold_logprob=-1.5)])
     store.verify()

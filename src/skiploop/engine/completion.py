@@ -7,7 +7,7 @@ from typing import Literal
 
 from skiploop.programs.program import Program
 
-StoppedBy = Literal["stop", "eos", "length", "choice", "settled", "nan"]
+StoppedBy = Literal["stop", "eos", "length", "choice", "decided", "nan"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Completion:
             choice among all choices; not a number where `stopped_by` is `nan`.
         program: What the row ran.
         stopped_by: `stop` (a stop string), `eos` (an end token), `length` (the token limit),
-            `choice` (picked by log-likelihood, nothing was generated), `settled` (the text is a
+            `choice` (picked by log-likelihood, nothing was generated), `decided` (the text is a
             beginning that no right answer has) or `nan` (the logits were not numbers: the text is
             what was written before and must not be graded).
         batch_shape: Rows of the batch that it ran in, and tokens of the longest one. In low

@@ -95,7 +95,7 @@ def _run_part(
     """
     options = writer.options
     start = shared_prefix(stack, rows, options.saved)
-    may_stop = options.settled is not None and all(row.draft for row in rows)
+    may_stop = options.decided is not None and all(row.draft for row in rows)
     n_passes = 1 if may_stop else 1 + options.max_new_tokens
     groups = [
         list(split(stack, group, n_passes=n_passes, n_shared=start.n_tokens))

@@ -20,7 +20,7 @@ from skiploop.errors import BatchError
 MAX_NEW_TOKENS = 10_000_000
 """Most tokens of an answer: more is a typing error, not a wish."""
 
-Settled = Callable[[int, str], bool]
+Decided = Callable[[int, str], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Options:
             against it in one pass; what they say does not depend on it.
         score_drafts: Whether completions get the log-probability of their draft with an end after
             it: an end token, or one that starts with a stop string.
-        settled: Told the number of a prompt and what was written to where it leaves its draft.
+        decided: Told the number of a prompt and what was written to where it leaves its draft.
             An answer for which it returns True ends there.
         saved: States to start from, and to add to; for calls that run programs on prompts that
             were run before. Rows that write more than their draft start from the prompt again.
@@ -54,7 +54,7 @@ class Options:
     seeds: Sequence[int] = ()
     drafts: Sequence[str] | None = None
     score_drafts: bool = False
-    settled: Settled | None = None
+    decided: Decided | None = None
     saved: StateCache | None = None
 
     def __post_init__(self) -> None:
@@ -62,8 +62,8 @@ class Options:
             instance("sampling", self.sampling, Sampling, expected="a skiploop.Sampling, or None")
         if self.saved is not None:
             instance("saved", self.saved, StateCache, expected="StateCache, or None")
-        if self.settled is not None and not callable(self.settled):
-            raise BatchError(f"settled is {shown(self.settled)}: give a function, or None")
+        if self.decided is not None and not callable(self.decided):
+            raise BatchError(f"decided is {shown(self.decided)}: give a function, or None")
         instance("score_drafts", self.score_drafts, bool, expected="True or False")
         checked = {
             "max_new_tokens": whole_number(

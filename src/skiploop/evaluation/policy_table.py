@@ -16,7 +16,7 @@ from skiploop.stats import SIGNIFICANCE, Mean, Paired, Share, holm, holm_tests
 from skiploop.tasks.base import Example
 
 if TYPE_CHECKING:
-    from skiploop.evaluation.dealing import Dealt
+    from skiploop.evaluation.shuffled_answers import ShuffledAnswers
 
 REFERENCE = "identity"
 """Name of the policy with which all others are compared."""
@@ -58,8 +58,8 @@ class PolicyRow:
         p_holm: Its p-value, adjusted over all policies in the table.
         n_tests: By how many tests that adjustment multiplies it.
         beyond: Difference of the shares of right answers that is left when each is counted above
-            what the same answers are worth if they are dealt to other questions; None if nothing
-            could be dealt.
+            what the same answers are worth if they go to other questions; None if none
+            could.
         p_better: The larger of the p-values of `against_identity` and `beyond`, adjusted.
         oracle: By k from 2 to the longest list of programs: questions that at least one of the
             best k programs answers right, judged with the gold answer. A program without a
@@ -155,14 +155,14 @@ def fewest_fixed(n_tests: int) -> int:
 def policy_rows(
     records: Iterable[Record],
     examples: Sequence[Example] = (),
-    dealt: Mapping[str, Dealt] | None = None,
+    shuffled: Mapping[str, ShuffledAnswers] | None = None,
 ) -> list[PolicyRow]:
     """Return one row a policy, the identity first, the others as they first appear.
 
     Args:
         records: Of all policies.
         examples: The questions, for their groups; those that are not among them are their own.
-        dealt: From `dealt_accuracy`; without it no favourite answers are looked for.
+        shuffled: From `shuffled_accuracy`; without it no favourite answers are looked for.
 
     Raises:
         DataError: A record comes twice, the ranks of a question are not 0, 1, 2, ..., policies
@@ -170,7 +170,7 @@ def policy_rows(
     """
     ranked = _ranked(records)
     plain = {id_: found[0].correct for id_, found in ranked.get(REFERENCE, {}).items()}
-    shares = {policy: found.by_question for policy, found in (dealt or {}).items()}
+    shares = {policy: found.by_question for policy, found in (shuffled or {}).items()}
     groups = {example.id: example.group for example in examples}
     rows = [_row(policy, by_id, plain, shares, groups) for policy, by_id in ranked.items()]
     tested = [row.against_identity.p for row in rows if row.against_identity]
@@ -191,7 +191,7 @@ def _row(
     policy: str,
     ranked: Mapping[str, Sequence[Record]],
     plain: Mapping[str, bool | None],
-    dealt: Mapping[str, Mapping[str, float]],
+    shuffled: Mapping[str, Mapping[str, float]],
     groups: Mapping[str, str],
 ) -> PolicyRow:
     top = [found[0] for found in ranked.values()]
@@ -209,7 +209,9 @@ def _row(
         else None,
         p_holm=None,
         n_tests=None,
-        beyond=_beyond(top, reference, (dealt.get(policy, {}), dealt.get(REFERENCE, {})), of_top),
+        beyond=_beyond(
+            top, reference, (shuffled.get(policy, {}), shuffled.get(REFERENCE, {})), of_top
+        ),
         p_better=None,
         oracle={
             k: Share.of(_any_right(found[:k]) for found in ranked.values())
@@ -229,17 +231,17 @@ def _row(
 def _beyond(
     top: Sequence[Record],
     reference: Mapping[str, bool | None],
-    dealt: tuple[Mapping[str, float], Mapping[str, float]],
+    shuffled: tuple[Mapping[str, float], Mapping[str, float]],
     groups: Sequence[str],
 ) -> Mean | None:
     """Return what the policy gains beyond what its answers gain on other questions."""
-    if not reference or not dealt[0]:
+    if not reference or not shuffled[0]:
         return None
     gained, known_groups = [], []
     for record, group in zip(top, groups, strict=True):
         plain = reference[record.example_id]
         if record.correct is not None and plain is not None:
-            ours, others = (shares.get(record.example_id, 0.0) for shares in dealt)
+            ours, others = (shares.get(record.example_id, 0.0) for shares in shuffled)
             gained.append((record.correct - ours) - (plain - others))
             known_groups.append(group)
     return Mean.of(gained, known_groups) if gained else None

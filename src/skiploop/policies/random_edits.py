@@ -23,7 +23,7 @@ def random_programs(
     """Return different programs, each with the operations and lengths of its model elsewhere.
 
     A block that is skipped, repeated or repeated with damping becomes another block that is as
-    long and undergoes the same, so the price of layers weighs on both alike. The anchor of a
+    long and undergoes the same, so the cost of layers weighs on both alike. The anchor of a
     damped loop is drawn, too.
 
     Args:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from skiploop.evaluation.changed_answers import AnswerChange
 from skiploop.evaluation.policy_table import PolicyRow
-from skiploop.evaluation.samples import Sample
 from skiploop.evaluation.table import Table
 from skiploop.report.charts import (
     CostPoint,
@@ -110,8 +110,8 @@ def _parts(report: Report) -> Iterable[str]:
         yield _wide(_length_chart(report.policies))
         yield '<p class="note">Dot and line: the policy. Diamond: the identity, same questions.</p>'
         yield _layers(report.policies)
-    if report.samples:
-        yield "<h2>Answers that changed</h2>" + "".join(map(_sample, report.samples))
+    if report.changed_answers:
+        yield "<h2>Answers that changed</h2>" + "".join(map(_changed, report.changed_answers))
     if report.timing:
         yield _section(timing_table(report.timing))
     if report.provenance:
@@ -178,15 +178,15 @@ def _layers(rows: Iterable[PolicyRow]) -> str:
     return "\n".join(parts)
 
 
-def _sample(sample: Sample) -> str:
+def _changed(answer: AnswerChange) -> str:
     facts = (
-        ("question", sample.question),
-        ("gold", sample.gold),
-        ("identity", sample.identity_text),
-        (f"{sample.policy}, program {sample.program}", sample.policy_text),
+        ("question", answer.question),
+        ("gold", answer.gold),
+        ("identity", answer.identity_text),
+        (f"{answer.policy}, program {answer.program}", answer.policy_text),
     )
     body = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts)
     return (
-        f"<h3>{escape(sample.policy)}: {sample.change} {escape(sample.example_id)}</h3>"
+        f"<h3>{escape(answer.policy)}: {answer.change} {escape(answer.example_id)}</h3>"
         f"<dl>{body}</dl>\n"
     )

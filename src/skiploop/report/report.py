@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from skiploop.evaluation.blind import blind_accuracy
 from skiploop.evaluation.category_table import CategoryRow, category_rows
+from skiploop.evaluation.changed_answers import AnswerChange, changed_answers
 from skiploop.evaluation.pair_table import PairRow, pair_rows
 from skiploop.evaluation.policy_table import PolicyRow, policy_rows
 from skiploop.evaluation.readings import ReadBefore
 from skiploop.evaluation.records import Record
 from skiploop.evaluation.risk_table import RiskRow, risk_rows
-from skiploop.evaluation.samples import Sample, changed_answers
 from skiploop.evaluation.search_table import SearchTable
 from skiploop.evaluation.wall_time import Timing
 from skiploop.tasks.base import Example
 
 if TYPE_CHECKING:
-    from skiploop.evaluation.dealing import Dealt
+    from skiploop.evaluation.shuffled_answers import ShuffledAnswers
     from skiploop.menus.menu import Menu
     from skiploop.policies.selector.calibration import CalibrationBin
 
@@ -36,7 +36,8 @@ class Report:
         policies: One row a policy, the identity first.
         blind: Share of right answers of one who knows the category of a question and no more; None
             without questions.
-        dealt: By policy, right answers if its answers went to other questions like theirs.
+        shuffled_answers: By policy, right answers if its answers went to other questions like
+            theirs.
         pairs: One row for each two policies other than the identity.
         categories: One row for each category of question, none if there is only one.
         risk: Some rows a policy, of its surest answers.
@@ -44,7 +45,7 @@ class Report:
             that it learned from; none without a selector.
         menu: What was chosen from, None if there was no menu.
         search: The search's table, None if there was no search.
-        samples: Answers that a policy changed.
+        changed_answers: Answers that a policy changed.
         read_before: What earlier evaluations of the run have read of the questions.
         timing: Wall times, None if they were not measured.
         provenance: Where the numbers come from.
@@ -53,14 +54,14 @@ class Report:
     title: str
     policies: tuple[PolicyRow, ...] = ()
     blind: float | None = None
-    dealt: Mapping[str, Dealt] = field(default_factory=dict)
+    shuffled_answers: Mapping[str, ShuffledAnswers] = field(default_factory=dict)
     pairs: tuple[PairRow, ...] = ()
     categories: tuple[CategoryRow, ...] = ()
     risk: tuple[RiskRow, ...] = ()
     calibration: tuple[CalibrationBin, ...] = ()
     menu: Menu | None = None
     search: SearchTable | None = None
-    samples: tuple[Sample, ...] = ()
+    changed_answers: tuple[AnswerChange, ...] = ()
     read_before: ReadBefore | None = None
     timing: Timing | None = None
     provenance: Mapping[str, object] = field(default_factory=dict)
@@ -74,14 +75,16 @@ class Report:
             "title": self.title,
             "policies": [row.to_dict() for row in self.policies],
             "blind": self.blind,
-            "dealt": {policy: share.to_dict() for policy, share in self.dealt.items()},
+            "shuffled_answers": {
+                policy: share.to_dict() for policy, share in self.shuffled_answers.items()
+            },
             "pairs": [row.to_dict() for row in self.pairs],
             "categories": [row.to_dict() for row in self.categories],
             "risk": [row.to_dict() for row in self.risk],
             "calibration": [one.to_dict() for one in self.calibration],
             "menu": self.menu and self.menu.figures(),
             "search_table": self.search and self.search.to_dict(),
-            "samples": [sample.to_dict() for sample in self.samples],
+            "changed_answers": [change.to_dict() for change in self.changed_answers],
             "read_before": self.read_before and self.read_before.to_dict(),
             "provenance": facts,
             "timing": {"made_at": made_at, **(self.timing.to_dict() if self.timing else {})},
@@ -93,7 +96,7 @@ def build_report(
     *,
     title: str,
     examples: Sequence[Example] = (),
-    dealt: Mapping[str, Dealt] | None = None,
+    shuffled_answers: Mapping[str, ShuffledAnswers] | None = None,
     menu: Menu | None = None,
     search: SearchTable | None = None,
     timing: Timing | None = None,
@@ -105,7 +108,7 @@ def build_report(
         records: Of all policies, on the same questions.
         title: Task, part and model.
         examples: The questions, for groups, categories and the changed answers that are shown.
-        dealt: From `dealt_accuracy`.
+        shuffled_answers: From `shuffled_accuracy`.
         menu: Of the run.
         search: From `search_table`.
         timing: Wall times at equal numbers of tokens, from `evaluation.timing`.
@@ -117,15 +120,15 @@ def build_report(
     records = list(records)
     return Report(
         title=title,
-        policies=tuple(policy_rows(records, examples, dealt)),
+        policies=tuple(policy_rows(records, examples, shuffled_answers)),
         blind=blind_accuracy(examples),
-        dealt=dealt or {},
+        shuffled_answers=shuffled_answers or {},
         pairs=tuple(pair_rows(records, examples)),
         categories=tuple(category_rows(records, examples)),
         risk=tuple(risk_rows(records)),
         menu=menu,
         search=search,
-        samples=changed_answers(records, examples),
+        changed_answers=changed_answers(records, examples),
         timing=timing,
         provenance=provenance or {},
     )

@@ -55,8 +55,8 @@ def report_tables(report: Report) -> list[Table]:
 def comparison_tables(report: Report) -> list[Table]:
     """Return those tables that look at the policies from other sides than the main one."""
     tables = []
-    if report.dealt:
-        tables.append(dealt_table(report))
+    if report.shuffled_answers:
+        tables.append(shuffled_answers_table(report))
     if report.pairs:
         tables.append(pairs_table(report.pairs))
     if report.categories:
@@ -66,18 +66,18 @@ def comparison_tables(report: Report) -> list[Table]:
     return tables
 
 
-def dealt_table(report: Report) -> Table:
+def shuffled_answers_table(report: Report) -> Table:
     """Return what the answers of each policy are worth without their questions."""
     cells = tuple(
         (
             row.policy,
             percent(row.accuracy.value),
-            share_words(report.dealt[row.policy]),
+            share_words(report.shuffled_answers[row.policy]),
             points_words(row.beyond),
             p_words(row.p_better),
         )
         for row in report.policies
-        if row.policy in report.dealt
+        if row.policy in report.shuffled_answers
     )
     note = (
         "The same answers, each given to other questions of its category that look alike: what a "
@@ -88,7 +88,7 @@ def dealt_table(report: Report) -> Table:
     header = (
         "policy",
         "top-1 accuracy, %",
-        "the same answers dealt out, % (95 % interval)",
+        "the same answers, shuffled, % (95 % interval)",
         "points beyond favourite answers (95 % interval)",
         "p, Holm",
     )
@@ -168,12 +168,12 @@ def menu_table(menu: Menu) -> Table:
     covered = [percent(share) for share in menu.oracle_coverage]
     rows = zip(menu.programs, menu.gains, covered or [NOTHING] * len(menu.gains), strict=True)
     note = (
-        "Best worth so far: mean over the questions of the race, which chose the programs, of the "
-        "highest probability of the right answer, less the price of its layers if there is one, "
+        "Best utility so far: mean over the questions of the race, which chose the programs, of "
+        "the highest probability of the right answer, less the cost of its layers if there is one, "
         "among this program and those above it. Oracle coverage: other questions that one of these "
         "programs answers right, judged with the gold answer."
     )
-    header = ("program", "layer passes", "best worth so far", "oracle coverage, %")
+    header = ("program", "layer passes", "best utility so far", "oracle coverage, %")
     cells = tuple((str(p), str(p.n_slots), f"{gain:.3f}", share) for p, gain, share in rows)
     return Table("Menu", header, cells, note)
 

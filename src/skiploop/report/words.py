@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from skiploop.stats import Mean, Paired, Share
 
 if TYPE_CHECKING:
-    from skiploop.evaluation.dealing import Dealt
+    from skiploop.evaluation.shuffled_answers import ShuffledAnswers
 
 NOTHING = "–"  # noqa: RUF001 - an en dash, the usual mark of an empty cell
 
@@ -18,7 +18,7 @@ def percent(value: float | None) -> str:
     return NOTHING if value is None else f"{100 * value:.1f}"
 
 
-def share_words(share: Share | Dealt | Mean) -> str:
+def share_words(share: Share | ShuffledAnswers | Mean) -> str:
     """Return a share in percent with its interval."""
     if share.interval is None:
         return NOTHING

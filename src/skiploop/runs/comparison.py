@@ -152,7 +152,7 @@ def compare(
     chosen_pairs = list(zip(examples, programs, strict=True))
     pairs = list(dict.fromkeys([*plain_pairs, *chosen_pairs]))
     expect(len(pairs))
-    with run.settled("compare", config):
+    with run.lock_config("compare", config):
         trials = dict(zip(pairs, runner.grade_pairs(pairs), strict=True))
         plain = [trials[pair].correct for pair in plain_pairs]
         chosen = [trials[pair].correct for pair in chosen_pairs]

@@ -113,7 +113,7 @@ class RunFolder:
         return run
 
     @contextmanager
-    def settled(self, section: str, config: object) -> Iterator[None]:
+    def lock_config(self, section: str, config: object) -> Iterator[None]:
         """Store one section of the configuration for a stage, or check it against the stored one.
 
         What the run is about is stored with the first section. A stage that fails before it has a

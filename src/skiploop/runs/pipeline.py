@@ -94,7 +94,7 @@ def search(run: Run, config: SearchConfig, progress: Progress | None = None) -> 
     """
     examples = run.task.examples(config.split, config.limit)
     runner = run.runner(progress)  # loads the model: a wrong name must not occupy the folder
-    with run.settled("search", config):
+    with run.lock_config("search", config):
         campaign = Campaign(runner, examples, config, run.config.seed)
         campaign.search()
         campaign.control()
@@ -164,7 +164,7 @@ def menu(run: Run, config: MenuConfig, progress: Progress | None = None) -> Menu
     """
     examples = run.task.examples(config.split, config.limit)
     runner = run.runner(progress)  # loads the model: a wrong name must not occupy the folder
-    with run.settled("menu", config):
+    with run.lock_config("menu", config):
         found = build_menu(runner, examples[: config.race_questions], config)
         table = collect(runner, examples, found.programs)
     raced = {example.group for example in examples[: config.race_questions]}

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from skiploop.errors import RunError
-from skiploop.evaluation.dealing import dealt_accuracy
 from skiploop.evaluation.measured import Measured
 from skiploop.evaluation.readings import read_before, read_readings
 from skiploop.evaluation.records import RECORDS, Record, read_records
 from skiploop.evaluation.search_table import SearchOutcome, SearchTable, search_table
+from skiploop.evaluation.shuffled_answers import shuffled_accuracy
 from skiploop.menus.menu import Menu
 from skiploop.programs.program import Program
 from skiploop.report.report import Report, build_report
@@ -43,7 +43,7 @@ def report(run: RunFolder, split: str) -> Report:
         records,
         title=f"{run.task.name}, {split}, {run.config.model}",
         examples=examples,
-        dealt=dealt_accuracy(records, run.task, examples),
+        shuffled_answers=shuffled_accuracy(records, run.task, examples),
         menu=Menu.load(run.folder) if run.has("menu") else None,
         search=read_search_table(run, records[0].program.n_layers) if run.has("search") else None,
         timing=measured.timing,

@@ -28,7 +28,7 @@ def upper_confidence_bound(
         n_slots: Layer passes of the child's program (len).
         n_layers: Layers of the model (D).
         exploration: Weight of the uncertainty (c).
-        length_penalty: Price of running all layers once (lambda).
+        length_penalty: Cost of running all layers once (lambda).
     """
     uncertainty = math.sqrt(math.log(simulations) / visits)
     return reward / visits + exploration * uncertainty - length_penalty * n_slots / n_layers

@@ -29,7 +29,7 @@ class TreeRules:
 
     Attributes:
         exploration: Weight of the uncertainty in the score (c).
-        length_penalty: Price of running all layers once in the score (lambda).
+        length_penalty: Cost of running all layers once in the score (lambda).
         random_share: Chance to try a new edit where widening would not yet allow one (epsilon).
         widening_coefficient: Children allowed after one visit (alpha).
         widening_exponent: How fast more visits allow more children (beta), in 0..1.

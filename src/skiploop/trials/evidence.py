@@ -123,7 +123,7 @@ def _is_lost(task: Task, examples: Sequence[Example], trials: Sequence[Trial]) -
     def is_lost(example: Example, trial: Trial) -> bool:
         if trial.correct is not False:
             return False
-        if trial.stopped_by == "settled":
+        if trial.stopped_by == "decided":
             return not may_go_on_right(example.category, trial.text)
         names = {trial.answer, one_writing(trial.answer, example.choices)}
         return of_category[example.category].keys().isdisjoint(names)

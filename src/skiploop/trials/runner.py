@@ -61,7 +61,7 @@ class TrialRunner:
         Cost:
             One run of the model for each pair that is new. What pairs have in common is run once.
         """
-        return self._trials(pairs, self._answers, lambda _, trial: trial.stopped_by != "settled")
+        return self._trials(pairs, self._answers, lambda _, trial: trial.stopped_by != "decided")
 
     def grade_pairs(
         self,
@@ -84,7 +84,7 @@ class TrialRunner:
         """
 
         def answers(new: Sequence[Pair]) -> Iterator[tuple[Pair, Completion]]:
-            return self._answers(new, may_settle=True, saved=saved, score_gold=score_gold)
+            return self._answers(new, may_decide=True, saved=saved, score_gold=score_gold)
 
         def is_enough(example: Example, trial: Trial) -> bool:
             if not score_gold or trial.gold_logprob is not None or trial.stopped_by == "nan":
@@ -161,7 +161,7 @@ class TrialRunner:
         self,
         pairs: Sequence[Pair],
         *,
-        may_settle: bool = False,
+        may_decide: bool = False,
         saved: StateCache | None = None,
         score_gold: bool = False,
     ) -> Iterator[tuple[Pair, Completion]]:
@@ -177,8 +177,8 @@ class TrialRunner:
             stop=self.task.stop,
             drafts=drafts,
             score_drafts=score_gold,
-            settled=(lambda row, text: self.task.can_only_be_wrong(pairs[row][0], text))
-            if may_settle
+            decided=(lambda row, text: self.task.can_only_be_wrong(pairs[row][0], text))
+            if may_decide
             else None,
             saved=saved if all(drafts) else None,  # without a draft, most answers must go on
         )
@@ -226,7 +226,7 @@ class TrialRunner:
             self._progress(new)
 
     def _grade(self, answers: Sequence[tuple[Pair, Completion]]) -> list[Grade]:
-        open_ = [i for i, (_, c) in enumerate(answers) if c.stopped_by not in ("nan", "settled")]
+        open_ = [i for i, (_, c) in enumerate(answers) if c.stopped_by not in ("nan", "decided")]
         verdicts = self.task.grade_many(
             [answers[i][0][0] for i in open_], [answers[i][1].text for i in open_]
         )
@@ -238,7 +238,7 @@ class TrialRunner:
 
     def _ungraded(self, example: Example, completion: Completion) -> Grade:
         """Return the verdict on an answer whose text says nothing."""
-        if completion.stopped_by == "settled":
+        if completion.stopped_by == "decided":
             return Grade(correct=False, reason="no right answer starts so")
         reason = "the logits were not numbers"
         if not example.choices:

@@ -12,7 +12,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +35,7 @@ class Trial:
         reason: Why it was graded so, where the grader says.
         n_tokens: Tokens generated.
         logprob: Sum of their log-probabilities; None if the logits were not numbers.
-        stopped_by: By what the text ended, as in `Completion`. After `settled` the text is only a
+        stopped_by: By what the text ended, as in `Completion`. After `decided` the text is only a
             beginning; the verdict is that of the whole.
         n_rows: Rows of the batch that it ran in.
         n_positions: Tokens of the longest of them. In low precision the batch can change a token.
@@ -63,6 +63,7 @@ _COLUMNS = ", ".join(field.name for field in fields(Trial))
 _HOLES = ", ".join("?" for _ in fields(Trial))
 _OLD = ", ".join(field.name for field in fields(Trial)[:-1])  # all but gold_logprob
 _NEW = ", ".join(f"excluded.{field.name}" for field in fields(Trial)[:-1])
+_OLD_DECIDED = "settled"  # what the last version wrote in place of `decided`
 _row = attrgetter(*(field.name for field in fields(Trial)))
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS trials (
@@ -152,7 +153,8 @@ class TrialStore:
         """
         query = (
             f"INSERT INTO trials ({_COLUMNS}) VALUES ({_HOLES}) "
-            f"ON CONFLICT DO UPDATE SET ({_OLD}) = ({_NEW}) WHERE stopped_by = 'settled'"
+            f"ON CONFLICT DO UPDATE SET ({_OLD}) = ({_NEW}) "
+            f"WHERE stopped_by IN ('decided', '{_OLD_DECIDED}')"
         )
         gold_query = "UPDATE trials SET gold_logprob = ? WHERE example_id = ? AND program = ?"
         golds = [(t.gold_logprob, t.example_id, t.program) for t in trials]
@@ -165,8 +167,8 @@ class TrialStore:
             self._db.executemany(gold_query, [gold for gold in golds if gold[0] is not None])
             self._db.executemany(sign_query, [(t.example_id, t.program) for t in trials])
 
-    def settle(self, facts: Mapping[str, str]) -> None:
-        """Note what the trials are about, or check it against what was noted before.
+    def bind(self, facts: Mapping[str, str]) -> None:
+        """Bind the file to what its trials are about, or check it against what that was before.
 
         Raises:
             RunError: The file holds trials of something else; the message names the difference.
@@ -231,4 +233,6 @@ def _checksum(*values: object) -> int:
 
 def _trial(row: tuple[Any, ...]) -> Trial:
     example_id, program, correct, *others = row
-    return Trial(example_id, program, None if correct is None else bool(correct), *others)
+    found = Trial(example_id, program, None if correct is None else bool(correct), *others)
+    is_old = found.stopped_by == _OLD_DECIDED
+    return replace(found, stopped_by="decided") if is_old else found

@@ -64,7 +64,7 @@ def score_grid(
         store.verify()
         made_for = store.note("weights", stack.model_id)
         check_model(made_for, stack, f"{store.path} holds trials with", "use another file")
-        store.settle(
+        store.bind(
             {
                 "dtype": str(stack.dtype).removeprefix("torch."),
                 "task": f"{task.name} version {task.version}",

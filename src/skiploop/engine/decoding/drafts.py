@@ -150,8 +150,8 @@ def check_drafts(
             if stopped_by is None and answer.row.draft[n_checked : n_checked + 1] == (token,):
                 matching.append(row)
                 continue
-            if stopped_by is None and writer.is_settled(answer):
-                stopped_by = "settled"
+            if stopped_by is None and writer.is_decided(answer):
+                stopped_by = "decided"
             if stopped_by is not None:
                 column.finished[answer.row.index] = writer.completion(answer, stopped_by)
         yield column

@@ -112,17 +112,17 @@ class TokenWriter:
             return "stop"
         return "length" if len(answer.tokens) == self.options.max_new_tokens else None
 
-    def is_settled(self, answer: RowState) -> bool:
+    def is_decided(self, answer: RowState) -> bool:
         """Whether the caller needs no more of an answer.
 
         It is told only what is sure to stay: no part of a character, nor of a stop string.
         """
-        settled = self.options.settled
-        if settled is None:
+        decided = self.options.decided
+        if decided is None:
             return False
         written = self._reader.written(answer.tokens).rstrip(UNFINISHED)
         sure = without_part_of(self.options.stop, written)
-        return settled(answer.row.index, self._reader.shown_of(sure, answer.tokens))
+        return decided(answer.row.index, self._reader.shown_of(sure, answer.tokens))
 
     def completion(self, answer: RowState, stopped_by: StoppedBy) -> Completion:
         """Return a finished answer."""

@@ -11,14 +11,14 @@ from skiploop.evaluation.records import Record
 from skiploop.tasks.base import Example
 
 N_PER_CHANGE = 2
-"""Answers shown for each policy and each kind of change."""
+"""Answers shown for each policy and each sort of change."""
 
 _N_CHARS = 400
 _N_TAIL_CHARS = 120
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class AnswerChange:
     """One question on which a policy and the identity got different verdicts.
 
     Long texts are shortened in the middle.
@@ -48,7 +48,9 @@ class Sample:
         return asdict(self)
 
 
-def changed_answers(records: Sequence[Record], examples: Sequence[Example]) -> tuple[Sample, ...]:
+def changed_answers(
+    records: Sequence[Record], examples: Sequence[Example]
+) -> tuple[AnswerChange, ...]:
     """Return the first fixed and the first broken answers of every policy.
 
     Args:
@@ -56,24 +58,23 @@ def changed_answers(records: Sequence[Record], examples: Sequence[Example]) -> t
         examples: The questions, in the order in which they are looked at.
     """
     top = {(r.policy, r.example_id): r for r in records if r.rank == 0}
-    samples = []
+    changes = []
     for policy in dict.fromkeys(r.policy for r in records):
         n_left = {"fixed": N_PER_CHANGE, "broken": N_PER_CHANGE}
         for example in examples:
-            sample = _sample(
-                top.get((policy, example.id)), top.get((REFERENCE, example.id)), example
-            )
-            if sample and n_left[sample.change]:
-                n_left[sample.change] -= 1
-                samples.append(sample)
-    return tuple(samples)
+            ours, plain = (top.get((name, example.id)) for name in (policy, REFERENCE))
+            found = _change_of(ours, plain, example)
+            if found and n_left[found.change]:
+                n_left[found.change] -= 1
+                changes.append(found)
+    return tuple(changes)
 
 
-def _sample(ours: Record | None, plain: Record | None, example: Example) -> Sample | None:
-    """Return the sample of one question, None if the two verdicts do not contradict."""
+def _change_of(ours: Record | None, plain: Record | None, example: Example) -> AnswerChange | None:
+    """Return the changed answer to a question, None if the two verdicts do not contradict."""
     if ours is None or plain is None or {ours.correct, plain.correct} != {True, False}:
         return None
-    return Sample(
+    return AnswerChange(
         policy=ours.policy,
         change="fixed" if ours.correct else "broken",
         example_id=example.id,

@@ -1,4 +1,4 @@
-"""Groups of questions within which answers are dealt: categories, named or found.
+"""Groups of questions within which answers are shuffled: categories, named or found.
 
 A category is found where texts look alike, and where a run of characters tells which answer is
 given: who answers `Yes` to one sort of question and `No` to another has two favourites.
@@ -25,7 +25,7 @@ MAX_P = 0.01
 """Largest p-value, times the number of runs and policies, at which a run tells categories apart."""
 
 
-def dealing_groups(
+def shuffle_groups(
     examples: Sequence[Example], texts: Mapping[str, Mapping[str, str]]
 ) -> Iterator[list[Example]]:
     """Yield groups of at least two questions, each in random order.

@@ -17,15 +17,15 @@ from favourites import (
     rows_of,
     verdicts,
 )
-from skiploop.evaluation.dealing import N_DEALS, dealt_accuracy
+from skiploop.evaluation.shuffled_answers import N_SHIFTS, shuffled_accuracy
 from skiploop.report.conclusions import conclusions
 from skiploop.report.report import build_report
 from skiploop.report.tables import report_tables
 from skiploop.tasks.base import Example
 
 
-def dealt(examples, texts, policy="p"):
-    return dealt_accuracy(records(policy, examples, texts), TextTask(), examples)[policy]
+def shuffled(examples, texts, policy="p"):
+    return shuffled_accuracy(records(policy, examples, texts), TextTask(), examples)[policy]
 
 
 @given(
@@ -36,7 +36,7 @@ def test_where_few_answers_are_different_the_share_is_that_of_all_other_question
     golds, texts = zip(*pairs, strict=True)
     n = len(pairs)
     others = [texts[i] == golds[j] for i in range(n) for j in range(n) if i != j]
-    found = dealt(examples_of(golds), texts)
+    found = shuffled(examples_of(golds), texts)
     assert found.value == pytest.approx(sum(others) / len(others))
     low, high = found.interval
     assert 0 <= low <= found.value + 1e-9 and found.value - 1e-9 <= high <= 1
@@ -47,7 +47,7 @@ def test_where_few_answers_are_different_the_share_is_that_of_all_other_question
 def test_each_question_has_the_answers_to_and_from_others_as_its_part(order):
     golds = ["a" if i < 5 else "b" for i in order]
     texts = ["a" if i % 2 else "c" for i in order]
-    found = dealt(examples_of(golds), texts).by_question
+    found = shuffled(examples_of(golds), texts).by_question
     share = np.mean([t == g for i, t in enumerate(texts) for j, g in enumerate(golds) if i != j])
     for i in range(20):
         given_away = sum(texts[i] == golds[j] for j in range(20) if j != i) / 19
@@ -60,29 +60,29 @@ def test_no_answer_goes_back_to_its_own_question(n_of_category):
     examples = [
         Example(f"{i}", f"{i}?", f"gold {i}", category=str(i // n_of_category)) for i in range(300)
     ]
-    assert dealt(examples, [e.gold for e in examples]).value == 0
+    assert shuffled(examples, [e.gold for e in examples]).value == 0
 
 
-def test_categories_are_dealt_apart_but_for_questions_that_are_alone_in_theirs():
+def test_categories_are_shuffled_apart_but_for_questions_that_are_alone_in_theirs():
     categories = ["a"] * 4 + ["b"] * 4 + ["c", "d"]
     golds = ["1"] * 4 + ["2"] * 4 + ["3", "4"]
     examples = [
         Example(str(i), f"{i}?", gold, category=category)
         for i, (gold, category) in enumerate(zip(golds, categories, strict=True))
     ]
-    found = dealt(examples, golds)
+    found = shuffled(examples, golds)
     assert found.value == pytest.approx(0.8)
-    assert dealt(examples[:9], golds[:9]).by_question.keys() == set("01234567")
-    assert dealt(examples[8:9], golds[8:9]).value is None
-    assert dealt(examples[8:9], golds[8:9]).to_dict()["low"] is None
+    assert shuffled(examples[:9], golds[:9]).by_question.keys() == set("01234567")
+    assert shuffled(examples[8:9], golds[8:9]).value is None
+    assert shuffled(examples[8:9], golds[8:9]).to_dict()["low"] is None
 
 
-def test_choices_are_not_dealt_and_then_nothing_is_said_of_favourites():
+def test_choices_are_not_shuffled_and_then_nothing_is_said_of_favourites():
     examples = [Example(str(i), f"{i}?", "a", choices=("a", "b")) for i in range(10)]
     found = [*records("identity", examples, ["b"] * 10), *records("p", examples, ["a"] * 10)]
-    by_policy = dealt_accuracy(found, TextTask(), examples)
+    by_policy = shuffled_accuracy(found, TextTask(), examples)
     assert by_policy["p"].value is None
-    report = build_report(found, title="t", dealt=by_policy)
+    report = build_report(found, title="t", shuffled_answers=by_policy)
     assert report.policies[1].beyond is None and report.policies[1].verdict == "better"
 
 
@@ -94,11 +94,11 @@ def test_many_different_answers_go_to_some_questions_in_few_verdicts():
     grade_many = task.grade_many
     task.grade_many = lambda e, t: asked.extend(t) or grade_many(e, t)
     examples = examples_of(golds)
-    found = dealt_accuracy(
+    found = shuffled_accuracy(
         [*records("identity", examples, texts), *records("p", examples, texts)], task, examples
     )
     assert found["p"] == found["identity"]
-    assert len(asked) <= N_DEALS * 400  # once for both
+    assert len(asked) <= N_SHIFTS * 400  # once for both
     exact = np.mean([t == g for i, t in enumerate(texts) for j, g in enumerate(golds) if i != j])
     low, high = found["p"].interval
     assert low < exact < high
@@ -117,7 +117,7 @@ def test_an_answer_that_cannot_be_graded_elsewhere_is_left_out():
     grade_many = task.grade_many
     task.grade_many = lambda e, t: [g or NoVerdict() for g in grade_many(e, t)]
     examples = examples_of(["a"] * 6)
-    found = dealt_accuracy(records("p", examples, ["a", "?"] * 3), task, examples)["p"]
+    found = shuffled_accuracy(records("p", examples, ["a", "?"] * 3), task, examples)["p"]
     assert found.value == 1 and len(found.by_question) == 3
 
 
@@ -143,8 +143,8 @@ def test_the_report_of_a_constant_answer_does_not_say_better():
         *records("identity", examples, ["12"] * 400),
         *records("static", examples, ["2"] * 400),
     ]
-    by_policy = dealt_accuracy(found, TextTask(), examples)
-    report = build_report(found, title="t", examples=examples, dealt=by_policy)
+    by_policy = shuffled_accuracy(found, TextTask(), examples)
+    report = build_report(found, title="t", examples=examples, shuffled_answers=by_policy)
     row = report.policies[1]
     assert row.p_holm < 0.001 and row.verdict == "not beyond favourite answers"
     assert row.beyond.value == pytest.approx(0, abs=1e-9) and row.beyond.p > 0.99
@@ -155,7 +155,7 @@ def test_the_report_of_a_constant_answer_does_not_say_better():
     table = next(t for t in report_tables(report) if t.title == "Answers without their questions")
     assert table.rows[1][3].startswith(("+0.0 ", "-0.0 "))
     data = report.to_dict()
-    assert data["dealt"]["static"].keys() == {"count", "total", "value", "low", "high"}
+    assert data["shuffled_answers"]["static"].keys() == {"count", "total", "value", "low", "high"}
     assert data["policies"][1]["beyond_favourites"]["total"] == 400
 
 
@@ -239,7 +239,7 @@ def test_skill_at_yes_or_no_is_more_than_a_favourite():
 
 def test_an_answer_does_not_go_to_a_question_that_is_the_same():
     examples = [Example(str(i), f"What is {i // 2}?", str(i // 2)) for i in range(20)]
-    found = dealt(examples, [example.gold for example in examples])
+    found = shuffled(examples, [example.gold for example in examples])
     assert found.value == 0
 
 
