@@ -287,10 +287,10 @@ def test_a_stack_without_tokenizer_takes_no_text():
 def test_padding_counts_as_memory(tune):
     tune(call_flops=1e12)
     stack, program = load("llama"), PROGRAMS[0]
-    cell = program.n_slots * stack.token_bytes
+    node = program.n_slots * stack.token_bytes
     lengths = [60, *[5] * 40]
-    rows = [batch.Row(i, (1,) * n, program, n_bytes=n * cell) for i, n in enumerate(lengths)]
-    stack.memory = 2 * 240 * cell
+    rows = [batch.Row(i, (1,) * n, program, n_bytes=n * node) for i, n in enumerate(lengths)]
+    stack.memory = 2 * 240 * node
     batches = list(batch.split(stack, rows))
     assert [max(len(row.tokens) for row in some) * len(some) for some in batches] == [240, 185]
 

@@ -12,7 +12,7 @@ SPACE = ProgramSpace(N_LAYERS)
 PROGRAMS = [Program(N_LAYERS, (e,)) for e in SPACE.edits(Program.identity(N_LAYERS))][::3]
 
 
-def test_every_cell_is_the_verdict_of_its_pair_alone():
+def test_every_node_is_the_verdict_of_its_pair_alone():
     stack, task = load("llama"), FirstLetterTask()
     examples = task.examples("train", 5)
     table = skiploop.score_grid(stack, task, examples, PROGRAMS)

@@ -264,9 +264,9 @@ def test_programs_of_a_table_are_taken_in_groups_whose_start_fits_into_memory():
         layer.register_forward_pre_hook(lambda _, args: shapes.append(args[0].shape[:2]))
     stack.memory = 400_000  # the start of all programs takes twice its share of this
     assert_same(stack.generate(*zip(*pairs, strict=True), max_new_tokens=1), expected)
-    n_cells = len({p.path[:n] for p in SINGLE_EDITS for n in range(1, p.n_slots + 1)})
-    n_run = sum(n_cells for n_cells, n_tokens in shapes if n_tokens == n_start)
-    assert n_cells < n_run < 2 * n_cells
+    n_nodes = len({p.path[:n] for p in SINGLE_EDITS for n in range(1, p.n_slots + 1)})
+    n_run = sum(n_nodes for n_nodes, n_tokens in shapes if n_tokens == n_start)
+    assert n_nodes < n_run < 2 * n_nodes
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -22,7 +22,7 @@ def with_sources(batch):
 
 def path_of(ordered, row):
     layer_of = {c: call.layer for call in ordered.calls for c in range(call.start, call.stop)}
-    return tuple(layer_of[cell] for cell in ordered.chain(row))
+    return tuple(layer_of[node] for node in ordered.chain(row))
 
 
 def beginnings_of(path):
@@ -36,9 +36,9 @@ def test_every_row_runs_its_path_in_order(batch):
     for row, path in enumerate(paths):
         chain = ordered.chain(row)
         assert path_of(ordered, row) == path
-        assert [ordered.beginnings.of(cell) for cell in chain] == beginnings_of(path)
+        assert [ordered.beginnings.of(node) for node in chain] == beginnings_of(path)
         assert chain == sorted(chain)
-        assert {ordered.sources[cell] for cell in chain} == {sources[row]}
+        assert {ordered.sources[node] for node in chain} == {sources[row]}
         assert ordered.leaves[row] == chain[-1]
 
 
@@ -50,19 +50,19 @@ def test_a_beginning_that_rows_share_is_computed_once(batch):
         for path, source in zip(paths, sources, strict=True)
         for n in range(1, len(path) + 1)
     }
-    assert schedule(paths, sources).n_cells == len(beginnings)
+    assert schedule(paths, sources).n_nodes == len(beginnings)
 
 
 @given(batches)
-def test_a_call_holds_every_cell_that_waits_for_its_layer(batch):
+def test_a_call_holds_every_node_that_waits_for_its_layer(batch):
     paths, sources = with_sources(batch)
     ordered = schedule(paths, sources)
     todo = [list(path) for path in paths]
     for call in ordered.calls:
         waiting = [row for row, path in enumerate(todo) if path[:1] == [call.layer]]
         at = [len(paths[row]) - len(todo[row]) for row in waiting]
-        cells = {ordered.chain(row)[n] for row, n in zip(waiting, at, strict=True)}
-        assert cells == set(range(call.start, call.stop))
+        nodes = {ordered.chain(row)[n] for row, n in zip(waiting, at, strict=True)}
+        assert nodes == set(range(call.start, call.stop))
         for row in waiting:
             todo[row].pop(0)
 
@@ -76,13 +76,13 @@ def test_a_schedule_that_is_extended_runs_whole_paths_and_keeps_its_calls(batch,
     assert after.parents[: len(before.parents)].tolist() == before.parents.tolist()
     for row, path in enumerate(paths):
         assert path_of(after, row) == path
-        assert [after.beginnings.of(cell) for cell in after.chain(row)] == beginnings_of(path)
-        assert {after.sources[cell] for cell in after.chain(row)} == {sources[row]}
-    assert after.n_cells == schedule(paths, sources).n_cells
+        assert [after.beginnings.of(node) for node in after.chain(row)] == beginnings_of(path)
+        assert {after.sources[node] for node in after.chain(row)} == {sources[row]}
+    assert after.n_nodes == schedule(paths, sources).n_nodes
 
 
 @given(batches, st.data())
-def test_rows_that_go_on_continue_their_own_cells(batch, data):
+def test_rows_that_go_on_continue_their_own_nodes(batch, data):
     before = schedule(*with_sources(batch))
     some_rows = st.lists(st.sampled_from(range(len(batch))), min_size=1, max_size=8)
     rows = data.draw(some_rows)
@@ -90,26 +90,26 @@ def test_rows_that_go_on_continue_their_own_cells(batch, data):
     sources = with_sources([((), source) for source in draws])[1]
     forked = fork(before, rows, sources)
     continued = {}
-    for call, index, cells in zip(forked.schedule.calls, forked.calls, forked.cells, strict=True):
+    for call, index, nodes in zip(forked.schedule.calls, forked.calls, forked.nodes, strict=True):
         assert call.layer == before.calls[index].layer
-        for cell, position in zip(range(call.start, call.stop), cells, strict=True):
-            continued[cell] = before.calls[index].start + position
+        for node, position in zip(range(call.start, call.stop), nodes, strict=True):
+            continued[node] = before.calls[index].start + position
     for new, (row, source) in enumerate(zip(rows, sources, strict=True)):
         chain = forked.schedule.chain(new)
-        assert [continued[cell] for cell in chain] == before.chain(row)
-        assert [forked.schedule.beginnings.of(cell) for cell in chain] == beginnings_of(
+        assert [continued[node] for node in chain] == before.chain(row)
+        assert [forked.schedule.beginnings.of(node) for node in chain] == beginnings_of(
             batch[row][0]
         )
-        assert {forked.schedule.sources[cell] for cell in chain} <= {source}
-    assert forked.schedule.n_cells == len({
-        (source, cell)
+        assert {forked.schedule.sources[node] for node in chain} <= {source}
+    assert forked.schedule.n_nodes == len({
+        (source, node)
         for row, source in zip(rows, sources, strict=True)
-        for cell in before.chain(row)
+        for node in before.chain(row)
     })  # fmt: skip
 
 
 @given(batches, batches, st.data())
-def test_rows_that_are_merged_continue_their_own_cells_in_the_best_order(one, other, data):
+def test_rows_that_are_merged_continue_their_own_nodes_in_the_best_order(one, other, data):
     parts, paths = [], []
     for batch in (one, other):
         rows = data.draw(st.lists(st.sampled_from(range(len(batch))), min_size=1, unique=True))
@@ -122,12 +122,12 @@ def test_rows_that_are_merged_continue_their_own_cells_in_the_best_order(one, ot
         for piece in pieces:
             before = parts[piece.part][0].calls[piece.call]
             assert before.layer == call.layer
-            for cell, place in zip(piece.cells, piece.places, strict=True):
-                continued[call.start + place] = piece.part, before.start + cell
+            for node, place in zip(piece.nodes, piece.places, strict=True):
+                continued[call.start + place] = piece.part, before.start + node
     rows = [(part, row) for part, (_, some) in enumerate(parts) for row in some]
     for new, (part, row) in enumerate(rows):
-        chain = [(part, cell) for cell in parts[part][0].chain(row)]
-        assert [continued[cell] for cell in merged.schedule.chain(new)] == chain
+        chain = [(part, node) for node in parts[part][0].chain(row)]
+        assert [continued[node] for node in merged.schedule.chain(new)] == chain
 
 
 @given(programs, st.integers(1, 5))

@@ -34,7 +34,7 @@ def first_bad_slot(
     tokens_ST = torch.tensor([[*encode(stack, [prompt])[0], *written]], device=stack.device)
     chain = executor.schedule.chain(0)
     executor.hidden(tokens_ST, torch.ones_like(tokens_ST), keep=chain)
-    for slot, cell in enumerate(chain):
-        if not executor.kept[cell].isfinite().all():
+    for slot, node in enumerate(chain):
+        if not executor.kept[node].isfinite().all():
             return slot
     return None

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from skiploop.engine.plan.beginnings import count_cells
+from skiploop.engine.plan.beginnings import count_nodes
 from skiploop.errors import ConfigError
 from skiploop.policies.base import Answer, Cost, Method, Policy, run_chosen
 from skiploop.programs.program import Program
@@ -180,7 +180,7 @@ def _counted(
     programs: Sequence[Program], trials: Sequence[Trial], weights: Sequence[float]
 ) -> list[Answer]:
     outcome = elect([one.answer for one in trials], [one.text for one in trials], weights)
-    n_passes = count_cells([one.layer_inputs for one in programs[: outcome.n_asked]])
+    n_passes = count_nodes([one.layer_inputs for one in programs[: outcome.n_asked]])
     first, *others = outcome.winner_first(list(map(Answer.of_trial, programs, trials)))
     won = replace(first, cost=Cost(n_passes=n_passes), confidence=outcome.confidence)
     return [won, *others]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from skiploop.engine.batching.prefix import shares_prefixes
 from skiploop.engine.batching.rows import Row
 from skiploop.engine.cache.states import Tokens
-from skiploop.engine.plan.beginnings import common_length, count_cells
+from skiploop.engine.plan.beginnings import common_length, count_nodes
 from skiploop.engine.tuning import Tuning
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class _Prompt(NamedTuple):
 
     tokens: Tokens
     rows: list[Row]
-    n_cells: int
+    n_nodes: int
 
 
 class _Parts(NamedTuple):
@@ -51,7 +51,7 @@ def alike(stack: LayerStack, rows: Sequence[Row]) -> list[list[Row]]:
     for row in rows:
         by_tokens.setdefault(row.tokens, []).append(row)
     prompts = [
-        _Prompt(tokens, found, count_cells([row.program.layer_inputs for row in found]))
+        _Prompt(tokens, found, count_nodes([row.program.layer_inputs for row in found]))
         for tokens, found in sorted(by_tokens.items())
     ]
     return [
@@ -78,7 +78,7 @@ def _cut(prompts: list[_Prompt], tuning: Tuning) -> _Parts:
     if others:
         parts.append(others)
         n_saved += n_common * _n_repeated(others)
-    n_products = sum(len(prompt.tokens) * prompt.n_cells for prompt in prompts)
+    n_products = sum(len(prompt.tokens) * prompt.n_nodes for prompt in prompts)
     is_better = n_saved - whole.n_saved > tuning.part_saves * (n_products - whole.n_saved)
     return _Parts(parts, n_saved) if is_better else whole
 
@@ -90,4 +90,4 @@ def _n_rows(prompts: Sequence[_Prompt]) -> int:
 def _n_repeated(prompts: Sequence[_Prompt]) -> int:
     """Return the layer passes of prompts that other prompts have, too."""
     paths = {row.program.layer_inputs for prompt in prompts for row in prompt.rows}
-    return sum(prompt.n_cells for prompt in prompts) - count_cells(list(paths))
+    return sum(prompt.n_nodes for prompt in prompts) - count_nodes(list(paths))

@@ -1,7 +1,7 @@
 """The tokens that all prompts start with, run once for every beginning of a path.
 
 A batch of the tokens after them needs their keys and values at the passes that it runs itself. What
-earlier batches have left is used; what is missing is run before the batch, as cells of one more
+earlier batches have left is used; what is missing is run before the batch, as nodes of one more
 token sequence.
 """
 
@@ -20,7 +20,7 @@ from skiploop.engine.cache.arena import in_pages
 from skiploop.engine.cache.slots import PrefixKV
 from skiploop.engine.cache.states import StateCache, Tokens
 from skiploop.engine.forward.executor import Executor
-from skiploop.engine.plan.beginnings import common_length, count_cells
+from skiploop.engine.plan.beginnings import common_length, count_nodes
 from skiploop.engine.plan.indices import on_device
 from skiploop.engine.plan.schedule import Beginnings, Call, Passes, schedule
 
@@ -55,16 +55,16 @@ class SharedPrefix:
         width: int = self._stack.model.config.get_text_config(decoder=True).hidden_size
         states_bytes = in_pages(self.n_tokens * width * self._stack.dtype.itemsize)
         stride = self._stack.tuning.state_stride
-        cell_bytes = in_pages(self.n_tokens * self._stack.token_bytes) + states_bytes // stride
+        node_bytes = in_pages(self.n_tokens * self._stack.token_bytes) + states_bytes // stride
         group: list[Row] = []
         n_bytes = 0
         last: Passes = ()
         for row in sorted(rows, key=lambda row: row.program.layer_inputs):
             path = row.program.layer_inputs
-            n_bytes += (len(path) - common_length(last, path)) * cell_bytes
+            n_bytes += (len(path) - common_length(last, path)) * node_bytes
             if group and path != last and n_bytes > self._saved.safe_bytes:
                 yield group
-                group, n_bytes = [], len(path) * cell_bytes
+                group, n_bytes = [], len(path) * node_bytes
             group.append(row)
             last = path
         if group:
@@ -92,7 +92,7 @@ class SharedPrefix:
 
         Args:
             calls: Of a batch of the tokens that follow.
-            passes_of: The layers that each of their cells has gone through.
+            passes_of: The layers that each of their nodes has gone through.
         """
         if not self.n_tokens:
             return []
@@ -139,16 +139,16 @@ class SharedPrefix:
         rests = [path[n:] for path, n in zip(paths, n_known, strict=True)]
         executor = Executor(self._stack, schedule(rests, sources), use_cache=True)
         passes_of = executor.schedule.beginnings_after(list(numbers))
-        cells = range(executor.schedule.n_sources, len(executor.schedule.sources))
-        keep = [cell for cell in cells if self._saved.takes(passes_of.of(cell))]
+        nodes = range(executor.schedule.n_sources, len(executor.schedule.sources))
+        keep = [node for node in nodes if self._saved.takes(passes_of.of(node))]
         tokens_ST = torch.tensor([self._tokens] * len(numbers), device=self._stack.device)
         executor.hidden(tokens_ST, torch.ones_like(tokens_ST), starts=starts, keep=keep)
         known: dict[Passes, KeysValues] = {}
-        for cell, keys_values in executor.keys_values():
-            known[passes_of.of(cell)] = keys_values
-            self._saved.add_keys_values(passes_of.of(cell), keys_values)
-        for cell, states_TD in executor.kept.items():
-            self._saved.add(self._tokens, passes_of.of(cell), states_TD)
+        for node, keys_values in executor.keys_values():
+            known[passes_of.of(node)] = keys_values
+            self._saved.add_keys_values(passes_of.of(node), keys_values)
+        for node, states_TD in executor.kept.items():
+            self._saved.add(self._tokens, passes_of.of(node), states_TD)
         return known
 
 
@@ -208,7 +208,7 @@ def _pays(stack: LayerStack, rows: Sequence[Row], n_tokens: int) -> bool:
     paths_of: dict[Tokens, list[Passes]] = {}
     for row in rows:
         paths_of.setdefault(row.tokens, []).append(row.program.layer_inputs)
-    cells = {tokens: count_cells(paths) for tokens, paths in paths_of.items()}
-    n_once = count_cells([row.program.layer_inputs for row in rows])
-    in_all = sum(n * len(tokens) for tokens, n in cells.items())
-    return n_tokens * (sum(cells.values()) - n_once) >= stack.tuning.prefix_saves * in_all
+    nodes = {tokens: count_nodes(paths) for tokens, paths in paths_of.items()}
+    n_once = count_nodes([row.program.layer_inputs for row in rows])
+    in_all = sum(n * len(tokens) for tokens, n in nodes.items())
+    return n_tokens * (sum(nodes.values()) - n_once) >= stack.tuning.prefix_saves * in_all

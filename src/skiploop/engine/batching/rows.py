@@ -78,7 +78,7 @@ def split(
     """Yield batches, the longest rows first, so that too little memory shows at once.
 
     Rows with the same tokens follow each other in the order of their paths, so that batches share
-    as many cells as can be. A shorter row starts a new batch where padding all rows would cost more
+    as many nodes as can be. A shorter row starts a new batch where padding all rows would cost more
     than the passes of one more batch.
 
     Args:

@@ -3,7 +3,7 @@
 Rows end at the same place. What the longest one does not have of the others is padding on their
 left, which the mask hides as it hides that of a prompt.
 
-Shapes: [cells, heads, tokens, head size].
+Shapes: [nodes, heads, tokens, head size].
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def joined(parts: Sequence[Held], merge: Merge, device: torch.device, n_more: in
 
     Args:
         parts: One for each of the schedules that were merged.
-        merge: The schedule of these rows and where each of its cells comes from.
+        merge: The schedule of these rows and where each of its nodes comes from.
         device: Where the model is.
         n_more: Further tokens that there is to be room for.
     """
@@ -39,7 +39,7 @@ def joined(parts: Sequence[Held], merge: Merge, device: torch.device, n_more: in
     cache.calls = merge.schedule.calls
     cache.n_tokens = max(part.n_tokens for part in parts)
     pieces = [piece for some in merge.pieces for piece in some]
-    indices = iter(on_device([i for p in pieces for i in (p.cells, p.places)], device))
+    indices = iter(on_device([i for p in pieces for i in (p.nodes, p.places)], device))
     length = aligned(cache.n_tokens + n_more, device)
     for call, some in zip(cache.calls, merge.pieces, strict=True):
         slot = AttentionSlot()
@@ -59,7 +59,7 @@ def joined(parts: Sequence[Held], merge: Merge, device: torch.device, n_more: in
     return cache
 
 
-def _room(states: Tensor, n_cells: int, length: int) -> Tensor:
-    """Return a buffer of cells for states such as these; zeros, as what is masked is a number."""
+def _room(states: Tensor, n_nodes: int, length: int) -> Tensor:
+    """Return a buffer of nodes for states such as these; zeros, as what is masked is a number."""
     _, heads, _, size = states.shape
-    return states.new_zeros(n_cells, heads, length, size)
+    return states.new_zeros(n_nodes, heads, length, size)

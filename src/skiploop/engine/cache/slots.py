@@ -1,7 +1,7 @@
 """The cache of a mixed batch: one cache layer for each call of the schedule.
 
-Every cell is computed by exactly one call. So a call owns the keys and values (or convolution and
-recurrent states) of its cells, with a batch dimension of exactly these cells: nothing is gathered
+Every node is computed by exactly one call. So a call owns the keys and values (or convolution and
+recurrent states) of its nodes, with a batch dimension of exactly these nodes: nothing is gathered
 or scattered while tokens are written, and any type of cache layer works.
 """
 
@@ -25,11 +25,11 @@ from skiploop.errors import UnsupportedModelError
 
 
 class PrefixKV(NamedTuple):
-    """Keys and values of earlier tokens, which some cells go on from.
+    """Keys and values of earlier tokens, which some nodes go on from.
 
     Attributes:
         keys, values: [entries, heads, tokens, head size].
-        entries: The one of each cell.
+        entries: The one of each node.
     """
 
     keys: Tensor
@@ -38,13 +38,13 @@ class PrefixKV(NamedTuple):
 
 
 class AttentionSlot(CacheLayerMixin):
-    """Keys and values of some cells at one slot.
+    """Keys and values of some nodes at one slot.
 
     Tokens that come one by one are written into a buffer with room for more, so that a new token
-    does not copy those before it. The keys and values of a prefix, which many cells share, are put
+    does not copy those before it. The keys and values of a prefix, which many nodes share, are put
     together with theirs only while the layer runs.
 
-    Shapes: [cells, heads, tokens, head size].
+    Shapes: [nodes, heads, tokens, head size].
     """
 
     is_sliding = False
@@ -78,29 +78,29 @@ class AttentionSlot(CacheLayerMixin):
             self.n_own = total
         return self.whole()
 
-    def whole(self, cells: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return keys and values with the prefix, of all cells or of some."""
+    def whole(self, nodes: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return keys and values with the prefix, of all nodes or of some."""
         keys, values = self.keys[:, :, : self.n_own], self.values[:, :, : self.n_own]
-        if cells is not None:
-            keys, values = keys.index_select(0, cells), values.index_select(0, cells)
+        if nodes is not None:
+            keys, values = keys.index_select(0, nodes), values.index_select(0, nodes)
         if self.prefix is None:
             return keys, values
         prefix_keys, prefix_values, entries = self.prefix
-        entries = entries if cells is None else entries[cells]
+        entries = entries if nodes is None else entries[nodes]
         return (
             torch.cat([prefix_keys.index_select(0, entries), keys], dim=-2),
             torch.cat([prefix_values.index_select(0, entries), values], dim=-2),
         )
 
-    def copied_to(self, cells: Tensor, n_more: int) -> AttentionSlot:
-        """Return a slot of new cells that start as copies of some cells of this one.
+    def copied_to(self, nodes: Tensor, n_more: int) -> AttentionSlot:
+        """Return a slot of new nodes that start as copies of some nodes of this one.
 
         Args:
-            cells: The one that each new cell continues.
+            nodes: The one that each new node continues.
             n_more: Further tokens that there is to be room for.
         """
         n_held = self.get_seq_length()
-        keys, values = self.whole(cells)
+        keys, values = self.whole(nodes)
         slot = AttentionSlot()
         length = aligned(n_held + n_more, keys.device)
         slot.lazy_initialization(_with_room(keys, length), _with_room(values, length))
@@ -137,7 +137,7 @@ class CallCache(Cache):
     Args:
         config: Config of the plain model.
         calls: The schedule.
-        prefixes: For each call, what its cells go on from; none if they start from nothing.
+        prefixes: For each call, what its nodes go on from; none if they start from nothing.
 
     Attributes:
         n_tokens: Tokens held by every slot, padding included.
@@ -162,7 +162,7 @@ class CallCache(Cache):
 
         Args:
             calls: The calls.
-            prefixes: What their cells go on from; none if they start from nothing.
+            prefixes: What their nodes go on from; none if they start from nothing.
         """
         empty = DynamicCache(config=self.config).layers
         self.slots += [AttentionSlot(prefix) for prefix in prefixes] or [
@@ -183,21 +183,21 @@ class CallCache(Cache):
         """Return the cache of rows that go on; this one stays as it is.
 
         Args:
-            fork: The schedule of these rows and where each of its cells comes from.
+            fork: The schedule of these rows and where each of its nodes comes from.
             device: Where the model is.
             n_more: Further tokens that there is to be room for.
         """
         cache = CallCache(self.config, ())
         cache.calls = fork.schedule.calls
         cache.n_tokens = self.n_tokens
-        positions = on_device(fork.cells, device)
-        for index, cells in zip(fork.calls, positions, strict=True):
+        positions = on_device(fork.nodes, device)
+        for index, nodes in zip(fork.calls, positions, strict=True):
             slot = self.slots[index]
             if isinstance(slot, AttentionSlot):
-                slot = slot.copied_to(cells, n_more)
+                slot = slot.copied_to(nodes, n_more)
             else:
                 slot = copy.deepcopy(slot)
-                slot.reorder_cache(cells)
+                slot.reorder_cache(nodes)
             cache.slots.append(slot)
         return cache
 
@@ -286,8 +286,8 @@ def aligned(n_tokens: int, device: torch.device) -> int:
 
 
 def _with_room(states: Tensor, n_tokens: int) -> Tensor:
-    cells, heads, n_held, size = states.shape
-    roomy = states.new_empty(cells, heads, n_tokens, size)
+    nodes, heads, n_held, size = states.shape
+    roomy = states.new_empty(nodes, heads, n_tokens, size)
     roomy[:, :, :n_held] = states
     roomy[:, :, n_held:] = 0  # what is masked has to be a number
     return roomy

@@ -1,6 +1,6 @@
 """The cache of a mixed batch with its final length from the start, for steps that are recorded.
 
-Shapes: [cells, heads, tokens, head size].
+Shapes: [nodes, heads, tokens, head size].
 """
 
 from __future__ import annotations

@@ -118,14 +118,14 @@ def first_pass(
     to_save: dict[int, tuple[Tokens, Passes]] = {}
     if saved is not None:
         to_save = {
-            cell: (keys[batch.sources[cell]][0], passes_of.of(cell))
-            for cell in range(batch.n_sources, len(batch.sources))
-            if saved.takes(passes_of.of(cell))
+            node: (keys[batch.sources[node]][0], passes_of.of(node))
+            for node in range(batch.n_sources, len(batch.sources))
+            if saved.takes(passes_of.of(node))
         }
     states_RTD = executor.hidden(tokens_ST, mask_SK, starts=starts, keep=to_save)
     if saved is not None:
-        for cell, (tokens, passes) in to_save.items():
-            states_TD = executor.kept.pop(cell)[start.n_tokens - len(tokens) :]  # no padding
+        for node, (tokens, passes) in to_save.items():
+            states_TD = executor.kept.pop(node)[start.n_tokens - len(tokens) :]  # no padding
             saved.add(tokens, passes, states_TD)
     is_complete = use_cache and not any(n_known)
     (of_row,) = on_device([np.array(sources)], stack.device)

@@ -57,11 +57,11 @@ class Executor:
         schedule: Token sequences, rows and the order in which layers run for them.
         use_cache: Whether the batch can go on with further tokens: keys and values are kept, or,
             where the model has no use for a cache, its tokens.
-        prefixes: For each call, keys and values that its cells go on from, if there are any.
+        prefixes: For each call, keys and values that its nodes go on from, if there are any.
 
     Attributes:
         stack, schedule: As given.
-        kept: States_TD of the cells that `hidden` was asked to keep.
+        kept: States_TD of the nodes that `hidden` was asked to keep.
 
     Raises:
         UnsupportedModelError: The model takes no cache, or is spread over devices.
@@ -71,8 +71,8 @@ class Executor:
         (tests/model/test_mixed_batch.py). In bfloat16 the batch may change a greedy token.
 
     Cost:
-        One layer call for each call of the schedule, on as many sequences as the call has cells.
-        Cache: one slot for each cell, with all tokens of the longest sequence.
+        One layer call for each call of the schedule, on as many sequences as the call has nodes.
+        Cache: one slot for each node, with all tokens of the longest sequence.
     """
 
     def __init__(
@@ -219,7 +219,7 @@ class Executor:
             mask_SK: 1 at every real token so far, 0 at padding.
             starts: For some sequences, the states_TD without padding that take the place of their
                 embeddings: their paths go on from there.
-            keep: Cells whose states to put into `kept`.
+            keep: Nodes whose states to put into `kept`.
             then: Given the states_RTD after all calls, returns a schedule that extends this one,
                 and the prefixes of its further calls; these run in the same pass.
         """
@@ -241,11 +241,11 @@ class Executor:
         return logits_RNV
 
     def keys_values(self) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
-        """Yield each cell with its keys and values, where all layers are attention."""
+        """Yield each node with its keys and values, where all layers are attention."""
         slots = self._cache.slots if self._cache else []
         for call, slot in zip(self.schedule.calls, slots, strict=True):
-            for cell, keys, values in zip(range(call.start, call.stop), *slot.whole(), strict=True):
-                yield cell, (keys, values)
+            for node, keys, values in zip(range(call.start, call.stop), *slot.whole(), strict=True):
+                yield node, (keys, values)
 
     def _options(self, n_last: int) -> dict[str, object]:
         wanted = {"logits_to_keep": n_last, "output_router_logits": False}
@@ -325,8 +325,8 @@ class Executor:
             self._note_call(*states_CTD.shape[:2])
             outputs.append(_tensor(self.layers[call.layer](states_CTD, *args, **kwargs)))
             if self._keep:
-                for cell in self._keep.intersection(range(call.start, call.stop)):
-                    self.kept[cell] = outputs[-1][cell - call.start].clone()
+                for node in self._keep.intersection(range(call.start, call.stop)):
+                    self.kept[node] = outputs[-1][node - call.start].clone()
             for unused in step.last_uses:
                 outputs[unused] = _FREED
 

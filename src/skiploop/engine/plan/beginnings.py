@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 
-def count_cells(paths: Sequence[Sequence[int]]) -> int:
+def count_nodes(paths: Sequence[Sequence[int]]) -> int:
     """Return how many different beginnings some paths have: the nodes of their trie."""
-    return _count_cells(tuple(sorted({tuple(path) for path in paths})))
+    return _count_nodes(tuple(sorted({tuple(path) for path in paths})))
 
 
 @lru_cache(maxsize=64)  # questions of a table have the same programs
-def _count_cells(ordered: tuple[tuple[int, ...], ...]) -> int:
+def _count_nodes(ordered: tuple[tuple[int, ...], ...]) -> int:
     shared = (common_length(one, other) for one, other in itertools.pairwise(ordered))
     return sum(map(len, ordered)) - sum(shared)
 

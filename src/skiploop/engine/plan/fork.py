@@ -26,13 +26,13 @@ class Fork(NamedTuple):
     Attributes:
         schedule: Of the rows that go on.
         calls: For each of its calls, the number of the call that it continues.
-        cells: For each of its calls, the cells that its own cells continue, as positions in the
+        nodes: For each of its calls, the nodes that its own nodes continue, as positions in the
             call that it continues.
     """
 
     schedule: Schedule
     calls: tuple[int, ...]
-    cells: tuple[Numbers, ...]
+    nodes: tuple[Numbers, ...]
 
 
 def extend(before: Schedule, rests: Sequence[Sequence[int]]) -> Schedule:
@@ -43,7 +43,7 @@ def extend(before: Schedule, rests: Sequence[Sequence[int]]) -> Schedule:
         rests: The further layers of each row.
 
     Guarantees:
-        The calls and cells of `before` keep their places (tests/unit/test_schedule.py).
+        The calls and nodes of `before` keep their places (tests/unit/test_schedule.py).
     """
     leaves, sources = np.unique(before.leaves, return_inverse=True)
     after = schedule(rests, sources)
@@ -53,8 +53,8 @@ def extend(before: Schedule, rests: Sequence[Sequence[int]]) -> Schedule:
     distinct, numbers = after.beginnings_after([before.beginnings.of(leaf) for leaf in leaves])
     n_known = len(before.beginnings.distinct)
     blends = {
-        int(moved[cell]): tuple((int(moved[other]), weight) for other, weight in blend)
-        for cell, blend in after.blends.items()
+        int(moved[node]): tuple((int(moved[other]), weight) for other, weight in blend)
+        for node, blend in after.blends.items()
     }
     return Schedule(
         before.n_sources,
@@ -79,40 +79,40 @@ def fork(before: Schedule, rows: Sequence[int], sources: Sequence[int]) -> Fork:
         sources: The sequence of further tokens of each new row, numbered from 0.
 
     Guarantees:
-        The cells of a new row continue those of the row that it continues, one by one.
+        The nodes of a new row continue those of the row that it continues, one by one.
     """
     row_sources = np.array(sources, dtype=np.int64)
     found = Numbering(int(row_sources.max(initial=-1)) + 1)
-    at = row_sources.copy()  # the cell of each new row where it has come to
+    at = row_sources.copy()  # the node of each new row where it has come to
     kept, continued = [], []
-    number: dict[tuple[int, int], int] = {}  # what continues a cell for a source
-    for index, some, cells in _by_call(before, rows):
-        order = np.lexsort((row_sources[some], cells, at[some]))
-        some, cells, of_row = some[order], cells[order], row_sources[some[order]]
-        is_new = np.ones(len(some), dtype=bool)  # rows may continue one cell for one source
-        is_new[1:] = (np.diff(cells) != 0) | (np.diff(of_row) != 0)
-        parents, at[some] = at[some][is_new], found.n_cells + np.cumsum(is_new) - 1
-        cells, of_row = cells[is_new], of_row[is_new]
+    number: dict[tuple[int, int], int] = {}  # what continues a node for a source
+    for index, some, nodes in _by_call(before, rows):
+        order = np.lexsort((row_sources[some], nodes, at[some]))
+        some, nodes, of_row = some[order], nodes[order], row_sources[some[order]]
+        is_new = np.ones(len(some), dtype=bool)  # rows may continue one node for one source
+        is_new[1:] = (np.diff(nodes) != 0) | (np.diff(of_row) != 0)
+        parents, at[some] = at[some][is_new], found.n_nodes + np.cumsum(is_new) - 1
+        nodes, of_row = nodes[is_new], of_row[is_new]
         if before.blends:
-            pairs = zip(of_row.tolist(), cells.tolist(), strict=True)
-            new = {pair: found.n_cells + place for place, pair in enumerate(pairs)}
+            pairs = zip(of_row.tolist(), nodes.tolist(), strict=True)
+            new = {pair: found.n_nodes + place for place, pair in enumerate(pairs)}
             number |= new
-            for (source, cell), continuing in new.items():
-                if cell in before.blends:
+            for (source, node), continuing in new.items():
+                if node in before.blends:
                     found.blends[continuing] = tuple(
                         (source if other < before.n_sources else number[source, other], weight)
-                        for other, weight in before.blends[cell]
+                        for other, weight in before.blends[node]
                     )
-        found.add(of_row, parents, before.beginnings.numbers[cells])
+        found.add(of_row, parents, before.beginnings.numbers[nodes])
         found.end_call(before.calls[index].layer)
         kept.append(index)
-        continued.append(cells - before.calls[index].start)
+        continued.append(nodes - before.calls[index].start)
     forked = found.schedule(before.beginnings.distinct, at)
     return Fork(forked, tuple(kept), tuple(continued))
 
 
 def _by_call(before: Schedule, rows: Sequence[int]) -> list[tuple[int, Numbers, Numbers]]:
-    """Return the calls that some rows go through: its number, which of the rows, their cells."""
+    """Return the calls that some rows go through: its number, which of the rows, their nodes."""
     at = before.leaves[list(rows)]
     found = []
     for index in range(len(before.calls) - 1, -1, -1):

@@ -27,19 +27,19 @@ class Piece(NamedTuple):
 
     Attributes:
         output: Number of the call plus one; 0 are the embeddings.
-        cells: The index of their positions; None for all of them in order.
+        nodes: The index of their positions; None for all of them in order.
     """
 
     output: int
-    cells: int | None
+    nodes: int | None
 
 
 class Picked(NamedTuple):
-    """The states of some cells.
+    """The states of some nodes.
 
     Attributes:
         pieces: All of them, without repeats, in the order of the calls.
-        order: The index of the place of each cell among them; None if they are in order.
+        order: The index of the place of each node among them; None if they are in order.
     """
 
     pieces: list[Piece]
@@ -47,14 +47,14 @@ class Picked(NamedTuple):
 
 
 class Blending(NamedTuple):
-    """Cells of one call that are given mixes with the same weights.
+    """Nodes of one call that are given mixes with the same weights.
 
     Attributes:
-        cells: The index of their positions.
-        terms: States, one for each of these cells, and the weight of each.
+        nodes: The index of their positions.
+        terms: States, one for each of these nodes, and the weight of each.
     """
 
-    cells: int
+    nodes: int
     terms: list[tuple[Picked, float]]
 
 
@@ -62,9 +62,9 @@ class Step(NamedTuple):
     """What one call needs.
 
     Attributes:
-        inputs: The states of the parents of its cells, in their order.
-        blendings: What some cells are given in place of these.
-        sources: The index of the token sequence of each cell; None where arguments fit as they are.
+        inputs: The states of the parents of its nodes, in their order.
+        blendings: What some nodes are given in place of these.
+        sources: The index of the token sequence of each node; None where arguments fit as they are.
         last_uses: Outputs that no later call needs.
     """
 
@@ -89,16 +89,16 @@ class Plan:
     indices: list[Tensor]
 
     def given(self, outputs: Sequence[Tensor], step: Step) -> Tensor:
-        """Return what the cells of a call are given."""
+        """Return what the nodes of a call are given."""
         states_CTD = self._gather(outputs, step.inputs)
-        for cells, terms in step.blendings:
+        for nodes, terms in step.blendings:
             mixed = [weight * self.pick(outputs, picked) for picked, weight in terms]
             total_CTD = torch.stack(mixed).sum(0)
-            states_CTD = states_CTD.index_copy(0, self.indices[cells], total_CTD)
+            states_CTD = states_CTD.index_copy(0, self.indices[nodes], total_CTD)
         return states_CTD
 
     def pick(self, outputs: Sequence[Tensor], picked: Picked) -> Tensor:
-        """Return the states of some cells, in the order in which they were asked for."""
+        """Return the states of some nodes, in the order in which they were asked for."""
         states = self._gather(outputs, picked.pieces)
         return (
             states if picked.order is None else states.index_select(0, self.indices[picked.order])
@@ -108,9 +108,9 @@ class Plan:
         """Return the states in some pieces; no copy is made of a whole output."""
         parts = [
             outputs[output]
-            if cells is None
-            else outputs[output].index_select(0, self.indices[cells])
-            for output, cells in pieces
+            if nodes is None
+            else outputs[output].index_select(0, self.indices[nodes])
+            for output, nodes in pieces
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -135,7 +135,7 @@ def make_plan(schedule: Schedule, device: torch.device) -> Plan:
 
 
 class _Drawing:
-    """Knows which call computes each cell of a schedule.
+    """Knows which call computes each node of a schedule.
 
     Attributes:
         indices: Different ones, in the order in which they were asked for.
@@ -155,39 +155,39 @@ class _Drawing:
             self.indices.append(places)
         return number
 
-    def pieces(self, cells: Numbers) -> list[Piece]:
-        """Group cells, in the order of the calls that compute them, by these calls."""
+    def pieces(self, nodes: Numbers) -> list[Piece]:
+        """Group nodes, in the order of the calls that compute them, by these calls."""
         found = []
-        outputs = self.output_of[cells]
-        for some in np.split(cells, np.flatnonzero(np.diff(outputs)) + 1):
+        outputs = self.output_of[nodes]
+        for some in np.split(nodes, np.flatnonzero(np.diff(outputs)) + 1):
             output = int(self.output_of[some[0]])
             start, stop = self.starts[output : output + 2]
             is_whole = np.array_equal(some, np.arange(start, stop))
             found.append(Piece(output, None if is_whole else self.index(some - start)))
         return found
 
-    def picked(self, cells: Numbers) -> Picked:
-        """Return where cells in any order are."""
-        ordered, order = np.unique(cells, return_inverse=True)
+    def picked(self, nodes: Numbers) -> Picked:
+        """Return where nodes in any order are."""
+        ordered, order = np.unique(nodes, return_inverse=True)
         is_in_order = np.array_equal(order, np.arange(len(ordered)))
         return Picked(self.pieces(ordered), None if is_in_order else self.index(order))
 
     def blendings(self, call: Call) -> list[Blending]:
-        """Group the blended cells of a call by their weights."""
+        """Group the blended nodes of a call by their weights."""
         blends = self.schedule.blends
         alike: dict[tuple[float, ...], list[int]] = {}
-        for cell in range(call.start, call.stop) if blends else ():
-            if cell in blends:
-                alike.setdefault(tuple(weight for _, weight in blends[cell]), []).append(cell)
+        for node in range(call.start, call.stop) if blends else ():
+            if node in blends:
+                alike.setdefault(tuple(weight for _, weight in blends[node]), []).append(node)
         return [
             Blending(
-                self.index(np.array(cells) - call.start),
+                self.index(np.array(nodes) - call.start),
                 [
-                    (self.picked(np.array([blends[cell][term][0] for cell in cells])), weight)
+                    (self.picked(np.array([blends[node][term][0] for node in nodes])), weight)
                     for term, weight in enumerate(weights)
                 ],
             )
-            for weights, cells in alike.items()
+            for weights, nodes in alike.items()
         ]
 
     def last_uses(self) -> list[list[int]]:
@@ -196,8 +196,8 @@ class _Drawing:
         last = np.zeros(len(schedule.calls) + 1, dtype=np.int64)
         for index, call in enumerate(schedule.calls):
             last[self.output_of[schedule.parents[call.start : call.stop]]] = index
-            for cell in range(call.start, call.stop) if schedule.blends else ():
-                for other, _ in schedule.blends.get(cell, ()):
+            for node in range(call.start, call.stop) if schedule.blends else ():
+                for other, _ in schedule.blends.get(node, ()):
                     last[self.output_of[other]] = index
         last[self.output_of[schedule.leaves]] = len(schedule.calls)
         return [np.flatnonzero(last == index).tolist() for index in range(len(schedule.calls))]

@@ -14,18 +14,18 @@ from skiploop.engine.plan.schedule import Numbers, Schedule, schedule
 
 
 class Piece(NamedTuple):
-    """Cells of one call that continue those of one call before.
+    """Nodes of one call that continue those of one call before.
 
     Attributes:
         part: The schedule of that call.
         call: Its number there.
-        cells: The cells that are continued, as positions in it.
-        places: The cells that continue them, as positions in the new call.
+        nodes: The nodes that are continued, as positions in it.
+        places: The nodes that continue them, as positions in the new call.
     """
 
     part: int
     call: int
-    cells: Numbers
+    nodes: Numbers
     places: Numbers
 
 
@@ -34,7 +34,7 @@ class Merge(NamedTuple):
 
     Attributes:
         schedule: Of all rows, those of the first part first.
-        pieces: What the cells of each of its calls continue.
+        pieces: What the nodes of each of its calls continue.
     """
 
     schedule: Schedule
@@ -48,7 +48,7 @@ def merge(parts: Sequence[tuple[Schedule, Sequence[int]]]) -> Merge:
         parts: Schedules, and the rows of each that go on.
 
     Guarantees:
-        The cells of a row continue those that it had before, one by one, and no two rows share one
+        The nodes of a row continue those that it had before, one by one, and no two rows share one
         (tests/unit/test_schedule.py).
     """
     leaves = [before.leaves[list(rows)] for before, rows in parts]
@@ -59,37 +59,37 @@ def merge(parts: Sequence[tuple[Schedule, Sequence[int]]]) -> Merge:
     ]
     merged = schedule(paths)
     of_part = np.empty(len(merged.sources), dtype=np.int64)
-    of_cell = np.empty(len(merged.sources), dtype=np.int64)
+    of_node = np.empty(len(merged.sources), dtype=np.int64)
     first = 0
     for part, ((before, _), at) in enumerate(zip(parts, leaves, strict=True)):
         new = merged.leaves[first : first + len(at)]
         first += len(at)
         while (new >= merged.n_sources).any():
-            of_part[new], of_cell[new] = part, at
+            of_part[new], of_node[new] = part, at
             new, at = merged.parents[new], before.parents[at]
     starts = [[call.start for call in before.calls] for before, _ in parts]
     return Merge(
         merged,
         tuple(
-            tuple(_pieces(of_part[c.start : c.stop], of_cell[c.start : c.stop], starts))
+            tuple(_pieces(of_part[c.start : c.stop], of_node[c.start : c.stop], starts))
             for c in merged.calls
         ),
     )
 
 
-def _pieces(of_part: Numbers, of_cell: Numbers, starts: Sequence[Sequence[int]]) -> list[Piece]:
-    """Group the cells of one call by the call that each continues.
+def _pieces(of_part: Numbers, of_node: Numbers, starts: Sequence[Sequence[int]]) -> list[Piece]:
+    """Group the nodes of one call by the call that each continues.
 
     Args:
-        of_part: The part that each cell continues a cell of.
-        of_cell: That cell.
-        starts: The first cell of each call of each part.
+        of_part: The part that each node continues a node of.
+        of_node: That node.
+        starts: The first node of each call of each part.
     """
     found = []
     for part in np.unique(of_part):
         places = np.flatnonzero(of_part == part)
-        calls = np.searchsorted(starts[part], of_cell[places], side="right") - 1
+        calls = np.searchsorted(starts[part], of_node[places], side="right") - 1
         for call in np.unique(calls):
             some = places[calls == call]
-            found.append(Piece(int(part), int(call), of_cell[some] - starts[part][call], some))
+            found.append(Piece(int(part), int(call), of_node[some] - starts[part][call], some))
     return found

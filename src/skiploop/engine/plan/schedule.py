@@ -1,7 +1,7 @@
 """Which layer runs next, and for which rows. No torch.
 
 Rows with the same tokens have the same states for as long as their paths are the same. So a batch
-is a trie of *cells*: a cell is one token sequence after the first layers of a path, and it is
+is a trie of *nodes*: a node is one token sequence after the first layers of a path, and it is
 computed once, whatever the number of rows that go through it. The order in which the layers run
 is found once for a batch; it is the same in every forward pass.
 """
@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from skiploop.programs.damping import Mix, mix_of
 
 Passes = tuple[int, ...]
-"""The beginning of a path: the layers that a cell has gone through."""
+"""The beginning of a path: the layers that a node has gone through."""
 
 Numbers = NDArray[np.int64]
-"""Of cells, rows, sources or beginnings: one for each of a list."""
+"""Of nodes, rows, sources or beginnings: one for each of a list."""
 
 Blend = tuple[tuple[int, float], ...]
 
 
 class Call(NamedTuple):
-    """One execution of one layer, for the cells `start` to `stop` (exclusive) of a batch."""
+    """One execution of one layer, for the nodes `start` to `stop` (exclusive) of a batch."""
 
     layer: int
     start: int
@@ -36,19 +36,19 @@ class Call(NamedTuple):
 
 
 class Beginnings(NamedTuple):
-    """The layers that each cell has gone through.
+    """The layers that each node has gone through.
 
     Attributes:
         distinct: All beginnings of paths.
-        numbers: The one of each cell.
+        numbers: The one of each node.
     """
 
     distinct: Sequence[Passes]
     numbers: Numbers
 
-    def of(self, cell: int) -> Passes:
-        """Return the layers that one cell has gone through."""
-        return self.distinct[int(self.numbers[cell])]
+    def of(self, node: int) -> Passes:
+        """Return the layers that one node has gone through."""
+        return self.distinct[int(self.numbers[node])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,14 +56,14 @@ class Schedule:
     """Calls that take every row of a batch along its path.
 
     Attributes:
-        n_sources: Token sequences. Cell `i < n_sources` is the embedding of sequence `i`; the
+        n_sources: Token sequences. Node `i < n_sources` is the embedding of sequence `i`; the
             others are numbered in the order in which they are computed.
         calls: In the order in which they run.
-        sources: The token sequence of each cell.
-        parents: The cell whose states each cell is given; its own number for embeddings.
-        beginnings: The layers that each cell has gone through.
-        leaves: The last cell of each row.
-        blends: For cells that are given a mix in place of the states of their parent: cells on the
+        sources: The token sequence of each node.
+        parents: The node whose states each node is given; its own number for embeddings.
+        beginnings: The layers that each node has gone through.
+        leaves: The last node of each row.
+        blends: For nodes that are given a mix in place of the states of their parent: nodes on the
             way to them, and the weight of each.
     """
 
@@ -76,20 +76,20 @@ class Schedule:
     blends: Mapping[int, Blend] = field(default_factory=dict)
 
     @property
-    def n_cells(self) -> int:
+    def n_nodes(self) -> int:
         """Layers executed on one token sequence, summed up."""
         return len(self.sources) - self.n_sources
 
     def chain(self, row: int) -> list[int]:
-        """Return the cells of a row in the order in which they are computed."""
-        cell, chain = int(self.leaves[row]), []
-        while cell >= self.n_sources:
-            chain.append(cell)
-            cell = int(self.parents[cell])
+        """Return the nodes of a row in the order in which they are computed."""
+        node, chain = int(self.leaves[row]), []
+        while node >= self.n_sources:
+            chain.append(node)
+            node = int(self.parents[node])
         return chain[::-1]
 
     def beginnings_after(self, before: Sequence[Passes]) -> Beginnings:
-        """Return the layers of each cell where each token sequence had gone through some before."""
+        """Return the layers of each node where each token sequence had gone through some before."""
         if not any(before):
             return self.beginnings
         distinct, numbers = self.beginnings
@@ -102,8 +102,8 @@ def schedule(
 ) -> Schedule:
     """Return calls that take every row along its path.
 
-    A call runs a layer for all cells that wait for it. Of two orders the one with fewer calls is
-    taken: always the lowest layer that a cell waits for, where rows that loop catch up with those
+    A call runs a layer for all nodes that wait for it. Of two orders the one with fewer calls is
+    taken: always the lowest layer that a node waits for, where rows that loop catch up with those
     that went ahead; or sweeps through the layers from below, where they wait for the next sweep.
     The least number of calls is a shortest common supersequence, which is hard to find; for one
     path both orders give its own length.
@@ -115,7 +115,7 @@ def schedule(
 
     Guarantees:
         The layers of the calls that lead to the leaf of a row are, in order, its path; no two
-        cells have the same tokens and path (tests/unit/test_schedule.py).
+        nodes have the same tokens and path (tests/unit/test_schedule.py).
 
     Cost:
         Python work for each different beginning of a path.
@@ -134,17 +134,17 @@ def _next_in_sweep(layers: Iterable[int], last: int) -> int:
 
 
 class Numbering:
-    """The cells of a schedule as they are numbered, call by call.
+    """The nodes of a schedule as they are numbered, call by call.
 
     Args:
-        n_sources: Token sequences, whose embeddings are the first cells.
+        n_sources: Token sequences, whose embeddings are the first nodes.
 
     Attributes:
-        n_cells: So far, embeddings among them.
+        n_nodes: So far, embeddings among them.
     """
 
     def __init__(self, n_sources: int) -> None:
-        self.n_sources = self.n_cells = n_sources
+        self.n_sources = self.n_nodes = n_sources
         self.blends: dict[int, Blend] = {}
         self._calls: list[Call] = []
         self._sources: list[Numbers] = [np.arange(n_sources)]
@@ -152,19 +152,19 @@ class Numbering:
         self._numbers: list[Numbers] = [np.zeros(n_sources, dtype=np.int64)]
 
     def add(self, sources: Numbers, parents: Numbers, numbers: Numbers) -> None:
-        """Add cells to the call that comes next: their sources, parents and beginnings."""
+        """Add nodes to the call that comes next: their sources, parents and beginnings."""
         self._sources.append(sources)
         self._parents.append(parents)
         self._numbers.append(numbers)
-        self.n_cells += len(sources)
+        self.n_nodes += len(sources)
 
     def end_call(self, layer: int) -> None:
-        """Put all cells since the last call into one."""
+        """Put all nodes since the last call into one."""
         start = self._calls[-1].stop if self._calls else self.n_sources
-        self._calls.append(Call(layer, start, self.n_cells))
+        self._calls.append(Call(layer, start, self.n_nodes))
 
     def schedule(self, beginnings: Sequence[Passes], leaves: Numbers) -> Schedule:
-        """Return the schedule, given all beginnings and the last cell of each row."""
+        """Return the schedule, given all beginnings and the last node of each row."""
         return Schedule(
             self.n_sources,
             tuple(self._calls),
@@ -195,24 +195,24 @@ class _Trie:
 
     def _add(self, path: Passes) -> int:
         """Add the beginnings of a path that are new, and return the number of the whole."""
-        node = 0
+        beginning = 0
         for n_passes, step in enumerate(path, 1):
-            if step not in self._children[node]:
-                self._children[node][step] = len(self._steps)
+            if step not in self._children[beginning]:
+                self._children[beginning][step] = len(self._steps)
                 self._steps.append(step)
                 self._passes.append(path[:n_passes])
-                self._parents.append(node)
+                self._parents.append(beginning)
                 self._children.append({})
-            node = self._children[node][step]
-        return node
+            beginning = self._children[beginning][step]
+        return beginning
 
     def order(self, rule: Callable[[Iterable[int], int], int]) -> list[list[int]]:
         """Return the beginnings that each call computes, given which layer runs next."""
         calls: list[list[int]] = []
         waiting: defaultdict[int, list[int]] = defaultdict(list)
 
-        def wait(node: int) -> None:
-            for step, child in self._children[node].items():
+        def wait(beginning: int) -> None:
+            for step, child in self._children[beginning].items():
                 waiting[int(step)].append(child)
 
         wait(0)
@@ -220,35 +220,39 @@ class _Trie:
         while waiting:
             last = rule(waiting, last)
             calls.append(waiting.pop(last))
-            for node in calls[-1]:
-                wait(node)
+            for beginning in calls[-1]:
+                wait(beginning)
         return calls
 
     def schedule(self, order: Sequence[Sequence[int]]) -> Schedule:
         """Return the schedule of all rows with calls in some order.
 
-        The cells of a beginning follow each other, in the order of their sources.
+        The nodes of a beginning follow each other, in the order of their sources.
         """
         found = Numbering(int(self._sources.max(initial=-1)) + 1)
         sources_of = self._sources_of(found.n_sources)
         starts = [0] * len(self._steps)
 
-        def cells(node: int, sources: Numbers) -> Numbers:
-            """Return the cells of some sources after a beginning."""
-            return starts[node] + np.searchsorted(sources_of[node], sources)
+        def nodes(beginning: int, sources: Numbers) -> Numbers:
+            """Return the nodes of some sources after a beginning."""
+            return starts[beginning] + np.searchsorted(sources_of[beginning], sources)
 
-        for nodes in order:
-            for node in sorted(nodes, key=lambda node: (starts[self._parents[node]], node)):
-                sources, starts[node] = sources_of[node], found.n_cells
-                if mix := mix_of(self._steps[node]):
-                    terms = [cells(other, sources).tolist() for other in self._behind(node, mix)]
-                    found.blends |= _blends(starts[node], terms, mix)
-                parents = cells(self._parents[node], sources)
-                found.add(sources, parents, np.full(len(sources), node))
-            found.end_call(int(self._steps[nodes[0]]))
+        for beginnings in order:
+            for beginning in sorted(
+                beginnings, key=lambda one: (starts[self._parents[one]], one)
+            ):
+                sources, starts[beginning] = sources_of[beginning], found.n_nodes
+                if mix := mix_of(self._steps[beginning]):
+                    terms = [
+                        nodes(other, sources).tolist() for other in self._behind(beginning, mix)
+                    ]
+                    found.blends |= _blends(starts[beginning], terms, mix)
+                parents = nodes(self._parents[beginning], sources)
+                found.add(sources, parents, np.full(len(sources), beginning))
+            found.end_call(int(self._steps[beginnings[0]]))
         leaves = np.empty(len(self._ends), dtype=np.int64)
         for rows in _together(self._ends):
-            leaves[rows] = cells(self._ends[rows[0]], self._sources[rows])
+            leaves[rows] = nodes(self._ends[rows[0]], self._sources[rows])
         return found.schedule(self._passes, leaves)
 
     def _sources_of(self, n_sources: int) -> list[Numbers]:
@@ -257,16 +261,16 @@ class _Trie:
         for rows in _together(self._ends):
             found[self._ends[rows[0]]].append(self._sources[rows])
         merged = [np.arange(n_sources)] * len(found)
-        for node in range(len(found) - 1, 0, -1):  # children have higher numbers
-            held = found[node]
-            is_merged = len(held) == 1 and bool(self._children[node])
-            merged[node] = held[0] if is_merged else np.unique(np.concatenate(held))
-            found[self._parents[node]].append(merged[node])
+        for beginning in range(len(found) - 1, 0, -1):  # children have higher numbers
+            held = found[beginning]
+            is_merged = len(held) == 1 and bool(self._children[beginning])
+            merged[beginning] = held[0] if is_merged else np.unique(np.concatenate(held))
+            found[self._parents[beginning]].append(merged[beginning])
         return merged
 
-    def _behind(self, node: int, mix: Mix) -> list[int]:
+    def _behind(self, beginning: int, mix: Mix) -> list[int]:
         """Return the beginnings that a mix is made of."""
-        behind = [self._parents[node]]
+        behind = [self._parents[beginning]]
         while len(behind) <= mix[0][0]:
             behind.append(self._parents[behind[-1]])
         return [behind[distance] for distance, _ in mix]
@@ -279,11 +283,11 @@ def _together(numbers: Numbers) -> list[Numbers]:
 
 
 def _blends(start: int, terms: Sequence[Sequence[int]], mix: Mix) -> dict[int, Blend]:
-    """Return what the cells from `start` on are given: a cell of each term, in a mix."""
+    """Return what the nodes from `start` on are given: a node of each term, in a mix."""
     weights = [weight for _, weight in mix]
     return {
-        cell: tuple(zip(others, weights, strict=True))
-        for cell, others in enumerate(zip(*terms, strict=True), start)
+        node: tuple(zip(others, weights, strict=True))
+        for node, others in enumerate(zip(*terms, strict=True), start)
     }
 
 
