@@ -19,7 +19,7 @@ from skiploop.menus.menu import Menu, MenuConfig
 from skiploop.policies.encoders import LayerStates
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import PromptFeatures, SelectorPolicy, learn
-from skiploop.trials.evidence import ScoreTable
+from skiploop.trials.score_table import ScoreTable
 
 
 def invented(stack, prompts, n_programs):
@@ -32,10 +32,10 @@ def invented(stack, prompts, n_programs):
     score_QP = torch.rand(len(prompts), n_programs, generator=torch.Generator().manual_seed(0))
     score_QP = score_QP.double().numpy()
     features = PromptFeatures(LayerStates(stack, layer=config.first_layer))
-    evidence = ScoreTable(tuple(prompts), programs, score_QP > 0.5, score_QP, np.ones(len(prompts)))
-    lessons = learn(features.of(prompts), evidence, SelectorConfig())
+    table = ScoreTable(tuple(prompts), programs, score_QP > 0.5, score_QP, np.ones(len(prompts)))
+    data = learn(features.of(prompts), table, SelectorConfig())
     menu = Menu(programs, stack.model_id, (0.0,) * n_programs)
-    return SelectorPolicy(menu, features, lessons)
+    return SelectorPolicy(menu, features, data)
 
 
 def main():

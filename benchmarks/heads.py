@@ -134,17 +134,17 @@ def held_out(make, encodings, score_QP, right_QP, fold_Q, epochs):
     return predicted_QP, prior_QP
 
 
-def cross_fitted(predicted_QP, lessons, slots_P):
+def cross_fitted(predicted_QP, data, slots_P):
     """Return the column that is chosen for each question by a gate that was tuned on others.
 
     The predictions were learned from these others, too, so this compares ways to predict and is no
     test of a gain; `predictor.validation` is one.
     """
-    fold_Q, right_QP = deal(lessons.group_Q, N_FOLDS, seed=1), lessons.right_QP.nan_to_num()
+    fold_Q, right_QP = deal(data.group_Q, N_FOLDS, seed=1), data.right_QP.nan_to_num()
     chosen_Q = torch.zeros(len(predicted_QP), dtype=torch.long)
     for fold in range(N_FOLDS):
         held, seen = fold_Q == fold, fold_Q != fold
-        gate = tune(predicted_QP[seen], right_QP[seen], lessons.weight_Q[seen], slots_P)
+        gate = tune(predicted_QP[seen], right_QP[seen], data.weight_Q[seen], slots_P)
         chosen_Q[held] = gate.choose(predicted_QP[held], slots_P)
     return chosen_Q
 
@@ -167,18 +167,18 @@ def main():
     options = arguments(__doc__, run="", epochs=10, tokens=16)
     run = Run.open(Path(options.run))
     options.dtype = str(run.stack.dtype).removeprefix("torch.")
-    policy, lessons = run.selector, run.selector.lessons
+    policy, data = run.selector, run.selector.data
     programs = policy.menu.programs
     slots_P = torch.tensor([float(program.n_slots) for program in programs])
-    score_QP, right_QP = lessons.score_QP, lessons.right_QP.nan_to_num()
+    score_QP, right_QP = data.score_QP, data.right_QP.nan_to_num()
     prompts = [run.task.prompt(example) for example in menu_examples(run)]
     encoder = policy.features.encoder
     encodings = [states_TE[-options.tokens :] for states_TE in encoder.encode(prompts)]
-    group_Q = lessons.group_Q
+    group_Q = data.group_Q
     fold_Q = deal(group_Q, N_FOLDS, seed=0)
 
     def gated(predicted_QP):
-        return cross_fitted(predicted_QP, lessons, slots_P)
+        return cross_fitted(predicted_QP, data, slots_P)
 
     def nets(make):
         return held_out(make, encodings, score_QP, right_QP, fold_Q, options.epochs)
@@ -186,8 +186,8 @@ def main():
     def trunk():
         return Trunk(run.stack.n_layers, encoder.width)
 
-    ridges = (lessons.ridge,)
-    (kernel_QP,) = out_of_fold(lessons.features_QF, score_QP, lessons.weight_Q, ridges, fold_Q)
+    ridges = (data.ridge,)
+    (kernel_QP,) = out_of_fold(data.features_QF, score_QP, data.weight_Q, ridges, fold_Q)
     ranked_QP, _ = nets(lambda: ScoreHead(trunk(), len(programs)))
     written_QP, prior_QP = nets(lambda: EditListHead(trunk(), programs))
     chosen = {

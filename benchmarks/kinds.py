@@ -110,10 +110,10 @@ def main():
     options = arguments(__doc__, run="")
     run = Run.open(Path(options.run))
     options.dtype = str(run.stack.dtype).removeprefix("torch.")
-    policy, lessons = run.selector, run.selector.lessons
+    policy, data = run.selector, run.selector.data
     slots_P = torch.tensor([float(program.n_slots) for program in policy.menu.programs])
-    right_QP, n_questions = lessons.right_QP.nan_to_num(), len(lessons.score_QP)
-    fold_Q = deal(lessons.group_Q, N_FOLDS, seed=0)
+    right_QP, n_questions = data.right_QP.nan_to_num(), len(data.score_QP)
+    fold_Q = deal(data.group_Q, N_FOLDS, seed=0)
     ways = {"kernel ridge": by_kernel, "network of one hidden layer": by_network}
     for size in SIZES:
         ways[f"{size} clusters of states"] = lambda seen, new, k=size: by_states(seen, new, k)[0]
@@ -123,15 +123,15 @@ def main():
         )
     figures = {}
     for name, way in ways.items():
-        predicted_QP = torch.empty_like(lessons.score_QP)
+        predicted_QP = torch.empty_like(data.score_QP)
         for fold in range(N_FOLDS):
             held, seen = fold_Q == fold, fold_Q != fold
-            known = lessons.features_QF[seen], lessons.score_QP[seen], lessons.weight_Q[seen]
-            predicted_QP[held] = way((*known, lessons.ridge), lessons.features_QF[held])
-        chosen_Q = cross_fitted(predicted_QP, lessons, slots_P)
-        figures[name] = judged(chosen_Q, right_QP, slots_P, lessons.group_Q)
-        error_Q = (predicted_QP - lessons.score_QP).square().mean(1)
-        figures[name]["squared_error"] = float(lessons.weight_Q @ error_Q / n_questions)
+            known = data.features_QF[seen], data.score_QP[seen], data.weight_Q[seen]
+            predicted_QP[held] = way((*known, data.ridge), data.features_QF[held])
+        chosen_Q = cross_fitted(predicted_QP, data, slots_P)
+        figures[name] = judged(chosen_Q, right_QP, slots_P, data.group_Q)
+        error_Q = (predicted_QP - data.score_QP).square().mean(1)
+        figures[name]["squared_error"] = float(data.weight_Q @ error_Q / n_questions)
     n_right = int(right_QP[:, 0].sum())
     lines = [f"identity: {n_right} of {n_questions} right"]
     lines += [f"{name:>46}  {found}" for name, found in figures.items()]

@@ -8,7 +8,7 @@ import torch
 
 from favourites import drawn, examples_of
 from skiploop import Program
-from skiploop.trials.evidence import ScoreTable, balanced
+from skiploop.trials.score_table import ScoreTable, balanced
 
 PROGRAMS = tuple(Program.parse(text, 6) for text in ("identity", "2:3x0", "3:4x0", "4:5x0"))
 

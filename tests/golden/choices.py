@@ -16,7 +16,7 @@ from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import PromptFeatures, SelectorPolicy, learn
 from skiploop.runs.policies import POLICIES
 from skiploop.runs.session import Run
-from skiploop.trials.evidence import ScoreTable
+from skiploop.trials.score_table import ScoreTable
 
 EVERY_POLICY = (*POLICIES, "fixed:2:4x2", "selector:5.5", "vote:3", "majority:3")
 """Those of the registry, and one of every pattern that answers questions with choices."""
@@ -53,18 +53,18 @@ def selector():
     features = PromptFeatures(_Numbers())
     prompts = [" ".join(map(str, point)) for point in points_QF]
     known, new = prompts[:N_KNOWN], prompts[N_KNOWN:]
-    lessons = learn(features.of(known), table, SelectorConfig(), n_raced=20)
-    policy = SelectorPolicy(Menu(programs, "weights", (0.1,) * 4), features, lessons)
+    data = learn(features.of(known), table, SelectorConfig(), n_raced=20)
+    policy = SelectorPolicy(Menu(programs, "weights", (0.1,) * 4), features, data)
     ranking = {
         "best two": policy,
         "best two, 7.5 layer passes": policy.within(7.5, "selector:7.5"),
         "best two, no gate": policy.ungated("ungated"),
     }
     return {
-        "ridge": lessons.ridge,
+        "ridge": data.ridge,
         "gate": [policy.gate.margin, policy.gate.layer_cost],
         "validation": policy.validation.to_dict(),
-        "chosen in turn": lessons.chosen_Q.reshape(-1, 20).tolist(),
+        "chosen in turn": data.chosen_Q.reshape(-1, 20).tolist(),
         "expected": policy.expected(new).tolist(),
         **{
             name: [list(map(str, two)) for two in one.rank(new, 2)] for name, one in ranking.items()

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from skiploop import Program
+from skiploop.policies.selector.data import NOT_JUDGED
 from skiploop.policies.selector.learning import SelectorConfig
-from skiploop.policies.selector.lessons import NOT_JUDGED
 from skiploop.policies.selector.policy import learn
 from skiploop.policies.selector.validation import validate
-from skiploop.trials.evidence import ScoreTable
+from skiploop.trials.score_table import ScoreTable
 
 BASE = np.array([0.6, 0.35, 0.15, 0.06, 0.03])
 """Share of right answers at each level."""
@@ -51,16 +51,16 @@ def shown(n_questions, n_tables, gain=0.0):
     """Return in which of some tables a selector is shown to help, and what it gained in each."""
     found = []
     for seed in range(n_tables):
-        lessons = learn(*table(n_questions, seed, gain), SelectorConfig(seed=seed))
-        found.append(judgement(lessons))
+        data = learn(*table(n_questions, seed, gain), SelectorConfig(seed=seed))
+        found.append(judgement(data))
     return np.array([one.is_shown_to_help for one in found]), np.array([one.gain for one in found])
 
 
 def judgement(of):
-    """Return what the choices of some lessons are worth."""
+    """Return what the choices of some data are worth."""
     return validate(of.chosen_Q, of.right_QP, of.weight_Q, of.group_Q, of.blind_Q)
 
 
-def judged(lessons):
+def judged(data):
     """Return a mask of the questions on which a choice was judged."""
-    return lessons.chosen_Q != NOT_JUDGED
+    return data.chosen_Q != NOT_JUDGED

@@ -13,8 +13,8 @@ from skiploop.policies.damped import damped_loop
 from skiploop.policies.random_edits import RandomEditsPolicy, random_programs
 from skiploop.policies.static import N_CANDIDATES, promising, race
 from skiploop.tasks.base import Example, Grade
-from skiploop.trials.evidence import ScoreTable
 from skiploop.trials.runner import TrialRunner
+from skiploop.trials.score_table import ScoreTable
 from skiploop.trials.store import Trial, TrialStore
 
 
@@ -87,8 +87,8 @@ def test_every_category_gets_its_best_program_and_unknown_categories_are_refused
     examples = [Example(str(i), f"q{i}", "1", category="ab"[i % 2]) for i in range(8)]
     right_QP = np.array([[0, 1, 0] if e.category == "a" else [1, 1, 0] for e in examples], float)
     right_QP[0] = math.nan
-    evidence = ScoreTable(tuple("01234567"), programs, right_QP, right_QP, np.ones(8))
-    best = best_by_category(examples, evidence)
+    table = ScoreTable(tuple("01234567"), programs, right_QP, right_QP, np.ones(8))
+    best = best_by_category(examples, table)
     assert best == {"a": programs[1], "b": programs[0]}  # ties stay with the first one
     policy = CategoryPolicy(best, {"x": "a", "y": "b"})
     assert policy.rank(["y", "x"], 3) == [[programs[0]], [programs[1]]]

@@ -16,8 +16,8 @@ from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import load_selector, train_selector
 from skiploop.tasks.base import Example
 from skiploop.tasks.questions import QuestionTask
-from skiploop.trials.evidence import ScoreTable, collect
 from skiploop.trials.runner import TrialRunner
+from skiploop.trials.score_table import ScoreTable, collect
 from skiploop.trials.store import TrialStore
 
 CONFIG = MenuConfig(size=5, race_questions=12, limit=12, first_layer=1, max_block=2)

@@ -19,7 +19,7 @@ from skiploop.programs.program import Program
 from skiploop.runs.ready import origin_of
 from skiploop.shipped import shipped_policies
 from skiploop.tasks.prompt_form import PromptForm
-from skiploop.trials.evidence import ScoreTable
+from skiploop.trials.score_table import ScoreTable
 
 PROGRAMS = tuple(Program.parse(text, N_LAYERS) for text in ("identity", "2:3x2", "3:5x0"))
 FORM = PromptForm("arithmetic", ("level=1",))

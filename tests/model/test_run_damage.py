@@ -128,11 +128,11 @@ def parts_of(folder):
     pairs = [
         (e.id, str(p)) for e in run.task.examples("train", 50) for p in Menu.load(folder).programs
     ]
-    lessons = run.selector.lessons
+    data = run.selector.data
     return (
         (asked, run.finished("selector", SelectorConfig), run.config, Menu.load(folder)),
         {pair: trial for pair, trial in run.store.get(pairs).items()},
-        [tensor.tolist() for name, tensor in vars(lessons).items() if name != "ridge"],
+        [tensor.tolist() for name, tensor in vars(data).items() if name != "ridge"],
     )
 
 
@@ -189,7 +189,7 @@ def test_a_selector_that_is_written_anew_is_none_until_it_is_whole(folder, monke
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("skiploop.policies.selector.lessons.SelectorData.save", killed)
+    monkeypatch.setattr("skiploop.policies.selector.data.SelectorData.save", killed)
     with pytest.raises(KeyboardInterrupt):
         policy.save(folder)
     with pytest.raises(RunError, match="holds no trained selector"):

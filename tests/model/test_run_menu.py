@@ -81,7 +81,7 @@ def test_a_menu_and_what_is_learned_from_it_are_judged_on_held_out_questions(fol
 def test_a_selector_under_a_limit_alone_shows_the_calibration_of_the_selector(folder, tmp_path):
     run = Run.open(shutil.copytree(folder, tmp_path / "run"))
     report = pipeline.evaluate(run, pipeline.EvaluateConfig(policies=("selector:5.5",), limit=2))
-    it = run.selector.lessons
+    it = run.selector.data
     expected = calibration(it.predicted_QP, it.score_QP, it.right_QP)
     assert list(report.calibration) == expected
 
@@ -179,7 +179,7 @@ def test_an_open_gate_takes_the_highest_expected_score(folder):
     closed, opened = (m.policy for m in make_methods(["shuffled", "shuffled:open"], run))
     best = closed.expected(prompts).argmax(1).tolist()
     assert [one for (one,) in opened.rank(prompts, 1)] == [opened.menu.programs[i] for i in best]
-    assert opened.lessons.chosen_Q.equal(closed.lessons.chosen_Q)
+    assert opened.data.chosen_Q.equal(closed.data.chosen_Q)
 
 
 def test_controls_read_the_table_of_the_menu_once(folder, monkeypatch):

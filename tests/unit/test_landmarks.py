@@ -2,9 +2,9 @@
 
 import torch
 
+from skiploop.policies.selector.data import Answers
 from skiploop.policies.selector.kernel import KernelRidge
 from skiploop.policies.selector.landmarks import fit_landmarks
-from skiploop.policies.selector.lessons import Answers
 
 N = 120
 

@@ -12,10 +12,10 @@ from skiploop import Program
 from skiploop.errors import ConfigError, DataError, RunError
 from skiploop.menus.menu import Menu
 from skiploop.policies.selector.calibration import calibration
+from skiploop.policies.selector.data import SelectorData
 from skiploop.policies.selector.gate import Gate, tune
 from skiploop.policies.selector.kernel import KernelRidge, out_of_fold
 from skiploop.policies.selector.learning import SelectorConfig
-from skiploop.policies.selector.lessons import SelectorData
 from skiploop.policies.selector.policy import (
     PromptFeatures,
     SelectorPolicy,
@@ -27,7 +27,7 @@ from skiploop.policies.selector.policy import (
 from skiploop.policies.selector.validation import validate
 from skiploop.stats import Share
 from skiploop.tasks.base import Example
-from skiploop.trials.evidence import ScoreTable, balanced
+from skiploop.trials.score_table import ScoreTable, balanced
 
 TEXTS = ("identity", "2:3x2", "4:6x0")
 MENU = Menu(tuple(Program.parse(text, 8) for text in TEXTS), "weights", (0.1, 0.2, 0.3))
@@ -334,10 +334,10 @@ def test_a_missing_or_foreign_selector_or_menu_is_refused(tmp_path):
 
 def test_a_selector_that_is_loaded_computes_no_choice_anew(tmp_path, monkeypatch):
     policy = policy_of(planted())
-    policy.lessons.save(tmp_path / "model.safetensors")
+    policy.data.save(tmp_path / "model.safetensors")
     monkeypatch.setattr("skiploop.policies.selector.validation.choose", None)
-    lessons = SelectorData.load(tmp_path / "model.safetensors")
-    assert SelectorPolicy(MENU, policy.features, lessons).validation == policy.validation
+    data = SelectorData.load(tmp_path / "model.safetensors")
+    assert SelectorPolicy(MENU, policy.features, data).validation == policy.validation
 
 
 def test_menus_come_back_as_they_were_saved(tmp_path):

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from skiploop.errors import RunError
-from skiploop.policies.selector.lessons import SelectorData
+from skiploop.policies.selector.data import SelectorData
 from skiploop.policies.tensors import read_tensors, write_tensors
 
 TENSORS = {
@@ -59,7 +59,7 @@ def test_a_file_without_a_checksum_is_read(tmp_path):
     assert is_whole(tmp_path / "a.safetensors")
 
 
-def lessons():
+def data():
     score_QP = torch.rand(60, 3, generator=torch.Generator().manual_seed(0))
     right_QP = (score_QP > 0.5).float()
     right_QP[0, 0] = math.nan
@@ -97,7 +97,7 @@ def lessons():
 )
 def test_lessons_without_a_checksum_and_with_impossible_numbers_are_refused(tmp_path, name, tensor):
     path = tmp_path / "model.safetensors"
-    lessons().save(path)
+    data().save(path)
     tensors, _ = read_tensors(path)
     save_file(tensors, path)
     assert SelectorData.load(path).ridge == pytest.approx(0.3)
@@ -109,7 +109,7 @@ def test_lessons_without_a_checksum_and_with_impossible_numbers_are_refused(tmp_
 @pytest.mark.parametrize("name", ["group_Q", "chosen_Q", "blind_Q"])
 def test_lessons_of_an_older_version_are_refused_as_such(tmp_path, name):
     path = tmp_path / "model.safetensors"
-    lessons().save(path)
+    data().save(path)
     tensors, _ = read_tensors(path)
     del tensors[name]
     save_file(tensors, path)
@@ -119,7 +119,7 @@ def test_lessons_of_an_older_version_are_refused_as_such(tmp_path, name):
 
 def test_thousands_of_flipped_bytes_in_a_file_without_a_checksum_are_no_raw_error(tmp_path):
     path, rng = tmp_path / "model.safetensors", random.Random(0)
-    lessons().save(path)
+    data().save(path)
     save_file(read_tensors(path)[0], path)
     whole = path.read_bytes()
     for _ in range(200):

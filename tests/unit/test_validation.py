@@ -9,9 +9,9 @@ from exact_null import judged, judgement, shown, table
 from scipy.stats import binom
 
 import blind_answers
+from skiploop.policies.selector.data import NOT_JUDGED, Answers
 from skiploop.policies.selector.folds import deal
 from skiploop.policies.selector.learning import SelectorConfig, choose, expect
-from skiploop.policies.selector.lessons import NOT_JUDGED, Answers
 from skiploop.policies.selector.policy import learn
 from skiploop.policies.selector.validation import N_PARTS, choose_in_turn
 from skiploop.seeds import derive_seed
@@ -65,9 +65,9 @@ def test_questions_that_chose_the_menu_and_their_twins_judge_nothing():
 
 def test_where_all_questions_chose_the_menu_nothing_is_shown():
     features, evidence = table(60, 0, 0.5, n_programs=4)
-    lessons = learn(features, evidence, CONFIG, n_raced=60)
-    assert not judged(lessons).any()
-    found = judgement(lessons)
+    data = learn(features, evidence, CONFIG, n_raced=60)
+    assert not judged(data).any()
+    found = judgement(data)
     assert (found.paired.total, found.n_taught, found.gain) == (0, 60, 0.0)
     assert found.p == 1.0 and not found.is_shown_to_help
 
@@ -92,10 +92,10 @@ def test_the_same_bound_finds_out_a_gate_that_judges_what_it_was_tuned_on():
     n_tables, n_shown = 40, 0
     for seed in range(n_tables):
         features, evidence = table(100, seed)
-        lessons = learn(features, evidence, SelectorConfig(ridges=(1.0,)))
+        data = learn(features, evidence, SelectorConfig(ridges=(1.0,)))
         slots_P = torch.tensor([float(program.n_slots) for program in evidence.programs])
-        own = choose(features, lessons, slots_P, CONFIG)
-        found = judgement(replace(lessons, chosen_Q=own))
+        own = choose(features, data, slots_P, CONFIG)
+        found = judgement(replace(data, chosen_Q=own))
         n_shown += found.is_shown_to_help
     assert n_shown > binom.ppf(0.999, n_tables, 0.025)
 
@@ -117,9 +117,9 @@ def test_programs_that_know_more_are_shown_to_help_such_a_model(n_golds):
 def test_a_plain_model_whose_words_are_answers_loses_nothing_by_this():
     features, evidence = blind_answers.table(300, 0, 2, 0.15, gain=0.4)
     known = replace(evidence, is_lost=(False,) * 300)
-    lessons = learn(features, known, CONFIG)
-    assert not lessons.blind_Q.any()
-    found = judgement(lessons)
+    data = learn(features, known, CONFIG)
+    assert not data.blind_Q.any()
+    found = judgement(data)
     assert found.gain > 0 and found.beyond.value >= found.gain - 1e-6
 
 

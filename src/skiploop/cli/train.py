@@ -137,11 +137,11 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
 
     started = time.perf_counter()
     policy = pipeline.train_on_menu(run, config)
-    lessons = policy.lessons
-    bins = calibration(lessons.predicted_QP, lessons.score_QP, lessons.right_QP)
+    data = policy.data
+    bins = calibration(data.predicted_QP, data.score_QP, data.right_QP)
     figures = {
-        "n_questions": len(lessons.score_QP),
-        "ridge": lessons.ridge,
+        "n_questions": len(data.score_QP),
+        "ridge": data.ridge,
         "layer": policy.features.encoder.spec.get("layer"),
         "margin": policy.gate.margin,
         "layer_cost": policy.gate.layer_cost,

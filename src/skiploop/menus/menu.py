@@ -23,8 +23,8 @@ from skiploop.programs.program import Program
 from skiploop.programs.segment import Segment
 from skiploop.programs.space import ProgramSpace
 from skiploop.tasks.base import Example
-from skiploop.trials.evidence import ScoreTable, collect
 from skiploop.trials.runner import TrialRunner
+from skiploop.trials.score_table import ScoreTable, collect
 
 MENU_FILE = "menu.json"
 PARENTS = 8

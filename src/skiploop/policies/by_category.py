@@ -13,7 +13,7 @@ from skiploop.arguments import texts, whole_number
 from skiploop.errors import ConfigError, DataError
 from skiploop.programs.program import Program
 from skiploop.tasks.base import Example
-from skiploop.trials.evidence import ScoreTable
+from skiploop.trials.score_table import ScoreTable
 
 
 class CategoryPolicy:
@@ -36,19 +36,19 @@ class CategoryPolicy:
         return [[self.programs[self.category_of[prompt]]] for prompt in texts("prompts", prompts)]
 
 
-def best_by_category(examples: Sequence[Example], evidence: ScoreTable) -> dict[str, Program]:
+def best_by_category(examples: Sequence[Example], table: ScoreTable) -> dict[str, Program]:
     """Return the program with most right answers to the questions of each category.
 
     Args:
-        examples: The questions of the evidence.
-        evidence: The first program is the identity.
+        examples: The questions of the table.
+        table: The first program is the identity.
     """
     categories = np.array([example.category for example in examples])
     best = {}
     for category in dict.fromkeys(categories):
-        right_QP = evidence.right_QP[categories == category] == 1
+        right_QP = table.right_QP[categories == category] == 1
         column = int(right_QP.mean(0).argmax())
-        best[str(category)] = evidence.programs[column]
+        best[str(category)] = table.programs[column]
     return best
 
 

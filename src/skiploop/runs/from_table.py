@@ -23,8 +23,8 @@ from skiploop.runs.questions import menu_examples
 from skiploop.runs.session import Run
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import SPLITS, Example
-from skiploop.trials.evidence import ScoreTable, collect
 from skiploop.trials.runner import Progress
+from skiploop.trials.score_table import ScoreTable, collect
 
 
 class TablePolicies:
@@ -55,7 +55,7 @@ class TablePolicies:
         category_of = {
             self._run.task.prompt(example): example.category for example in self._everything
         }
-        return CategoryPolicy(best_by_category(examples, self._evidence), category_of)
+        return CategoryPolicy(best_by_category(examples, self._table), category_of)
 
     def surface(self) -> SelectorPolicy:
         """Learn as the selector does, from the spelling of the questions instead of states."""
@@ -66,9 +66,7 @@ class TablePolicies:
         }
         features = PromptFeatures(SurfaceText(question_of))
         prompts = [task.prompt(example) for example in menu_examples(self._run)]
-        return self._learned(
-            features, features.of(prompts), self._evidence, "surface", self._n_raced
-        )
+        return self._learned(features, features.of(prompts), self._table, "surface", self._n_raced)
 
     def shuffled(self) -> SelectorPolicy:
         """Learn as the selector does, but from answers that belong to other questions."""
@@ -86,18 +84,18 @@ class TablePolicies:
         seed = self._learning.seed
         programs = random_programs(policy.menu.programs, edits, asked.max_block, seed)
         runner = self._run.runner(self._progress)
-        evidence = collect(runner, menu_examples(self._run), programs)
-        features_QF = policy.lessons.features_QF
-        return self._learned(policy.features, features_QF, evidence, "random-menu", n_raced=0)
+        table = collect(runner, menu_examples(self._run), programs)
+        features_QF = policy.data.features_QF
+        return self._learned(policy.features, features_QF, table, "random-menu", n_raced=0)
 
     @cached_property
-    def _evidence(self) -> ScoreTable:
+    def _table(self) -> ScoreTable:
         runner, programs = self._run.runner(self._progress), Menu.load(self._run.folder).programs
         return collect(runner, menu_examples(self._run), programs)
 
     @cached_property
     def _shuffled(self) -> SelectorPolicy:
-        policy, table = self._run.selector, self._evidence
+        policy, table = self._run.selector, self._table
         rng = np.random.default_rng(derive_seed(self._learning.seed, "shuffled"))
         n_others = len(table.example_ids) - self._n_raced
         raced, others = rng.permutation(self._n_raced), rng.permutation(n_others)
@@ -110,7 +108,7 @@ class TablePolicies:
             answers=tuple(table.answers[i] for i in order),
             is_lost=tuple(table.is_lost[i] for i in order),
         )
-        features_QF = policy.lessons.features_QF
+        features_QF = policy.data.features_QF
         return self._learned(policy.features, features_QF, wrong, "shuffled", self._n_raced)
 
     @cached_property
@@ -129,13 +127,13 @@ class TablePolicies:
         self,
         features: PromptFeatures,
         features_QF: Tensor,
-        evidence: ScoreTable,
+        table: ScoreTable,
         name: str,
         n_raced: int,
     ) -> SelectorPolicy:
         """Return what learns from a table as the run's selector does."""
         policy = self._run.selector
-        group_Q = policy.lessons.group_Q
-        lessons = learn(features_QF, evidence, self._learning, group_Q, n_raced)
-        menu = replace(policy.menu, programs=evidence.programs)
-        return SelectorPolicy(menu, features, lessons, name)
+        group_Q = policy.data.group_Q
+        data = learn(features_QF, table, self._learning, group_Q, n_raced)
+        menu = replace(policy.menu, programs=table.programs)
+        return SelectorPolicy(menu, features, data, name)

@@ -40,8 +40,8 @@ from skiploop.runs.session import Run
 from skiploop.search.campaign import Campaign, SearchConfig
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import Example, Task
-from skiploop.trials.evidence import collect
 from skiploop.trials.runner import Progress
+from skiploop.trials.score_table import collect
 
 VALIDATION_SHARE = 0.2
 """Share of the searched questions by which the best epoch is chosen."""
@@ -186,11 +186,11 @@ def train_on_menu(run: Run, config: SelectorConfig) -> SelectorPolicy:
     found = Menu.load(run.folder)
     remedy = f"load that one, or make a menu for {run.stack.name}"
     check_model(found.weights_id, run.stack, f"the menu in {run.folder} was made for", remedy)
-    evidence = collect(run.runner(), examples, found.programs)
+    table = collect(run.runner(), examples, found.programs)
     prompts = [run.task.prompt(example) for example in examples]
     groups = [example.group for example in examples]
     n_raced = run.section("menu", MenuConfig).race_questions
-    policy = train_selector(run.stack, found, prompts, evidence, config, groups, n_raced)
+    policy = train_selector(run.stack, found, prompts, table, config, groups, n_raced)
     policy.save(run.folder)
     run.record("selector", config)
     run.note_provenance("selector")
@@ -267,8 +267,8 @@ def _calibration(run: Run, names: Sequence[str]) -> tuple[CalibrationBin, ...]:
     """Return that of the run's selector, whatever its limits, if policies make use of it."""
     if not any("selector" in entry_of(name).needs for name in names):
         return ()
-    lessons = run.selector.lessons
-    return tuple(calibration(lessons.predicted_QP, lessons.score_QP, lessons.right_QP))
+    data = run.selector.data
+    return tuple(calibration(data.predicted_QP, data.score_QP, data.right_QP))
 
 
 def _held_out_examples(run: Run, config: EvaluateConfig) -> list[Example]:
@@ -316,11 +316,11 @@ def _graded_programs(run: Run) -> tuple[list[QuestionPrograms], ProgramSpace]:
     n_layers = run.stack.n_layers
     if run.has("menu") and not run.has("search"):
         examples = menu_examples(run)
-        evidence = collect(run.runner(), examples, Menu.load(run.folder).programs)
+        table = collect(run.runner(), examples, Menu.load(run.folder).programs)
         space = run.section("menu", MenuConfig).space(n_layers)
         return [
-            _question(run, example, list(zip(evidence.programs, row, strict=True)))
-            for example, row in zip(examples, evidence.right_QP, strict=True)
+            _question(run, example, list(zip(table.programs, row, strict=True)))
+            for example, row in zip(examples, table.right_QP, strict=True)
         ], space
     searched = run.finished("search", SearchConfig)
     trials = run.store.asked("search")

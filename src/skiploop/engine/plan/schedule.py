@@ -238,9 +238,7 @@ class _Trie:
             return starts[beginning] + np.searchsorted(sources_of[beginning], sources)
 
         for beginnings in order:
-            for beginning in sorted(
-                beginnings, key=lambda one: (starts[self._parents[one]], one)
-            ):
+            for beginning in sorted(beginnings, key=lambda one: (starts[self._parents[one]], one)):
                 sources, starts[beginning] = sources_of[beginning], found.n_nodes
                 if mix := mix_of(self._steps[beginning]):
                     terms = [

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import torch
 
+from skiploop.policies.selector.data import Answers
 from skiploop.policies.selector.kernel import KernelRidge, standard
-from skiploop.policies.selector.lessons import Answers
 
 _JITTER = 1e-5  # of the mean diagonal: landmarks that are nearly equal leave no unique solution
 

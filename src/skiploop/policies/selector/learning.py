@@ -11,10 +11,10 @@ from torch import Tensor
 
 from skiploop.errors import ConfigError
 from skiploop.policies.encoders import check_one_encoder
+from skiploop.policies.selector.data import Answers
 from skiploop.policies.selector.folds import deal
 from skiploop.policies.selector.gate import tune
 from skiploop.policies.selector.kernel import KernelRidge, out_of_fold
-from skiploop.policies.selector.lessons import Answers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -109,7 +109,7 @@ def pack(
             "the selector is not shown to help and keeps the plain model for every prompt: there "
             "is nothing to export; learn from more questions"
         )
-    known, ridge = policy.lessons, policy.lessons.ridge
+    known, ridge = policy.data, policy.data.ridge
     fold_Q = deal(known.group_Q, config.n_folds, config.seed)
     predicted_QP = torch.empty_like(known.score_QP)
     for fold in fold_Q.unique().tolist():

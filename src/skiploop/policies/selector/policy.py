@@ -24,13 +24,13 @@ from skiploop.menus.menu import Menu
 from skiploop.models.identity import check_model
 from skiploop.policies.encoders import build_encoder, make_encoder
 from skiploop.policies.selector.choice import MenuChoice, PromptFeatures, first_change
+from skiploop.policies.selector.data import Answers, SelectorData
 from skiploop.policies.selector.folds import numbered
 from skiploop.policies.selector.gate import ALWAYS, NEVER, Gate, tune
 from skiploop.policies.selector.kernel import KernelRidge
 from skiploop.policies.selector.learning import SelectorConfig, expect
-from skiploop.policies.selector.lessons import Answers, SelectorData
 from skiploop.policies.selector.validation import choose_in_turn, validate
-from skiploop.trials.evidence import ScoreTable
+from skiploop.trials.score_table import ScoreTable
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
@@ -46,7 +46,7 @@ class SelectorPolicy(MenuChoice):
     Args:
         menu: The programs, the identity first.
         features: Of prompts.
-        lessons: What to learn from.
+        data: What to learn from.
         name: Name in tables.
 
     Attributes:
@@ -59,26 +59,24 @@ class SelectorPolicy(MenuChoice):
         self,
         menu: Menu,
         features: PromptFeatures,
-        lessons: SelectorData,
+        data: SelectorData,
         name: str = "selector",
     ) -> None:
-        (model,) = KernelRidge.fit(
-            lessons.features_QF, lessons.score_QP, lessons.weight_Q, (lessons.ridge,)
-        )
+        (model,) = KernelRidge.fit(data.features_QF, data.score_QP, data.weight_Q, (data.ridge,))
         super().__init__(menu, features, model, NEVER, name)
-        self.lessons = lessons
+        self.data = data
         self.validation = validate(
-            lessons.chosen_Q, lessons.right_QP, lessons.weight_Q, lessons.group_Q, lessons.blind_Q
+            data.chosen_Q, data.right_QP, data.weight_Q, data.group_Q, data.blind_Q
         )
         if self.validation.is_shown_to_help:
             self.gate = self._tuned(None)
 
     def _tuned(self, max_slots: float | None) -> Gate:
-        it = self.lessons
+        it = self.data
         return tune(it.predicted_QP, it.right_QP, it.weight_Q, self.slots_P, max_slots)
 
     def within(self, max_slots: float, name: str) -> SelectorPolicy:
-        """Return the selector that keeps to so many layer passes, on average over the lessons.
+        """Return the selector that keeps to so many layer passes, on average over its data.
 
         Raises:
             ConfigError: No choice from the menu is so short.
@@ -107,8 +105,8 @@ class SelectorPolicy(MenuChoice):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").unlink(missing_ok=True)  # until the other files are there
         self.menu.save(folder)
-        self.lessons.save(folder / "model.safetensors")
-        config = {"encoder": self.features.encoder.spec, "n_questions": len(self.lessons.score_QP)}
+        self.data.save(folder / "model.safetensors")
+        config = {"encoder": self.features.encoder.spec, "n_questions": len(self.data.score_QP)}
         write_json(folder / "config.json", config)
 
 
@@ -116,7 +114,7 @@ def train_selector(
     stack: LayerStack,
     menu: Menu,
     prompts: Sequence[str],
-    evidence: ScoreTable,
+    table: ScoreTable,
     config: SelectorConfig,
     groups: Sequence[Hashable] = (),
     n_raced: int = 0,
@@ -127,7 +125,7 @@ def train_selector(
         stack: The model that the menu is for.
         menu: The programs.
         prompts: Of the questions of the table.
-        evidence: The table, with the programs of the menu as columns.
+        table: The table, with the programs of the menu as columns.
         config: How to learn.
         groups: Of the questions, `Example.group`; each question is its own if there are none.
         n_raced: As for `learn`.
@@ -152,23 +150,23 @@ def train_selector(
         raise ConfigError(
             f"selector.n_folds is {config.n_folds}: there are {n_questions} questions, give fewer"
         )
-    if not (evidence.right_QP == 0).any():
+    if not (table.right_QP == 0).any():
         raise DataError(
             "no program of the menu answered any question wrong: there is nothing to choose; take "
             "harder questions"
         )
-    score_QP = torch.from_numpy(evidence.score_QP).float()
+    score_QP = torch.from_numpy(table.score_QP).float()
     if not score_QP.std(1, correction=0).any():
         raise DataError("all programs of the menu did equally well: there is nothing to choose")
     layer = first_change(menu) if config.layer is None else config.layer
     features = PromptFeatures(make_encoder(stack, text_encoder=config.text_encoder, layer=layer))
-    lessons = learn(features.of(prompts), evidence, config, group_Q, n_raced)
-    return SelectorPolicy(menu, features, lessons)
+    data = learn(features.of(prompts), table, config, group_Q, n_raced)
+    return SelectorPolicy(menu, features, data)
 
 
 def learn(
     features_QF: Tensor,
-    evidence: ScoreTable,
+    table: ScoreTable,
     config: SelectorConfig,
     group_Q: Tensor | None = None,
     n_raced: int = 0,
@@ -177,7 +175,7 @@ def learn(
 
     Args:
         features_QF: What is known of each question beforehand.
-        evidence: What each program did on it.
+        table: What each program did on it.
         config: How to learn.
         group_Q: Groups of the questions that the features are of, from `numbered`; each question
             is its own if not given.
@@ -186,16 +184,16 @@ def learn(
     Cost:
         About twice `n_folds` fits for each ridge, a minute or two of one core at 5,000 questions.
     """
-    weight_Q, blind_Q = evidence.balanced_among(features_QF.numpy())
+    weight_Q, blind_Q = table.balanced_among(features_QF.numpy())
     answers = Answers(
         features_QF,
-        torch.from_numpy(evidence.score_QP).float(),
-        torch.from_numpy(evidence.right_QP).float(),
+        torch.from_numpy(table.score_QP).float(),
+        torch.from_numpy(table.right_QP).float(),
         torch.from_numpy(weight_Q).float(),
         torch.arange(len(features_QF)) if group_Q is None else group_Q,
         torch.from_numpy(blind_Q).float(),
     )
-    slots_P = torch.tensor([float(program.n_slots) for program in evidence.programs])
+    slots_P = torch.tensor([float(program.n_slots) for program in table.programs])
     predicted_QP, ridge = expect(answers, config)
     chosen_Q = choose_in_turn(answers, slots_P, config, n_raced)
     return SelectorData(**vars(answers), predicted_QP=predicted_QP, chosen_Q=chosen_Q, ridge=ridge)
@@ -220,10 +218,10 @@ def load_selector(run: Path, stack: LayerStack) -> SelectorPolicy:
     check_model(menu.weights_id, stack, f"the selector in {run} was made for", remedy)
     try:
         spec = settings.load_file(folder / "config.json")["encoder"]
-        lessons = SelectorData.load(folder / "model.safetensors")
-        if lessons.score_QP.shape[1] != len(menu.programs):
+        data = SelectorData.load(folder / "model.safetensors")
+        if data.score_QP.shape[1] != len(menu.programs):
             raise RunError(f"{len(menu.programs)} programs, but scores of another number")
         encoder = build_encoder(spec, stack)  # type: ignore[arg-type]
-        return SelectorPolicy(menu, PromptFeatures(encoder), lessons)
+        return SelectorPolicy(menu, PromptFeatures(encoder), data)
     except (KeyError, TypeError, ConfigError, RunError, LinAlgError) as error:
         raise RunError(f"{folder} is not complete ({one_line(error)}): {again}") from error

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from skiploop.policies.selector.data import NOT_JUDGED, Answers
 from skiploop.policies.selector.folds import deal
 from skiploop.policies.selector.learning import SelectorConfig, choose
-from skiploop.policies.selector.lessons import NOT_JUDGED, Answers
 from skiploop.seeds import derive_seed
 from skiploop.stats import SIGNIFICANCE, Mean, Paired
 

@@ -78,12 +78,12 @@ class SelectorData(Answers):
         if not {"chosen_Q", "group_Q", "blind_Q"} <= set(tensors):
             raise RunError(f"{path} is of an older version, which did not judge choices as now")
         try:
-            lessons = cls(ridge=float(tensors.pop("ridge")), **tensors)
+            data = cls(ridge=float(tensors.pop("ridge")), **tensors)
         except (KeyError, TypeError, RuntimeError) as error:
             raise RunError(f"{path} holds other tensors: {one_line(error)}") from error
-        if not lessons._are_sound():
+        if not data._are_sound():
             raise RunError(f"{path} is damaged: it holds numbers that no training writes")
-        return lessons
+        return data
 
     def _are_sound(self) -> bool:
         """Whether shapes fit, and all numbers are in their ranges."""

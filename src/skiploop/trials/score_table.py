@@ -1,4 +1,4 @@
-"""Dense evidence: every question under every program, with how likely its right answer was.
+"""A dense table: every question under every program, with how likely its right answer was.
 
 A verdict is one bit, and most of them are the same for all programs. The probability that the
 model gives the right answer moves with every program, so far fewer questions tell programs apart.

@@ -14,7 +14,7 @@ from skiploop.policies.encoders import LayerStates
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import PromptFeatures, SelectorPolicy, learn
 from skiploop.programs.program import Program
-from skiploop.trials.evidence import ScoreTable
+from skiploop.trials.score_table import ScoreTable
 
 LAYER = 2
 TEXTS = ("identity", "2:3x2", "3:5x0", "2:4x2 4:6x0", "4:6x3")
@@ -94,10 +94,10 @@ def selector(stack, layer):
     prompts = [f"{number}+{number * 7}=" for number in range(60)]
     menu = Menu(tuple(PROGRAMS), stack.model_id, (0.0,) * len(PROGRAMS))
     features = PromptFeatures(LayerStates(stack, layer=layer))
-    evidence = ScoreTable(
+    table = ScoreTable(
         tuple(prompts), menu.programs, score_QP > 0.5, score_QP, np.ones(len(prompts))
     )
-    return SelectorPolicy(menu, features, learn(features.of(prompts), evidence, SelectorConfig()))
+    return SelectorPolicy(menu, features, learn(features.of(prompts), table, SelectorConfig()))
 
 
 def test_a_selector_chooses_late_what_it_ranks_first():
