@@ -154,7 +154,7 @@ def test_ctrl_c_ends_the_run_and_leaves_no_process(grader):
 def test_a_killed_run_leaves_no_busy_process_for_long():
     with grading_run("compute_forever", limit=1) as (run, process_ids):
         run.kill()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120  # its limit counts processor time
     while any(map(is_running, process_ids)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(map(is_running, process_ids))
