@@ -1,26 +1,35 @@
-"""Pictures as SVG text: shares with intervals, alone and against a cost; layers changed.
-
-Colours come from classes that the page's style sheet defines, so both follow light and dark.
-"""
+"""Pictures of a report: shares with intervals, alone and against a cost; layers changed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
+from itertools import pairwise
+from typing import Literal
 
+from skiploop.report.picture import (
+    Bar,
+    Dot,
+    Line,
+    Picture,
+    Scale,
+    Text,
+    apart,
+    shortened,
+    width_of,
+)
 from skiploop.stats import Mean, Share
 
-_LABEL_WIDTH = 250
-_PLOT_WIDTH = 330
-_ROW_HEIGHT = 26
-_N_LABEL_CHARS = 36
+Look = Literal["chosen", "plain"]
+
+_ROW = 26  # pixels from line to line of an interval chart
+_LABEL_GAP = 16
+_TOP, _LEFT, _RIGHT, _BOTTOM = 14, 56, 436, 244  # ends of the axes
+_LEGEND = 52  # room below for ticks and the name of the axis
 
 _BAR_STEP = 14
 _BAR_WIDTH = 10
 _HALF_HEIGHT = 64
-_COST_HEIGHT = 230
-_LEFT = 44
 
 
 @dataclass(frozen=True)
@@ -30,12 +39,14 @@ class IntervalRow:
     Attributes:
         label: Text on the left.
         share: The dot and its interval.
-        reference: A second share, drawn as a hollow diamond.
+        reference: A second share, drawn as a ring.
+        look: `plain` for the plain model, which has a colour of its own.
     """
 
     label: str
     share: Share
     reference: Share | None = None
+    look: Look = "chosen"
 
 
 @dataclass(frozen=True)
@@ -43,115 +54,133 @@ class CostPoint:
     """One dot of a cost chart.
 
     Attributes:
-        label: Text next to it.
+        label: Text to the right of the plot, with a line to the dot.
         cost: How far to the right.
         share: How high, with its interval.
+        look: `plain` for the plain model, which has a colour of its own.
     """
 
     label: str
     cost: float
     share: Share
+    look: Look = "chosen"
 
 
-def interval_chart(rows: Sequence[IntervalRow], title: str) -> str:
-    """Return an SVG with one share a line, on an axis from 0 to 100 %."""
-    height = _ROW_HEIGHT * len(rows)
-    parts = []
-    for quarter in range(5):
-        x = _x(quarter / 4)
-        parts.append(f'<line class="grid" x1="{x}" y1="0" x2="{x}" y2="{height}"/>')
-        parts.append(f'<text class="mid" x="{x}" y="{height + 16}">{25 * quarter} %</text>')
-    for index, row in enumerate(rows):
-        parts += _interval_row(row, _ROW_HEIGHT * index + _ROW_HEIGHT // 2)
-    return _svg(parts, _LABEL_WIDTH + _PLOT_WIDTH + 70, height + 24, title)
+def interval_chart(rows: Sequence[IntervalRow], title: str) -> Picture | None:
+    """Return one share a line, on an axis from 0 to 100 %; None without a line."""
+    if not rows:
+        return None
+    labels = [shortened(row.label) for row in rows]
+    left = width_of(labels) + 24
+    x_of = Scale([0, 100], left, left + _RIGHT - _LEFT)
+    bottom = _ROW * len(rows)
+    picture = Picture(title, x_of(100) + 70, bottom + 28)
+    for tick in x_of.ticks:
+        picture.lines.append(Line("grid", x_of(tick), 0, x_of(tick), bottom))
+        picture.texts.append(Text("mid", x_of(tick), bottom + 14, f"{tick:g} %"))
+    for number, (row, label) in enumerate(zip(rows, labels, strict=True)):
+        y = _ROW * number + _ROW / 2
+        picture.texts.append(Text("", 0, y, label))
+        if row.share.value is not None and row.share.interval is not None:
+            low, high = (x_of(100 * bound) for bound in row.share.interval)
+            picture.lines.append(Line(f"range {row.look}", low, y, high, y))
+            picture.dots.append(Dot(f"dot {row.look}", x_of(100 * row.share.value), y))
+            picture.texts.append(Text("", x_of(100) + 14, y, f"{100 * row.share.value:.1f} %"))
+        if row.reference and row.reference.value is not None:
+            picture.dots.append(Dot("ring", x_of(100 * row.reference.value), y))
+    return picture
 
 
-def cost_chart(points: Sequence[CostPoint], title: str, axis: str) -> str:
-    """Return an SVG with one dot a policy: its cost to the right, its share upwards.
+def cost_chart(points: Sequence[CostPoint], title: str, axis: str) -> Picture | None:
+    """Return one dot a policy: its cost to the right, its share upwards.
 
     Args:
         points: Those without a share are left out.
         title: Read by screen readers.
         axis: What the cost is.
+
+    Returns:
+        None if no point has a share.
     """
     shown = [
-        (p, p.share.value, p.share.interval)
+        (p, 100 * p.share.value, [100 * bound for bound in p.share.interval])
         for p in points
         if p.share.interval is not None and p.share.value is not None
     ]
     if not shown:
-        return ""
-    x_of = _scale([p.cost for p, _, _ in shown], _LEFT + 12, _LEFT + _PLOT_WIDTH)
-    bounds = [bound for _, _, interval in shown for bound in interval]
-    y_of = _scale(bounds, _COST_HEIGHT, 12)
-    parts = _share_axis(bounds, y_of)
-    for tick in _ticks([p.cost for p, _, _ in shown]):
-        x = x_of(tick)
-        parts.append(f'<text class="mid" x="{x}" y="{_COST_HEIGHT + 20}">{tick:.1f}</text>')
-    for point, value, (low, high) in shown:
+        return None
+    labels = [shortened(p.label) for p, _, _ in shown]
+    bottom = max(_BOTTOM, _TOP + _LABEL_GAP * len(shown))
+    x_of = Scale([p.cost for p, _, _ in shown], _LEFT, _RIGHT)
+    y_of = Scale([bound for _, _, interval in shown for bound in interval], bottom, _TOP)
+    label_x = _RIGHT + 40
+    picture = _plot(title, axis, x_of, y_of, right=label_x + width_of(labels))
+    places = apart([y_of(value) for _, value, _ in shown], _LABEL_GAP, bottom)
+    for (point, value, interval), label, place in zip(shown, labels, places, strict=True):
         x, y = x_of(point.cost), y_of(value)
-        parts += _dot(x, y, y_of(low), y_of(high))
-        parts.append(f'<text x="{x + 8}" y="{y - 4}">{escape(point.label)}</text>')
-    return _plot(parts, title, axis)
+        picture.lines.append(Line("leader", x, y, label_x - 6, place))
+        picture.texts.append(Text("", label_x, place, label))
+        _add_dot(picture, (x, y), map(y_of, interval), point.look)
+    return picture
 
 
-def calibration_chart(points: Sequence[tuple[float, Share | Mean]], title: str, axis: str) -> str:
-    """Return an SVG with expected shares to the right, true ones upwards, and a line of equals.
+def calibration_chart(
+    points: Sequence[tuple[float, Share | Mean]], title: str, axis: str
+) -> Picture | None:
+    """Return expected shares to the right, true ones upwards, and a line of equals.
 
     Args:
-        points: Expected and true shares, the latter of at least one answer each.
+        points: Expected and true shares; those of no answer are left out.
         title: Read by screen readers.
         axis: What was expected.
+
+    Returns:
+        None if there is nothing to show.
     """
-    shown = [(expected, s.value, s.interval) for expected, s in points if s.value is not None]
-    intervals = [interval for _, _, interval in shown if interval is not None]
-    bounds = [*(expected for expected, _, _ in shown), *(b for pair in intervals for b in pair)]
-    if not bounds:
-        return ""
-    x_of = _scale(bounds, _LEFT + 12, _LEFT + _PLOT_WIDTH)
-    y_of = _scale(bounds, _COST_HEIGHT, 12)
-    low, high = min(bounds), max(bounds)
-    parts = _share_axis(bounds, y_of)
-    parts.append(
-        f'<line class="axis" x1="{x_of(low)}" y1="{y_of(low)}" '
-        f'x2="{x_of(high)}" y2="{y_of(high)}"/>'
-    )
-    for tick in _ticks(bounds):
-        text = f"{100 * tick:.1f} %"
-        parts.append(f'<text class="mid" x="{x_of(tick)}" y="{_COST_HEIGHT + 20}">{text}</text>')
-    for (expected, value, _), interval in zip(shown, intervals, strict=True):
-        parts += _dot(x_of(expected), y_of(value), *map(y_of, interval))
-    return _plot(parts, title, axis)
+    shown = [
+        (100 * expected, 100 * share.value, [100 * bound for bound in share.interval])
+        for expected, share in points
+        if share.value is not None and share.interval is not None
+    ]
+    if not shown:
+        return None
+    bounds = [bound for expected, _, interval in shown for bound in (expected, *interval)]
+    x_of, y_of = Scale(bounds, _LEFT, _RIGHT), Scale(bounds, _BOTTOM, _TOP)
+    picture = _plot(title, axis, x_of, y_of, right=_RIGHT + 24, unit=" %")
+    low, high = x_of.ticks[0], x_of.ticks[-1]
+    picture.lines.append(Line("axis", x_of(low), y_of(low), x_of(high), y_of(high)))
+    for expected, value, interval in shown:
+        _add_dot(picture, (x_of(expected), y_of(value)), map(y_of, interval))
+    return picture
 
 
-def curve_chart(shares: Sequence[float], title: str, axis: str) -> str:
-    """Return an SVG with a line from share to share; nothing for fewer than two.
+def curve_chart(shares: Sequence[float], title: str, axis: str) -> Picture | None:
+    """Return a line from share to share.
 
     Args:
         shares: For 1, 2, 3, ... on the axis.
         title: Read by screen readers.
         axis: What is counted.
+
+    Returns:
+        None for fewer than two.
     """
     if len(shares) < 2:
-        return ""
-    x_of = _scale([1, len(shares)], _LEFT + 12, _LEFT + _PLOT_WIDTH)
-    y_of = _scale(shares, _COST_HEIGHT, 12)
-    parts = _share_axis(shares, y_of)
-    dots = [(x_of(number), y_of(share)) for number, share in enumerate(shares, 1)]
-    line = " ".join(f"{x},{y}" for x, y in dots)
-    parts.append(f'<polyline class="range" fill="none" points="{line}"/>')
-    parts += [f'<circle class="dot" cx="{x}" cy="{y}" r="4"/>' for x, y in dots]
-    for number in (1, len(shares)):
-        parts.append(
-            f'<text class="mid" x="{x_of(number)}" y="{_COST_HEIGHT + 20}">{number}</text>'
-        )
-    return _plot(parts, title, axis)
+        return None
+    x_of = Scale([1, len(shares)], _LEFT, _RIGHT)
+    y_of = Scale([100 * share for share in shares], _BOTTOM, _TOP)
+    picture = _plot(title, axis, x_of, y_of, right=_RIGHT + 24)
+    dots = [Dot("dot chosen", x_of(n), y_of(100 * share)) for n, share in enumerate(shares, 1)]
+    for one, other in pairwise(dots):
+        picture.lines.append(Line("range chosen", one.x, one.y, other.x, other.y))
+    picture.dots += dots
+    return picture
 
 
 def layer_chart(
     n_repeated: Sequence[int], n_skipped: Sequence[int], n_examples: int, title: str
-) -> str:
-    """Return an SVG with one column a layer: repeated upwards, skipped downwards.
+) -> Picture:
+    """Return one column a layer: repeated upwards, skipped downwards.
 
     Args:
         n_repeated: By layer, questions whose program runs it more than once.
@@ -160,104 +189,53 @@ def layer_chart(
         title: Read by screen readers.
     """
     largest = max(*n_repeated, *n_skipped, 1)
-    width = _LEFT + _BAR_STEP * len(n_skipped) + 8
-    axis = _HALF_HEIGHT + 12
-    parts = [f'<line class="axis" x1="{_LEFT}" y1="{axis}" x2="{width}" y2="{axis}"/>']
-    top = f"{100 * largest / n_examples:.0f} %"
-    for y in (axis - _HALF_HEIGHT, axis + _HALF_HEIGHT):
-        parts.append(f'<line class="grid" x1="{_LEFT}" y1="{y}" x2="{width}" y2="{y}"/>')
-        parts.append(f'<text class="end" x="{_LEFT - 6}" y="{y + 4}">{top}</text>')
+    right = _LEFT + _BAR_STEP * len(n_skipped) + 8
+    middle = _TOP + _HALF_HEIGHT
+    bottom = middle + _HALF_HEIGHT
+    picture = Picture(title, right, bottom + 28)
+    for y in (_TOP, bottom):
+        picture.lines.append(Line("grid", _LEFT, y, right, y))
+        picture.texts.append(Text("end", _LEFT - 8, y, f"{100 * largest / n_examples:.0f} %"))
+    picture.lines.append(Line("axis", _LEFT, middle, right, middle))
     for layer, (repeated, skipped) in enumerate(zip(n_repeated, n_skipped, strict=True)):
         x = _LEFT + _BAR_STEP * layer + (_BAR_STEP - _BAR_WIDTH) // 2
         up = round(_HALF_HEIGHT * repeated / largest, 1)
         down = round(_HALF_HEIGHT * skipped / largest, 1)
-        looped_by = f"layer {layer}: repeated for {repeated} questions"
-        skipped_by = f"layer {layer}: skipped for {skipped} questions"
-        parts.append(_bar("loop", x, axis - up, up, looped_by))
-        parts.append(_bar("skip", x, axis, down, skipped_by))
+        if up:
+            words = f"layer {layer}: repeated for {repeated} questions"
+            picture.bars.append(Bar("loop", x, round(middle - up, 1), _BAR_WIDTH, up, words))
+        if down:
+            words = f"layer {layer}: skipped for {skipped} questions"
+            picture.bars.append(Bar("skip", x, middle, _BAR_WIDTH, down, words))
         if layer % 5 == 0:
-            middle = x + _BAR_WIDTH // 2
-            parts.append(
-                f'<text class="mid" x="{middle}" y="{axis + _HALF_HEIGHT + 18}">{layer}</text>'
-            )
-    return _svg(parts, width, axis + _HALF_HEIGHT + 26, title)
+            picture.texts.append(Text("mid", x + _BAR_WIDTH // 2, bottom + 14, str(layer)))
+    return picture
 
 
-def _dot(x: float, y: float, y_low: float, y_high: float) -> list[str]:
-    """Return a dot on the line of its interval."""
-    return [
-        f'<line class="range" x1="{x}" y1="{y_low}" x2="{x}" y2="{y_high}"/>',
-        f'<circle class="dot" cx="{x}" cy="{y}" r="4"/>',
-    ]
+def _plot(
+    title: str, axis: str, x_of: Scale, y_of: Scale, *, right: float, unit: str = ""
+) -> Picture:
+    """Return an empty plot with its axes: shares upwards, and to the right what `axis` says."""
+    bottom = y_of(y_of.ticks[0])
+    picture = Picture(title, right, bottom + _LEGEND)
+    for tick in y_of.ticks:
+        picture.lines.append(Line("grid", _LEFT, y_of(tick), _RIGHT, y_of(tick)))
+        picture.texts.append(Text("end", _LEFT - 8, y_of(tick), f"{tick:g} %"))
+    picture.lines.append(Line("axis", _LEFT, bottom, _RIGHT, bottom))
+    for tick in x_of.ticks:
+        picture.texts.append(Text("mid", x_of(tick), bottom + 16, f"{tick:g}{unit}"))
+    picture.texts.append(Text("mid", (_LEFT + _RIGHT) / 2, bottom + 38, axis))
+    return picture
 
 
-def _share_axis(shares: Sequence[float], y_of: Callable[[float], float]) -> list[str]:
-    """Return lines across the plot with a share next to each."""
-    parts = []
-    for tick in _ticks(shares):
-        y = y_of(tick)
-        parts += [
-            f'<line class="grid" x1="{_LEFT}" y1="{y}" x2="{_LEFT + _PLOT_WIDTH}" y2="{y}"/>',
-            f'<text class="end" x="{_LEFT - 6}" y="{y + 4}">{100 * tick:.1f} %</text>',
-        ]
-    return parts
-
-
-def _plot(parts: Sequence[str], title: str, axis: str) -> str:
-    """Return a plot of the common size with the name of what goes to the right."""
-    middle = _LEFT + _PLOT_WIDTH // 2
-    name = f'<text class="mid" x="{middle}" y="{_COST_HEIGHT + 40}">{escape(axis)}</text>'
-    return _svg([*parts, name], _LEFT + _PLOT_WIDTH + 120, _COST_HEIGHT + 48, title)
-
-
-def _scale(values: Sequence[float], start: int, stop: int) -> Callable[[float], float]:
-    """Return a function that spreads the range of some values over some pixels."""
-    low, width = min(values), (max(values) - min(values)) or 1.0
-    return lambda value: round(start + (stop - start) * (value - low) / width, 1)
-
-
-def _ticks(values: Sequence[float]) -> list[float]:
-    low, high = min(values), max(values)
-    return [low + (high - low) * n / 4 for n in range(5)] if high > low else [low]
-
-
-def _interval_row(row: IntervalRow, y: int) -> list[str]:
-    label = row.label
-    if len(label) > _N_LABEL_CHARS:
-        label = label[: _N_LABEL_CHARS - 1] + "…"
-    parts = [f'<text x="0" y="{y + 4}">{escape(label)}</text>']
-    value, interval = row.share.value, row.share.interval
-    if value is not None and interval is not None:
-        low, high = map(_x, interval)
-        parts += [
-            f'<line class="range" x1="{low}" y1="{y}" x2="{high}" y2="{y}"/>',
-            f'<circle class="dot" cx="{_x(value)}" cy="{y}" r="5"/>',
-            f'<text x="{_x(1) + 14}" y="{y + 4}">{100 * value:.1f} %</text>',
-        ]
-    if row.reference and row.reference.value is not None:
-        x = _x(row.reference.value)
-        parts.append(f'<path class="ref" d="M{x - 6} {y}l6 -6l6 6l-6 6z"/>')
-    return parts
-
-
-def _x(share: float) -> float:
-    return round(_LABEL_WIDTH + _PLOT_WIDTH * share, 1)
-
-
-def _bar(name: str, x: float, y: float, height: float, words: str) -> str:
-    if not height:
-        return ""
-    return (
-        f'<rect class="{name}" x="{x}" y="{round(y, 1)}" width="{_BAR_WIDTH}" height="{height}">'
-        f"<title>{words}</title></rect>"
-    )
-
-
-def _svg(parts: Sequence[str], width: int, height: int, title: str) -> str:
-    """Return the picture, which shrinks to a readable size and is scrolled beyond that."""
-    size = f"min-width:{min(width, 560)}px;max-width:{width}px"
-    body = "".join(parts)
-    return (
-        f'<svg viewBox="0 0 {width} {height}" style="{size}" role="img">'
-        f"<title>{escape(title)}</title>{body}</svg>"
-    )
+def _add_dot(
+    picture: Picture,
+    place: tuple[float, float],
+    interval: Iterable[float],
+    look: Look = "chosen",
+) -> None:
+    """Add a dot on the line of its interval."""
+    x, y = place
+    low, high = interval
+    picture.lines.append(Line(f"range {look}", x, low, x, high))
+    picture.dots.append(Dot(f"dot {look}", x, y))
