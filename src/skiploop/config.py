@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from skiploop.errors import ConfigError, DataError, closest, one_line
-from skiploop.jsontext import read_json
+from skiploop.jsontext import plain, read_json
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ def to_dict(config: object) -> dict[str, object]:
     Args:
         config: An instance of a dataclass.
     """
-    return cast("dict[str, object]", _plain(dataclasses.asdict(cast("Any", config))))
+    return cast("dict[str, object]", plain(config))
 
 
 def load_file(path: str | Path) -> dict[str, object]:
@@ -228,18 +228,12 @@ def _parse_yaml(text: str) -> object:
         raise ConfigError(one_line(error)) from error
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
 def _flat(data: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """Return the settings of all sections under dotted names, tuples as lists."""
     flat: dict[str, object] = {}
     for key, value in data.items():
         inner = _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else None
-        flat.update({f"{prefix}{key}": _plain(value)} if inner is None else inner)
+        flat.update({f"{prefix}{key}": plain(value)} if inner is None else inner)
     return flat
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from skiploop.errors import DataError
 from skiploop.files import write_atomic
@@ -15,14 +17,42 @@ CHECKSUM = "sha256"
 """Name of the checksum among the values of a file."""
 
 
+@runtime_checkable
+class Figures(Protocol):
+    """What tells more, or less, than its fields."""
+
+    def figures(self) -> dict[str, object]:
+        """Return plain data."""
+
+
+def plain(data: object) -> Any:  # noqa: ANN401 - as what json.loads returns
+    """Return data as JSON has it: dataclasses are their fields by name, or what `figures` tells.
+
+    A number that is none, or infinite, becomes None.
+
+    Example:
+        >>> plain({"margin": float("inf"), "layers": (3, 4)})
+        {'margin': None, 'layers': [3, 4]}
+    """
+    if isinstance(data, Figures):
+        return plain(data.figures())
+    if dataclasses.is_dataclass(data):
+        return {field.name: plain(getattr(data, field.name)) for field in dataclasses.fields(data)}
+    if isinstance(data, Mapping):
+        return {key: plain(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [plain(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
 def json_text(data: object, *, indent: int | None = None, ensure_ascii: bool = False) -> str:
-    """Return plain data as JSON; a number that is none, or infinite, becomes null.
+    """Return data as JSON, see `plain`.
 
     Example:
         >>> json_text({"margin": float("inf"), "p": 0.5})
         '{"margin": null, "p": 0.5}'
     """
-    return json.dumps(_finite(data), indent=indent, ensure_ascii=ensure_ascii, allow_nan=False)
+    return json.dumps(plain(data), indent=indent, ensure_ascii=ensure_ascii, allow_nan=False)
 
 
 def write_json(path: Path, data: Mapping[str, object]) -> None:
@@ -32,8 +62,8 @@ def write_json(path: Path, data: Mapping[str, object]) -> None:
         path: Replaced if it exists; its folder must exist.
         data: Plain values.
     """
-    plain = json.loads(json_text(data))
-    write_atomic(path, json_text({**plain, CHECKSUM: checksum(plain)}, indent=2) + "\n")
+    values = json.loads(json_text(data))
+    write_atomic(path, json_text({**values, CHECKSUM: checksum(values)}, indent=2) + "\n")
 
 
 def read_json(path: Path) -> dict[str, object]:
@@ -62,11 +92,3 @@ def read_json(path: Path) -> dict[str, object]:
 def checksum(data: Mapping[str, object]) -> str:
     """Return a checksum of plain values, whatever their order and layout in a file."""
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-
-
-def _finite(data: object) -> object:
-    if isinstance(data, Mapping):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [_finite(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data

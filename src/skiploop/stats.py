@@ -161,7 +161,7 @@ class Share:
         """The 95 % Wilson interval, None without a try."""
         return wilson(self.count, self.total)
 
-    def to_dict(self) -> dict[str, object]:
+    def figures(self) -> dict[str, object]:
         """Return counts, share and interval as plain data."""
         low, high = self.interval or (None, None)
         return {
@@ -230,7 +230,7 @@ class Paired:
         nets = [first - second for first, second in self.tied]
         return sign_flip_exact([*nets, *[1] * n_first, *[-1] * n_second])
 
-    def to_dict(self) -> dict[str, object]:
+    def figures(self) -> dict[str, object]:
         """Return counts, difference and p-value as plain data."""
         return {
             "only_first": self.only_first,
@@ -289,7 +289,7 @@ class Mean:
         distance = abs(self.value) / max(self.error, 1e-9)  # rounding is no difference
         return float(2 * t.sf(distance, max(self.total - 1, 1)))
 
-    def to_dict(self) -> dict[str, object]:
+    def figures(self) -> dict[str, object]:
         """Return all numbers as plain data, infinite ones as None."""
         low, high = self.interval if math.isfinite(self.error) else (None, None)
         return {"value": self.value, "low": low, "high": high, "total": self.total, "p": self.p}

@@ -11,6 +11,7 @@ import planted
 import torch
 
 from skiploop import Program
+from skiploop.jsontext import plain
 from skiploop.menus.menu import Menu
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import PromptFeatures, SelectorPolicy, learn
@@ -63,7 +64,7 @@ def selector():
     return {
         "ridge": data.ridge,
         "gate": [policy.gate.margin, policy.gate.layer_cost],
-        "validation": policy.validation.to_dict(),
+        "validation": plain(policy.validation),
         "chosen in turn": data.chosen_Q.reshape(-1, 20).tolist(),
         "expected": policy.expected(new).tolist(),
         **{

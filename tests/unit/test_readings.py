@@ -15,6 +15,7 @@ from skiploop.evaluation.readings import (
     write_readings,
 )
 from skiploop.evaluation.records import Record, write_records
+from skiploop.jsontext import plain
 from skiploop.report.conclusions import conclusions
 from skiploop.report.report import build_report
 from skiploop.tasks.base import Example
@@ -88,4 +89,4 @@ def test_the_first_lines_of_a_report_say_how_often_its_questions_were_read(readi
     before = read_before(readings, EVERYTHING, asked)
     report = replace(build_report(records, title="t", examples=asked), read_before=before)
     assert any(said.startswith(line) for said in conclusions(report))
-    assert report.to_dict()["read_before"]["n_times"] == len(readings)
+    assert plain(report)["read_before"]["n_times"] == len(readings)

@@ -14,6 +14,7 @@ from skiploop.evaluation.records import Record, read_records, write_records
 from skiploop.evaluation.risk_table import RiskRow, risk_rows
 from skiploop.evaluation.search_table import SearchOutcome, search_table
 from skiploop.evaluation.wall_time import Timing
+from skiploop.jsontext import plain
 from skiploop.report.conclusions import conclusions, fewest_fixed
 from skiploop.report.report import build_report
 from skiploop.report.tables import policies_table, report_tables, search_words
@@ -151,7 +152,7 @@ def test_each_row_says_how_much_it_must_fix_where_its_own_test_is_compared():
         ]
     )
     assert [row.verdict for row in rows] == [None, "better", "better"]
-    assert [row.to_dict()["fewest_fixed"] for row in rows] == [None, 7, 6]
+    assert [row.figures()["fewest_fixed"] for row in rows] == [None, 7, 6]
     table = policies_table(rows)
     column = table.header.index("must fix, none broken")
     assert [row[column] for row in table.rows] == ["–", "7", "6"]  # noqa: RUF001
@@ -179,7 +180,7 @@ def test_layers_are_told_apart_for_right_answers_and_for_those_of_the_plain_mode
     table = next(t for t in report_tables(small_report()) if t.title == "Executed layers")
     assert table.rows[1][2:] == ("4.25", "4.50", "3.50")
     wrong = policy_rows(answers("identity", [False]))[0]
-    assert wrong.to_dict()["mean_slots_right"] is None
+    assert wrong.figures()["mean_slots_right"] is None
 
 
 def test_without_an_identity_there_is_nothing_to_compare_with():
@@ -266,7 +267,7 @@ def test_choosing_counts_for_every_prompt_and_only_against_the_policy():
 
 def test_times_stand_nowhere_but_under_timing(tmp_path):
     slow = Timing(16, {"identity": [10.0], "polar": [70.0]})
-    fast, slow = small_report().to_dict(), small_report(timing=slow).to_dict()
+    fast, slow = plain(small_report()), plain(small_report(timing=slow))
     assert fast.pop("timing") != slow.pop("timing")
     assert fast == slow
 
@@ -291,7 +292,7 @@ def test_three_files_are_written_and_no_other_is_left(tmp_path):
     write_report(tmp_path, small_report())
     assert {p.name for p in tmp_path.iterdir()} == {"report.json", "report.md", "report.html"}
     data = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert data == json.loads(json.dumps(small_report().to_dict()))
+    assert data == plain(small_report())
     assert data["policies"][1]["accuracy"]["total"] == 3
     assert (tmp_path / "report.md").read_text().startswith("# toy, test, tiny\n")
 
@@ -467,5 +468,5 @@ def test_the_surest_answers_are_a_table_where_confidences_are_known():
     (table,) = (t for t in report_tables(report) if t.title == "Right answers among the surest")
     assert table.rows[0][:3] == ("identity", "100", "2") and table.rows[0][-1] == "0.2500"
     assert "on other questions" in table.note
-    assert report.to_dict()["risk"][-1]["threshold"] == 0.5
+    assert plain(report)["risk"][-1]["threshold"] == 0.5
     assert small_report().risk == ()

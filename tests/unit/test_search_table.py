@@ -1,10 +1,9 @@
-import json
-
 import pytest
 
 from skiploop import Program
 from skiploop.errors import DataError
 from skiploop.evaluation.search_table import SearchOutcome, search_table
+from skiploop.jsontext import plain
 from skiploop.stats import Paired, Share
 
 N = 6
@@ -115,7 +114,7 @@ def test_search_and_chance_are_compared_at_the_shorter_of_both_lists():
 
 def test_every_number_that_looked_at_the_answer_is_called_an_oracle():
     table = search_table([outcome("a", base=True, control=[(SKIP, True)] * 4)])
-    data = json.loads(json.dumps(table.to_dict()))
+    data = plain(table)
     shares = {k for k, v in data.items() if isinstance(v, dict) and k not in ("base", "chance")}
     assert len(shares) == 6
     assert all(name.endswith("_oracle") for name in shares)

@@ -18,6 +18,7 @@ from favourites import (
     verdicts,
 )
 from skiploop.evaluation.shuffled_answers import N_SHIFTS, shuffled_accuracy
+from skiploop.jsontext import plain
 from skiploop.report.conclusions import conclusions
 from skiploop.report.report import build_report
 from skiploop.report.tables import report_tables
@@ -74,7 +75,7 @@ def test_categories_are_shuffled_apart_but_for_questions_that_are_alone_in_their
     assert found.value == pytest.approx(0.8)
     assert shuffled(examples[:9], golds[:9]).by_question.keys() == set("01234567")
     assert shuffled(examples[8:9], golds[8:9]).value is None
-    assert shuffled(examples[8:9], golds[8:9]).to_dict()["low"] is None
+    assert shuffled(examples[8:9], golds[8:9]).figures()["low"] is None
 
 
 def test_choices_are_not_shuffled_and_then_nothing_is_said_of_favourites():
@@ -154,7 +155,7 @@ def test_the_report_of_a_constant_answer_does_not_say_better():
     assert second.startswith("More often right than the identity, but not shown")
     table = next(t for t in report_tables(report) if t.title == "Answers without their questions")
     assert table.rows[1][3].startswith(("+0.0 ", "-0.0 "))
-    data = report.to_dict()
+    data = plain(report)
     assert data["shuffled_answers"]["static"].keys() == {"count", "total", "value", "low", "high"}
     assert data["policies"][1]["beyond_favourites"]["total"] == 400
 

@@ -41,7 +41,7 @@ def test_wilson_ends_solve_the_score_equation(case):
 def test_wilson_knows_nothing_without_a_try():
     assert wilson(0, 0) is None
     assert Share(0, 0).value is None
-    assert Share(0, 0).to_dict() == {
+    assert Share(0, 0).figures() == {
         "count": 0,
         "total": 0,
         "value": None,
@@ -119,7 +119,7 @@ def test_two_questions_three_times_each_are_two_questions():
     found = Paired.of(pairs, "aaabbb")
     assert found == Paired(only_first=6, only_second=0, total=6, tied=((3, 0), (3, 0)))
     assert found.p == mcnemar_exact(2, 0) == pytest.approx(0.5)
-    assert found.to_dict()["tied"] == [[3, 0], [3, 0]]
+    assert found.figures()["tied"] == [[3, 0], [3, 0]]
 
 
 def test_twins_without_a_verdict_or_a_difference_tie_nothing():

@@ -114,13 +114,13 @@ def _show_gain(folder: Path, threads: int, as_json: bool) -> None:
         console.print_json(
             {
                 "run": str(folder),
-                "comparisons": [one.to_dict() for one in found],
+                "comparisons": found,
                 "search": demo_words.search_figures(solved, trials),
                 "provenance": {run.config.task: run.provenance("compare") for run in runs},
                 "timing": {
                     "seconds": time.perf_counter() - started,
                     "peak_memory_bytes": console.peak_memory_bytes(),
-                    "answers": {one.policy: one.timing.to_dict() for one in found},
+                    "answers": {one.policy: one.timing for one in found},
                 },
             }
         )

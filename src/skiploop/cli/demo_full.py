@@ -96,7 +96,7 @@ def full(
     console.print_table(search_words(table))
     console.print_report(report, run.folder)
     if as_json:
-        figures = report.to_dict()
+        figures = report.figures()
         timing = {
             "seconds": time.perf_counter() - started,
             "peak_memory_bytes": console.peak_memory_bytes(),

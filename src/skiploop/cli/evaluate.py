@@ -86,4 +86,4 @@ def evaluate(
             report = pipeline.evaluate(run, evaluate_config, progress, progress.expect)
     console.print_report(report, out)
     if as_json:
-        console.print_json({"run": str(out), **report.to_dict()})
+        console.print_json({"run": str(out), **report.figures()})

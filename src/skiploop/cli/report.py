@@ -28,4 +28,4 @@ def report(
     found = pipeline.report(RunFolder.open(run))
     console.print_report(found, run)
     if as_json:
-        console.print_json({"run": str(run), **found.to_dict()})
+        console.print_json({"run": str(run), **found.figures()})

@@ -98,7 +98,7 @@ def search(
         console.print_json(
             {
                 "run": str(out),
-                "search_table": table.to_dict(),
+                "search_table": table,
                 "provenance": run.provenance("search"),
                 "timing": {
                     "seconds": seconds,

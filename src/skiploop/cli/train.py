@@ -145,7 +145,7 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
         "layer": policy.features.encoder.spec.get("layer"),
         "margin": policy.gate.margin,
         "layer_cost": policy.gate.layer_cost,
-        "validation": policy.validation.to_dict(),
+        "validation": policy.validation,
         "keeps_identity": not policy.validation.is_shown_to_help,
     }
     print(
@@ -159,7 +159,7 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
             {
                 "run": str(run.folder),
                 "selector": {**to_dict(config), **figures},
-                "calibration": [one.to_dict() for one in bins],
+                "calibration": bins,
                 "provenance": run.provenance("selector"),
                 "timing": {"seconds": time.perf_counter() - started},
             }

@@ -22,11 +22,6 @@ class CategoryRow:
     category: str
     accuracy: Mapping[str, Share]
 
-    def to_dict(self) -> dict[str, object]:
-        """Return all numbers as plain data."""
-        shares = {policy: share.to_dict() for policy, share in self.accuracy.items()}
-        return {"category": self.category, "accuracy": shares}
-
 
 def category_rows(records: Iterable[Record], examples: Sequence[Example]) -> list[CategoryRow]:
     """Return one row for each category of question, in the order in which they first come.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 from skiploop.evaluation.policy_table import REFERENCE
@@ -42,10 +42,6 @@ class AnswerChange:
     program: str
     identity_text: str
     policy_text: str
-
-    def to_dict(self) -> dict[str, object]:
-        """Return plain data."""
-        return asdict(self)
 
 
 def changed_answers(

@@ -25,9 +25,9 @@ class PairRow:
     second: str
     paired: Paired
 
-    def to_dict(self) -> dict[str, object]:
+    def figures(self) -> dict[str, object]:
         """Return all numbers as plain data."""
-        return {"first": self.first, "second": self.second, **self.paired.to_dict()}
+        return {"first": self.first, "second": self.second, **self.paired.figures()}
 
 
 def pair_rows(records: Iterable[Record], examples: Sequence[Example] = ()) -> list[PairRow]:

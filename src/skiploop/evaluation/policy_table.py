@@ -108,35 +108,27 @@ class PolicyRow:
             return "better"
         return "not beyond favourite answers"
 
-    def to_dict(self) -> dict[str, object]:
+    def figures(self) -> dict[str, object]:
         """Return all numbers as plain data."""
         against = self.against_identity
         return {
             "policy": self.policy,
             "n_examples": self.n_examples,
             "n_ungraded": self.n_ungraded,
-            "accuracy": self.accuracy.to_dict(),
-            "against_identity": against and {**against.to_dict(), "p_holm": self.p_holm},
+            "accuracy": self.accuracy,
+            "against_identity": against and {**against.figures(), "p_holm": self.p_holm},
             "fewest_fixed": self.n_tests and fewest_fixed(self.n_tests),
-            "beyond_favourites": self.beyond and {**self.beyond.to_dict(), "p_holm": self.p_better},
+            "beyond_favourites": self.beyond and {**self.beyond.figures(), "p_holm": self.p_better},
             "verdict": self.verdict,
-            "oracle": {str(k): share.to_dict() for k, share in self.oracle.items()},
-            "identity_share": self.identity_share.to_dict(),
+            "oracle": {str(k): share for k, share in self.oracle.items()},
+            "identity_share": self.identity_share,
             "mean_slots": self.mean_slots,
             "mean_slots_right": self.mean_slots_right,
             "mean_slots_identity_right": self.mean_slots_kept,
             "mean_new_tokens": self.mean_new_tokens,
-            "n_skipped": list(self.n_skipped),
-            "n_repeated": list(self.n_repeated),
-            "by_length": [
-                {
-                    "length": b.length,
-                    "n_examples": b.n_examples,
-                    "accuracy": b.accuracy.to_dict(),
-                    "reference": b.reference and b.reference.to_dict(),
-                }
-                for b in self.by_length
-            ],
+            "n_skipped": self.n_skipped,
+            "n_repeated": self.n_repeated,
+            "by_length": self.by_length,
         }
 
 

@@ -50,15 +50,6 @@ class ReadBefore:
     n_times: int
     policies: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, object]:
-        """Return all of it as plain data."""
-        return {
-            "n_questions": self.n_questions,
-            "n_read": self.n_read,
-            "n_times": self.n_times,
-            "policies": list(self.policies),
-        }
-
 
 def read_readings(run: Path) -> list[Reading]:
     """Return the evaluations of a run, the first one first.
@@ -86,7 +77,7 @@ def read_readings(run: Path) -> list[Reading]:
 
 def write_readings(run: Path, readings: Sequence[Reading]) -> None:
     """Write the evaluations of a run; an existing file is replaced in one step."""
-    lines = (json_text(vars(reading)) for reading in readings)
+    lines = (json_text(reading) for reading in readings)
     write_atomic(run / READINGS, "".join(f"{line}\n" for line in lines))
 
 

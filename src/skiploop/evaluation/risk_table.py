@@ -29,15 +29,6 @@ class RiskRow:
     threshold: float
     accuracy: Share
 
-    def to_dict(self) -> dict[str, object]:
-        """Return all numbers as plain data."""
-        return {
-            "policy": self.policy,
-            "coverage": self.coverage,
-            "threshold": self.threshold,
-            "accuracy": self.accuracy.to_dict(),
-        }
-
 
 def risk_rows(records: Iterable[Record]) -> list[RiskRow]:
     """Return one row for each policy and coverage; answers without a verdict are left out."""

@@ -94,21 +94,6 @@ class SearchTable:
     base_wrong_fixed_shorter_oracle: Share
     chance: ChanceControl | None
 
-    def to_dict(self) -> dict[str, object]:
-        """Return all numbers as plain data, a dictionary with interval for every share."""
-        values = {
-            name: value.to_dict() if isinstance(value, Share) else value
-            for name, value in vars(self).items()
-        }
-        chance = self.chance
-        values["chance"] = chance and {
-            "n_evaluations": chance.n_evaluations,
-            "random_oracle": chance.random_oracle.to_dict(),
-            "base_or_random_oracle": chance.base_or_random_oracle.to_dict(),
-            "search_against_random": chance.search_against_random.to_dict(),
-        }
-        return values
-
 
 def search_table(outcomes: Iterable[SearchOutcome]) -> SearchTable:
     """Return the table of one search.

@@ -58,7 +58,7 @@ class ShuffledAnswers:
             n_tries *= share * (1 - share) / spread
         return wilson(share * n_tries, n_tries)
 
-    def to_dict(self) -> dict[str, object]:
+    def figures(self) -> dict[str, object]:
         """Return share, interval, questions and expected right answers as plain data."""
         low, high = self.interval or (None, None)
         total = len(self.by_question)

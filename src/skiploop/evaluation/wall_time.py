@@ -77,16 +77,16 @@ class Timing:
         choosing_s = self.choosing_s[policy] * self.n_prompts
         return ratio + choosing_s / median(self.wall_s[REFERENCE])
 
-    def to_dict(self) -> dict[str, object]:
+    def figures(self) -> dict[str, object]:
         """Return measurements, medians and ratios as plain data."""
         return {
             "n_tokens": self.n_tokens,
-            "wall_s": {policy: list(seconds) for policy, seconds in self.wall_s.items()},
+            "wall_s": self.wall_s,
             "median_s": {policy: median(seconds) for policy, seconds in self.wall_s.items()},
             "ratio_to_identity": {policy: self.ratio(policy) for policy in self.wall_s},
-            "choosing_s": dict(self.choosing_s),
+            "choosing_s": self.choosing_s,
             "n_prompts": self.n_prompts,
-            "prompt_s": {policy: list(seconds) for policy, seconds in self.prompt_s.items()},
+            "prompt_s": self.prompt_s,
             "ratio_spread": {policy: self.spread(policy) for policy in self.wall_s},
             "ratio_with_choosing": {
                 policy: self.ratio_with_choosing(policy) for policy in self.wall_s

@@ -66,28 +66,26 @@ class Report:
     timing: Timing | None = None
     provenance: Mapping[str, object] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, object]:
+    def figures(self) -> dict[str, object]:
         """Return plain data; times stand under `timing` only, so that two runs can be compared."""
         facts = dict(self.provenance)
         made_at = facts.pop("time", None)
         return {
             "format": FORMAT,
             "title": self.title,
-            "policies": [row.to_dict() for row in self.policies],
+            "policies": self.policies,
             "blind": self.blind,
-            "shuffled_answers": {
-                policy: share.to_dict() for policy, share in self.shuffled_answers.items()
-            },
-            "pairs": [row.to_dict() for row in self.pairs],
-            "categories": [row.to_dict() for row in self.categories],
-            "risk": [row.to_dict() for row in self.risk],
-            "calibration": [one.to_dict() for one in self.calibration],
-            "menu": self.menu and self.menu.figures(),
-            "search_table": self.search and self.search.to_dict(),
-            "changed_answers": [change.to_dict() for change in self.changed_answers],
-            "read_before": self.read_before and self.read_before.to_dict(),
+            "shuffled_answers": self.shuffled_answers,
+            "pairs": self.pairs,
+            "categories": self.categories,
+            "risk": self.risk,
+            "calibration": self.calibration,
+            "menu": self.menu,
+            "search_table": self.search,
+            "changed_answers": self.changed_answers,
+            "read_before": self.read_before,
             "provenance": facts,
-            "timing": {"made_at": made_at, **(self.timing.to_dict() if self.timing else {})},
+            "timing": {"made_at": made_at, **(self.timing.figures() if self.timing else {})},
         }
 
 

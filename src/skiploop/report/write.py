@@ -27,7 +27,7 @@ def write_report(run_dir: str | Path, report: Report) -> list[Path]:
     run_dir = Path(run_dir)
     if not run_dir.is_dir():
         raise RunError(f"no run folder {str(run_dir)!r}: create it or check the path")
-    data = json_text(report.to_dict(), indent=2)
+    data = json_text(report, indent=2)
     texts = {
         "report.json": data + "\n",
         "report.md": markdown_text(report),

@@ -79,7 +79,7 @@ class ChangedAnswer:
     chosen: str
     program: Program
 
-    def to_dict(self) -> dict[str, object]:
+    def figures(self) -> dict[str, object]:
         """Return plain data, the program in its text form."""
         return {**asdict(self), "program": str(self.program)}
 
@@ -110,16 +110,16 @@ class Comparison:
     solved: Example | None
     timing: Timing
 
-    def to_dict(self) -> dict[str, object]:
+    def figures(self) -> dict[str, object]:
         """Return all but the times as plain data."""
         return {
             "policy": self.policy,
-            "plain": self.plain.to_dict(),
-            "chosen": self.chosen.to_dict(),
-            "paired": self.paired.to_dict(),
+            "plain": self.plain,
+            "chosen": self.chosen,
+            "paired": self.paired,
             "mean_slots": self.mean_slots,
             "n_layers": self.n_layers,
-            "changed": [one.to_dict() for one in self.changed],
+            "changed": self.changed,
         }
 
 

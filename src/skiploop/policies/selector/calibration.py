@@ -30,14 +30,6 @@ class CalibrationBin:
     observed: Mean
     right: Share
 
-    def to_dict(self) -> dict[str, object]:
-        """Return all numbers as plain data."""
-        return {
-            "expected": self.expected,
-            "observed": self.observed.to_dict(),
-            "right": self.right.to_dict(),
-        }
-
 
 def calibration(predicted_QP: Tensor, score_QP: Tensor, right_QP: Tensor) -> list[CalibrationBin]:
     """Return answers in bins of equal size, from the least to the most expected.

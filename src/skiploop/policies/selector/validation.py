@@ -59,14 +59,14 @@ class Validation:
         gains = [(self.gain, self.p), (self.beyond.value, self.beyond.p)] if self.beyond else []
         return bool(gains) and all(gain > 0 and p < SIGNIFICANCE for gain, p in gains)
 
-    def to_dict(self) -> dict[str, object]:
+    def figures(self) -> dict[str, object]:
         """Return all numbers as plain data."""
         return {
-            **self.paired.to_dict(),
+            **self.paired.figures(),
             "balanced_gain": self.gain,
             "balanced_p": self.p,
             "n_taught": self.n_taught,
-            "beyond_blind": self.beyond and self.beyond.to_dict(),
+            "beyond_blind": self.beyond,
         }
 
 
