@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The table "Damped loops on the menu, 5,000 questions" in docs/log.md, as far as it needs one run. SmolLM2-135M in float32; two hours
+# The table in benchmarks/results/2026-11-26-choosing-arithmetic-damped-5000.md, as far as it needs one run. SmolLM2-135M in float32; two hours
 # on one thread. Options after RUN go to every command. Started again, it goes on where it stopped.
 #
 #     recipes/choose-arithmetic-damped.sh [RUN [--device cuda --memory 14]]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The table "A price for a layer" in docs/log.md, as far as it needs one run, and that of the README. SmolLM2-135M in float32; three hours on one
-# thread and an hour or two for the random menu, ten minutes on a GPU. The log's second column: --limit 7489. Tables before 2026-11-26 read the first
+# The table in benchmarks/results/2026-11-26-choosing-arithmetic-short.md, as far as it needs one run, and that of the README. SmolLM2-135M in float32; three hours on one
+# thread and an hour or two for the random menu, ten minutes on a GPU. Its second column: --limit 7489. Tables before 2026-11-26 read the first
 # 7,489 test questions, so the third command marks them as read, and the last one judges on others. Options after RUN go to every command.
 # Started again, it goes on where it stopped.
 #

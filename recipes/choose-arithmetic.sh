@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The table "Arithmetic in float32" in docs/log.md: a menu, and a selector that learned from it,
+# The table in benchmarks/results/2026-11-26-choosing-arithmetic-float32.md: a menu, and a selector that learned from it,
 # judged on 3,000 held-out questions next to votes and controls. SmolLM2-135M; an hour on one thread
 # in bfloat16 where the processor has AVX512-BF16, else two in float32. Started again, it goes on where it stopped.
 #

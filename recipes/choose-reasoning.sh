@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The table "Eight reasoning-gym sets with damped loops on offer" in docs/log.md. SmolLM2-135M in float32; two hours on one
+# The table in benchmarks/results/2026-11-26-choosing-reasoning-damped.md. SmolLM2-135M in float32; two hours on one
 # thread. Options after RUN go to every command. Started again, it goes on where it stopped.
 #
 #     recipes/choose-reasoning.sh [RUN [--device cuda --memory 14]]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The table "Word problems with damped loops on offer" in docs/log.md: MultiArith and SVAMP, half of the questions for
+# The table in benchmarks/results/2026-11-26-choosing-words-damped.md: MultiArith and SVAMP, half of the questions for
 # learning, half for judging. SmolLM2-135M in float32; three minutes on a GPU, some hours on one thread. Options after RUN go to
 # every command. Started again, it goes on where it stopped.
 #
