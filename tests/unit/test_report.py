@@ -16,8 +16,10 @@ from skiploop.evaluation.search_table import SearchOutcome, search_table
 from skiploop.evaluation.wall_time import Timing
 from skiploop.jsontext import plain
 from skiploop.report.conclusions import conclusions, fewest_fixed
+from skiploop.report.markdown import report_tables
 from skiploop.report.report import build_report
-from skiploop.report.tables import policies_table, report_tables, search_words
+from skiploop.report.tables.policies import policies_table
+from skiploop.report.tables.search import search_words
 from skiploop.report.write import write_report
 from skiploop.stats import Paired, Share, holm, holm_tests, mcnemar_exact
 from skiploop.tasks.base import Example

@@ -20,8 +20,8 @@ from favourites import (
 from skiploop.evaluation.shuffled_answers import N_SHIFTS, shuffled_accuracy
 from skiploop.jsontext import plain
 from skiploop.report.conclusions import conclusions
+from skiploop.report.markdown import report_tables
 from skiploop.report.report import build_report
-from skiploop.report.tables import report_tables
 from skiploop.tasks.base import Example
 
 

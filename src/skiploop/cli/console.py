@@ -19,9 +19,9 @@ from skiploop.trials.store import Trial
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from skiploop.evaluation.table import Table
     from skiploop.policies.polar.checkpoint import Metrics
     from skiploop.report.report import Report
+    from skiploop.report.table import Table
 
 MIN_WIDTH = 112
 """Columns of a printed table where the terminal is narrower or there is none."""
@@ -98,7 +98,7 @@ def print_table(table: Table) -> None:
 def print_report(report: Report, folder: Path) -> None:
     """Print the main table of an evaluation, what follows from it, and where the report is."""
     from skiploop.report.conclusions import conclusions
-    from skiploop.report.tables import layers_table, policies_table
+    from skiploop.report.tables.policies import layers_table, policies_table
 
     print_table(policies_table(report.policies, report.timing).transposed())
     print_table(layers_table(report.policies))

@@ -66,7 +66,7 @@ def full(
     from skiploop.cli import console
     from skiploop.config import from_dict
     from skiploop.policies.polar.training import TrainConfig
-    from skiploop.report.tables import search_words
+    from skiploop.report.tables.search import search_words
     from skiploop.runs import pipeline
     from skiploop.runs.folder import RunConfig
     from skiploop.runs.session import Run

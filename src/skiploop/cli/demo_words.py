@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from skiploop.cli.show import draw
-from skiploop.evaluation.table import Table
 from skiploop.programs.program import Program
+from skiploop.report.table import Table
 from skiploop.report.words import p_words, paired_words, percent, ratio_words
 from skiploop.stats import holm
 from skiploop.tasks.base import Example

@@ -109,7 +109,7 @@ def build(
     from skiploop.cli import console
     from skiploop.config import from_dict
     from skiploop.menus.menu import MenuConfig
-    from skiploop.report.tables import menu_table
+    from skiploop.report.tables.selector import menu_table
     from skiploop.runs import pipeline
     from skiploop.runs.folder import RunConfig
     from skiploop.runs.session import Run
@@ -137,7 +137,7 @@ def show(out: Folder, as_json: Json = False) -> None:
     """
     from skiploop.cli import console
     from skiploop.menus.menu import Menu
-    from skiploop.report.tables import menu_table
+    from skiploop.report.tables.selector import menu_table
     from skiploop.runs.session import Run
 
     menu = Menu.load(Run.open(out).folder)

@@ -69,7 +69,7 @@ def search(
 
     from skiploop.cli import console
     from skiploop.config import from_dict
-    from skiploop.report.tables import search_words
+    from skiploop.report.tables.search import search_words
     from skiploop.runs import pipeline
     from skiploop.runs.folder import RunConfig
     from skiploop.runs.session import Run

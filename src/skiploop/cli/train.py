@@ -132,7 +132,7 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
     from skiploop.cli import console
     from skiploop.config import to_dict
     from skiploop.policies.selector.calibration import calibration
-    from skiploop.report.tables import calibration_table
+    from skiploop.report.tables.selector import calibration_table
     from skiploop.runs import pipeline
 
     started = time.perf_counter()

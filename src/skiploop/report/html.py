@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from skiploop.evaluation.policy_table import REFERENCE, PolicyRow
-from skiploop.evaluation.table import Table
 from skiploop.report.charts import (
     CostPoint,
     IntervalRow,
@@ -23,18 +22,18 @@ from skiploop.report.conclusions import HOW_TO_READ, conclusions
 from skiploop.report.picture import Picture
 from skiploop.report.render import render
 from skiploop.report.report import Report
-from skiploop.report.tables import (
+from skiploop.report.table import Table
+from skiploop.report.tables.comparisons import comparison_tables
+from skiploop.report.tables.policies import (
     LENGTH_WORDS,
-    calibration_table,
-    comparison_tables,
     layers_table,
     lengths_table,
-    menu_table,
     policies_table,
-    provenance_table,
-    search_words,
-    timing_table,
 )
+from skiploop.report.tables.provenance import provenance_table
+from skiploop.report.tables.search import search_words
+from skiploop.report.tables.selector import calibration_table, menu_table
+from skiploop.report.tables.timing import timing_table
 
 
 def page_text(report: Report) -> str:
