@@ -1,13 +1,15 @@
 """JSON is JSON, and a damaged file is told from a whole one."""
 
 import json
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from skiploop.errors import DataError, SkiploopError
-from skiploop.jsontext import json_text, read_json, write_json
+from skiploop.jsontext import json_text, plain, read_json, write_json
+from skiploop.stats import Share
 
 VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4)),
@@ -19,6 +21,13 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 DATA = {"n_layers": 30, "programs": ["identity", "3:5x0"], "gains": [0.25, 0.5], "id": "ab12"}
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    share: object
+    layers: tuple[int, ...] = ()
 
 
 def no_constant(name):
@@ -73,3 +82,13 @@ def test_what_holds_no_values_by_name_is_refused(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ValueError, match=r"expected values by name|no JSON of a sensible depth"):
         read_json(tmp_path / "a.json")
+
+
+def test_a_dataclass_is_its_fields_and_what_has_more_to_tell_tells_it():
+    rows = [Row("a", {"polar": Share(1, 4)}, (3, 4)), Row("b", None)]
+    low, high = Share(1, 4).interval
+    share = {"count": 1, "total": 4, "value": 0.25, "low": low, "high": high}
+    assert plain(rows) == [
+        {"name": "a", "share": {"polar": share}, "layers": [3, 4]},
+        {"name": "b", "share": None, "layers": []},
+    ]
