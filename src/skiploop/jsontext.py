@@ -22,7 +22,7 @@ class Figures(Protocol):
     """What tells more, or less, than its fields."""
 
     def figures(self) -> dict[str, object]:
-        """Return plain data."""
+        """Return what it tells, by name; `plain` makes plain data of the values."""
 
 
 def plain(data: object) -> Any:  # noqa: ANN401 - as what json.loads returns

@@ -109,7 +109,7 @@ class PolicyRow:
         return "not beyond favourite answers"
 
     def figures(self) -> dict[str, object]:
-        """Return all numbers as plain data."""
+        """Return all numbers by name."""
         against = self.against_identity
         return {
             "policy": self.policy,

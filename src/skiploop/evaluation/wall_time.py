@@ -78,7 +78,7 @@ class Timing:
         return ratio + choosing_s / median(self.wall_s[REFERENCE])
 
     def figures(self) -> dict[str, object]:
-        """Return measurements, medians and ratios as plain data."""
+        """Return measurements, medians and ratios by name."""
         return {
             "n_tokens": self.n_tokens,
             "wall_s": self.wall_s,

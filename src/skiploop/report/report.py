@@ -67,7 +67,7 @@ class Report:
     provenance: Mapping[str, object] = field(default_factory=dict)
 
     def figures(self) -> dict[str, object]:
-        """Return plain data; times stand under `timing` only, so that two runs can be compared."""
+        """Return what `report.json` holds; times stand under `timing` only, to compare runs."""
         facts = dict(self.provenance)
         made_at = facts.pop("time", None)
         return {

@@ -111,7 +111,7 @@ class Comparison:
     timing: Timing
 
     def figures(self) -> dict[str, object]:
-        """Return all but the times as plain data."""
+        """Return all but the times by name."""
         return {
             "policy": self.policy,
             "plain": self.plain,

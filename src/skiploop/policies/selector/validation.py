@@ -60,7 +60,7 @@ class Validation:
         return bool(gains) and all(gain > 0 and p < SIGNIFICANCE for gain, p in gains)
 
     def figures(self) -> dict[str, object]:
-        """Return all numbers as plain data."""
+        """Return all numbers by name."""
         return {
             **self.paired.figures(),
             "balanced_gain": self.gain,
