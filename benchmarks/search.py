@@ -39,7 +39,7 @@ class OneByOneRunner(TrialRunner):
         )
         grade = task.grade(example, text)
         trial = Trial(
-            example.id, str(program), grade.correct, text, grade.answer, grade.reason,
+            example.id, program, grade.correct, text, grade.answer, grade.reason,
             0, 0.0, "stop", 1, 0, "float32",
         )  # fmt: skip
         self.store.add([trial])
@@ -58,7 +58,7 @@ def main():
         runner.ends = stop_tokens(stack, "\n")
         started = time.perf_counter()
         Campaign(runner, examples, config, seed=0).search()
-        return time.perf_counter() - started, runner.store.asked("search")
+        return time.perf_counter() - started, runner.store.asked("search", stack.n_layers)
 
     few = examples[: options.few]
     with tempfile.TemporaryDirectory() as folder:

@@ -92,7 +92,14 @@ class LayerStack(FrozenModel):
     @cached_property
     def token_bytes(self) -> int:
         """Most bytes that the keys and values of one token take in one slot."""
-        return slots.token_bytes(self.model) if self.way.caches else 0
+        return self.kv_size.widest if self.way.caches else 0
+
+    def kv_bytes(self, program: Program, n_tokens: int) -> int | None:
+        """Return the bytes of the keys and values of one row after some tokens.
+
+        None where the model keeps none from one token to the next, or keeps something else.
+        """
+        return self.kv_size.of(program.path, n_tokens) if self.way.caches else None
 
     @cached_property
     def attends_fully(self) -> bool:

@@ -109,6 +109,7 @@ def test_every_question_gets_a_graded_answer_that_tells_its_cost_and_the_same_on
         assert first.correct in {True, False} and 0 <= first.confidence <= 1
         assert first.cost.n_passes >= first.program.n_slots > 0 and first.cost.choosing_s >= 0
         assert all(one.cost.n_passes == one.program.n_slots for one in others)
+        assert all(one.cost.kv_bytes > 0 for one in (first, *others))
     again = made(name).answer(examples, runner)
     for answers, same in zip(answered, again, strict=True):
         assert [(a.program, a.text) for a in answers] == [(a.program, a.text) for a in same]

@@ -75,11 +75,11 @@ def selector():
 
 def search():
     """Return by source and question the programs that a search asked for, with their verdicts."""
-    store = Run.open(planted.finished_run()).store
+    run = Run.open(planted.finished_run())
     return {
         f"{source}, {example_id}": [[str(trial.program), trial.correct] for trial in trials]
         for source in ("search", "random")
-        for example_id, trials in store.asked(source).items()
+        for example_id, trials in run.store.asked(source, run.stack.n_layers).items()
     }
 
 

@@ -68,6 +68,12 @@ def test_a_vote_puts_its_winner_first_with_the_cost_of_all_that_were_asked(runne
         asked = [program.path for program in PROGRAMS[: outcome.n_asked]]
         beginnings = {path[:n] for path in asked for n in range(1, len(path) + 1)}
         assert record.n_slots + record.extra_passes == len(beginnings)
+        own = {
+            p: runner.kv_bytes(example, p, t.n_tokens)
+            for p, t in zip(PROGRAMS, trials, strict=True)
+        }
+        assert record.kv_bytes == sum(own[p] for p in PROGRAMS[: outcome.n_asked])
+        assert [r.kv_bytes for r in others] == [own[r.program] for r in others]
 
 
 def test_as_many_programs_vote_as_the_name_says():

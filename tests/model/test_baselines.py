@@ -50,12 +50,13 @@ def test_the_race_keeps_the_identity_on_a_tie(tmp_path):
 
 def test_promising_programs_have_many_right_and_few_wrong_answers():
     def trial(program, correct):
+        program = Program.parse(program, 12)
         return Trial("q", program, correct, "", "", "", 0, 0.0, "stop", 1, 9, "float32")
 
     trials = [trial("identity", True)] * 9
     trials += [trial("0:1x0", True)] * 3 + [trial("1:2x0", True)] * 3 + [trial("1:2x0", False)] * 4
     trials += [trial(f"{i}:{i + 1}x2", False) for i in range(10)]
-    programs = promising(trials, n_layers=12)
+    programs = promising(trials)
     assert [str(p) for p in programs[:2]] == ["0:1x0", "1:2x0"]
     assert len(programs) == N_CANDIDATES
 
@@ -75,10 +76,11 @@ def test_random_edits_are_different_single_edits_fixed_by_prompt_and_seed():
 
 def test_an_ungraded_answer_is_not_held_against_a_program():
     def trial(program, correct):
+        program = Program.parse(program, 12)
         return Trial("q", program, correct, "", "", "", 0, 0.0, "stop", 1, 9, "float32")
 
     trials = [trial("0:1x0", None), trial("0:1x0", None), trial("1:2x0", False)]
-    assert str(promising(trials, n_layers=12)[0]) == "0:1x0"
+    assert str(promising(trials)[0]) == "0:1x0"
 
 
 def test_every_category_gets_its_best_program_and_unknown_categories_are_refused():
@@ -92,6 +94,8 @@ def test_every_category_gets_its_best_program_and_unknown_categories_are_refused
     assert best == {"a": programs[1], "b": programs[0]}  # ties stay with the first one
     policy = CategoryPolicy(best, {"x": "a", "y": "b"})
     assert policy.rank(["y", "x"], 3) == [[programs[0]], [programs[1]]]
+    with pytest.raises(DataError, match="by-category has no program for the prompt 'z'"):
+        policy.rank(["x", "z"], 1)
     check_categories(examples, examples[:3])
     other = Example("9", "q", "1", category="c")
     with pytest.raises(DataError, match=r"1 of 2 questions .* learned from, such as 'c'"):

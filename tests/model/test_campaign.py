@@ -2,7 +2,6 @@ import pytest
 from families import load
 from parity import ParityTask
 
-from skiploop import Program
 from skiploop.search.campaign import Campaign, SearchConfig
 from skiploop.trials.runner import TrialRunner
 from skiploop.trials.store import TrialStore
@@ -22,7 +21,7 @@ def campaign(stack, path, *, seed=1, progress=None):
 
 
 def asked(campaign, source):
-    found = campaign.runner.store.asked(source)
+    found = campaign.runner.store.asked(source, campaign.space.n_layers)
     return {key: [(t.program, t.correct) for t in trials] for key, trials in found.items()}
 
 
@@ -31,9 +30,9 @@ def test_each_question_gets_the_identity_and_as_many_programs_as_the_budget(stac
     one.search()
     for trials in asked(one, "search").values():
         programs = [program for program, _ in trials]
-        assert programs[0] == "identity"
+        assert programs[0].is_identity
         assert len(set(programs)) == CONFIG.budget + 1
-        assert all(Program.parse(text, 6) in one.space for text in programs)
+        assert all(program in one.space for program in programs)
 
 
 def test_a_search_that_was_killed_goes_on_to_the_same_trials(stack, tmp_path):
@@ -67,9 +66,9 @@ def test_the_control_tries_as_many_programs_with_as_many_edits(stack, tmp_path):
     one.control()
     searched, drawn = asked(one, "search"), asked(one, "random")
     for example_id, trials in searched.items():
-        edits = [one.space.n_edits(Program.parse(program, 6)) for program, _ in trials]
+        edits = [one.space.n_edits(program) for program, _ in trials]
         control = [program for program, _ in drawn[example_id]]
-        assert [one.space.n_edits(Program.parse(p, 6)) for p in control] == edits[1:]
+        assert [one.space.n_edits(p) for p in control] == edits[1:]
         assert len(set(control)) == len(control)
 
 

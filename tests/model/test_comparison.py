@@ -85,5 +85,5 @@ def test_both_are_timed_on_every_prompt(run):
 def test_one_question_is_searched_from_the_plain_model_on(run):
     example = run.task.examples("test", 1)[0]
     trials = search_one(run, example, budget=4)
-    assert trials[0].program == "identity" and len(trials) == 5
+    assert trials[0].program.is_identity and len(trials) == 5
     assert len({trial.program for trial in trials}) == 5

@@ -5,15 +5,21 @@ import pytest
 import torch
 from families import FAMILIES, N_LAYERS, load
 
+from skiploop.engine.batching.encoding import encode
 from skiploop.engine.counters import Work
 from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.engine.options import Options
 from skiploop.errors import BatchError, ConfigError, ProgramError
 from skiploop.menus.menu import Menu
+from skiploop.policies.base import Ranked
 from skiploop.policies.encoders import LayerStates
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import PromptFeatures, SelectorPolicy, learn
+from skiploop.policies.vote import Vote, by_probability
 from skiploop.programs.program import Program
+from skiploop.runs.asking import answer_asked
+from skiploop.tasks.asked import AskedTask
+from skiploop.trials.evaluator import Evaluator
 from skiploop.trials.score_table import ScoreTable
 
 LAYER = 2
@@ -172,3 +178,36 @@ def test_a_selector_that_looks_too_late_to_go_on_says_so():
         selector(stack, 0).during_prefill()
     with pytest.raises(ConfigError, match="the menu has 5 programs, not 6"):
         selector(stack, LAYER).during_prefill(6)
+
+
+@pytest.mark.parametrize("n_voters", [None, 3])
+def test_a_prompt_that_is_asked_runs_the_layers_that_choose_once(n_voters):
+    stack = load("qwen3")
+    policy = selector(stack, LAYER)
+    vote = Vote(policy, 3, weigh=by_probability, name="vote:3")
+    method = vote if n_voters else Ranked(policy)
+    for prompt in PROMPTS:
+        task = AskedTask(prompt, max_new_tokens=3)
+        found, n_run = [], []
+        for answer in (
+            lambda e, t=task: method.answer([t.asked], e)[0],
+            lambda e, t=task: answer_asked(policy, t, e, n_voters),
+        ):
+            stack.work = Work()
+            found.append(answer(Evaluator(stack, task)))
+            n_run.append(stack.work.n_layer_tokens)
+        plain, at_once = found
+        n_prompt = len(encode(stack, [prompt])[0])
+        assert n_run[0] - n_run[1] == LAYER * n_prompt
+        assert [(a.program, a.text) for a in at_once] == [(a.program, a.text) for a in plain]
+        assert [a.confidence for a in at_once] == pytest.approx([a.confidence for a in plain])
+        assert [(a.cost.n_passes, a.cost.kv_bytes) for a in at_once] == [
+            (a.cost.n_passes, a.cost.kv_bytes) for a in plain
+        ]
+
+
+def test_a_selector_that_looks_too_late_answers_after_it_has_chosen():
+    stack = load("qwen3")
+    policy, task = selector(stack, LAYER + 1), AskedTask(PROMPTS[0], max_new_tokens=3)
+    (answer,) = answer_asked(policy, task, Evaluator(stack, task))
+    assert [[answer.program]] == policy.rank(PROMPTS[:1], 1)

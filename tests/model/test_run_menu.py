@@ -13,7 +13,6 @@ from families import build, tokenizer
 import skiploop
 from skiploop.cli.main import main
 from skiploop.errors import ConfigError, DataError, RunError, UnknownNameError
-from skiploop.evaluation.answering import extract
 from skiploop.menus.menu import Menu, MenuConfig
 from skiploop.policies.polar.training import TrainConfig
 from skiploop.policies.selector.calibration import calibration
@@ -23,6 +22,7 @@ from skiploop.runs import from_table, pipeline
 from skiploop.runs.folder import RunConfig
 from skiploop.runs.methods.make import make_methods
 from skiploop.runs.session import Run
+from skiploop.tasks.asked import AskedTask
 
 CONFIG = MenuConfig(size=4, race_questions=8, limit=50, first_layer=1, max_block=2)
 NAMES = (
@@ -137,7 +137,10 @@ def test_a_vote_on_the_command_line_is_that_of_the_evaluation(folder, capsys):
 
 def test_answers_are_extracted_as_the_task_of_the_run_reads_them(folder):
     task = Run.open(folder).task
-    assert extract(task, "another prompt", [" 7", "7 ", "+7", "seven"]) == ["7", "7", "7", ""]
+    asked = AskedTask("another prompt", max_new_tokens=4, reader=task)
+    grades = asked.grade_many([asked.asked] * 4, [" 7", "7 ", "+7", "seven"])
+    assert [grade.answer for grade in grades] == ["7", "7", "7", ""]
+    assert {grade.correct for grade in grades} == {None}
 
 
 def test_without_names_the_policies_of_the_menu_are_judged(folder):

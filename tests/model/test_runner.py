@@ -4,8 +4,10 @@ from families import load
 from parity import FirstLetterTask, ParityTask
 
 from skiploop import Program
+from skiploop.engine.batching.encoding import encode
 from skiploop.engine.cache.states import StateCache
-from skiploop.trials.runner import GRADED_TOGETHER, TrialRunner
+from skiploop.trials.evaluator import GRADED_TOGETHER, Evaluator
+from skiploop.trials.runner import TrialRunner
 from skiploop.trials.store import TrialStore
 
 
@@ -26,7 +28,7 @@ def test_trials_say_what_generate_says_and_what_the_task_grades(runner):
     for (example, program), trial in zip(pairs, trials, strict=True):
         prompt = runner.task.prompt(example)
         (alone,) = runner.stack.generate([prompt], program, max_new_tokens=4, stop=["\n"])
-        assert (trial.example_id, trial.program) == (example.id, str(program))
+        assert (trial.example_id, trial.program) == (example.id, program)
         assert trial.text == alone.text
         assert trial.n_tokens == len(alone.token_ids)
         assert trial.logprob == pytest.approx(alone.logprob, abs=1e-4)
@@ -123,3 +125,38 @@ def test_a_right_answer_that_cannot_be_scored_is_not_run_again_for_it(tmp_path):
     products = stack.work.n_layer_tokens
     assert runner.grade_pairs(pairs, score_gold=True) == judged
     assert stack.work.n_layer_tokens == products > 0
+
+
+def test_an_evaluator_gives_the_same_trials_in_parts_as_they_end_and_remembers_none(runner):
+    evaluator = Evaluator(runner.stack, ParityTask())
+    pairs = pairs_of(runner, 20, ["identity", "0:1x2", "1:2x0", "3:4x0"])
+    parts = list(evaluator.stream_answers(pairs))
+    assert [len(part) for part in parts] == [GRADED_TOGETHER, len(pairs) - GRADED_TOGETHER]
+    by_pair = {(t.example_id, t.program): t for part in parts for t in part}
+    assert runner.answer_pairs(pairs) == [by_pair[e.id, program] for e, program in pairs]
+    two = [pairs[0], pairs[0]]
+    assert evaluator.answer_pairs(two)[0].text == by_pair[pairs[0][0].id, pairs[0][1]].text
+    assert evaluator.task.n_graded == len(pairs) + 1
+    assert list(evaluator.stream_grades([])) == []
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "gemma3", "gpt2", "falcon_h1"])
+def test_key_value_bytes_are_those_that_the_view_holds_after_the_answer(family):
+    evaluator = Evaluator(load(family), ParityTask())
+    (example,) = evaluator.task.examples("train", 1)
+    for text in ("identity", "1:3x0", "2:4x2"):
+        program = Program.parse(text, evaluator.stack.n_layers)
+        tokens = torch.tensor(encode(evaluator.stack, [evaluator.prompt(example)]))
+        cache = (
+            evaluator.stack.view(program)
+            .generate(tokens, min_new_tokens=4, max_new_tokens=4, return_dict_in_generate=True)
+            .past_key_values
+        )
+        held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+        assert evaluator.kv_bytes(example, program, 4) == held > 0
+
+
+def test_key_value_bytes_of_layers_that_keep_something_else_are_not_known():
+    evaluator = Evaluator(load("lfm2"), ParityTask())
+    (example,) = evaluator.task.examples("train", 1)
+    assert evaluator.kv_bytes(example, Program.identity(evaluator.stack.n_layers), 4) is None

@@ -366,6 +366,8 @@ def test_conclusions_name_the_policies_by_verdict():
             n_tokens=st.integers(0, 99),
             text=st.text(),
             confidence=st.none() | st.floats(0, 1),
+            extra_passes=st.integers(0, 9) | st.floats(-3, 3),
+            kv_bytes=st.none() | st.integers(0),
         ),
         max_size=5,
     )
@@ -374,6 +376,14 @@ def test_records_survive_their_file(tmp_path_factory, records):
     path = tmp_path_factory.mktemp("records") / "records.jsonl"
     write_records(path, records)
     assert read_records(path) == records
+
+
+def test_a_record_of_an_older_version_has_no_key_value_bytes(tmp_path):
+    older = record("a", "q", True).to_dict()
+    del older["kv_bytes"]
+    path = tmp_path / "records.jsonl"
+    path.write_text(json.dumps(older) + "\n")
+    assert read_records(path) == [record("a", "q", True)]
 
 
 @pytest.mark.parametrize(

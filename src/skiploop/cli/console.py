@@ -144,7 +144,7 @@ class TrialProgress:
         """Count finished trials."""
         self.n_trials += len(trials)
         for trial in trials:
-            if trial.program == "identity":
+            if trial.program.is_identity:
                 self._base[trial.example_id] = trial.correct
             if trial.correct:
                 self._right.add(trial.example_id)

@@ -108,7 +108,7 @@ def _show_gain(folder: Path, threads: int, as_json: bool) -> None:
     solved = found[-1].solved
     trials = _search(runs[-1], solved) if solved else ()
     if solved:
-        print(demo_words.search_text(solved, trials, found[-1].n_layers))
+        print(demo_words.search_text(solved, trials))
     print(NEXT)
     if as_json:
         console.print_json(

@@ -70,10 +70,9 @@ def drawings(programs: Sequence[Program]) -> str:
     return "".join(f"{draw(program)}\n" for program in dict.fromkeys(programs))
 
 
-def search_text(example: Example, trials: Sequence[Trial], n_layers: int) -> str:
+def search_text(example: Example, trials: Sequence[Trial]) -> str:
     """Return what the search of one question found, with the shortest right program drawn."""
-    others = [trial for trial in trials[1:] if trial.correct]
-    right = [Program.parse(trial.program, n_layers) for trial in others]
+    right = [trial.program for trial in trials[1:] if trial.correct]
     what = f"Live search for {example.question!r}, which the plain model answers right:"
     count = (
         f"{len(right)} of {len(trials) - 1} other programs give that answer, {example.gold}, too"
@@ -92,5 +91,5 @@ def search_figures(example: Example | None, trials: Sequence[Trial]) -> dict[str
     """Return the same as plain data, None if no question was searched."""
     if example is None:
         return None
-    tried = [{"program": trial.program, "correct": trial.correct} for trial in trials]
+    tried = [{"program": str(trial.program), "correct": trial.correct} for trial in trials]
     return {"question": example.question, "gold": example.gold, "programs": tried}

@@ -16,11 +16,9 @@ DEFAULT_LENGTH = 32
 """Tokens that are added at most, unless told otherwise."""
 
 if TYPE_CHECKING:
-    from skiploop.engine.completion import Completion
-    from skiploop.engine.options import Options
-    from skiploop.policies.vote import Outcome
+    from skiploop.policies.base import Answer
+    from skiploop.tasks.asked import AskedTask
     from skiploop.tasks.base import Task
-    from skiploop.tasks.prompt_form import PromptForm
 
 
 def generate(
@@ -118,8 +116,10 @@ def generate(
     from skiploop.cli.console import made_by, prepare, print_json, say
     from skiploop.engine.sampling import Sampling
     from skiploop.loading import load
-    from skiploop.policies.vote import voters
+    from skiploop.policies.base import FixedPolicy, Ranked
+    from skiploop.runs.asking import answer_asked
     from skiploop.runs.ready import load_policy, origin_of
+    from skiploop.trials.evaluator import Evaluator
 
     sampling = (
         Sampling(temperature=temperature, top_k=top_k, top_p=1.0 if top_p is None else top_p)
@@ -127,42 +127,37 @@ def generate(
         else None
     )
     origin = origin_of(policy) if policy else None
+    reader = origin.form.made if origin and vote else None
     if origin and ask is not None:
-        asked, limits = _put(origin.form, ask)
+        form = origin.form
+        task = _asked(form.prompt(ask), form.max_new_tokens, form.stop, reader)
     else:
-        asked, limits = prompt or "", _limits(max_new_tokens, stop or ())
-    made_on = (origin.model, origin.dtype) if origin else (DEFAULT_MODEL, None)
+        stops = [unescaped(text) for text in stop or ()]
+        task = _asked(prompt or "", max_new_tokens or DEFAULT_LENGTH, stops, reader)
     prepare(threads)
+    made_on = (origin.model, origin.dtype) if origin else (DEFAULT_MODEL, None)
     stack = load(
         made_on[0] if model is None else model,
         dtype=made_on[1] if dtype is None else dtype,
         device=device,
         memory=memory,
     )
+    evaluator = Evaluator(stack, task, sampling=sampling, seed=seed or 0)
     if policy:
-        programs = voters(load_policy(policy, stack), [asked], vote or 1)[0]
+        answers = answer_asked(load_policy(policy, stack), task, evaluator, vote)[:1]
     else:
-        programs = [Program.parse(text, stack.n_layers) for text in written]
-    completions = stack.generate(
-        [asked] * len(programs),
-        programs,
-        max_new_tokens=limits.max_new_tokens,
-        stop=limits.stop,
-        sampling=sampling,
-        seeds=[seed or 0] * len(programs) if sampling else (),
-    )
+        fixed = FixedPolicy([Program.parse(text, stack.n_layers) for text in written], "fixed")
+        (answers,) = Ranked(fixed, len(written)).answer([task.asked], evaluator)
     figures: dict[str, object] = {}
-    if vote and origin:
-        outcome = _outcome(origin.form.made, asked, completions)
-        completions = [completions[outcome.winner]]
-        is_unsure = outcome.confidence < abstain_below
-        figures = {"confidence": outcome.confidence, "abstained": is_unsure}
+    if vote:
+        confidence = answers[0].confidence or 0.0
+        figures = {"confidence": confidence, "abstained": confidence < abstain_below}
     if figures.get("abstained"):
-        weight = f"{completions[0].text!r} has weight {figures['confidence']:.3g} of 1"
+        weight = f"{answers[0].text!r} has weight {figures['confidence']:.3g} of 1"
         say(f"no answer is sure enough: {weight}, below {abstain_below:g}")
     else:
-        for one in completions:
-            label = f"[{one.program}] " if len(programs) > 1 else ""
+        for one in answers:
+            label = f"[{one.program}] " if len(answers) > 1 else ""
             print(label + (one.text if ask is None else one.text.strip()))
     if as_json:
         facts = made_by(
@@ -171,45 +166,26 @@ def generate(
             device=device,
             n_threads=threads,
         )
-        rows = [_row(completion) for completion in completions]
+        rows = [_row(answer) for answer in answers]
         print_json({"model": stack.name, "completions": rows, **figures, **facts})
 
 
-def _put(form: PromptForm, question: str) -> tuple[str, Options]:
-    """Return the prompt of a bare question, and where its answer ends."""
+def _asked(prompt: str, max_new_tokens: int, stop: Sequence[str], reader: Task | None) -> AskedTask:
+    """Return the prompt as a task; what ends its answer is refused before the model is loaded."""
     from skiploop.engine.options import Options
+    from skiploop.tasks.asked import AskedTask
 
-    prompt = form.prompt(question)
-    return prompt, Options(max_new_tokens=form.max_new_tokens, stop=form.stop)
-
-
-def _limits(max_new_tokens: int | None, stop: Sequence[str]) -> Options:
-    """Return where an answer ends, refused before the model is loaded."""
-    from skiploop.engine.options import Options
-
-    stops = [unescaped(text) for text in stop]
-    return Options(max_new_tokens=max_new_tokens or DEFAULT_LENGTH, stop=stops)
+    limits = Options(max_new_tokens=max_new_tokens, stop=stop)
+    return AskedTask(prompt, max_new_tokens=limits.max_new_tokens, stop=limits.stop, reader=reader)
 
 
-def _row(completion: Completion) -> dict[str, object]:
+def _row(answer: Answer) -> dict[str, object]:
     return {
-        "program": str(completion.program),
-        "text": completion.text,
-        "n_tokens": len(completion.token_ids),
-        "logprob": _logprob(completion),
-        "stopped_by": completion.stopped_by,
+        "program": str(answer.program),
+        "text": answer.text,
+        "n_tokens": answer.n_tokens,
+        "logprob": answer.logprob,
+        "stopped_by": answer.stopped_by,
+        "n_passes": answer.cost.n_passes,
+        "kv_bytes": answer.cost.kv_bytes,
     }
-
-
-def _logprob(completion: Completion) -> float | None:
-    return None if completion.stopped_by == "nan" else completion.logprob
-
-
-def _outcome(task: Task, prompt: str, completions: Sequence[Completion]) -> Outcome:
-    """Return which answer wins when each counts with its probability, as in `vote:K`."""
-    from skiploop.evaluation.answering import extract
-    from skiploop.policies.vote import elect, probability
-
-    texts = [completion.text for completion in completions]
-    weights = [probability(_logprob(completion)) for completion in completions]
-    return elect(extract(task, prompt, texts), texts, weights)

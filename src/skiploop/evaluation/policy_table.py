@@ -239,7 +239,7 @@ def _beyond(
     return Mean.of(gained, known_groups) if gained else None
 
 
-def _passes(record: Record) -> int:
+def _passes(record: Record) -> float:
     return record.n_slots + record.extra_passes
 
 

@@ -24,9 +24,12 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "correct": (bool, type(None)),
     "n_tokens": (int,),
     "text": (str,),
-    "extra_passes": (int,),
+    "extra_passes": (int, float),
     "confidence": (float, type(None)),
+    "kv_bytes": (int, type(None)),
 }
+_NEW = {"kv_bytes"}
+"""What records of older versions lack."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +45,12 @@ class Record:
         n_tokens: New tokens; 0 where a choice was picked by likelihood.
         text: What the model wrote.
         extra_passes: Layer passes of a prompt token beyond those of the program: of the other
-            programs of a vote, what several start with counted once.
+            programs of a vote, what several start with counted once. Of a method that runs layers
+            for some tokens only, the mean; below 0 where it runs fewer.
         confidence: How sure the answer is, 0..1: its probability; of the winner of a vote, its
             weight over all ballots divided by their number; of a sample, the share of samples with
             the same answer. None if the logits were not numbers.
+        kv_bytes: Key-value bytes that were held when the answer ended; None where nobody can tell.
     """
 
     policy: str
@@ -55,8 +60,9 @@ class Record:
     correct: bool | None
     n_tokens: int
     text: str
-    extra_passes: int = 0
+    extra_passes: float = 0
     confidence: float | None = None
+    kv_bytes: int | None = None
 
     @property
     def n_slots(self) -> int:
@@ -77,6 +83,7 @@ class Record:
             "text": self.text,
             "extra_passes": self.extra_passes,
             "confidence": self.confidence,
+            "kv_bytes": self.kv_bytes,
         }
 
     @classmethod
@@ -87,11 +94,12 @@ class Record:
             DataError: A key is missing, unknown or has the wrong type, the program is no program,
                 or `n_slots` is not its length.
         """
-        if not isinstance(data, Mapping) or set(data) != set(_KINDS):
+        if not isinstance(data, Mapping) or not _KINDS.keys() - _NEW <= set(data) <= _KINDS.keys():
             raise DataError(f"{data!r} is no record: expected the keys {', '.join(_KINDS)}")
-        for key, kinds in _KINDS.items():
-            if type(data[key]) not in kinds:  # a bool is no number here
-                raise DataError(f"{key} of a record is {data[key]!r}: expected {kinds[0].__name__}")
+        for key, value in data.items():
+            kinds = _KINDS[key]
+            if type(value) not in kinds:  # a bool is no number here
+                raise DataError(f"{key} of a record is {value!r}: expected {kinds[0].__name__}")
         values = dict(data)
         try:
             program = Program.parse(str(values.pop("program")), n_layers=values.pop("n_layers"))  # type: ignore[arg-type]

@@ -25,6 +25,7 @@ from skiploop.models.finding import (
     module_list,
     n_reserved_positions,
 )
+from skiploop.models.kv_size import KVSize, find_kv_size
 from skiploop.models.view import program_view
 from skiploop.programs.program import Program
 
@@ -108,6 +109,11 @@ class FrozenModel:
     def n_reserved_positions(self) -> int:
         """How many learned positions no token has; none in most models."""
         return n_reserved_positions(self.model)
+
+    @cached_property
+    def kv_size(self) -> KVSize:
+        """How much memory keys and values take, in a model that keeps them in a cache."""
+        return find_kv_size(self.model, self.n_layers)
 
     @cached_property
     def weights_id(self) -> str:

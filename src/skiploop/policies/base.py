@@ -7,14 +7,17 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from skiploop.arguments import instance, listed, texts, whole_number
 from skiploop.errors import ConfigError, ProgramError
 from skiploop.programs.program import Program
 from skiploop.tasks.base import Example
-from skiploop.trials.evaluator import Evaluator
 from skiploop.trials.store import Trial
+
+if TYPE_CHECKING:
+    from skiploop.engine.decoding.prefill_choice import PrefillChoice
+    from skiploop.trials.evaluator import Evaluator
 
 
 class Policy(Protocol):
@@ -68,12 +71,16 @@ class Cost:
     """What an answer took.
 
     Attributes:
-        n_passes: Layer passes of a prompt token, those of all programs that had to answer for it;
-            what several start with is counted once.
+        n_passes: Mean layer passes of a prompt token, those of all programs that had to answer for
+            it; what several start with is counted once. A layer that runs for half of the tokens
+            counts one half.
+        kv_bytes: Key-value bytes that are held when the answer ends, those of all programs that
+            had to answer for it; None where nobody can tell. `Evaluator.kv_bytes` counts them.
         choosing_s: Seconds in which its programs were chosen; None where nobody measured.
     """
 
-    n_passes: int
+    n_passes: float
+    kv_bytes: int | None = None
     choosing_s: float | None = None
 
 
@@ -82,12 +89,15 @@ class Answer:
     """What a method says to one question.
 
     Attributes:
-        program: What wrote it.
+        program: What wrote it; the identity where no program can say it.
         text: What was written.
         correct: The verdict; None if it could not be graded.
         n_tokens: New tokens; 0 where a choice was picked by likelihood.
         confidence: How sure the answer is, 0..1; None if the logits were not numbers.
         cost: What it took.
+        logprob: Log-probability of the text; None if the logits were not numbers, or the method
+            does not say.
+        stopped_by: By what the text ended, as in `Completion`; empty if the method does not say.
     """
 
     program: Program
@@ -96,22 +106,41 @@ class Answer:
     n_tokens: int
     confidence: float | None
     cost: Cost
+    logprob: float | None = None
+    stopped_by: str = ""
 
     @classmethod
-    def of_trial(cls, program: Program, trial: Trial) -> Answer:
-        """Return the answer of one program, as sure as it is likely."""
+    def of_trial(cls, example: Example, trial: Trial, evaluator: Evaluator) -> Answer:
+        """Return the answer of one program to a question, as sure as it is likely."""
+        kv_bytes = evaluator.kv_bytes(example, trial.program, trial.n_tokens)
         return cls(
-            program=program,
+            program=trial.program,
             text=trial.text,
             correct=trial.correct,
             n_tokens=trial.n_tokens,
             confidence=None if trial.logprob is None else math.exp(trial.logprob),
-            cost=Cost(n_passes=program.n_slots),
+            cost=Cost(n_passes=trial.program.n_slots, kv_bytes=kv_bytes),
+            logprob=trial.logprob,
+            stopped_by=trial.stopped_by,
         )
 
 
 class Method(ABC):
     """Answers questions, with programs that it chooses or in any other way.
+
+    What a program can say goes through `evaluator.answer_pairs`, which shares work between rows
+    and, in a run, remembers. A method that runs the model in a way of its own, such as an early
+    exit or a skip of single tokens, needs three things:
+
+    1. `choose` returns no program for any prompt.
+    2. `answer_with` runs `evaluator.stack` on `evaluator.prompt(example)`, up to
+       `evaluator.task.max_new_tokens` new tokens and `evaluator.task.stop`, and has all texts
+       graded together by `evaluator.grade_texts`.
+    3. Every `Answer` has the identity as its program and a `Cost` that the method counts itself:
+       `n_passes` need not be whole, `kv_bytes` is what its own cache holds at the end.
+
+    The same question gets the same answer again, whatever is asked beside it. Nothing of this is
+    stored as a trial; `tests/model/test_own_executor.py` has such a method in 20 lines.
 
     Attributes:
         name: Unique within one table.
@@ -160,18 +189,34 @@ class Method(ABC):
         ]
 
 
-class Ranked(Method):
-    """Answers with the program that a policy ranks first.
+class PolicyMethod(Method):
+    """Answers with the programs that a policy ranks first.
 
     Args:
         policy: Ranks programs.
-        k: Programs that run: those after the first one tell what a better choice could reach.
+        k: Programs that run.
+        name: Name in tables.
     """
 
-    def __init__(self, policy: Policy, k: int = 1) -> None:
+    def __init__(self, policy: Policy, k: int, name: str) -> None:
         self.policy = policy
         self.k = k
-        self.name = policy.name
+        self.name = name
+
+    @abstractmethod
+    def combine(
+        self,
+        examples: Sequence[Example],
+        trials: Sequence[Sequence[Trial]],
+        evaluator: Evaluator,
+    ) -> list[list[Answer]]:
+        """Return the answers to each question, that of the method first.
+
+        Args:
+            examples: Questions.
+            trials: What each chosen program answered to each of them, the best one first.
+            evaluator: What ran them.
+        """
 
     def choose(self, prompts: Sequence[str]) -> list[list[Program]]:
         """Return the best `k` programs of the policy, fewer where it has no more."""
@@ -183,19 +228,63 @@ class Ranked(Method):
         chosen: Sequence[Sequence[Program]],
         evaluator: Evaluator,
     ) -> list[list[Answer]]:
+        """Return what the method makes of the answers of the programs."""
+        pairs = [
+            (example, program)
+            for example, programs in zip(examples, chosen, strict=True)
+            for program in programs
+        ]
+        trials = iter(evaluator.answer_pairs(pairs))
+        found = [[next(trials) for _ in programs] for programs in chosen]
+        return self.combine(examples, found, evaluator)
+
+    def answer_at_once(
+        self, examples: Sequence[Example], evaluator: Evaluator, choice: PrefillChoice
+    ) -> list[list[Answer]]:
+        """Return what `answer` returns; the programs are chosen while the prompts run.
+
+        Args:
+            examples: Questions.
+            evaluator: Runs and grades.
+            choice: `during_prefill(k)` of the policy.
+        """
+        return self.combine(
+            examples, evaluator.answer_choosing(examples, choice, self.k), evaluator
+        )
+
+
+class Ranked(PolicyMethod):
+    """Answers with the program that a policy ranks first.
+
+    Args:
+        policy: Ranks programs.
+        k: Programs that run: those after the first one tell what a better choice could reach.
+    """
+
+    def __init__(self, policy: Policy, k: int = 1) -> None:
+        super().__init__(policy, k, policy.name)
+
+    def combine(
+        self,
+        examples: Sequence[Example],
+        trials: Sequence[Sequence[Trial]],
+        evaluator: Evaluator,
+    ) -> list[list[Answer]]:
         """Return the answer of every program, in their order."""
-        answered = zip(chosen, run_chosen(examples, chosen, evaluator), strict=True)
-        return [list(map(Answer.of_trial, programs, trials)) for programs, trials in answered]
+        return answers_of(examples, trials, evaluator)
 
 
-def run_chosen(
-    examples: Sequence[Example], chosen: Sequence[Sequence[Program]], evaluator: Evaluator
-) -> list[list[Trial]]:
-    """Return what each of its programs answers to each question."""
-    pairs = [
-        (example, program)
-        for example, programs in zip(examples, chosen, strict=True)
-        for program in programs
+def answers_of(
+    examples: Sequence[Example], trials: Sequence[Sequence[Trial]], evaluator: Evaluator
+) -> list[list[Answer]]:
+    """Return the answers that trials of each question are."""
+    return [
+        [Answer.of_trial(example, trial, evaluator) for trial in found]
+        for example, found in zip(examples, trials, strict=True)
     ]
-    trials = iter(evaluator.answer_pairs(pairs))
-    return [[next(trials) for _ in programs] for programs in chosen]
+
+
+def held_by_all(answers: Sequence[Answer]) -> int | None:
+    """Return the key-value bytes of several answers together, None if one cannot tell."""
+    sizes = [one.cost.kv_bytes for one in answers]
+    return sum(size for size in sizes if size is not None) if None not in sizes else None

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from skiploop.arguments import texts, whole_number
+from skiploop.arguments import shown, texts, whole_number
 from skiploop.errors import ConfigError, DataError
 from skiploop.programs.program import Program
 from skiploop.tasks.base import Example
@@ -31,9 +31,21 @@ class CategoryPolicy:
         self.category_of = category_of
 
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
-        """Return one program a prompt, whatever `k` is from 1 on."""
+        """Return one program a prompt, whatever `k` is from 1 on.
+
+        Raises:
+            DataError: The category of a prompt is not known, or no program for it.
+        """
         whole_number("k", k, at_least=1, error=ConfigError)
-        return [[self.programs[self.category_of[prompt]]] for prompt in texts("prompts", prompts)]
+        prompts = texts("prompts", prompts)
+        known = self.programs.keys()
+        unknown = [prompt for prompt in prompts if self.category_of.get(prompt) not in known]
+        if unknown:
+            raise DataError(
+                f"{self.name} has no program for the prompt {shown(unknown[0])}, whose category "
+                "nobody told it: ask it the questions that it was made for"
+            )
+        return [[self.programs[self.category_of[prompt]]] for prompt in prompts]
 
 
 def best_by_category(examples: Sequence[Example], table: ScoreTable) -> dict[str, Program]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from skiploop.arguments import texts
 from skiploop.engine.completion import Completion
 from skiploop.engine.sampling import Sampling
-from skiploop.policies.base import Answer, Cost, Method
+from skiploop.policies.base import Answer, Cost, Method, held_by_all
 from skiploop.policies.vote import Ballot, count, spoken
 from skiploop.programs.program import Program
 from skiploop.seeds import derive_seed
@@ -60,9 +61,17 @@ class SelfConsistency(Method):
                 [derive_seed(self.seed, "self-consistency", e.id, number) for e, number in asked],
             )
         )
-        return [self._counted([next(samples) for _ in range(self.n_samples)]) for _ in examples]
+        return [
+            self._counted(example, [next(samples) for _ in range(self.n_samples)], evaluator)
+            for example in examples
+        ]
 
-    def _counted(self, samples: Sequence[tuple[Completion, Grade]]) -> list[Answer]:
+    def _counted(
+        self,
+        example: Example,
+        samples: Sequence[tuple[Completion, Grade]],
+        evaluator: Evaluator,
+    ) -> list[Answer]:
         said = spoken([grade.answer for _, grade in samples], [one.text for one, _ in samples])
         n_same = Counter(said)
         answers = [
@@ -72,8 +81,13 @@ class SelfConsistency(Method):
                 correct=grade.correct,
                 n_tokens=len(completion.token_ids),
                 confidence=n_same[words] / len(samples),
-                cost=Cost(n_passes=self.program.n_slots),
+                cost=Cost(
+                    n_passes=self.program.n_slots,
+                    kv_bytes=evaluator.kv_bytes(example, self.program, len(completion.token_ids)),
+                ),
             )
             for (completion, grade), words in zip(samples, said, strict=True)
         ]
-        return count([Ballot(words, 1.0) for words in said]).winner_first(answers)
+        first, *others = count([Ballot(words, 1.0) for words in said]).winner_first(answers)
+        cost = replace(first.cost, kv_bytes=held_by_all(answers))
+        return [replace(first, cost=cost), *others]

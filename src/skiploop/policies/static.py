@@ -50,7 +50,7 @@ def race(
     rounds = halving(examples)
     for number, asked in enumerate(rounds, start=1):
         right = n_right(runner.grade_pairs([(e, p) for p in field for e in asked]))
-        field.sort(key=lambda p: (-right.get(str(p), 0), not p.is_identity, shortest_first(p)))
+        field.sort(key=lambda p: (-right.get(p, 0), not p.is_identity, shortest_first(p)))
         n_kept = half(field) if number < len(rounds) else len(field)
         kept = [p for i, p in enumerate(field) if i < n_kept or p.is_identity]
         eliminated = [p for p in field if p not in kept] + eliminated
@@ -58,28 +58,26 @@ def race(
     return field + eliminated
 
 
-def promising(trials: Iterable[Trial], n_layers: int) -> list[Program]:
+def promising(trials: Iterable[Trial]) -> list[Program]:
     """Return the programs with the best verdicts among some trials, the identity left out.
 
     A right answer counts 1, a wrong one -0.5, one that could not be graded 0.
 
     Args:
         trials: What a search recorded.
-        n_layers: Layers of the model.
     """
     worth = {True: 1.0, False: -0.5, None: 0.0}
-    scores: dict[str, float] = {}
+    scores: dict[Program, float] = {}
     for trial in trials:
         scores[trial.program] = scores.get(trial.program, 0.0) + worth[trial.correct]
-    programs = [Program.parse(text, n_layers) for text in scores]
-    edited = [program for program in programs if not program.is_identity]
-    edited.sort(key=lambda p: (-scores[str(p)], shortest_first(p)))
+    edited = [program for program in scores if not program.is_identity]
+    edited.sort(key=lambda p: (-scores[p], shortest_first(p)))
     return edited[:N_CANDIDATES]
 
 
-def n_right(trials: Iterable[Trial]) -> Mapping[str, int]:
+def n_right(trials: Iterable[Trial]) -> Mapping[Program, int]:
     """Return how many trials of each program are right."""
-    counts: dict[str, int] = {}
+    counts: dict[Program, int] = {}
     for trial in trials:
         counts[trial.program] = counts.get(trial.program, 0) + (trial.correct is True)
     return counts

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from skiploop.engine.plan.beginnings import count_nodes
 from skiploop.errors import ConfigError
-from skiploop.policies.base import Answer, Cost, Method, Policy, run_chosen
+from skiploop.policies.base import Answer, Cost, Policy, PolicyMethod, answers_of, held_by_all
 from skiploop.programs.program import Program
 from skiploop.tasks.base import Example
 from skiploop.trials.evaluator import Evaluator
@@ -120,23 +120,7 @@ def alike(
     return [[float(one is not None) for one in found] for found in logprobs]
 
 
-def voters(policy: Policy, prompts: Sequence[str], n_programs: int) -> list[list[Program]]:
-    """Return the programs that a policy ranks first for each prompt, so many that can vote.
-
-    Raises:
-        ConfigError: It has fewer.
-    """
-    ranked = policy.rank(prompts, n_programs)
-    fewest = min(map(len, ranked), default=n_programs)
-    if fewest < n_programs:
-        raise ConfigError(
-            f"{n_programs} programs were to vote, {policy.name} has {fewest} to choose from: ask "
-            f"for {fewest} at most"
-        )
-    return ranked
-
-
-class Vote(Method):
+class Vote(PolicyMethod):
     """Asks the best programs of a policy and combines their answers.
 
     Args:
@@ -147,40 +131,48 @@ class Vote(Method):
     """
 
     def __init__(self, policy: Policy, n_programs: int, *, weigh: Weigh, name: str) -> None:
-        self.policy = policy
-        self.n_programs = n_programs
+        super().__init__(policy, n_programs, name)
         self.weigh = weigh
-        self.name = name
 
     def choose(self, prompts: Sequence[str]) -> list[list[Program]]:
         """Return the programs that have a vote.
 
         Raises:
-            ConfigError: There are fewer.
+            ConfigError: The policy has fewer.
         """
-        return voters(self.policy, prompts, self.n_programs)
+        ranked = super().choose(prompts)
+        fewest = min(map(len, ranked), default=self.k)
+        if fewest < self.k:
+            raise ConfigError(
+                f"{self.k} programs were to vote, {self.policy.name} has {fewest} to choose from: "
+                f"ask for {fewest} at most"
+            )
+        return ranked
 
-    def answer_with(
+    def combine(
         self,
         examples: Sequence[Example],
-        chosen: Sequence[Sequence[Program]],
+        trials: Sequence[Sequence[Trial]],
         evaluator: Evaluator,
     ) -> list[list[Answer]]:
         """Return the answer that wins, with what the whole vote took, and then the others."""
-        trials = run_chosen(examples, chosen, evaluator)
         weights = self.weigh(
             [evaluator.prompt(example) for example in examples],
-            chosen,
+            [[trial.program for trial in found] for found in trials],
             [[trial.logprob for trial in found] for found in trials],
         )
-        return list(map(_counted, chosen, trials, weights))
+        answers = answers_of(examples, trials, evaluator)
+        return list(map(_counted, answers, trials, weights))
 
 
 def _counted(
-    programs: Sequence[Program], trials: Sequence[Trial], weights: Sequence[float]
+    answers: Sequence[Answer], trials: Sequence[Trial], weights: Sequence[float]
 ) -> list[Answer]:
     outcome = elect([one.answer for one in trials], [one.text for one in trials], weights)
-    n_passes = count_nodes([one.layer_inputs for one in programs[: outcome.n_asked]])
-    first, *others = outcome.winner_first(list(map(Answer.of_trial, programs, trials)))
-    won = replace(first, cost=Cost(n_passes=n_passes), confidence=outcome.confidence)
-    return [won, *others]
+    asked = answers[: outcome.n_asked]
+    cost = Cost(
+        n_passes=count_nodes([one.program.layer_inputs for one in asked]),
+        kv_bytes=held_by_all(asked),
+    )
+    first, *others = outcome.winner_first(answers)
+    return [replace(first, cost=cost, confidence=outcome.confidence), *others]

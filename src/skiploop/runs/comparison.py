@@ -200,4 +200,4 @@ def search_one(
     """
     config = SearchConfig(limit=1, budget=budget)
     Campaign(run.runner(progress), [example], config, run.config.seed).search()
-    return run.store.asked("search")[example.id]
+    return run.store.asked("search", run.stack.n_layers)[example.id]

@@ -323,9 +323,9 @@ def _graded_programs(run: Run) -> tuple[list[QuestionPrograms], ProgramSpace]:
             for example, row in zip(examples, table.right_QP, strict=True)
         ], space
     searched = run.finished("search", SearchConfig)
-    trials = run.store.asked("search")
+    trials = run.store.asked("search", n_layers)
     graded = [
-        _question(run, e, [reporting.verdict(trial, n_layers) for trial in trials.get(e.id, ())])
+        _question(run, e, [(t.program, t.correct) for t in trials.get(e.id, ())])
         for e in searched_examples(run)
     ]
     return graded, searched.space(n_layers)

@@ -12,13 +12,11 @@ from skiploop.evaluation.records import RECORDS, Record, read_records
 from skiploop.evaluation.search_table import SearchOutcome, SearchTable, search_table
 from skiploop.evaluation.shuffled_answers import shuffled_accuracy
 from skiploop.menus.menu import Menu
-from skiploop.programs.program import Program
 from skiploop.report.report import Report, build_report
 from skiploop.report.write import write_report
 from skiploop.runs.folder import RunFolder
 from skiploop.runs.questions import searched_examples
 from skiploop.tasks.base import Example
-from skiploop.trials.store import Trial
 
 
 def report(run: RunFolder, split: str) -> Report:
@@ -63,22 +61,17 @@ def read_search_table(run: RunFolder, n_layers: int) -> SearchTable:
         run: A run folder with a finished search.
         n_layers: Of the model.
     """
-    control = run.store.asked("random")
+    control = run.store.asked("random", n_layers)
     groups = {example.id: example.group for example in searched_examples(run)}
     return search_table(
         SearchOutcome(
             example_id,
-            [verdict(trial, n_layers) for trial in trials],
-            [verdict(trial, n_layers) for trial in control.get(example_id, ())],
+            [(trial.program, trial.correct) for trial in trials],
+            [(trial.program, trial.correct) for trial in control.get(example_id, ())],
             groups.get(example_id, ""),
         )
-        for example_id, trials in run.store.asked("search").items()
+        for example_id, trials in run.store.asked("search", n_layers).items()
     )
-
-
-def verdict(trial: Trial, n_layers: int) -> tuple[Program, bool | None]:
-    """Return the program of a trial, and whether its answer was right."""
-    return Program.parse(trial.program, n_layers), trial.correct
 
 
 def _asked(

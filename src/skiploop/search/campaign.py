@@ -103,7 +103,7 @@ class Campaign:
             ]
             pairs = [(example, program) for _, example, program in asks]
             trials = self.runner.grade_pairs(pairs, saved)
-            self.runner.store.add_asks("search", [(e.id, step, str(p)) for _, e, p in asks])
+            self.runner.store.add_asks("search", [(e.id, step, p) for _, e, p in asks])
             for (tree, _, program), trial in zip(asks, trials, strict=True):
                 tree.tell(program, None if trial.correct is None else float(trial.correct))
 
@@ -117,20 +117,19 @@ class Campaign:
         Cost:
             `budget` runs of the model per question.
         """
-        searched = self.runner.store.asked("search")
+        searched = self.runner.store.asked("search", self.space.n_layers)
         asks = [
             (example, step, program)
             for example in self.examples
             for step, program in enumerate(self._random_programs(example, searched[example.id]), 1)
         ]
         self.runner.grade_pairs([(example, program) for example, _, program in asks])
-        self.runner.store.add_asks("random", [(e.id, step, str(p)) for e, step, p in asks])
+        self.runner.store.add_asks("random", [(e.id, step, p) for e, step, p in asks])
 
     def _random_programs(self, example: Example, searched: Sequence[Trial]) -> list[Program]:
-        n_layers = self.space.n_layers
-        programs = {Program.identity(n_layers): None}
+        programs = {Program.identity(self.space.n_layers): None}
         for step, trial in enumerate(searched[1:], start=1):
-            n_edits = self.space.n_edits(Program.parse(trial.program, n_layers))
+            n_edits = self.space.n_edits(trial.program)
             for attempt in range(_ATTEMPTS):
                 seed = derive_seed(self.seed, "random", example.id, step, attempt)
                 program = self.space.sample(seed, n_edits=n_edits)

@@ -9,17 +9,21 @@ shows. Rows of older versions have none, and a row that is changed by hand loses
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from functools import cache, partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
-from skiploop.errors import RunError, one_line
+from skiploop.errors import ProgramError, RunError, one_line
+from skiploop.programs.program import Program
+from skiploop.trials.schema import COVERED, checksum, upgrade
 
 Source = Literal["search", "random"]
+Key = tuple[str, Program]
+"""Of a trial: the id of its example, and its program."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Trial:
 
     Attributes:
         example_id: The question.
-        program: Text form of the program.
+        program: The program.
         correct: The verdict; None if the text could not be graded.
         text: What the model wrote.
         answer: What the grader took from it.
@@ -45,7 +49,7 @@ class Trial:
     """
 
     example_id: str
-    program: str
+    program: Program
     correct: bool | None
     text: str
     answer: str
@@ -59,34 +63,11 @@ class Trial:
     gold_logprob: float | None = None
 
 
-_COLUMNS = ", ".join(field.name for field in fields(Trial))
+_COLUMNS = COVERED["trials"]
 _HOLES = ", ".join("?" for _ in fields(Trial))
 _OLD = ", ".join(field.name for field in fields(Trial)[:-1])  # all but gold_logprob
 _NEW = ", ".join(f"excluded.{field.name}" for field in fields(Trial)[:-1])
-_OLD_DECIDED = "settled"  # what the last version wrote in place of `decided`
-_row = attrgetter(*(field.name for field in fields(Trial)))
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS trials (
-    example_id TEXT NOT NULL, program TEXT NOT NULL, correct INTEGER, text TEXT NOT NULL,
-    answer TEXT NOT NULL, reason TEXT NOT NULL, n_tokens INTEGER NOT NULL,
-    logprob REAL, stopped_by TEXT NOT NULL, n_rows INTEGER NOT NULL, n_positions INTEGER NOT NULL,
-    dtype TEXT NOT NULL, gold_logprob REAL, PRIMARY KEY (example_id, program)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS asks (
-    source TEXT NOT NULL, example_id TEXT NOT NULL, step INTEGER NOT NULL, program TEXT NOT NULL,
-    PRIMARY KEY (source, example_id, step)
-) WITHOUT ROWID;
-"""
-_COVERED = {"trials": _COLUMNS, "asks": "source, example_id, step, program"}
-"""The columns of each table that its checksum, a further one, is of."""
-
-
-_TRIGGER = f"""
-CREATE TRIGGER IF NOT EXISTS changed AFTER UPDATE OF {_COLUMNS} ON trials BEGIN
-    UPDATE trials SET checksum = NULL WHERE example_id = new.example_id AND program = new.program;
-END
-"""
+_values = attrgetter(*(field.name for field in fields(Trial)))
 
 
 class TrialStore:
@@ -107,13 +88,8 @@ class TrialStore:
         with self._reporting():
             self._db = sqlite3.connect(path)
             self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.create_function("checksum_of", -1, _checksum, deterministic=True)
-            self._db.executescript(_SCHEMA)
-            for table in _COVERED:
-                known = [row[1] for row in self._db.execute(f"PRAGMA table_info({table})")]
-                if "checksum" not in known:
-                    self._db.execute(f"ALTER TABLE {table} ADD COLUMN checksum INTEGER")
-            self._db.execute(_TRIGGER)
+            self._db.create_function("checksum_of", -1, checksum, deterministic=True)
+            upgrade(self._db, path)
 
     def verify(self) -> None:
         """Refuse a file with a row that is not as it was written.
@@ -124,7 +100,7 @@ class TrialStore:
         Cost:
             About a second for half a million rows.
         """
-        for table, columns in _COVERED.items():
+        for table, columns in COVERED.items():
             query = (
                 f"SELECT count(*), min(example_id) FROM {table} "
                 f"WHERE checksum IS NOT NULL AND checksum != checksum_of({columns})"
@@ -138,12 +114,17 @@ class TrialStore:
                     "another --out"
                 )
 
-    def get(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Trial]:
-        """Return the known trials among some (example id, program text) pairs."""
+    def get(self, keys: Iterable[Key]) -> dict[Key, Trial]:
+        """Return the known trials among some pairs of an example id and a program."""
         query = f"SELECT {_COLUMNS} FROM trials WHERE example_id = ? AND program = ?"
         with self._reporting():
-            rows = [self._db.execute(query, pair).fetchone() for pair in pairs]
-        return {(row[0], row[1]): _trial(row) for row in rows if row}
+            rows = {
+                (example_id, program): self._db.execute(
+                    query, (example_id, str(program))
+                ).fetchone()
+                for example_id, program in keys
+            }
+        return {key: _trial(row, key[1]) for key, row in rows.items() if row}
 
     def add(self, trials: Sequence[Trial]) -> None:
         """Write trials in one transaction.
@@ -153,19 +134,19 @@ class TrialStore:
         """
         query = (
             f"INSERT INTO trials ({_COLUMNS}) VALUES ({_HOLES}) "
-            f"ON CONFLICT DO UPDATE SET ({_OLD}) = ({_NEW}) "
-            f"WHERE stopped_by IN ('decided', '{_OLD_DECIDED}')"
+            f"ON CONFLICT DO UPDATE SET ({_OLD}) = ({_NEW}) WHERE stopped_by = 'decided'"
         )
         gold_query = "UPDATE trials SET gold_logprob = ? WHERE example_id = ? AND program = ?"
-        golds = [(t.gold_logprob, t.example_id, t.program) for t in trials]
+        rows = list(map(_row, trials))
         sign_query = (
             f"UPDATE trials SET checksum = checksum_of({_COLUMNS}) "
             "WHERE example_id = ? AND program = ?"
         )
         with self._reporting(), self._db:
-            self._db.executemany(query, map(_row, trials))
-            self._db.executemany(gold_query, [gold for gold in golds if gold[0] is not None])
-            self._db.executemany(sign_query, [(t.example_id, t.program) for t in trials])
+            self._db.executemany(query, rows)
+            golds = [(row[-1], *row[:2]) for row in rows if row[-1] is not None]
+            self._db.executemany(gold_query, golds)
+            self._db.executemany(sign_query, [row[:2] for row in rows])
 
     def bind(self, facts: Mapping[str, str]) -> None:
         """Bind the file to what its trials are about, or check it against what that was before.
@@ -187,25 +168,31 @@ class TrialStore:
             query = "SELECT value FROM facts WHERE name = ?"
             return str(self._db.execute(query, (name,)).fetchone()[0])
 
-    def add_asks(self, source: Source, asks: Iterable[tuple[str, int, str]]) -> None:
-        """Note who asked for which program: (example id, step, program text)."""
-        columns = _COVERED["asks"]
+    def add_asks(self, source: Source, asks: Iterable[tuple[str, int, Program]]) -> None:
+        """Note who asked for which program: (example id, step, program)."""
+        columns = COVERED["asks"]
         query = f"INSERT OR IGNORE INTO asks ({columns}, checksum) VALUES (?, ?, ?, ?, ?)"
-        rows = [(source, *ask) for ask in asks]
+        rows = [(source, example_id, step, str(program)) for example_id, step, program in asks]
         with self._reporting(), self._db:
-            self._db.executemany(query, [(*row, _checksum(*row)) for row in rows])
+            self._db.executemany(query, [(*row, checksum(*row)) for row in rows])
 
-    def asked(self, source: Source) -> dict[str, list[Trial]]:
-        """Return the evaluated trials of one source, by example, in the order asked."""
+    def asked(self, source: Source, n_layers: int) -> dict[str, list[Trial]]:
+        """Return the evaluated trials of one source, by example, in the order asked.
+
+        Args:
+            source: Who asked.
+            n_layers: Of the model.
+        """
         columns = ", ".join(f"trials.{field.name}" for field in fields(Trial))
         query = (
             f"SELECT {columns} FROM asks JOIN trials USING (example_id, program) "
             "WHERE source = ? ORDER BY example_id, step"
         )
         asked: dict[str, list[Trial]] = {}
+        parse = cache(partial(Program.parse, n_layers=n_layers))
         with self._reporting():
             for row in self._db.execute(query, (source,)):
-                asked.setdefault(row[0], []).append(_trial(row))
+                asked.setdefault(row[0], []).append(_trial(row, parse(row[1])))
         return asked
 
     def __len__(self) -> int:
@@ -220,19 +207,18 @@ class TrialStore:
     def _reporting(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter in damaged files
+        except (sqlite3.Error, UnicodeDecodeError, ProgramError) as error:  # in damaged files
             raise RunError(
                 f"cannot use {self.path}: {one_line(error)}; check the file, its rights and the "
                 "free disk space, then run the same command again, or use another --out"
             ) from error
 
 
-def _checksum(*values: object) -> int:
-    return zlib.crc32(repr(values).encode())
+def _row(trial: Trial) -> tuple[Any, ...]:
+    example_id, program, *others = _values(trial)
+    return (example_id, str(program), *others)
 
 
-def _trial(row: tuple[Any, ...]) -> Trial:
-    example_id, program, correct, *others = row
-    found = Trial(example_id, program, None if correct is None else bool(correct), *others)
-    is_old = found.stopped_by == _OLD_DECIDED
-    return replace(found, stopped_by="decided") if is_old else found
+def _trial(row: tuple[Any, ...], program: Program) -> Trial:
+    example_id, _, correct, *others = row
+    return Trial(example_id, program, None if correct is None else bool(correct), *others)

@@ -257,16 +257,6 @@ def attends_fully(model: PreTrainedModel) -> bool:
     return by_position and not windows and all(type(layer) is DynamicLayer for layer in layers)
 
 
-def token_bytes(model: PreTrainedModel) -> int:
-    """Return the most bytes that one token takes in one slot: found by running one token."""
-    cache = DynamicCache(config=model.config)
-    with torch.inference_mode():
-        token = torch.zeros(1, 1, dtype=torch.long, device=model.device)
-        model(input_ids=token, past_key_values=cache, use_cache=True)
-    held = [vars(layer).get(name) for layer in cache.layers for name in ("keys", "values")]
-    return 2 * max((states.nbytes for states in held if states is not None), default=1)
-
-
 def _empty_slot(empty: CacheLayerMixin) -> CacheLayerMixin:
     return AttentionSlot() if type(empty) is DynamicLayer else copy.deepcopy(empty)
 

@@ -15,6 +15,7 @@ import torch
 
 from skiploop.arguments import texts, whole_number
 from skiploop.config import from_dict, load_file, to_dict
+from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.errors import ConfigError, RunError
 from skiploop.jsontext import write_json
 from skiploop.models.identity import check_model
@@ -96,6 +97,16 @@ class PredictorPolicy:
         self.origin = origin
         self.name = name
         self.form: PromptForm | None = None
+
+    def during_prefill(self, k: int = 1) -> PrefillChoice:
+        """Refuse: only `rank` chooses.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(
+            f"{self.name} may change any layer, also those by which it chooses: use rank()"
+        )
 
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
         """Return at most `k` different programs a prompt, the best first, never none.

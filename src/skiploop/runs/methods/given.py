@@ -56,8 +56,8 @@ def static(asked: Asked) -> Policy:
     runner = run.runner(asked.progress)
     if run.has("menu"):
         return StaticPolicy(race(runner, menu_examples(run), Menu.load(run.folder).programs))
-    trials = [trial for found in run.store.asked("search").values() for trial in found]
-    candidates = promising(trials, run.stack.n_layers)
+    searched = run.store.asked("search", run.stack.n_layers)
+    candidates = promising(trial for found in searched.values() for trial in found)
     return StaticPolicy(race(runner, searched_examples(run), candidates))
 
 

@@ -1,0 +1,43 @@
+"""Answers to one prompt, by the methods that an evaluation judges."""
+
+from __future__ import annotations
+
+from skiploop.errors import ConfigError
+from skiploop.policies.base import Answer, PolicyMethod, Ranked
+from skiploop.policies.polar.policy import PredictorPolicy
+from skiploop.policies.selector.choice import MenuChoice
+from skiploop.policies.vote import Vote, by_probability
+from skiploop.tasks.asked import AskedTask
+from skiploop.trials.evaluator import Evaluator
+
+
+def answer_asked(
+    policy: PredictorPolicy | MenuChoice,
+    task: AskedTask,
+    evaluator: Evaluator,
+    n_voters: int | None = None,
+) -> list[Answer]:
+    """Return the answer of a policy to a prompt, and those that it won against.
+
+    The program is chosen while the prompt runs, where the policy can do that: its first layers run
+    once.
+
+    Args:
+        policy: Chooses.
+        task: The prompt.
+        evaluator: Runs it.
+        n_voters: How many programs of the policy vote, as in `vote:K`; None to answer with one.
+
+    Raises:
+        ConfigError: The policy has fewer programs than are to vote.
+    """
+    method: PolicyMethod = (
+        Vote(policy, n_voters, weigh=by_probability, name=f"vote:{n_voters}")
+        if n_voters
+        else Ranked(policy)
+    )
+    try:
+        choice = policy.during_prefill(n_voters or 1)
+    except ConfigError:  # it needs more than the first layers: it chooses before the prompt runs
+        return method.answer([task.asked], evaluator)[0]
+    return method.answer_at_once([task.asked], evaluator, choice)[0]
