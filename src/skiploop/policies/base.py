@@ -140,7 +140,7 @@ class Method(ABC):
        `n_passes` need not be whole, `kv_bytes` is what its own cache holds at the end.
 
     The same question gets the same answer again, whatever is asked beside it. Nothing of this is
-    stored as a trial; `tests/model/test_own_executor.py` has such a method in 20 lines.
+    stored as a trial; `tests/model/test_own_executor.py` has such a method.
 
     Attributes:
         name: Unique within one table.
