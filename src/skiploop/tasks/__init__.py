@@ -13,13 +13,13 @@ from skiploop.tasks.base import SPLITS, Example, Grade, Split, Task, check_optio
 __all__ = ["SPLITS", "Example", "Grade", "Split", "Task", "get_task", "task_names"]
 
 _PLAIN = {
-    "arc": "skiploop.tasks.arc:ArcTask",
+    "arc": "skiploop.tasks.hub_sets:arc",
     "arithmetic": "skiploop.tasks.arithmetic:ArithmeticTask",
-    "asdiv": "skiploop.tasks.asdiv:AsdivTask",
+    "asdiv": "skiploop.tasks.hub_sets:asdiv",
     "dart-math": "skiploop.tasks.dart_math:DartMathTask",
-    "gsm8k": "skiploop.tasks.gsm8k:Gsm8kTask",
-    "mawps": "skiploop.tasks.mawps:MawpsTask",
-    "mmlu-pro": "skiploop.tasks.mmlu_pro:MmluProTask",
+    "gsm8k": "skiploop.tasks.hub_sets:gsm8k",
+    "mawps": "skiploop.tasks.hub_sets:mawps",
+    "mmlu-pro": "skiploop.tasks.hub_sets:mmlu_pro",
     "words": "skiploop.tasks.words:WordsTask",
 }
 _WITH_ARGUMENT = {
