@@ -10,7 +10,7 @@ from skiploop import Program
 from skiploop.evaluation.answering import answer_all
 from skiploop.policies.base import FixedPolicy, Ranked
 from skiploop.policies.self_consistency import SelfConsistency
-from skiploop.policies.vote import Ballot, Vote, alike, by_probability, count
+from skiploop.policies.vote import Vote, alike, elect, probability
 from skiploop.trials.runner import TrialRunner
 from skiploop.trials.store import TrialStore
 
@@ -42,13 +42,12 @@ def test_every_ranked_program_gets_a_record_and_every_pair_runs_once(runner):
     assert sure == [math.exp(trial.logprob) for trial in trials]
 
 
-def by_program(prompts, programs, logprobs):
-    """Only answers of longer programs count."""
-    assert len(prompts) == len(programs) == len(logprobs)
-    return [[float(program.n_slots > N_LAYERS) / 2 for program in found] for found in programs]
+def by_likelihood(logprob):
+    """Only answers that are not too unlikely count."""
+    return float(logprob > -5) / 2
 
 
-@pytest.mark.parametrize("weigh", [by_probability, alike, by_program])
+@pytest.mark.parametrize("weigh", [probability, alike, by_likelihood])
 def test_a_vote_puts_its_winner_first_with_the_cost_of_all_that_were_asked(runner, weigh):
     examples, records = records_of(runner, [Vote(FIXED, 4, weigh=weigh, name="vote:4")])
     assert [(r.example_id, r.rank) for r in records] == [
@@ -59,8 +58,8 @@ def test_a_vote_puts_its_winner_first_with_the_cost_of_all_that_were_asked(runne
         assert {r.program for r in (record, *others)} == set(PROGRAMS)
         assert {r.extra_passes for r in others} == {0}
         trials = runner.answer_pairs([(example, program) for program in PROGRAMS])
-        (weights,) = weigh(["?"], [PROGRAMS], [[trial.logprob for trial in trials]])
-        outcome = count([Ballot(t.answer, one) for t, one in zip(trials, weights, strict=True)])
+        weights = [weigh(trial.logprob) for trial in trials]
+        outcome = elect([t.answer for t in trials], [t.text for t in trials], weights)
         assert record.text == trials[outcome.winner].text
         assert record.correct is trials[outcome.winner].correct
         assert record.confidence == outcome.confidence
@@ -84,7 +83,7 @@ def test_as_many_programs_vote_as_the_name_says():
 def test_a_method_answers_alone_as_beside_others_and_tells_what_choosing_took(runner):
     methods = [
         Ranked(FIXED, 2),
-        Vote(FIXED, 4, weigh=by_probability, name="vote:4"),
+        Vote(FIXED, 4, weigh=probability, name="vote:4"),
         SelfConsistency(N_LAYERS, 3, seed=1, name="sample:3"),
     ]
     examples, records = records_of(runner, methods)

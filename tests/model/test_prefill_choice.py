@@ -15,7 +15,7 @@ from skiploop.policies.base import Ranked
 from skiploop.policies.encoders import LayerStates
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import PromptFeatures, SelectorPolicy, learn
-from skiploop.policies.vote import Vote, by_probability
+from skiploop.policies.vote import Vote, probability
 from skiploop.programs.program import Program
 from skiploop.runs.asking import answer_asked
 from skiploop.tasks.asked import AskedTask
@@ -184,7 +184,7 @@ def test_a_selector_that_looks_too_late_to_go_on_says_so():
 def test_a_prompt_that_is_asked_runs_the_layers_that_choose_once(n_voters):
     stack = load("qwen3")
     policy = selector(stack, LAYER)
-    vote = Vote(policy, 3, weigh=by_probability, name="vote:3")
+    vote = Vote(policy, 3, weigh=probability, name="vote:3")
     method = vote if n_voters else Ranked(policy)
     for prompt in PROMPTS:
         task = AskedTask(prompt, max_new_tokens=3)

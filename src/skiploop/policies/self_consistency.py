@@ -5,7 +5,6 @@ Source: Wang et al. 2023, arXiv 2203.11171.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,7 +12,7 @@ from skiploop.arguments import texts
 from skiploop.engine.completion import Completion
 from skiploop.engine.sampling import Sampling
 from skiploop.policies.base import Answer, Cost, Method, held_by_all
-from skiploop.policies.vote import Ballot, count, spoken
+from skiploop.policies.vote import elect, spoken
 from skiploop.programs.program import Program
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import Example, Grade
@@ -72,15 +71,16 @@ class SelfConsistency(Method):
         samples: Sequence[tuple[Completion, Grade]],
         evaluator: Evaluator,
     ) -> list[Answer]:
-        said = spoken([grade.answer for _, grade in samples], [one.text for one, _ in samples])
-        n_same = Counter(said)
+        found = [grade.answer for _, grade in samples]
+        written = [completion.text for completion, _ in samples]
+        said = spoken(found, written)
         answers = [
             Answer(
                 program=self.program,
                 text=completion.text,
                 correct=grade.correct,
                 n_tokens=len(completion.token_ids),
-                confidence=n_same[words] / len(samples),
+                confidence=said.count(words) / len(samples),
                 cost=Cost(
                     n_passes=self.program.n_slots,
                     kv_bytes=evaluator.kv_bytes(example, self.program, len(completion.token_ids)),
@@ -88,6 +88,7 @@ class SelfConsistency(Method):
             )
             for (completion, grade), words in zip(samples, said, strict=True)
         ]
-        first, *others = count([Ballot(words, 1.0) for words in said]).winner_first(answers)
+        outcome = elect(found, written, [1.0] * len(samples))
+        first, *others = outcome.winner_first(answers)
         cost = replace(first.cost, kv_bytes=held_by_all(answers))
         return [replace(first, cost=cost), *others]

@@ -14,25 +14,8 @@ from skiploop.tasks.base import Example
 from skiploop.trials.evaluator import Evaluator
 from skiploop.trials.store import Trial
 
-Weigh = Callable[
-    [Sequence[str], Sequence[Sequence[Program]], Sequence[Sequence[float | None]]],
-    Sequence[Sequence[float]],
-]
-"""From prompts, the programs that answered each of them and the log-probability of each answer
-(None where the logits were not numbers) to the weight of each answer, 0..1."""
-
-
-@dataclass(frozen=True)
-class Ballot:
-    """The answer of one program.
-
-    Attributes:
-        answer: What counts as the same answer has the same text.
-        weight: From 0 to 1.
-    """
-
-    answer: str
-    weight: float
+Weigh = Callable[[float | None], float]
+"""From the log-probability of an answer, None where the logits were not numbers, to its weight."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +23,9 @@ class Outcome:
     """The end of a vote.
 
     Attributes:
-        winner: The ballot with the greatest weight among those for the answer that won.
-        n_asked: Ballots after which no later one could change that answer.
-        confidence: Weight of that answer over all ballots, divided by their number, 0..1.
+        winner: The place of the answer that won; of equal ones that of the greatest weight.
+        n_asked: Answers after which no later one could change that.
+        confidence: Weight of what won over all answers, divided by their number, 0..1.
     """
 
     winner: int
@@ -50,46 +33,41 @@ class Outcome:
     confidence: float
 
     def winner_first(self, answers: Sequence[Answer]) -> list[Answer]:
-        """Return the answers that the ballots are of, the winner moved to the front."""
+        """Return the answers that the vote was about, the winner moved to the front."""
         won = self.winner
         return [answers[won], *answers[:won], *answers[won + 1 :]]
 
 
-def count(ballots: Sequence[Ballot]) -> Outcome:
+def elect(answers: Sequence[str], texts: Sequence[str], weights: Sequence[float]) -> Outcome:
     """Return which answer gets most weight; of equals, the one that was given first.
 
-    Ballots are asked for one after the other, and no more of them than decide the vote: no ballot
+    They are asked for one after the other, and no more of them than decide the vote: no answer
     weighs more than 1, so a lead of more than the number of those left cannot be caught up with.
 
-    Guarantees:
-        The answer that wins is that of all ballots (tests/unit/test_vote.py).
-    """
-    totals: dict[str, float] = {}
-    best_of: dict[str, int] = {}
-    for index, ballot in enumerate(ballots):
-        totals[ballot.answer] = totals.get(ballot.answer, 0.0) + ballot.weight
-        best = best_of.setdefault(ballot.answer, index)
-        if ballot.weight > ballots[best].weight:
-            best_of[ballot.answer] = index
-        leader = max(totals, key=lambda answer: totals[answer])
-        others = [total for answer, total in totals.items() if answer != leader]
-        n_left = len(ballots) - index - 1
-        if totals[leader] - max(others, default=0.0) > n_left:
-            break
-    weight = sum(ballot.weight for ballot in ballots if ballot.answer == leader)
-    return Outcome(best_of[leader], index + 1, weight / len(ballots))
-
-
-def elect(answers: Sequence[str], texts: Sequence[str], weights: Sequence[float]) -> Outcome:
-    """Return which of several answers to one question wins.
-
     Args:
-        answers: What a grader took for the answer in each text, empty if it found none.
+        answers: What a grader took for the answer in each text, empty if it found none: then the
+            text is.
         texts: What was written.
         weights: Of each answer, 0..1.
+
+    Guarantees:
+        The answer that wins is that of all (tests/unit/test_vote.py).
     """
-    ballots = zip(spoken(answers, texts), weights, strict=True)
-    return count([Ballot(answer, weight) for answer, weight in ballots])
+    said = spoken(answers, texts)
+    totals: dict[str, float] = {}
+    best_of: dict[str, int] = {}
+    for index, (answer, weight) in enumerate(zip(said, weights, strict=True)):
+        totals[answer] = totals.get(answer, 0.0) + weight
+        best = best_of.setdefault(answer, index)
+        if weight > weights[best]:
+            best_of[answer] = index
+        leader = max(totals, key=lambda answer: totals[answer])
+        others = [total for answer, total in totals.items() if answer != leader]
+        n_left = len(said) - index - 1
+        if totals[leader] - max(others, default=0.0) > n_left:
+            break
+    of_all = sum(one for answer, one in zip(said, weights, strict=True) if answer == leader)
+    return Outcome(best_of[leader], index + 1, of_all / len(said))
 
 
 def spoken(answers: Sequence[str], texts: Sequence[str]) -> list[str]:
@@ -102,22 +80,9 @@ def probability(logprob: float | None) -> float:
     return 0.0 if logprob is None else math.exp(logprob)
 
 
-def by_probability(
-    _prompts: Sequence[str],
-    _programs: Sequence[Sequence[Program]],
-    logprobs: Sequence[Sequence[float | None]],
-) -> list[list[float]]:
-    """Return how likely each answer is to the model that gave it."""
-    return [[probability(one) for one in found] for found in logprobs]
-
-
-def alike(
-    _prompts: Sequence[str],
-    _programs: Sequence[Sequence[Program]],
-    logprobs: Sequence[Sequence[float | None]],
-) -> list[list[float]]:
+def alike(logprob: float | None) -> float:
     """Return 1 for every answer, 0 where the logits were not numbers."""
-    return [[float(one is not None) for one in found] for found in logprobs]
+    return float(logprob is not None)
 
 
 class Vote(PolicyMethod):
@@ -126,7 +91,7 @@ class Vote(PolicyMethod):
     Args:
         policy: Ranks the programs.
         n_programs: How many of them have a vote.
-        weigh: How much the answers count.
+        weigh: How much an answer counts, 0..1.
         name: Name in tables.
     """
 
@@ -156,23 +121,19 @@ class Vote(PolicyMethod):
         evaluator: Evaluator,
     ) -> list[list[Answer]]:
         """Return the answer that wins, with what the whole vote took, and then the others."""
-        weights = self.weigh(
-            [evaluator.prompt(example) for example in examples],
-            [[trial.program for trial in found] for found in trials],
-            [[trial.logprob for trial in found] for found in trials],
-        )
         answers = answers_of(examples, trials, evaluator)
-        return list(map(_counted, answers, trials, weights))
+        return list(map(self._counted, answers, trials))
 
-
-def _counted(
-    answers: Sequence[Answer], trials: Sequence[Trial], weights: Sequence[float]
-) -> list[Answer]:
-    outcome = elect([one.answer for one in trials], [one.text for one in trials], weights)
-    asked = answers[: outcome.n_asked]
-    cost = Cost(
-        n_passes=count_nodes([one.program.layer_inputs for one in asked]),
-        kv_bytes=held_by_all(asked),
-    )
-    first, *others = outcome.winner_first(answers)
-    return [replace(first, cost=cost, confidence=outcome.confidence), *others]
+    def _counted(self, answers: Sequence[Answer], trials: Sequence[Trial]) -> list[Answer]:
+        outcome = elect(
+            [one.answer for one in trials],
+            [one.text for one in trials],
+            [self.weigh(one.logprob) for one in trials],
+        )
+        asked = answers[: outcome.n_asked]
+        cost = Cost(
+            n_passes=count_nodes([one.program.layer_inputs for one in asked]),
+            kv_bytes=held_by_all(asked),
+        )
+        first, *others = outcome.winner_first(answers)
+        return [replace(first, cost=cost, confidence=outcome.confidence), *others]

@@ -6,7 +6,7 @@ from skiploop.errors import ConfigError
 from skiploop.policies.base import Answer, PolicyMethod, Ranked
 from skiploop.policies.polar.policy import PredictorPolicy
 from skiploop.policies.selector.choice import MenuChoice
-from skiploop.policies.vote import Vote, by_probability
+from skiploop.policies.vote import Vote, probability
 from skiploop.tasks.asked import AskedTask
 from skiploop.trials.evaluator import Evaluator
 
@@ -32,7 +32,7 @@ def answer_asked(
         ConfigError: The policy has fewer programs than are to vote.
     """
     method: PolicyMethod = (
-        Vote(policy, n_voters, weigh=by_probability, name=f"vote:{n_voters}")
+        Vote(policy, n_voters, weigh=probability, name=f"vote:{n_voters}")
         if n_voters
         else Ranked(policy)
     )

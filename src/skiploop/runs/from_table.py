@@ -39,6 +39,31 @@ class TablePolicies:
         self._run = run
         self._progress = progress
 
+    @cached_property
+    def whole(self) -> ScoreTable:
+        """The table: every program of the menu on every question that was learned from."""
+        runner, programs = self._run.runner(self._progress), Menu.load(self._run.folder).programs
+        return collect(runner, menu_examples(self._run), programs)
+
+    @cached_property
+    def shuffled(self) -> SelectorPolicy:
+        """Learned as the selector is, but from answers that belong to other questions."""
+        policy, table = self._run.selector, self.whole
+        rng = np.random.default_rng(derive_seed(self._learning.seed, "shuffled"))
+        n_others = len(table.example_ids) - self._n_raced
+        raced, others = rng.permutation(self._n_raced), rng.permutation(n_others)
+        order = np.concatenate([raced, self._n_raced + others])
+        wrong = replace(
+            table,
+            right_QP=table.right_QP[order],
+            score_QP=table.score_QP[order],
+            weight_Q=table.weight_Q[order],
+            answers=tuple(table.answers[i] for i in order),
+            is_lost=tuple(table.is_lost[i] for i in order),
+        )
+        features_QF = policy.data.features_QF
+        return self._learned(policy.features, features_QF, wrong, "shuffled", self._n_raced)
+
     def by_category(self) -> CategoryPolicy:
         """Return the policy that gives each category its best program.
 
@@ -55,7 +80,7 @@ class TablePolicies:
         category_of = {
             self._run.task.prompt(example): example.category for example in self._everything
         }
-        return CategoryPolicy(best_by_category(examples, self._table), category_of)
+        return CategoryPolicy(best_by_category(examples, self.whole), category_of)
 
     def surface(self) -> SelectorPolicy:
         """Learn as the selector does, from the spelling of the questions instead of states."""
@@ -66,15 +91,7 @@ class TablePolicies:
         }
         features = PromptFeatures(SurfaceText(question_of))
         prompts = [task.prompt(example) for example in menu_examples(self._run)]
-        return self._learned(features, features.of(prompts), self._table, "surface", self._n_raced)
-
-    def shuffled(self) -> SelectorPolicy:
-        """Learn as the selector does, but from answers that belong to other questions."""
-        return self._shuffled
-
-    def open_shuffled(self) -> SelectorPolicy:
-        """Return the same without a gate."""
-        return self._shuffled.ungated("shuffled:open")
+        return self._learned(features, features.of(prompts), self.whole, "surface", self._n_raced)
 
     def random_menu(self) -> SelectorPolicy:
         """Learn as the selector does, on a menu of the same edits at random places."""
@@ -87,29 +104,6 @@ class TablePolicies:
         table = collect(runner, menu_examples(self._run), programs)
         features_QF = policy.data.features_QF
         return self._learned(policy.features, features_QF, table, "random-menu", n_raced=0)
-
-    @cached_property
-    def _table(self) -> ScoreTable:
-        runner, programs = self._run.runner(self._progress), Menu.load(self._run.folder).programs
-        return collect(runner, menu_examples(self._run), programs)
-
-    @cached_property
-    def _shuffled(self) -> SelectorPolicy:
-        policy, table = self._run.selector, self._table
-        rng = np.random.default_rng(derive_seed(self._learning.seed, "shuffled"))
-        n_others = len(table.example_ids) - self._n_raced
-        raced, others = rng.permutation(self._n_raced), rng.permutation(n_others)
-        order = np.concatenate([raced, self._n_raced + others])
-        wrong = replace(
-            table,
-            right_QP=table.right_QP[order],
-            score_QP=table.score_QP[order],
-            weight_Q=table.weight_Q[order],
-            answers=tuple(table.answers[i] for i in order),
-            is_lost=tuple(table.is_lost[i] for i in order),
-        )
-        features_QF = policy.data.features_QF
-        return self._learned(policy.features, features_QF, wrong, "shuffled", self._n_raced)
 
     @cached_property
     def _everything(self) -> list[Example]:

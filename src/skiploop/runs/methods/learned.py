@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from skiploop.policies.base import Method, Policy
-from skiploop.policies.vote import Vote, Weigh, alike, by_probability
+from skiploop.policies.vote import Vote, Weigh, alike, probability
 from skiploop.runs.methods.make import Asked, ranked
 
 
@@ -31,7 +31,7 @@ def limited_selector(asked: Asked) -> Policy:
 
 def vote(asked: Asked) -> Method:
     """Make the vote in which each answer counts with its probability."""
-    return _vote(asked, by_probability)
+    return _vote(asked, probability)
 
 
 def majority(asked: Asked) -> Method:
@@ -58,13 +58,13 @@ def surface(asked: Asked) -> Policy:
 @ranked
 def shuffled(asked: Asked) -> Policy:
     """Train the control that learns from answers to other questions."""
-    return asked.table.shuffled()
+    return asked.table.shuffled
 
 
 @ranked
 def open_shuffled(asked: Asked) -> Policy:
     """Train the same without a gate."""
-    return asked.table.open_shuffled()
+    return asked.table.shuffled.ungated(asked.name)
 
 
 @ranked
