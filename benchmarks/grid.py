@@ -22,11 +22,12 @@ from measure import (
     report,
     spread,
 )
+from necessary import n_necessary
 from reference import answers, stop_tokens
 
 import skiploop
 from skiploop import Program, ProgramSpace
-from skiploop.engine.counters import Work, n_necessary
+from skiploop.engine.counters import Work
 from skiploop.engine.plan.beginnings import common_length
 
 SINGLE_PAIRS = 24

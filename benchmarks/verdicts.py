@@ -2,11 +2,12 @@
 
 import torch
 from measure import layer_flops, n_differing, peak_gflops, peak_memory_gb, spread
+from necessary import n_necessary
 from reference import answers, tokens_with
 from sized import arithmetic, make_stack, prompts
 
 import skiploop
-from skiploop.engine.counters import Work, n_necessary
+from skiploop.engine.counters import Work
 
 
 def start(bench):

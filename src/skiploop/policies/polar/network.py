@@ -138,18 +138,13 @@ class PolarNetwork(nn.Module):
             tokens_BTE: Encoded prompts, float32.
             is_padding_BT: True where a position holds no token; every row has a False.
         """
-        layers_BDH = self.layers(tokens_BTE, is_padding_BT)
-        return Scores(self.boundary_head(layers_BDH).squeeze(-1), self.runs_head(layers_BDH))
-
-    def layers(self, tokens_BTE: Tensor, is_padding_BT: Tensor) -> Tensor:
-        """Return layers_BDH, what the heads read, for the arguments of `forward`."""
         tokens_BTH = self.project((tokens_BTE - self.input_mean_E) / self.input_scale_E)
         queries_BDH = self.queries_DH.expand(len(tokens_BTE), -1, -1)
-        layers_BDH, _ = self.read_prompt(
+        read_BDH, _ = self.read_prompt(
             queries_BDH, tokens_BTH, tokens_BTH, key_padding_mask=is_padding_BT, need_weights=False
         )
-        blocked_BDH: Tensor = self.blocks(layers_BDH)
-        return blocked_BDH
+        layers_BDH = self.blocks(read_BDH)
+        return Scores(self.boundary_head(layers_BDH).squeeze(-1), self.runs_head(layers_BDH))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the sizes (`config.json`) and the weights (`model.safetensors`)."""

@@ -1,6 +1,6 @@
 """What should stand on top of the prompt: compares ways to choose from a menu by cross-validation.
 
-    python benchmarks/heads.py --run RUN --threads 1
+    PYTHONPATH=benchmarks python experiments/heads.py --run RUN --threads 1
 
 RUN holds a menu with a trained selector. Every way learns from four fifths of the questions of the
 menu's table and is judged on the rest, never on held-out questions:
@@ -37,10 +37,11 @@ class Trunk(nn.Module):
     def __init__(self, n_layers, width):
         super().__init__()
         self.network = PolarNetwork(NetworkConfig(n_layers=n_layers, input_width=width, n_blocks=1))
+        self.network.boundary_head = self.network.runs_head = nn.Identity()
         self.width = self.network.config.width
 
     def forward(self, encodings):
-        return self.network.layers(*pad(encodings, self.network.device)).mean(1)
+        return self.network(*pad(encodings, self.network.device)).runs_BDR.mean(1)
 
 
 class ScoreHead(nn.Module):

@@ -1,6 +1,6 @@
 """Kinds of questions that nobody named, and a small network: next to the selector as built.
 
-    python benchmarks/kinds.py --run RUN --threads 1
+    PYTHONPATH=benchmarks python experiments/kinds.py --run RUN --threads 1
 
 RUN holds a menu with a trained selector. Every way learns from four fifths of the questions of the
 menu's table, says what it expects of each program on the rest, and chooses through a gate that was
