@@ -17,7 +17,7 @@ import numpy as np
 from skiploop.config import renamed
 from skiploop.errors import ConfigError, ProgramError, RunError, one_line
 from skiploop.jsontext import read_json, write_json
-from skiploop.menus.halving import half, halving
+from skiploop.menus.halving import survivors
 from skiploop.programs.damping import RUNS
 from skiploop.programs.program import Program
 from skiploop.programs.segment import Segment
@@ -172,8 +172,7 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
         further edit, raced in the same way.
 
     Source:
-        Successive halving: Jamieson and Talwalkar 2016; greedy cover: Nemhauser, Wolsey, Fisher
-        1978.
+        Greedy cover: Nemhauser, Wolsey, Fisher 1978.
     """
     identity = Program.identity(runner.stack.n_layers)
     edits = config.edits(identity.n_layers)
@@ -212,17 +211,13 @@ def race(
         programs: The first one always stays.
         layer_cost: Of a layer pass.
     """
-    field = list(programs)
-    *rounds, everything = halving(examples)
-    for asked in rounds:
+
+    def added(asked: Sequence[Example], field: Sequence[Program]) -> np.ndarray:
         seen = collect(runner, asked, field)
         utility_QP = _utility(seen, layer_cost)
-        added_QP = np.maximum(utility_QP - utility_QP[:, :1], 0)
-        added_P = seen.weight_Q @ added_QP / len(asked)
-        added_P[0] = np.inf
-        best = np.argsort(-added_P, kind="stable")[: half(field)]
-        field = [field[i] for i in sorted(best)]
-    return collect(runner, everything, field)
+        return np.asarray(seen.weight_Q @ np.maximum(utility_QP - utility_QP[:, :1], 0))
+
+    return collect(runner, examples, survivors(examples, programs, added))
 
 
 def _children(parents: Sequence[Program]) -> list[Program]:

@@ -2,60 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from skiploop.menus.halving import half, halving
-from skiploop.policies.base import FixedPolicy
+import numpy as np
+
+from skiploop.menus.halving import survivors
 from skiploop.programs.program import Program, shortest_first
 from skiploop.tasks.base import Example
 from skiploop.trials.runner import TrialRunner
 from skiploop.trials.store import Trial
 
 N_CANDIDATES = 8
-"""Programs that enter the race, the identity not counted."""
-
-
-class StaticPolicy(FixedPolicy):
-    """Gives every prompt the program that was best on training questions.
-
-    Args:
-        programs: By accuracy on the training questions, the best first.
-    """
-
-    def __init__(self, programs: Sequence[Program]) -> None:
-        super().__init__(programs, name="static")
+"""Programs of a search that enter the race, the identity not counted."""
 
 
 def race(
-    runner: TrialRunner, examples: Sequence[Example], candidates: Sequence[Program]
+    runner: TrialRunner, examples: Sequence[Example], candidates: Iterable[Program]
 ) -> list[Program]:
-    """Return programs by their right answers, by successive halving with the identity in it.
+    """Return programs by right answers: those that successive halving leaves, then the others.
 
-    A quarter of the questions halves the field, another quarter halves it again, and the rest
-    run all questions. The identity is never eliminated and wins ties, then the shorter program.
+    The identity is left in any case and wins ties, then the shorter program.
 
     Args:
         runner: Evaluates and remembers.
-        examples: Training questions.
+        examples: Training questions, at least one.
         candidates: Programs that may win.
 
     Cost:
-        At most `(len(candidates) + 1) * len(examples)` runs of the model, less what is known.
+        Verdicts on a quarter of the questions for every program, on half of them for every other
+        one, and on all for a quarter of the programs, less what is known.
     """
-    if not examples:
-        raise ValueError("a race needs at least one question")
     identity = Program.identity(runner.stack.n_layers)
-    field = [identity, *(p for p in dict.fromkeys(candidates) if not p.is_identity)]
-    eliminated: list[Program] = []
-    rounds = halving(examples)
-    for number, asked in enumerate(rounds, start=1):
-        right = n_right(runner.grade_pairs([(e, p) for p in field for e in asked]))
-        field.sort(key=lambda p: (-right.get(p, 0), not p.is_identity, shortest_first(p)))
-        n_kept = half(field) if number < len(rounds) else len(field)
-        kept = [p for i, p in enumerate(field) if i < n_kept or p.is_identity]
-        eliminated = [p for p in field if p not in kept] + eliminated
-        field = kept
-    return field + eliminated
+    others = {program for program in candidates if not program.is_identity}
+
+    def n_right(asked: Sequence[Example], field: Sequence[Program]) -> np.ndarray:
+        trials = runner.grade_pairs([(e, p) for p in field for e in asked])
+        right = np.array([trial.correct is True for trial in trials])
+        return np.asarray(right.reshape(len(field), len(asked)).sum(1))
+
+    field = [identity, *sorted(others, key=shortest_first)]
+    left = survivors(examples, field, n_right)
+    ranked = best_first(left, n_right(examples, left))
+    return [*ranked, *(program for program in field if program not in ranked)]
+
+
+def best_first(programs: Sequence[Program], n_right_P: np.ndarray) -> list[Program]:
+    """Return programs by their right answers; the identity wins ties, then the shorter program."""
+    ranked = sorted(
+        zip(programs, n_right_P.tolist(), strict=True),
+        key=lambda found: (-found[1], not found[0].is_identity, shortest_first(found[0])),
+    )
+    return [program for program, _ in ranked]
 
 
 def promising(trials: Iterable[Trial]) -> list[Program]:
@@ -73,11 +70,3 @@ def promising(trials: Iterable[Trial]) -> list[Program]:
     edited = [program for program in scores if not program.is_identity]
     edited.sort(key=lambda p: (-scores[p], shortest_first(p)))
     return edited[:N_CANDIDATES]
-
-
-def n_right(trials: Iterable[Trial]) -> Mapping[Program, int]:
-    """Return how many trials of each program are right."""
-    counts: dict[Program, int] = {}
-    for trial in trials:
-        counts[trial.program] = counts.get(trial.program, 0) + (trial.correct is True)
-    return counts

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from skiploop.errors import RunError
-from skiploop.menus.menu import Menu, MenuConfig
+from skiploop.menus.menu import MenuConfig
 from skiploop.policies.base import FixedPolicy, IdentityPolicy, Method, Policy
 from skiploop.policies.damped import damped_loop
 from skiploop.policies.random_edits import RandomEditsPolicy
 from skiploop.policies.self_consistency import SelfConsistency
-from skiploop.policies.static import StaticPolicy, promising, race
+from skiploop.policies.static import best_first, promising, race
 from skiploop.programs.program import Program
 from skiploop.runs.methods.make import Asked, ranked
-from skiploop.runs.questions import menu_examples, searched_examples
+from skiploop.runs.questions import searched_examples
 from skiploop.runs.ready import load_policy, origin_of
 from skiploop.search.campaign import SearchConfig
 from skiploop.tasks.base import questions_id
@@ -51,14 +51,15 @@ def random_edits(asked: Asked) -> Policy:
 
 @ranked
 def static(asked: Asked) -> Policy:
-    """Race the most promising programs of the run on the questions that chose them."""
+    """Compare the programs of the menu, or race the most promising ones of the search."""
     run = asked.run
-    runner = run.runner(asked.progress)
     if run.has("menu"):
-        return StaticPolicy(race(runner, menu_examples(run), Menu.load(run.folder).programs))
+        table = asked.table.whole
+        return FixedPolicy(best_first(table.programs, (table.right_QP == 1).sum(0)), asked.name)
     searched = run.store.asked("search", run.stack.n_layers)
     candidates = promising(trial for found in searched.values() for trial in found)
-    return StaticPolicy(race(runner, searched_examples(run), candidates))
+    best = race(run.runner(asked.progress), searched_examples(run), candidates)
+    return FixedPolicy(best, asked.name)
 
 
 def sample(asked: Asked) -> Method:
