@@ -22,13 +22,13 @@ from skiploop.tasks.base import (
     SPLITS,
     Example,
     Grade,
+    ListTask,
     Split,
     check_option,
     check_shares,
     check_split,
     digest_of,
     split_by_text,
-    take,
 )
 
 with brought_by(
@@ -60,7 +60,7 @@ _ROOM_TOKENS = 16
 _MAX_NEW_TOKENS = 512
 
 
-class ReasoningGymTask:
+class ReasoningGymTask(ListTask):
     """Questions of one reasoning-gym data set, answered directly.
 
     A question belongs to a split by its key alone; repeated texts are left out. Questions are
@@ -110,41 +110,38 @@ class ReasoningGymTask:
         self._origin = _check_config(dataset, config, seed, size)
         self._source = _source(*self._origin)
         self._shares = (validation, test)
-        self._splits: dict[Split, list[Example]] = {split: [] for split in SPLITS}
+        self._made: dict[Split, list[Example]] = {split: [] for split in SPLITS}
         self._texts: set[str] = set()
         self._shown: set[str] = set()
         self._n_made = 0
         self._size = size
-        self.name = f"reasoning-gym:{dataset}" + _changed(
+        changed = _changed(
             {"seed": (seed, _SEED), "size": (size, _SIZE), "shots": (shots, _SHOTS)}
             | {"validation": (validation, _VALIDATION_SHARE), "test": (test, _TEST_SHARE)}
             | {option: (value, None) for option, value in config.items()}
         )
+        super().__init__(f"reasoning-gym:{dataset}{changed}", self._made)
         self._shots = self._take_shots(shots)
-        probes = [example for split in SPLITS for example in self._splits[split]]
+        probes = [example for split in SPLITS for example in self._made[split]]
         digest = digest_of([*self._shots, *probes])
         self.version = f"3+reasoning-gym{version('reasoning-gym')}+{digest}"
         golds = [example.gold for example in probes if example.gold]
         self._has_lines = not golds or any("\n" in gold for gold in golds)
-        self.stop: tuple[str, ...] = ("\n\n",) if self._has_lines else ("\n",)
+        self.stop = ("\n\n",) if self._has_lines else ("\n",)
         longest = max((len(gold.encode()) for gold in golds), default=_MAX_NEW_TOKENS)
         self.max_new_tokens = min(longest + _ROOM_TOKENS, _MAX_NEW_TOKENS)
 
     def examples(self, split: str, limit: int | None = None) -> list[Example]:
         """Return the first `limit` questions of a split; all that `size` allows if None."""
-        found = self._splits[check_split(split)]
+        found = self._made[check_split(split)]
         while self._n_made < self._size and (limit is None or len(found) < limit):
             self._make_next()
-        return take(found, split, limit, self.name)
+        return super().examples(split, limit)
 
     def prompt(self, example: Example) -> str:
         """Return the instruction, the solved questions and this one."""
         solved = (f"{_ask(shot)} {shot.gold}" for shot in self._shots)
         return "\n\n".join([_INSTRUCTION, *solved, _ask(example)])
-
-    def grade(self, example: Example, text: str) -> Grade:
-        """Return the verdict on the text that the model wrote."""
-        return self.grade_many([example], [text])[0]
 
     def grade_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Grade]:
         """Return the verdicts; None where the scorer fails on the answer."""
@@ -165,10 +162,6 @@ class ReasoningGymTask:
     def draft(self, example: Example) -> str:
         """Return the gold answer as the solved questions show theirs, if it is one line."""
         return f" {example.gold}" if example.gold and "\n" not in example.gold else ""
-
-    def can_only_be_wrong(self, example: Example, beginning: str) -> bool:
-        """Return False: only whole texts are judged; see `Task`."""
-        return False
 
     def _extract(self, text: str) -> str:
         tagged = extract_tagged(text)
@@ -204,16 +197,16 @@ class ReasoningGymTask:
         )
         if example.group not in self._shown:
             split = split_by_text(question, validation=validation, test=test)
-            self._splits[split].append(example)
+            self._made[split].append(example)
 
     def _take_shots(self, n_shots: int) -> list[Example]:
         """Make the first questions and take solved ones out of the train split."""
-        train = self._splits["train"]
+        train = self._made["train"]
         while self._n_made < self._size and (self._n_made < _N_PROBES or len(train) < n_shots):
             self._make_next()
         shots = [example for example in train if example.gold][:n_shots]
         self._shown = {example.group for example in shots}
-        self._splits["train"] = [one for one in train if one.group not in self._shown]
+        self._made["train"] = [one for one in train if one.group not in self._shown]
         return shots
 
 
