@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 
 from skiploop.arguments import instance, listed, shown, whole_number
 from skiploop.errors import ProgramError
-from skiploop.programs.program import MAX_SLOTS, Program, shortest_first
+from skiploop.programs.program import MAX_SLOTS, Program
 from skiploop.programs.segment import Segment
 
 _Item = TypeVar("_Item")
@@ -230,11 +230,6 @@ class ProgramSpace:
 def _check_program(program: object) -> None:
     expected = "a Program, such as Program.parse(text, n_layers)"
     instance("program", program, Program, expected=expected, error=ProgramError)
-
-
-def shortest(programs: Sequence[Program]) -> Program:
-    """Return the shortest of some valid programs (ties: fewest changes, then smaller path)."""
-    return min(programs, key=shortest_first)
 
 
 def _items(

@@ -338,7 +338,6 @@ def _question(
         example_id=example.id,
         prompt=run.task.prompt(example),
         valid=tuple(program for program, right in verdicts if right == 1),
-        invalid=tuple(program for program, right in verdicts if right == 0),
         group=example.group,
     )
 

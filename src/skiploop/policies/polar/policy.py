@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -18,6 +18,7 @@ from skiploop.config import from_dict, load_file, to_dict
 from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.errors import ConfigError, RunError
 from skiploop.jsontext import write_json
+from skiploop.loading import load
 from skiploop.models.identity import check_model
 from skiploop.policies.encoders import PromptEncoder, build_encoder
 from skiploop.policies.polar.decoding import rank_programs
@@ -26,10 +27,8 @@ from skiploop.policies.polar.targets import TargetCounts
 from skiploop.policies.polar.training import TrainConfig
 from skiploop.programs.program import Program
 from skiploop.programs.space import ProgramSpace
+from skiploop.stack import LayerStack
 from skiploop.tasks.prompt_form import PromptForm
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
 
 PREDICTOR_FOLDER = "predictor"
 BATCH_SIZE = 64
@@ -132,8 +131,7 @@ class PredictorPolicy:
             with torch.inference_mode():
                 scores = self.network(*pad(encodings, self.network.device))
             for logits in zip(scores.boundary_BD.tolist(), scores.runs_BDR.tolist(), strict=True):
-                best = rank_programs(*logits, space=self.space, k=k)
-                ranked.append([program for program, _ in best])
+                ranked.append(rank_programs(*logits, space=self.space, k=k))
         return ranked
 
     def save(self, run: str | Path) -> None:
@@ -172,8 +170,6 @@ def load_predictor(run: str | Path, stack: LayerStack | None = None) -> Predicto
         raise RunError(f"{run} holds no trained predictor: {again} first")
     encoder_spec, origin, space = _read_config(folder, again)
     if stack is None:
-        from skiploop.loading import load  # loads transformers, which a given stack already did
-
         stack = load(origin.model, dtype=origin.dtype)
     remedy = f"load {origin.model}, or search and train with {stack.name}"
     what = f"the predictor in {run} was made for {origin.model} with"

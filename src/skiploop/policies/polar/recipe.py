@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from skiploop.errors import DataError
 from skiploop.policies.encoders import make_encoder
@@ -13,9 +12,7 @@ from skiploop.policies.polar.policy import PREDICTOR_FOLDER, Origin, PredictorPo
 from skiploop.policies.polar.targets import QuestionPrograms, Target, TargetCounts, build_targets
 from skiploop.policies.polar.training import TrainConfig, fit
 from skiploop.programs.space import ProgramSpace
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
+from skiploop.stack import LayerStack
 
 
 def train(

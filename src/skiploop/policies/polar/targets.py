@@ -24,14 +24,12 @@ class QuestionPrograms:
         example_id: The `Example.id` of the question.
         prompt: The text that `Policy.rank` will be given for it.
         valid: Programs whose answer was graded correct.
-        invalid: Programs whose answer was graded wrong; the published recipe does not use them.
         group: The `Example.group` of the question.
     """
 
     example_id: str
     prompt: str
     valid: tuple[Program, ...]
-    invalid: tuple[Program, ...] = ()
     group: str = ""
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -30,10 +29,8 @@ from skiploop.policies.selector.landmarks import fit_landmarks
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import SelectorPolicy
 from skiploop.policies.tensors import read_tensors, write_tensors
+from skiploop.stack import LayerStack
 from skiploop.tasks.prompt_form import PromptForm
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
 
 POLICY_FILE = "policy.json"
 _MODEL_FILE = "model.safetensors"

@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -30,10 +29,8 @@ from skiploop.policies.selector.gate import ALWAYS, NEVER, Gate, tune
 from skiploop.policies.selector.kernel import KernelRidge
 from skiploop.policies.selector.learning import SelectorConfig, expect
 from skiploop.policies.selector.validation import choose_in_turn, validate
+from skiploop.stack import LayerStack
 from skiploop.trials.score_table import ScoreTable
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
 
 SELECTOR_FOLDER = "selector"
 MIN_QUESTIONS = 50
