@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from skiploop.errors import ConfigError
 
 
 @contextmanager
@@ -32,3 +35,33 @@ def write_atomic(path: Path, text: str) -> None:
     """
     with replacing(path) as beside:
         beside.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def filling(folder: Path) -> Iterator[Path]:
+    """Give an empty folder beside `folder`; it takes that place when nothing was raised.
+
+    Args:
+        folder: A new or empty folder; those above it are made.
+
+    Raises:
+        ConfigError: It holds something.
+    """
+    check_new(folder)
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+        beside.replace(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def check_new(path: Path) -> None:
+    """Refuse a place where something would be overwritten.
+
+    Raises:
+        ConfigError: There is a file, or a folder that is not empty.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ConfigError(f"{path} exists already: give a new folder or file")

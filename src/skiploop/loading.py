@@ -13,7 +13,9 @@ from skiploop.check import check, check_once
 from skiploop.errors import ConfigError, one_line
 from skiploop.models import resolve as weights
 from skiploop.models.folder import read_model
+from skiploop.models.identity import check_model
 from skiploop.models.reading import quiet_transformers, reading
+from skiploop.models.recipe import Recipe, has_recipe
 from skiploop.stack import LayerStack
 
 if TYPE_CHECKING:
@@ -44,9 +46,10 @@ def load(  # noqa: PLR0913  one for each thing that a user may have to say
 
     Args:
         name: A packaged model, a hub id, a folder, a GGUF file, or a Hugging Face model, which is
-            used as it is.
+            used as it is. In place of a model, a hub id or a folder may hold a recipe, see
+            `skiploop export`: the model that it names is loaded, and refused if it is another one.
         dtype: float32, float64, bfloat16 or float16, also as `torch.float32`. By default float32,
-            or whatever a given model has.
+            or whatever a given model or a recipe has.
         device: Such as `cpu` or `cuda:1`. By default the CPU, or where a given model is. On a GPU
             cuDNN's attention is switched off, for the whole process.
         tokenizer: Used instead of the one that comes with the weights. A given model has none.
@@ -66,6 +69,7 @@ def load(  # noqa: PLR0913  one for each thing that a user may have to say
         UnsupportedModelError: It is no causal language model, its weights are damaged or not
             complete, its layers cannot be found or depend on each other, or the engine does not
             give what the plain model gives.
+        RunError: A recipe is damaged, or was made for another model.
     """
     if memory is not None:
         memory = arguments.whole_number("memory", memory, at_least=1, error=ConfigError)
@@ -90,12 +94,16 @@ def load(  # noqa: PLR0913  one for each thing that a user may have to say
             f"name is {arguments.shown(name)}: give the name of a model, a path, or a Hugging Face "
             "model"
         )
-    target_dtype, target_device = (
-        _dtype("float32" if dtype is None else dtype),
-        _device("cpu" if device is None else device),
-    )
+    target_device = _device("cpu" if device is None else device)
     _check_available(target_device)
+    if dtype is not None:
+        _dtype(dtype)  # before anything is fetched
     folder = weights.resolve(name)
+    recipe = Recipe.load(folder) if has_recipe(folder) else None
+    if recipe:
+        name, folder = recipe.model, _model_of(recipe, folder)
+    made_in = recipe.dtype if recipe else "float32"
+    target_dtype = _dtype(made_in if dtype is None else dtype)
     with quiet_transformers(), reading(f"{str(name)!r} cannot be loaded", _ADVICE):
         model = read_model(folder, target_dtype, trust_remote_code=trust_remote_code)
         tokenizer = tokenizer or AutoTokenizer.from_pretrained(
@@ -106,9 +114,21 @@ def load(  # noqa: PLR0913  one for each thing that a user may have to say
         model, tokenizer, name=str(name), layers_path=layers, memory=memory, exact=exact
     )
     _check_settings(stack)
+    if recipe:
+        check_model(recipe.weights, stack, "the recipe was made for", "load the model it was for")
     if verify:
         check_once(stack, folder)
     return stack
+
+
+def _model_of(recipe: Recipe, folder: Path) -> Path:
+    """Return the folder of the model that a recipe names; a recipe names no other recipe."""
+    found = weights.resolve(recipe.model)
+    if has_recipe(found):
+        raise ConfigError(
+            f"the recipe in {folder} names {recipe.model}, which is a recipe itself: name a model"
+        )
+    return found
 
 
 def _check_settings(stack: LayerStack) -> None:

@@ -1,4 +1,4 @@
-"""`skiploop export`: make the selector of a run small enough to ship."""
+"""`skiploop export`: write a policy, programs or searched questions for others."""
 
 from __future__ import annotations
 
@@ -7,37 +7,82 @@ from typing import Annotated
 
 import typer
 
-from skiploop.cli.options import Device, Json, Memory, Threads
+from skiploop.cli.options import Device, Dtype, Json, Memory, Threads
+from skiploop.errors import ConfigError
+from skiploop.exchange.formats import find_format, names
+from skiploop.models.packaged import DEFAULT_MODEL
+from skiploop.programs.program import Program
 
-RunFolder = Annotated[Path, typer.Option("--run", help="Run folder with a trained selector.")]
+POLICY = "recipe"
+"""What a run is written as where nobody says it."""
 
 
 def export(
-    run: RunFolder,
-    out: Annotated[Path, typer.Option(help="Folder to write the policy into.")],
+    out: Annotated[Path, typer.Option(help="New file or folder.")],
+    run: Annotated[
+        Path | None, typer.Option("--run", help="Run folder, whose policy or findings are written.")
+    ] = None,
+    program: Annotated[
+        list[str] | None, typer.Option(help="Text form of a program; lists take several.")
+    ] = None,
+    to: Annotated[str, typer.Option(help=f"Format: {', '.join(names('export'))}.")] = POLICY,
+    model: Annotated[
+        str | None, typer.Option(help="Whose program it is, as for generate. [smollm2-135m]")
+    ] = None,
+    dtype: Dtype = None,
     landmarks: Annotated[
-        int, typer.Option(help="Questions that the selector keeps of those it learned from.", min=1)
-    ] = 800,
+        int | None,
+        typer.Option(help="Questions that a selector keeps of those it learned from. [800]", min=1),
+    ] = None,
     device: Device = "cpu",
     memory: Memory = None,
     threads: Threads = 1,
     as_json: Json = False,
 ) -> None:
-    """Write the selector of a run as a small policy that carries the form of its prompts.
+    """Write a program of a model, or what a run has found, for skiploop or for other tools.
 
-    It compares a new question with some of those that it learned from, not with all. What that
-    costs is printed, and written into a card beside the policy.
+    A run as a recipe is its selector, small enough to ship, with the form of its prompts. It
+    compares a new question with some of those that it learned from, not with all. What that costs
+    is printed, and written into a card beside it. A run as any other format is what its search
+    found, or the programs on its menu.
 
     Example: skiploop export --run RUN --out POLICY
+
+    Example: skiploop export --model smollm2-135m --program "14:15x2" --to checkpoint --out MODEL
     """
+    chosen = find_format(to, "export")
+    if (run is None) == (not program):
+        raise ConfigError("give the --program of a --model, or a --run to write what it has found")
+    if program and chosen.holds == "questions":
+        raise ConfigError(f"{to} holds questions with verdicts: give --run with a finished search")
+    if run and (model or dtype):
+        raise ConfigError("a run knows its model: leave out --model and --dtype")
+    if landmarks and not (run and to == POLICY):
+        raise ConfigError(f"--landmarks is of the policy of a run: give --run and --to {POLICY}")
+    for text in program or ():
+        Program.read_edits(text)  # a typing error is told before the model is loaded
+
     from skiploop.cli import console
     from skiploop.config import to_dict
-    from skiploop.runs.export import export_selector
+    from skiploop.files import check_new
+    from skiploop.loading import load
+    from skiploop.runs.export import N_LANDMARKS, export_programs, export_run, export_selector
     from skiploop.runs.session import Run
 
     console.prepare(threads)
-    opened = Run.open(run, device=device, memory=memory)
-    kept = export_selector(opened, landmarks, out)
-    print(kept.summary())
+    check_new(out)
+    figures: dict[str, object] = {"out": str(out), "format": to}
+    if run is None:
+        stack = load(model or DEFAULT_MODEL, dtype=dtype, device=device, memory=memory)
+        export_programs(stack, program or (), chosen, out)
+    else:
+        opened = Run.open(run, device=device, memory=memory)
+        if to == POLICY:
+            kept = export_selector(opened, landmarks or N_LANDMARKS, out)
+            print(kept.summary())
+            figures = {"policy": str(out), "kept": to_dict(kept)}
+        else:
+            export_run(opened, chosen, out)
+    print(f"{chosen.does}: {out}")
     if as_json:
-        console.print_json({"policy": str(out), "kept": to_dict(kept), **console.made_by()})
+        console.print_json({**figures, **console.made_by()})

@@ -118,7 +118,7 @@ def generate(
     from skiploop.loading import load
     from skiploop.policies.base import FixedPolicy, Ranked
     from skiploop.runs.asking import answer_asked
-    from skiploop.runs.ready import load_policy, origin_of
+    from skiploop.runs.ready import base_of, load_policy, origin_of
     from skiploop.trials.evaluator import Evaluator
 
     sampling = (
@@ -126,16 +126,15 @@ def generate(
         if temperature
         else None
     )
-    origin = origin_of(policy) if policy else None
-    reader = origin.form.made if origin and vote else None
-    if origin and ask is not None:
-        form = origin.form
+    form = origin_of(policy).form if policy and (vote or ask is not None) else None
+    reader = form.made if form and vote else None
+    if form and ask is not None:
         task = _asked(form.prompt(ask), form.max_new_tokens, form.stop, reader)
     else:
         stops = [unescaped(text) for text in stop or ()]
         task = _asked(prompt or "", max_new_tokens or DEFAULT_LENGTH, stops, reader)
     prepare(threads)
-    made_on = (origin.model, origin.dtype) if origin else (DEFAULT_MODEL, None)
+    made_on = base_of(policy) if policy else (DEFAULT_MODEL, None)
     stack = load(
         made_on[0] if model is None else model,
         dtype=made_on[1] if dtype is None else dtype,

@@ -16,6 +16,7 @@ from skiploop.cli import (
     evaluate,
     export,
     generate,
+    import_,
     menu,
     models,
     report,
@@ -43,6 +44,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
 app.command("export")(export.export)
+app.command("import")(import_.import_)
 app.command("generate")(generate.generate)
 app.command("show")(show.show)
 app.command("tasks")(tasks.tasks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,6 +26,7 @@ from skiploop.cli.options import (
     read_settings,
     run_flags,
 )
+from skiploop.exchange.listing import read_lines
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -64,6 +66,10 @@ def build(
         float | None,
         typer.Option(help="Score that a layer must bring; above 0, short programs come too. [0]"),
     ] = None,
+    candidates: Annotated[
+        Path | None,
+        typer.Option(help="File of programs that race, one a line. [all with one edit]"),
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Part of the task. [train]")] = None,
     model: Model = None,
     dtype: Dtype = None,
@@ -102,6 +108,7 @@ def build(
             "damping_anchors": tuple(damping_anchor) if damping_anchor else None,
             "layer_cost": layer_cost,
             "split": split,
+            "candidates": tuple(read_lines(candidates)) if candidates else None,
         },
     }
     sections = read_settings(("run", "menu"), config, overrides, flags)

@@ -49,6 +49,7 @@ class MenuConfig:
             of them.
         layer_cost: Score that one layer pass must bring: above 0, programs that are short without
             losing as much get places too.
+        candidates: Text forms of programs that race in place of those with one edit.
 
     Raises:
         ConfigError: A number is out of range.
@@ -64,6 +65,7 @@ class MenuConfig:
     max_runs: int = 2
     damping_anchors: tuple[float, ...] = renamed("anchors", ())
     layer_cost: float = renamed("price", 0.0)
+    candidates: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         least = dict.fromkeys(("race_questions", "limit", "max_edits", "max_block", "max_runs"), 1)
@@ -154,9 +156,9 @@ class Menu:
 def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuConfig) -> Menu:
     """Choose programs that complement each other, on some questions.
 
-    All programs of one edit race; those that complement each other best get further edits, and
-    the menu is a greedy cover of what was seen: each program is the one that raises the mean best
-    most useful, given those before it.
+    All programs of one edit race, or the candidates; those that complement each other best get
+    further edits, and the menu is a greedy cover of what was seen: each program is the one that
+    raises the mean best most useful, given those before it.
 
     Args:
         runner: Evaluates and remembers.
@@ -165,6 +167,7 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
 
     Raises:
         ConfigError: No program may have an edit.
+        ProgramError: A candidate is no program of the model.
 
     Cost:
         For the packaged model, 200 to 230 programs of one edit on a quarter of the questions, half
@@ -175,14 +178,8 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
         Greedy cover: Nemhauser, Wolsey, Fisher 1978.
     """
     identity = Program.identity(runner.stack.n_layers)
-    edits = config.edits(identity.n_layers)
-    if not edits:
-        raise ConfigError(
-            f"no layer may be edited: the model has {identity.n_layers} layers, but the first "
-            f"{config.first_layer} are kept; lower first_layer"
-        )
-    single = [identity.with_edit(edit) for edit in edits]
-    seen = race(runner, examples, [identity, *single], config.layer_cost)
+    first = dict.fromkeys((identity, *_first_programs(config, identity)))
+    seen = race(runner, examples, list(first), config.layer_cost)
     for _ in range(1, config.max_edits):
         best = [seen.programs[column] for column, _ in _cover(seen, PARENTS + 1, config.layer_cost)]
         children = _children(best)
@@ -194,6 +191,20 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
         weights_id=runner.stack.model_id,
         gains=tuple(gain for _, gain in covered),
     )
+
+
+def _first_programs(config: MenuConfig, identity: Program) -> list[Program]:
+    """Return the programs that race first: the candidates, or all of one edit."""
+    n_layers = identity.n_layers
+    if config.candidates:
+        return [Program.parse(text, n_layers) for text in config.candidates]
+    edits = config.edits(n_layers)
+    if not edits:
+        raise ConfigError(
+            f"no layer may be edited: the model has {n_layers} layers, but the first "
+            f"{config.first_layer} are kept; lower first_layer"
+        )
+    return [identity.with_edit(edit) for edit in edits]
 
 
 def race(

@@ -28,6 +28,7 @@ from skiploop.errors import (
 )
 from skiploop.models.gguf.conversion import VERSION, check_reader, convert_gguf, gguf_licence
 from skiploop.models.packaged import PACKAGED, PackagedModel, fetch_gguf, sha256_of
+from skiploop.models.recipe import has_recipe
 
 _log = logging.getLogger("skiploop")
 
@@ -70,7 +71,7 @@ def cache_dir() -> Path:
 
 
 def resolve(name: str | Path) -> Path:
-    """Return a folder with safetensors and tokenizer that `from_pretrained` can load.
+    """Return a folder with safetensors and tokenizer that `from_pretrained` can load, or a recipe.
 
     Args:
         name: A packaged name, a folder, a `.gguf` file or a hub id OWNER/NAME; tried in this
@@ -93,8 +94,8 @@ def resolve(name: str | Path) -> Path:
     if path.is_file():
         return _from_gguf(path)
     text = str(name)
-    if isinstance(name, str) and _HUB_ID.fullmatch(text) and path.suffix != ".gguf":
-        return _from_hub(text)
+    if isinstance(name, str) and is_hub_id(text) and path.suffix != ".gguf":
+        return _checked(fetch_hub(text))
     if isinstance(name, Path) or os.sep in text or path.suffix == ".gguf":
         raise UnknownNameError(f"there is no file or folder {text!r}: {_OTHER_WAYS}")
     message = unknown_name("model", text, PACKAGED)
@@ -124,7 +125,9 @@ def _known(model: PackagedModel) -> CachedModel:
 
 
 def _checked(folder: Path) -> Path:
-    """Return a folder if `from_pretrained` can find a configuration and safetensors in it."""
+    """Return a folder of a recipe, or one with a configuration and safetensors for transformers."""
+    if has_recipe(folder):
+        return folder
     if not (folder / "config.json").is_file():
         raise UnsupportedModelError(
             f"{folder} has no config.json: {_OTHER_WAYS} (a LoRA adapter must be merged first)"
@@ -238,8 +241,20 @@ def build_once(key: str, fill: Callable[[Path], None]) -> Path:
     return folder
 
 
-def _from_hub(name: str) -> Path:
-    """Fetch a model of the Hugging Face hub into that hub's own cache."""
+def is_hub_id(name: str) -> bool:
+    """Whether a name looks like OWNER/NAME."""
+    return _HUB_ID.fullmatch(name) is not None
+
+
+def fetch_hub(name: str) -> Path:
+    """Fetch a model, a recipe or a policy of the Hugging Face hub into that hub's own cache.
+
+    Args:
+        name: OWNER/NAME.
+
+    Raises:
+        DownloadError: It cannot be fetched.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (  # type: ignore[attr-defined]
         GatedRepoError,
@@ -263,4 +278,4 @@ def _from_hub(name: str) -> Path:
         raise DownloadError(
             f"could not fetch {name} from the hub ({reason}): {_OTHER_WAYS}"
         ) from error
-    return _checked(Path(folder))
+    return Path(folder)

@@ -29,6 +29,7 @@ _Module = TypeVar("_Module", bound=nn.Module)
 # Compiled calls run the module they were made from, not the clone that inherits them.
 _COMPILED = ("_compiled_call", "_compiled_call_impl", "_last_compile_config")
 _PER_LAYER_NAMES = {"attention_types", "indexer_types", "kv_sharing_modes"}
+_N_FIRST_LAYERS_NAMES = {"first_k_dense_replace", "max_window_layers"}
 _LAYER_INDEX_NAMES = {"mlp_only_layers", "attn_layer_indices", "full_attn_idxs", "moe_layers"}
 
 
@@ -236,6 +237,8 @@ def _reindex(config: PreTrainedConfig, path: Sequence[int]) -> None:
     n_layers = config.num_hidden_layers
     config.num_hidden_layers = len(path)
     for name, value in vars(config).items():
+        if name in _N_FIRST_LAYERS_NAMES and isinstance(value, int):
+            config.__dict__[name] = sum(layer < value for layer in path)
         if not isinstance(value, list | tuple):
             continue
         if name in _LAYER_INDEX_NAMES and all(isinstance(layer, int) for layer in value):

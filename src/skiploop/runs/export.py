@@ -1,18 +1,28 @@
-"""From the selector of a run to a small policy in a folder of its own, with a card."""
+"""What leaves skiploop: a selector as a small policy with a card, programs, searched questions."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from skiploop.errors import RunError
-from skiploop.files import write_atomic
+from skiploop.exchange.contents import Contents, Judged
+from skiploop.exchange.formats import Format
+from skiploop.files import check_new, filling, write_atomic
+from skiploop.menus.menu import Menu, MenuConfig
+from skiploop.models.recipe import Recipe
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.packed import Kept, Origin, pack, save_packed
+from skiploop.programs.program import Program
+from skiploop.runs.questions import searched_examples
 from skiploop.runs.session import Run
+from skiploop.search.campaign import SearchConfig
+from skiploop.stack import LayerStack
 from skiploop.tasks.base import questions_id
 from skiploop.tasks.prompt_form import PromptForm
 
 CARD_FILE = "card.md"
+N_LANDMARKS = 800
+"""Questions that a selector keeps where nobody says how many."""
 
 _CARD = """\
 # A policy for {model} on {task}
@@ -31,7 +41,7 @@ all of them. Judge the policy on held-out questions before you rely on it; it kn
 
 
 def export_selector(run: Run, n_landmarks: int, out: Path) -> Kept:
-    """Write the selector of a run as a packed policy.
+    """Write the selector of a run as a packed policy, with the recipe of its model.
 
     Args:
         run: Holds a trained selector.
@@ -42,15 +52,14 @@ def export_selector(run: Run, n_landmarks: int, out: Path) -> Kept:
         What packing costs.
 
     Raises:
-        RunError: There is no selector, it keeps the plain model, or the folder holds something.
+        RunError: There is no selector, or it keeps the plain model.
+        ConfigError: The folder holds something.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out} exists already: give a new folder")
+    check_new(out)
     config = run.finished("selector", SelectorConfig)
     made = run.config
     form = PromptForm(made.task, made.options, questions_id(run.task))
     policy, kept = pack(run.selector, run.stack, form, config, n_landmarks)
-    save_packed(out, policy, Origin(model=made.model, dtype=made.dtype, form=form))
     spec = policy.features.encoder.spec
     layers = f"its first {spec['layer']} layers" if "layer" in spec else str(spec["name"])
     card = _CARD.format(
@@ -64,5 +73,60 @@ def export_selector(run: Run, n_landmarks: int, out: Path) -> Kept:
         summary=kept.summary(),
         n_landmarks=len(policy.model.features_QF),
     )
-    write_atomic(out / CARD_FILE, card)
+    with filling(out) as folder:
+        save_packed(folder, policy, Origin(model=made.model, dtype=made.dtype, form=form))
+        Recipe(model=made.model, dtype=made.dtype, weights=policy.menu.weights_id).save(folder)
+        write_atomic(folder / CARD_FILE, card)
     return kept
+
+
+def export_programs(stack: LayerStack, programs: Sequence[str], to: Format, out: Path) -> None:
+    """Write programs of a model in a format of others.
+
+    Args:
+        stack: The model.
+        programs: Text forms.
+        to: The format.
+        out: A new file, or a new or empty folder.
+
+    Raises:
+        ProgramError: One is no program, or the format cannot say what it does.
+        ConfigError: There is something at `out`, or the format holds no programs.
+    """
+    parsed = [Program.parse(text, stack.n_layers) for text in programs]
+    _write(Contents(programs=tuple(dict.fromkeys(parsed))), stack, to, out)
+
+
+def export_run(run: Run, to: Format, out: Path) -> None:
+    """Write what a run found in a format of others: searched questions, or the programs of a menu.
+
+    Raises:
+        RunError: The run has no finished search, or no menu.
+        ProgramError: The format cannot say what a program does.
+        ConfigError: There is something at `out`.
+    """
+    if to.holds == "questions":
+        contents = Contents(questions=tuple(_searched(run)))
+    else:
+        run.finished("menu", MenuConfig)
+        contents = Contents(programs=Menu.load(run.folder).programs)
+    _write(contents, run.stack, to, out)
+
+
+def _write(contents: Contents, stack: LayerStack, to: Format, out: Path) -> None:
+    check_new(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    to.write(out, contents, stack)
+
+
+def _searched(run: Run) -> Iterator[Judged]:
+    """Yield the questions of the search with all verdicts on them."""
+    run.finished("search", SearchConfig)
+    trials, n_layers = run.store.asked("search"), run.stack.n_layers
+    for example in searched_examples(run):
+        asked = trials.get(example.id, ())
+        right, wrong = (
+            tuple(Program.parse(one.program, n_layers) for one in asked if one.correct is correct)
+            for correct in (True, False)
+        )
+        yield Judged(example.question, example.gold, right, wrong)

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING
 from skiploop.arguments import shown
 from skiploop.errors import ConfigError, unknown_name
 from skiploop.loading import load
+from skiploop.models.identity import check_model
+from skiploop.models.packaged import PACKAGED
+from skiploop.models.recipe import Recipe, has_recipe
+from skiploop.models.resolve import fetch_hub, is_hub_id
+from skiploop.policies.base import FixedPolicy
 from skiploop.policies.polar.policy import PredictorPolicy, load_predictor
 from skiploop.policies.selector.choice import MenuChoice
 from skiploop.policies.selector.packed import POLICY_FILE, Origin, load_packed, read_origin
 from skiploop.policies.selector.policy import SELECTOR_FOLDER, load_selector
+from skiploop.programs.program import Program
 from skiploop.runs.session import Run
 from skiploop.shipped import shipped_policies
 from skiploop.tasks.prompt_form import PromptForm
@@ -22,26 +28,32 @@ if TYPE_CHECKING:
 
 def load_policy(
     policy: str | Path, stack: LayerStack | None = None
-) -> PredictorPolicy | MenuChoice:
+) -> PredictorPolicy | MenuChoice | FixedPolicy:
     """Load a policy that was trained before; of a run its selector, or else its predictor.
 
     Args:
         policy: Name of a shipped policy, such as `smollm2-135m/arithmetic`; a folder that `skiploop
-            export` wrote; or a run folder.
+            export` wrote, or the hub id of one; or a run folder. The recipe of a program is the
+            policy that gives it to every prompt.
         stack: The model that programs are wanted for; by default that which the policy was made on
             is loaded.
 
     Returns:
-        The policy. Its `form` puts a bare question as the questions were put that it learned from.
+        The policy. Its `form` puts a bare question as the questions were put that it learned from;
+        one that learned from none has no such form.
 
     Raises:
         UnknownNameError: There is no such name and no such folder.
+        DownloadError: It is on the hub and cannot be fetched.
         RunError: The folder holds no policy, or one for another model.
     """
     folder = _folder_of(policy)
     if stack is None:
-        origin = origin_of(policy)
-        stack = load(origin.model, dtype=origin.dtype)
+        model, dtype = base_of(policy)
+        stack = load(model, dtype=dtype)
+    if has_recipe(folder) and (text := Recipe.load(folder).program):
+        check_model(Recipe.load(folder).weights, stack, f"{policy} was made for", "load that model")
+        return FixedPolicy([Program.parse(text, stack.n_layers)], name=str(policy))
     if (folder / POLICY_FILE).exists():
         return load_packed(folder, stack, str(policy))
     trained: PredictorPolicy | MenuChoice
@@ -53,8 +65,8 @@ def load_policy(
     return trained
 
 
-def origin_of(policy: str | Path) -> Origin:
-    """Return what a policy was made on and from.
+def base_of(policy: str | Path) -> tuple[str, str]:
+    """Return the model that a policy was made on, by name, and its number format.
 
     Args:
         policy: As for `load_policy`.
@@ -64,6 +76,29 @@ def origin_of(policy: str | Path) -> Origin:
         RunError: The folder holds no policy and is no run.
     """
     folder = _folder_of(policy)
+    if has_recipe(folder):
+        recipe = Recipe.load(folder)
+        return recipe.model, recipe.dtype
+    origin = origin_of(policy)
+    return origin.model, origin.dtype
+
+
+def origin_of(policy: str | Path) -> Origin:
+    """Return what a policy was made on and from.
+
+    Args:
+        policy: As for `load_policy`.
+
+    Raises:
+        UnknownNameError: There is no such name and no such folder.
+        RunError: The folder holds no policy and is no run.
+        ConfigError: It is one program for all prompts, which learned from no questions.
+    """
+    folder = _folder_of(policy)
+    if has_recipe(folder) and Recipe.load(folder).program:
+        raise ConfigError(
+            f"{policy} is one program for all prompts and knows no questions: give a whole prompt"
+        )
     if (folder / POLICY_FILE).exists():
         return read_origin(folder)
     made = Run.open(folder).config
@@ -79,6 +114,9 @@ def _folder_of(policy: str | Path) -> Path:
         )
     shipped = shipped_policies()
     folder = shipped.get(str(policy), Path(policy))
-    if not folder.is_dir():
-        raise unknown_name("policy or run folder", str(policy), shipped)
-    return folder
+    if folder.is_dir():
+        return folder
+    owner = str(policy).partition("/")[0]
+    if isinstance(policy, str) and is_hub_id(policy) and owner not in PACKAGED:
+        return fetch_hub(policy)
+    raise unknown_name("policy or run folder", str(policy), shipped)

@@ -23,6 +23,7 @@ _PLAIN = {
     "words": "skiploop.tasks.words:WordsTask",
 }
 _WITH_ARGUMENT = {
+    "boxed": ("file", "skiploop.tasks.boxed_lines:BoxedLinesTask"),
     "mix": ("task>+<task", "skiploop.tasks:_mix"),
     "jsonl": ("file", "skiploop.tasks.jsonl:JsonlTask"),
     "reasoning-gym": ("dataset", "skiploop.tasks.reasoning_gym:ReasoningGymTask"),

@@ -21,7 +21,8 @@ from skiploop.tasks.lines import EXPECTED, parse_lines
 from skiploop.tasks.questions import QuestionTask
 from skiploop.tasks.solved_lines import solved_lines
 
-_SHOTS, _VALIDATION_SHARE, _TEST_SHARE = 4, 0.1, 0.3
+_SHOTS = 4
+VALIDATION_SHARE, TEST_SHARE = 0.1, 0.3
 _ROOM_TOKENS = 8
 """Tokens for an answer beyond the bytes of the longest gold answer, as for `$` or a unit."""
 
@@ -56,12 +57,11 @@ class JsonlTask(QuestionTask):
         file: str,
         *,
         shots: int = _SHOTS,
-        validation: float = _VALIDATION_SHARE,
-        test: float = _TEST_SHARE,
+        validation: float = VALIDATION_SHARE,
+        test: float = TEST_SHARE,
     ) -> None:
         check_shares(validation, test)
-        content = _read(Path(file))
-        examples = _grouped(parse_lines(content, file, Path(file).name))
+        content, examples = read_questions(file)
         splits: dict[Split, list[Example]] = {split: [] for split in SPLITS}
         for example in sorted(examples, key=lambda one: text_position(_key(one))):
             split = split_by_text(example.question, validation=validation, test=test)
@@ -73,12 +73,22 @@ class JsonlTask(QuestionTask):
         super().__init__(
             f"jsonl:{Path(file).name}@{hashlib.sha256(content).hexdigest()[:8]}"
             + _changed("shots", shots, _SHOTS)
-            + _changed("validation", validation, _VALIDATION_SHARE)
-            + _changed("test", test, _TEST_SHARE),
+            + _changed("validation", validation, VALIDATION_SHARE)
+            + _changed("test", test, TEST_SHARE),
             splits,
             shots=shown,
             max_new_tokens=longest and longest + _ROOM_TOKENS,
         )
+
+
+def read_questions(file: str) -> tuple[bytes, list[Example]]:
+    """Return what is in a file of JSON lines, and its questions in their order.
+
+    Raises:
+        DataError: The file cannot be read, or a line is no question; the message names the line.
+    """
+    content = _read(Path(file))
+    return content, _grouped(parse_lines(content, file, Path(file).name))
 
 
 def _key(example: Example) -> str:

@@ -1,0 +1,29 @@
+"""Lists of layers for tools that rebuild GGUF files: all layers by number, one line a program.
+
+Such tools take it as the path of an option, and so do others that take a list of layers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skiploop.errors import DataError
+from skiploop.exchange.contents import Contents, path_of
+from skiploop.files import write_atomic
+
+if TYPE_CHECKING:
+    from skiploop.models.frozen import FrozenModel
+
+
+def write(out: Path, contents: Contents, _model: FrozenModel) -> None:
+    """Write the layers of each program in the order in which they run.
+
+    Raises:
+        ProgramError: A program is no list of layers.
+        DataError: There are no programs.
+    """
+    if not contents.programs:
+        raise DataError(f"{out}: there are no programs to write")
+    lists = [path_of(program, "a list of layers") for program in contents.programs]
+    write_atomic(out, "".join(f"{','.join(map(str, path))}\n" for path in lists))

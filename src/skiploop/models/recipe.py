@@ -1,0 +1,57 @@
+"""A recipe: the small file that says of which model something is, and who that model is.
+
+A folder with a recipe takes the place of the model's own: `skiploop.load` loads the model that it
+names and refuses another one. It holds one program, or lies beside a policy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from skiploop import config as settings
+from skiploop.errors import RunError, one_line
+from skiploop.jsontext import read_json, write_json
+
+RECIPE_FILE = "recipe.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What a recipe says.
+
+    Attributes:
+        model: Anything that `skiploop.load` takes by name.
+        dtype: Number format of weights and computation.
+        weights: `FrozenModel.model_id` of the model.
+        program: Text form of a program; None where a policy lies beside the recipe.
+    """
+
+    model: str
+    dtype: str
+    weights: str
+    program: str | None = None
+
+    def save(self, folder: Path) -> None:
+        """Write it into a folder."""
+        write_json(folder / RECIPE_FILE, settings.to_dict(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> Recipe:
+        """Read what `save` wrote.
+
+        Raises:
+            RunError: The file is damaged.
+        """
+        path = folder / RECIPE_FILE
+        try:
+            return settings.from_dict(cls, read_json(path))
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{path} is no recipe ({one_line(error)}): make it with 'skiploop export'"
+            ) from error
+
+
+def has_recipe(folder: Path) -> bool:
+    """Whether a folder holds a recipe."""
+    return (folder / RECIPE_FILE).is_file()
