@@ -16,6 +16,7 @@ TASKS = [
     *[("arithmetic", {"level": level}) for level in (1, 2, 3, 4, 5, "1,2")],
     ("mix:arithmetic+reasoning-gym:chain_sum", {}),
     ("mix:jsonl:numbers.jsonl+jsonl:texts.jsonl", {"shots": 2}),
+    ("boxed:numbers.jsonl", {}),
     ("jsonl:numbers.jsonl", {}),
     ("jsonl:texts.jsonl", {"shots": 2}),
     ("jsonl:choices.jsonl", {}),
@@ -35,7 +36,8 @@ every_task = pytest.mark.parametrize("index", range(len(TASKS)), ids=IDS)
 
 def make(index, **more):
     name, options = TASKS[index]
-    name = name.replace("jsonl:", f"jsonl:{DATA / 'questions'}/")
+    for kind in ("boxed:", "jsonl:"):
+        name = name.replace(kind, f"{kind}{DATA / 'questions'}/")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(DATA / "hub")
         patch.delitem(sys.modules, "datasets", raising=False)

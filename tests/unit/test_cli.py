@@ -13,7 +13,7 @@ from skiploop.cli.main import app, main
 from skiploop.cli.options import unescaped
 
 COMMANDS = ["demo", "search", "menu", "train", "evaluate"]
-COMMANDS += ["report", "export", "generate", "show", "tasks", "models"]
+COMMANDS += ["report", "export", "import", "generate", "show", "tasks", "models"]
 RUN_COMMANDS = [("demo",), ("search",), ("menu", "build"), ("train",), ("evaluate",)]
 
 

@@ -86,7 +86,7 @@ def import_(
         steps = _steps_of_run(found, out)
     else:
         found = import_programs(source, chosen, stack, out)
-        steps = _steps_of_list(asked, out)
+        steps = _steps_of_list(found, asked, out)
     print(_summary(found, file))
     for reason in found.left_out:
         print(f"left out: {reason}")
@@ -99,7 +99,7 @@ def import_(
 
 
 def _summary(found: Imported, file: Path) -> str:
-    programs = f"{found.n_programs:,} programs"
+    programs = f"{found.n_programs:,} program{'s' * (found.n_programs != 1)}"
     if not found.n_questions:
         return f"{programs} from {file}"
     return (
@@ -121,10 +121,14 @@ def _steps_of_run(found: Imported, out: Path) -> list[str]:
     ]
 
 
-def _steps_of_list(asked: RunConfig, out: Path) -> list[str]:
+def _steps_of_list(found: Imported, asked: RunConfig, out: Path) -> list[str]:
     """Return the commands that go on with a list of programs."""
-    programs, model = shlex.quote(str(out)), shlex.join(_flags(asked))
-    return [f"skiploop menu build {model} --task TASK --candidates {programs} --out RUN"]
+    programs, program = shlex.quote(str(out)), shlex.quote(str(found.first))
+    model = shlex.join(["--model", asked.model, "--dtype", asked.dtype])
+    return [
+        f"skiploop generate {model} --program identity --program {program} PROMPT",
+        f"skiploop menu build {model} --task TASK --candidates {programs} --out RUN",
+    ]
 
 
 def _flags(made: RunConfig) -> list[str]:

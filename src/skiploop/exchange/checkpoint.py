@@ -16,7 +16,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from skiploop.errors import UnsupportedModelError
-from skiploop.exchange.contents import Contents, only, path_of
+from skiploop.exchange.contents import Contents, path_of
 from skiploop.files import filling
 from skiploop.models.folder import read_model
 from skiploop.models.reading import quiet_transformers, reading
@@ -42,7 +42,7 @@ def write(out: Path, contents: Contents, model: FrozenModel) -> None:
         model: Its model.
 
     Raises:
-        ProgramError: There are several programs, or a loop is damped.
+        ProgramError: A loop is damped.
         UnsupportedModelError: What is loaded again would not be the program, as the family decides
             by the place of a layer what it is.
         ConfigError: The folder holds something.
@@ -50,7 +50,7 @@ def write(out: Path, contents: Contents, model: FrozenModel) -> None:
     Cost:
         Memory for the copies, and for the whole checkpoint while it is compared.
     """
-    program = only(contents.programs, "a checkpoint")
+    (program,) = contents.programs
     path_of(program, "a checkpoint")
     with filling(out) as folder, torch.no_grad():
         view = _with_copies(model, program)

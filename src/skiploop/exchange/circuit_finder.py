@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skiploop.errors import DataError
 from skiploop.exchange.contents import Contents, path_of, runs_of
 from skiploop.exchange.reading import PathReader, Place, Source, read_text
 from skiploop.files import write_atomic
@@ -89,9 +88,6 @@ def write(out: Path, contents: Contents, _model: FrozenModel) -> None:
 
     Raises:
         ProgramError: A program is no path.
-        DataError: There are no programs.
     """
-    if not contents.programs:
-        raise DataError(f"{out}: there are no programs to write")
     paths = [path_of(program, "a path of layers") for program in contents.programs]
     write_atomic(out, "".join(f"{path_text(path)}\n" for path in paths))

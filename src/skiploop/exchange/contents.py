@@ -59,17 +59,6 @@ def path_of(program: Program, kind: str) -> list[int]:
     return list(program.path)
 
 
-def only(programs: Sequence[Program], kind: str) -> Program:
-    """Return the program of a format that holds exactly one.
-
-    Raises:
-        ProgramError: There are none or several.
-    """
-    if len(programs) != 1:
-        raise ProgramError(f"{kind} holds one program, not {len(programs)}: give --program once")
-    return programs[0]
-
-
 def runs_of(path: Sequence[int]) -> Iterable[range]:
     """Yield the longest pieces of a path in which each layer follows the one before."""
     start = 0

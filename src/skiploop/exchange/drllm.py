@@ -11,7 +11,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skiploop.errors import DataError
 from skiploop.exchange.contents import Contents, Judged, path_of
 from skiploop.exchange.reading import PathReader, Place, Source, read_json
 from skiploop.files import write_atomic
@@ -63,10 +62,7 @@ def write(out: Path, contents: Contents, model: FrozenModel) -> None:
 
     Raises:
         ProgramError: A program is no path.
-        DataError: There are no questions.
     """
-    if not contents.questions:
-        raise DataError(f"{out}: there are no questions to write")
     rows = [_row(judged, Program.identity(model.n_layers)) for judged in contents.questions]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     n_rows = len(rows)

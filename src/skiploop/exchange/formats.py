@@ -11,7 +11,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Literal
 
-from skiploop.errors import unknown_name
+from skiploop.errors import DataError, ProgramError, unknown_name
 
 if TYPE_CHECKING:
     from skiploop.exchange.contents import Contents
@@ -58,10 +58,15 @@ class Format:
         """Write a file, or a folder, of this format.
 
         Raises:
-            ProgramError: The format cannot say what a program does.
+            ProgramError: The format cannot say what a program does, or holds only one.
             DataError: There is nothing to write.
             SkiploopError: As the format says.
         """
+        found = contents.questions if self.holds == "questions" else contents.programs
+        if not found:
+            raise DataError(f"{out}: there are no {self.holds} to write as {self.name}")
+        if self.holds == "one program" and len(found) > 1:
+            raise ProgramError(f"{self.name} holds one program, not {len(found)}: give one")
         writer: Callable[[Path, Contents, FrozenModel], None] = resolve_name(f"{self.module}:write")
         writer(out, contents, model)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skiploop.errors import DataError
 from skiploop.exchange.contents import Contents, path_of
 from skiploop.files import write_atomic
 
@@ -21,9 +20,6 @@ def write(out: Path, contents: Contents, _model: FrozenModel) -> None:
 
     Raises:
         ProgramError: A program is no list of layers.
-        DataError: There are no programs.
     """
-    if not contents.programs:
-        raise DataError(f"{out}: there are no programs to write")
     lists = [path_of(program, "a list of layers") for program in contents.programs]
     write_atomic(out, "".join(f"{','.join(map(str, path))}\n" for path in lists))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skiploop.errors import DataError, ProgramError
+from skiploop.errors import ProgramError
 from skiploop.exchange.contents import Contents
 from skiploop.exchange.reading import Place, Source, read_text
 from skiploop.files import write_atomic
@@ -49,11 +49,5 @@ def read(source: Source) -> Contents:
 
 
 def write(out: Path, contents: Contents, _model: FrozenModel) -> None:
-    """Write one program a line.
-
-    Raises:
-        DataError: There are no programs.
-    """
-    if not contents.programs:
-        raise DataError(f"{out}: there are no programs to write")
+    """Write one program a line."""
     write_atomic(out, "".join(f"{program}\n" for program in contents.programs))

@@ -12,7 +12,7 @@ import yaml
 
 from skiploop.config import load_file
 from skiploop.errors import ConfigError, DataError, ProgramError
-from skiploop.exchange.contents import Contents, only, path_of, runs_of
+from skiploop.exchange.contents import Contents, path_of, runs_of
 from skiploop.exchange.reading import PathReader, Place, Source
 from skiploop.files import write_atomic
 
@@ -70,16 +70,16 @@ def write(out: Path, contents: Contents, model: FrozenModel) -> None:
     """Write one program as slices of the model.
 
     Raises:
-        ProgramError: There are several programs, or it is no list of layers.
+        ProgramError: It is no list of layers.
     """
-    path = path_of(only(contents.programs, "a merge of mergekit"), "a merge of mergekit")
+    (program,) = contents.programs
     slices = [
         {"sources": [{"model": model.name, "layer_range": [part.start, part.stop]}]}
-        for part in runs_of(path)
+        for part in runs_of(path_of(program, "a merge of mergekit"))
     ]
     merge = {
         "merge_method": _METHOD,
         "slices": slices,
         "dtype": str(model.dtype).removeprefix("torch."),
     }
-    write_atomic(out, yaml.safe_dump(merge, sort_keys=False))
+    write_atomic(out, yaml.safe_dump(merge, sort_keys=False, default_flow_style=None))

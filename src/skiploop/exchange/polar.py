@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skiploop.box import BOX, box_end
-from skiploop.errors import DataError
 from skiploop.exchange.contents import Contents, Judged, path_of
 from skiploop.exchange.reading import PathReader, Place, Source, read_json
 from skiploop.files import write_atomic
@@ -141,10 +140,7 @@ def write(out: Path, contents: Contents, _model: FrozenModel) -> None:
 
     Raises:
         ProgramError: A program is no path.
-        DataError: There are no questions.
     """
-    if not contents.questions:
-        raise DataError(f"{out}: there are no questions to write")
     samples = [_sample(i, judged) for i, judged in enumerate(contents.questions)]
     write_atomic(out, json_text({"samples": samples}) + "\n")
 

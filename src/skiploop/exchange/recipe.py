@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skiploop.exchange.contents import Contents, only
+from skiploop.exchange.contents import Contents
 from skiploop.files import filling
 from skiploop.models.recipe import Recipe
 
@@ -17,14 +17,14 @@ def write(out: Path, contents: Contents, model: FrozenModel) -> None:
     """Write a recipe into a new folder; `skiploop.load` and `skiploop.load_policy` read it.
 
     Raises:
-        ProgramError: There are several programs.
         ConfigError: The folder holds something.
     """
+    (program,) = contents.programs
     recipe = Recipe(
         model=model.name,
         dtype=str(model.dtype).removeprefix("torch."),
         weights=model.model_id,
-        program=str(only(contents.programs, "a recipe")),
+        program=str(program),
     )
     with filling(out) as folder:
         recipe.save(folder)

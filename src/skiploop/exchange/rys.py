@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skiploop.errors import DataError
 from skiploop.exchange.contents import Contents, path_of
 from skiploop.exchange.reading import PathReader, Place, Source, read_json, read_text
 from skiploop.files import write_atomic
@@ -101,9 +100,6 @@ def write(out: Path, contents: Contents, _model: FrozenModel) -> None:
 
     Raises:
         ProgramError: A program is no list of layers.
-        DataError: There are no programs.
     """
-    if not contents.programs:
-        raise DataError(f"{out}: there are no programs to write")
     lists = [path_of(program, "a list of RYS") for program in contents.programs]
     write_atomic(out, "".join(f"layers:{','.join(map(str, path))}\n" for path in lists))

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skiploop.errors import DataError, ProgramError
+from skiploop.errors import ProgramError
 from skiploop.exchange.contents import Contents
 from skiploop.exchange.reading import PathReader, Place, Source, read_json, read_text
 from skiploop.files import write_atomic
@@ -84,10 +84,7 @@ def write(out: Path, contents: Contents, _model: FrozenModel) -> None:
 
     Raises:
         ProgramError: A program runs a layer again.
-        DataError: There are no programs.
     """
-    if not contents.programs:
-        raise DataError(f"{out}: there are no programs to write")
     sets = [
         {"iteration": i, _DROPPED: _left_out(program)}
         for i, program in enumerate(contents.programs)

@@ -49,6 +49,7 @@ class Imported:
         n_train: Those of them in the training part.
         n_verdicts: Pairs of a question and a program with a verdict.
         n_programs: Different programs.
+        first: The first program of a list.
         run: What the run is about; None for a list of programs.
         left_out: What was left out, one short text for each reason.
     """
@@ -57,6 +58,7 @@ class Imported:
     n_train: int
     n_verdicts: int
     n_programs: int
+    first: Program | None
     run: RunConfig | None
     left_out: tuple[str, ...]
 
@@ -81,7 +83,15 @@ def import_programs(source: Source, form: Format, stack: LayerStack, out: Path) 
         raise DataError(f"{source.path} holds nothing that is a program: {left_out[0]}")
     out.parent.mkdir(parents=True, exist_ok=True)
     listing.write(out, contents, stack)
-    return Imported(0, 0, 0, len(contents.programs), None, left_out)
+    return Imported(
+        n_questions=0,
+        n_train=0,
+        n_verdicts=0,
+        n_programs=len(contents.programs),
+        first=contents.programs[0],
+        run=None,
+        left_out=left_out,
+    )
 
 
 def import_questions(
@@ -129,6 +139,7 @@ def import_questions(
         n_train=len(train),
         n_verdicts=sum(map(len, verdicts.values())),
         n_programs=len(set(chain.from_iterable(verdicts.values()))),
+        first=None,
         run=made,
         left_out=(*_summed(contents.left_out, "paths that are no program"), *left_out),
     )
