@@ -9,7 +9,7 @@ from families import N_LAYERS, load
 from parity import FirstLetterTask, ParityTask
 
 from skiploop import Program
-from skiploop.errors import ConfigError, RunError
+from skiploop.errors import ConfigError, ProgramError, RunError
 from skiploop.menus.menu import Menu, MenuConfig, build_menu, coverage, race
 from skiploop.policies.selector.gate import Gate
 from skiploop.policies.selector.learning import SelectorConfig
@@ -194,3 +194,16 @@ def test_with_an_anchor_damped_loops_compete_for_places_too(runner):
     assert Menu.load(runner.store.path.parent) == damped
     with pytest.raises(ConfigError, match="numbers from 0 to 1"):
         dataclasses.replace(CONFIG, damping_anchors=(1.5,))
+
+
+def test_candidates_race_in_place_of_all_single_edits(runner):
+    examples = runner.task.examples("train", 12)
+    texts = ("2:4x2", "0:6x3", "1:2x0 4:5x2")
+    config = dataclasses.replace(CONFIG, max_edits=1, candidates=texts)
+    menu = build_menu(runner, examples, config)
+    assert {str(program) for program in menu.programs} == {"identity", *texts}
+    few = build_menu(runner, examples, dataclasses.replace(config, size=2))
+    assert len(few.programs) == 2 and str(few.programs[1]) in texts
+    wrong = dataclasses.replace(config, candidates=("7:9x0",))
+    with pytest.raises(ProgramError, match="7:9x0 ends after layer 5"):
+        build_menu(runner, examples, wrong)

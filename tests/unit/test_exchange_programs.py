@@ -4,7 +4,7 @@ import json
 
 import exchanged
 import pytest
-from exchanged import IDENTITY, N_LAYERS, PROGRAMS
+from exchanged import PROGRAMS
 
 from skiploop.errors import DataError, ProgramError
 from skiploop.exchange.contents import Contents
@@ -199,4 +199,3 @@ def test_several_programs_are_refused_where_there_is_place_for_one(tmp_path):
 
 def test_a_list_names_the_line_that_is_no_program(tmp_path):
     assert refused("text", "identity\n3:5y0\n", tmp_path).startswith(", line 2: in program '3:5y0'")
-    assert IDENTITY.n_layers == N_LAYERS

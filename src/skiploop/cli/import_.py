@@ -22,10 +22,11 @@ from skiploop.cli.options import (
 )
 from skiploop.errors import ConfigError
 from skiploop.exchange.formats import find_format, names
+from skiploop.exchange.listing import PROGRAMS_FILE
 
 if TYPE_CHECKING:
     from skiploop.runs.folder import RunConfig
-    from skiploop.runs.importing import Imported
+    from skiploop.runs.importing import ImportedList, ImportedRun
 
 
 def import_(
@@ -82,48 +83,45 @@ def import_(
     stack = load(asked.model, dtype=asked.dtype, device=device, memory=memory, exact=asked.exact)
     source = Source(file, stack.n_layers, tuple(questions or ()))
     if with_questions:
-        found = import_questions(source, chosen, stack, asked, out)
-        steps = _steps_of_run(found, out)
+        run = import_questions(source, chosen, stack, asked, out)
+        figures, left_out, steps = _counts(run), run.left_out, _steps_of_run(run, out)
+        print(
+            f"{run.n_verdicts:,} verdicts of {run.n_programs:,} programs on {run.n_questions:,} "
+            f"questions from {file}, {run.n_train:,} of them to learn from"
+        )
     else:
         found = import_programs(source, chosen, stack, out)
-        steps = _steps_of_list(found, asked, out)
-    print(_summary(found, file))
-    for reason in found.left_out:
+        figures = {"programs": [str(program) for program in found.programs]}
+        left_out, steps = found.left_out, _steps_of_list(found, asked, out)
+        print(f"{len(found.programs):,} programs from {file}")
+    for reason in left_out:
         print(f"left out: {reason}")
     print("\n".join(["next:", *(f"  {step}" for step in steps)]))
     if as_json:
-        figures = {"out": str(out), "n_programs": found.n_programs}
-        counts = {"n_questions": found.n_questions, "n_verdicts": found.n_verdicts}
-        left_out = {"left_out": found.left_out, "next": steps}
-        console.print_json({**figures, **counts, **left_out, **console.made_by()})
+        facts = {"out": str(out), **figures, "left_out": left_out, "next": steps}
+        console.print_json({**facts, **console.made_by()})
 
 
-def _summary(found: Imported, file: Path) -> str:
-    programs = f"{found.n_programs:,} program{'s' * (found.n_programs != 1)}"
-    if not found.n_questions:
-        return f"{programs} from {file}"
-    return (
-        f"{found.n_verdicts:,} verdicts of {programs} on {found.n_questions:,} questions from "
-        f"{file}, {found.n_train:,} of them to learn from"
-    )
+def _counts(run: ImportedRun) -> dict[str, object]:
+    return {name: value for name, value in vars(run).items() if name.startswith("n_")}
 
 
-def _steps_of_run(found: Imported, out: Path) -> list[str]:
+def _steps_of_run(found: ImportedRun, out: Path) -> list[str]:
     """Return the commands that go on with a run folder."""
-    run, asked = shlex.quote(str(out)), shlex.join(_flags(found.run)) if found.run else ""
-    candidates = shlex.quote(str(out / "programs.txt"))
-    raced = max(1, found.n_train // 4)
-    return [
-        f"skiploop train --method polar --run {run}",
-        f"skiploop menu build --out {run} {asked} --candidates {candidates} --max-edits 1 "
-        f"--raced {raced} --limit {found.n_train}",
-        f"skiploop evaluate --run {run}",
-    ]
+    folder = shlex.quote(str(out))
+    steps = [f"skiploop train --method polar --run {folder}"]
+    if found.n_listed:
+        words = ["--candidates", str(out / PROGRAMS_FILE), "--max-edits", "1"]
+        words += ["--raced", str(max(1, found.n_train // 4)), "--limit", str(found.n_train)]
+        flags = shlex.join([*_flags(found.run), *words])
+        steps.append(f"skiploop menu build --out {folder} {flags}")
+        steps.append(f"skiploop train --method selector --run {folder}")
+    return [*steps, f"skiploop evaluate --run {folder}"]
 
 
-def _steps_of_list(found: Imported, asked: RunConfig, out: Path) -> list[str]:
+def _steps_of_list(found: ImportedList, asked: RunConfig, out: Path) -> list[str]:
     """Return the commands that go on with a list of programs."""
-    programs, program = shlex.quote(str(out)), shlex.quote(str(found.first))
+    programs, program = shlex.quote(str(out)), shlex.quote(str(found.programs[0]))
     model = shlex.join(["--model", asked.model, "--dtype", asked.dtype])
     return [
         f"skiploop generate {model} --program identity --program {program} PROMPT",

@@ -88,7 +88,7 @@ def _check(folder: Path, view: PreTrainedModel, model: FrozenModel, program: Pro
         if different:
             name = min(different)
             change = f"{found.get(name)} instead of {was.get(name)}"
-            raise _another(program, view, f"layer {layer} at place {slot} has {name} {change}")
+            raise _another(program, view, f"layer {layer} at place {slot} gets {name} {change}")
     tokens = torch.arange(_N_TOKENS, device=model.device)[None] % model.n_embeddings
     expected, logits = (m(tokens, use_cache=False).logits.float() for m in (view, loaded))
     gap = float((logits - expected).abs().max())
@@ -98,8 +98,8 @@ def _check(folder: Path, view: PreTrainedModel, model: FrozenModel, program: Pro
 
 def _another(program: Program, view: PreTrainedModel, how: str) -> UnsupportedModelError:
     return UnsupportedModelError(
-        f"a checkpoint of {program} would be another model, as {type(view).__name__} decides by "
-        f"the place of a layer what it is ({how}): use --to recipe"
+        f"a checkpoint of {program} would be another model where transformers makes a "
+        f"{type(view).__name__} of it, as {how}: use --to recipe"
     )
 
 

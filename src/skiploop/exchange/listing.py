@@ -17,6 +17,9 @@ from skiploop.programs.program import Program
 if TYPE_CHECKING:
     from skiploop.models.frozen import FrozenModel
 
+PROGRAMS_FILE = "programs.txt"
+"""Name of the list in a run folder."""
+
 
 def read_lines(path: Path) -> list[str]:
     """Return the lines that are not empty and do not start with `#`.

@@ -158,7 +158,7 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
 
     All programs of one edit race, or the candidates; those that complement each other best get
     further edits, and the menu is a greedy cover of what was seen: each program is the one that
-    raises the mean best most useful, given those before it.
+    raises the mean best utility most, given those before it.
 
     Args:
         runner: Evaluates and remembers.
@@ -178,8 +178,11 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
         Greedy cover: Nemhauser, Wolsey, Fisher 1978.
     """
     identity = Program.identity(runner.stack.n_layers)
-    first = dict.fromkeys((identity, *_first_programs(config, identity)))
-    seen = race(runner, examples, list(first), config.layer_cost)
+    first = list(dict.fromkeys((identity, *_first_programs(config, identity))))
+    if len(first) > config.size:
+        seen = race(runner, examples, first, config.layer_cost)
+    else:  # there is a place for each
+        seen = collect(runner, examples, first)
     for _ in range(1, config.max_edits):
         best = [seen.programs[column] for column, _ in _cover(seen, PARENTS + 1, config.layer_cost)]
         children = _children(best)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -13,57 +10,60 @@ from pathlib import Path
 from skiploop import config as settings
 from skiploop.errors import DataError
 from skiploop.exchange import listing
-from skiploop.exchange.contents import Contents, Judged
+from skiploop.exchange.contents import Contents
 from skiploop.exchange.formats import Format
 from skiploop.exchange.reading import Source
 from skiploop.files import check_new, filling, write_atomic
 from skiploop.jsontext import json_text
 from skiploop.models.packaged import sha256_of
-from skiploop.programs.program import Program, shortest_first
+from skiploop.programs.program import Program
 from skiploop.runs import provenance
 from skiploop.runs.folder import RunConfig
-from skiploop.runs.ledger import TRIALS, Ledger
-from skiploop.search.campaign import SearchConfig
+from skiploop.runs.verdicts import join, most_fixing, summed, write_run
 from skiploop.stack import LayerStack
-from skiploop.tasks import SPLITS, get_task
-from skiploop.tasks.base import Example, Task, questions_id
-from skiploop.tasks.key import question_key
-from skiploop.trials.store import Trial, TrialStore
+from skiploop.tasks import get_task
+from skiploop.tasks.base import Task, questions_id
 
 QUESTIONS_FILE = "questions.jsonl"
-PROGRAMS_FILE = "programs.txt"
-N_LISTED = 100
-"""Programs that the list in a run has at most."""
-
-Verdict = bool | None
-Verdicts = dict[str, dict[Program, Verdict]]
-"""By question, the verdict of each program, that of the plain model first."""
 
 
-@dataclass(frozen=True)
-class Imported:
-    """What an import brought.
+@dataclass(frozen=True, kw_only=True)
+class ImportedList:
+    """What an import of programs brought.
 
     Attributes:
-        n_questions: Questions; none if it was a list of programs.
-        n_train: Those of them in the training part.
-        n_verdicts: Pairs of a question and a program with a verdict.
-        n_programs: Different programs.
-        first: The first program of a list.
-        run: What the run is about; None for a list of programs.
+        programs: All of them.
         left_out: What was left out, one short text for each reason.
     """
 
+    programs: tuple[Program, ...]
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedRun:
+    """What an import of questions brought.
+
+    Attributes:
+        run: What the run is about.
+        n_questions: Its questions with verdicts.
+        n_train: Those of them in the training part.
+        n_verdicts: Pairs of a question and a program with a verdict.
+        n_programs: Different programs.
+        n_listed: Those of them in the list of the run.
+        left_out: What was left out, one short text for each reason.
+    """
+
+    run: RunConfig
     n_questions: int
     n_train: int
     n_verdicts: int
     n_programs: int
-    first: Program | None
-    run: RunConfig | None
+    n_listed: int
     left_out: tuple[str, ...]
 
 
-def import_programs(source: Source, form: Format, stack: LayerStack, out: Path) -> Imported:
+def import_programs(source: Source, form: Format, stack: LayerStack, out: Path) -> ImportedList:
     """Write the programs of a file as a list.
 
     Args:
@@ -78,25 +78,17 @@ def import_programs(source: Source, form: Format, stack: LayerStack, out: Path) 
     """
     check_new(out)
     contents = form.read(source)
-    left_out = tuple(_summed(contents.left_out, "entries that are no program"))
+    left_out = tuple(summed(contents.left_out, "entries that are no program"))
     if not contents.programs:
         raise DataError(f"{source.path} holds nothing that is a program: {left_out[0]}")
     out.parent.mkdir(parents=True, exist_ok=True)
     listing.write(out, contents, stack)
-    return Imported(
-        n_questions=0,
-        n_train=0,
-        n_verdicts=0,
-        n_programs=len(contents.programs),
-        first=contents.programs[0],
-        run=None,
-        left_out=left_out,
-    )
+    return ImportedList(programs=contents.programs, left_out=left_out)
 
 
 def import_questions(
     source: Source, form: Format, stack: LayerStack, asked: RunConfig, out: Path
-) -> Imported:
+) -> ImportedRun:
     """Make a run folder of a file of questions, as if a search had found its verdicts.
 
     Args:
@@ -121,7 +113,7 @@ def import_questions(
             made = replace(asked, task=own, options=form.options)
             task = _own_task(form, contents, folder, source)
         made = replace(made, weights=stack.model_id, questions=questions_id(task))
-        verdicts, left_out = _joined(contents.questions, task, stack.n_layers)
+        verdicts, left_out = join(contents.questions, task, stack.n_layers)
         if not verdicts:
             raise DataError(f"{source.path} has no question of {task.name}: give the right --task")
         train = [one for one in task.examples("train") if one.id in verdicts]
@@ -130,18 +122,18 @@ def import_questions(
                 f"{source.path} has no question in the training part of {task.name}: there is "
                 "nothing to learn from"
             )
-        _write_run(folder, made, task, train, verdicts, _facts(source, form, stack, task))
-        listed = _most_fixing(verdicts[one.id] for one in train)
+        write_run(folder, made, task, train, verdicts, _facts(source, form, stack, task))
+        listed = most_fixing(verdicts[one.id] for one in train)
         if listed:
-            listing.write(folder / PROGRAMS_FILE, Contents(programs=tuple(listed)), stack)
-    return Imported(
+            listing.write(folder / listing.PROGRAMS_FILE, Contents(programs=tuple(listed)), stack)
+    return ImportedRun(
+        run=made,
         n_questions=len(verdicts),
         n_train=len(train),
         n_verdicts=sum(map(len, verdicts.values())),
         n_programs=len(set(chain.from_iterable(verdicts.values()))),
-        first=None,
-        run=made,
-        left_out=(*_summed(contents.left_out, "paths that are no program"), *left_out),
+        n_listed=len(listed),
+        left_out=(*summed(contents.left_out, "paths that are no program"), *left_out),
     )
 
 
@@ -156,111 +148,6 @@ def _own_task(form: Format, contents: Contents, folder: Path, source: Source) ->
         found = re.search(r", line (\d+): (.*)", str(error))
         where = f"record {int(found[1]) - 1}: {found[2]}" if found else str(error)
         raise DataError(f"{source.path}, {where}") from error
-
-
-def _joined(
-    questions: Sequence[Judged], task: Task, n_layers: int
-) -> tuple[Verdicts, tuple[str, ...]]:
-    """Return the verdicts by the questions of the task, and what was left out."""
-    examples = [example for split in SPLITS for example in task.examples(split)]
-    by_key = {question_key(example.question): example for example in reversed(examples)}
-    by_text = {example.question: example for example in examples}
-    verdicts: Verdicts = {}
-    unknown, repeated = [], []
-    for number, judged in enumerate(questions):
-        text = judged.question
-        example = by_text.get(text) or by_key.get(question_key(text))
-        if example is None:
-            unknown.append(f"record {number}")
-            continue
-        if example.id in verdicts:
-            repeated.append(f"record {number}")
-        known = verdicts.setdefault(example.id, {Program.identity(n_layers): None})
-        for program in judged.wrong:
-            known[program] = known.get(program) or False
-        known |= dict.fromkeys(judged.right, True)
-    reasons = (
-        *_summed(unknown, f"questions that {task.name} does not have"),
-        *_summed(repeated, "records that repeat a question, their verdicts joined"),
-    )
-    return verdicts, reasons
-
-
-def _write_run(
-    folder: Path,
-    made: RunConfig,
-    task: Task,
-    train: Sequence[Example],
-    verdicts: Verdicts,
-    facts: Mapping[str, object],
-) -> None:
-    """Write trials and settings of a run whose search is finished."""
-    trials = [
-        _trial(example_id, program, correct)
-        for example_id, answered in verdicts.items()
-        for program, correct in answered.items()
-    ]
-    asks = [
-        (example.id, step, str(program))
-        for example in train
-        for step, program in enumerate(verdicts[example.id])
-    ]
-    with closing(TrialStore(folder / TRIALS)) as store:
-        store.add(trials)
-        store.add_asks("search", asks)
-    ledger = Ledger(folder)
-    config = _search_config(task, train, verdicts)
-    ledger.write_sections({"run": settings.to_dict(made), "search": settings.to_dict(config)})
-    ledger.end("search", facts, len(trials))
-
-
-def _trial(example_id: str, program: Program, correct: Verdict) -> Trial:
-    """Return a verdict without a text: whoever needs the answer runs the program."""
-    return Trial(
-        example_id=example_id,
-        program=str(program),
-        correct=correct,
-        text="",
-        answer="",
-        reason="imported" if correct is not None else "the imported file does not say",
-        n_tokens=0,
-        logprob=None,
-        stopped_by="settled",
-        n_rows=0,
-        n_positions=0,
-        dtype="unknown",
-    )
-
-
-def _search_config(task: Task, train: Sequence[Example], verdicts: Verdicts) -> SearchConfig:
-    """Return the settings of a search that could have tried all these programs."""
-    ids = {example.id for example in train}
-    limit = max(i for i, one in enumerate(task.examples("train"), start=1) if one.id in ids)
-    tried = [verdicts[example.id] for example in train]
-    loops = [e for program in set(chain.from_iterable(tried)) for e in program.edits if e.runs]
-    return SearchConfig(
-        limit=limit,
-        budget=max(1, max(map(len, tried)) - 1),
-        max_block=max([SearchConfig.max_block, *map(len, loops)]),
-        max_runs=max([SearchConfig.max_runs, *(loop.runs for loop in loops)]),
-    )
-
-
-def _most_fixing(verdicts: Iterable[Mapping[Program, Verdict]]) -> list[Program]:
-    """Return the programs that give most right answers where the plain model gives none."""
-    fixed: Counter[Program] = Counter()
-    for answered in verdicts:
-        identity = next(iter(answered))
-        if not answered[identity]:
-            fixed.update(program for program, correct in answered.items() if correct)
-    best = sorted(fixed, key=lambda program: (-fixed[program], shortest_first(program)))
-    return best[:N_LISTED]
-
-
-def _summed(places: Sequence[str], what: str) -> Iterator[str]:
-    """Yield one text for all places of a sort, if there are any."""
-    if places:
-        yield f"{len(places):,} {what} (the first: {places[0]})"
 
 
 def _facts(source: Source, form: Format, stack: LayerStack, task: Task) -> dict[str, object]:
