@@ -103,7 +103,7 @@ def test_programs_become_a_list_that_menu_build_races(folder, tmp_path, capsys):
     generate, build = commands_of(capsys.readouterr().out)
     assert main(["the end" if word == "PROMPT" else word for word in generate]) == 0
     replaced = {"TASK": "arithmetic", "RUN": str(tmp_path / "RUN")}
-    few = ["--raced", "8", "--limit", "8", "--max-edits", "1", "--level", "1"]
+    few = ["--race-questions", "8", "--limit", "8", "--max-edits", "1", "--level", "1"]
     assert main([*(replaced.get(word, word) for word in build), *few]) == 0
     menu = json.loads((tmp_path / "RUN" / "menu.json").read_text())
     assert set(menu["programs"]) <= {"identity", "2:4x2", "0:6x2", "3:4x3"}

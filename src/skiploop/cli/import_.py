@@ -112,7 +112,12 @@ def _steps_of_run(found: ImportedRun, out: Path) -> list[str]:
     steps = [f"skiploop train --method polar --run {folder}"]
     if found.n_listed:
         words = ["--candidates", str(out / PROGRAMS_FILE), "--max-edits", "1"]
-        words += ["--raced", str(max(1, found.n_train // 4)), "--limit", str(found.n_train)]
+        words += [
+            "--race-questions",
+            str(max(1, found.n_train // 4)),
+            "--limit",
+            str(found.n_train),
+        ]
         flags = shlex.join([*_flags(found.run), *words])
         steps.append(f"skiploop menu build --out {folder} {flags}")
         steps.append(f"skiploop train --method selector --run {folder}")
