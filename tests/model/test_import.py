@@ -43,7 +43,7 @@ def test_what_a_file_says_is_never_shown_as_an_answer(folder, tmp_path):
     run = RunFolder.open(tmp_path / "RUN")
     with closing(run.store) as store:
         trials = [trial for tried in store.asked("search").values() for trial in tried]
-    assert {(trial.stopped_by, trial.reason) for trial in trials} == {("settled", "imported")}
+    assert {(trial.stopped_by, trial.reason) for trial in trials} == {("decided", "imported")}
     facts = run.facts("search")
     assert (facts["imported_as"], len(facts["sha256"])) == ("polar", 64)
 

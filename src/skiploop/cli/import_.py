@@ -111,13 +111,9 @@ def _steps_of_run(found: ImportedRun, out: Path) -> list[str]:
     folder = shlex.quote(str(out))
     steps = [f"skiploop train --method polar --run {folder}"]
     if found.n_listed:
+        raced, limit = max(1, found.n_train // 4), found.n_train
         words = ["--candidates", str(out / PROGRAMS_FILE), "--max-edits", "1"]
-        words += [
-            "--race-questions",
-            str(max(1, found.n_train // 4)),
-            "--limit",
-            str(found.n_train),
-        ]
+        words += ["--race-questions", str(raced), "--limit", str(limit)]
         flags = shlex.join([*_flags(found.run), *words])
         steps.append(f"skiploop menu build --out {folder} {flags}")
         steps.append(f"skiploop train --method selector --run {folder}")

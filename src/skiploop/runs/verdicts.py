@@ -94,7 +94,7 @@ def _trial(example_id: str, program: Program, correct: Verdict) -> Trial:
         reason="imported" if correct is not None else "the imported file does not say",
         n_tokens=0,
         logprob=None,
-        stopped_by="settled",
+        stopped_by="decided",
         n_rows=0,
         n_positions=0,
         dtype="unknown",
