@@ -27,13 +27,13 @@ def test_the_verdicts_of_a_file_are_those_of_a_finished_search(folder, tmp_path,
     assert imported(tmp_path, folder, {"samples": samples()}) == 0
     assert "480 verdicts of 4 programs on 120 questions" in capsys.readouterr().out
     run = RunFolder.open(tmp_path / "RUN")
-    tried = run.store.asked("search")
+    tried = run.store.asked("search", N_LAYERS)
     assert list(tried) and len(tried) == len(searched_examples(run)) < N_QUESTIONS
     by_question = {sample["question"]: sample for sample in samples()}
     for example in searched_examples(run):
         sample = by_question[example.question]
         for trial in tried[example.id]:
-            assert trial.correct == (PATHS[trial.program] in sample["final_valid_transitions"])
+            assert trial.correct == (PATHS[str(trial.program)] in sample["final_valid_transitions"])
     run.store.close()
     assert main(["train", "--run", str(tmp_path / "RUN"), "--epochs", "1"]) == 0
 
@@ -42,7 +42,7 @@ def test_what_a_file_says_is_never_shown_as_an_answer(folder, tmp_path):
     assert imported(tmp_path, folder, samples()) == 0
     run = RunFolder.open(tmp_path / "RUN")
     with closing(run.store) as store:
-        trials = [trial for tried in store.asked("search").values() for trial in tried]
+        trials = [trial for tried in store.asked("search", N_LAYERS).values() for trial in tried]
     assert {(trial.stopped_by, trial.reason) for trial in trials} == {("decided", "imported")}
     facts = run.facts("search")
     assert (facts["imported_as"], len(facts["sha256"])) == ("polar", 64)

@@ -58,6 +58,14 @@ class FixedPolicy:
         k = whole_number("k", k, at_least=1, error=ConfigError)
         return [self.programs[:k] for _ in texts("prompts", prompts)]
 
+    def during_prefill(self, k: int = 1) -> PrefillChoice:
+        """Refuse: nothing is left to choose while a prompt runs.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(f"{self.name} gives {k} programs that are known before the prompt runs")
+
 
 class IdentityPolicy(FixedPolicy):
     """Gives every prompt the plain model."""

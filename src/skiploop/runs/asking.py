@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from skiploop.errors import ConfigError
-from skiploop.policies.base import Answer, PolicyMethod, Ranked
+from skiploop.policies.base import Answer, FixedPolicy, PolicyMethod, Ranked
 from skiploop.policies.polar.policy import PredictorPolicy
 from skiploop.policies.selector.choice import MenuChoice
 from skiploop.policies.vote import Vote, probability
@@ -12,7 +12,7 @@ from skiploop.trials.evaluator import Evaluator
 
 
 def answer_asked(
-    policy: PredictorPolicy | MenuChoice,
+    policy: PredictorPolicy | MenuChoice | FixedPolicy,
     task: AskedTask,
     evaluator: Evaluator,
     n_voters: int | None = None,
@@ -38,6 +38,6 @@ def answer_asked(
     )
     try:
         choice = policy.during_prefill(n_voters or 1)
-    except ConfigError:  # it needs more than the first layers: it chooses before the prompt runs
+    except ConfigError:  # it needs more than the first layers, or nothing: it chooses before
         return method.answer([task.asked], evaluator)[0]
     return method.answer_at_once([task.asked], evaluator, choice)[0]

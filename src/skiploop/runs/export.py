@@ -122,11 +122,11 @@ def _write(contents: Contents, stack: LayerStack, to: Format, out: Path) -> None
 def _searched(run: Run) -> Iterator[Judged]:
     """Yield the questions of the search with all verdicts on them."""
     run.finished("search", SearchConfig)
-    trials, n_layers = run.store.asked("search"), run.stack.n_layers
+    trials = run.store.asked("search", run.stack.n_layers)
     for example in searched_examples(run):
         asked = trials.get(example.id, ())
         right, wrong = (
-            tuple(Program.parse(one.program, n_layers) for one in asked if one.correct is correct)
+            tuple(one.program for one in asked if one.correct is correct)
             for correct in (True, False)
         )
         yield Judged(example.question, example.gold, right, wrong)

@@ -70,7 +70,7 @@ def write_run(
         for program, correct in answered.items()
     ]
     asks = [
-        (example.id, step, str(program))
+        (example.id, step, program)
         for example in train
         for step, program in enumerate(verdicts[example.id])
     ]
@@ -87,7 +87,7 @@ def _trial(example_id: str, program: Program, correct: Verdict) -> Trial:
     """Return a verdict without a text: whoever needs the answer runs the program."""
     return Trial(
         example_id=example_id,
-        program=str(program),
+        program=program,
         correct=correct,
         text="",
         answer="",
