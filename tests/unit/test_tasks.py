@@ -47,8 +47,8 @@ def test_a_limit_beyond_the_split_is_refused(limit):
 
 def test_all_task_names_are_listed():
     assert task_names() == [
-        *["arc", "arithmetic", "asdiv", "boxed:<file>", "dart-math", "gsm8k", "jsonl:<file>", "mawps"],
-        *["mix:<task>+<task>", "mmlu-pro", "reasoning-gym:<dataset>", "words"],
+        *["arc", "arithmetic", "asdiv", "boxed:<file>", "dart-math", "gsm8k", "jsonl:<file>"],
+        *["mawps", "mix:<task>+<task>", "mmlu-pro", "reasoning-gym:<dataset>", "words"],
     ]
 
 
