@@ -5,12 +5,15 @@ A plain loop over a block g runs x <- g(x). A damped loop of K passes with an an
     x_k = (1 - 1/K) * x_(k-1) + 1/K * g(x_(k-1))    for k = 1 .. K
     out = anchor * g(x_0) + (1 - anchor) * x_K
 
+The mean of a plain loop is out = (x_1 + ... + x_K) / K, where x_k = g(x_(k-1)).
+
 So what every layer is given is either the states after the position before it, or a weighted sum
 of the states after earlier positions. Each pass has keys and values of its own, as in a plain
 loop: a token attends to what earlier tokens were in the same pass, whether they came with it or
 before it.
 
-Source: arXiv 2605.23872, which writes the keys and values of one pass only.
+Sources: arXiv 2605.23872, which writes the keys and values of one pass only; the mean is the
+"uniform" way of arXiv 2602.14759.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
-from skiploop.programs.segment import Segment
+from skiploop.programs.segment import MEAN, Segment
 
 RUNS = 3
 """Passes of a damped loop where nobody says how many, as in the source."""
@@ -102,6 +105,12 @@ def steps(n_layers: int, edits: Iterable[Segment]) -> tuple[int, ...]:
         block = range(edit.start, edit.stop)
         if edit.anchor is None:
             run([*block] * edit.runs)
+        elif edit.anchor == MEAN:
+            mean: dict[int, float] = {}
+            for _ in range(edit.runs):
+                run(block)
+                mean = _sum(mean, 1.0, given, 1 / edit.runs)
+            given = mean
         else:
             first: Mapping[int, float] = {}
             for _ in range(edit.runs):

@@ -6,12 +6,17 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import cast
+from typing import Final, Literal, cast
 
 from skiploop.arguments import number, shown, whole_number
 from skiploop.errors import ProgramError
 
-_TEXT = re.compile(r"([0-9]+):([0-9]+)x([0-9]+)(?:~([0-9]+(?:\.[0-9]+)?))?")
+MEAN: Final = "mean"
+"""In place of an anchor: the states after a loop are the mean of those after its passes."""
+
+Anchor = float | Literal["mean"]
+
+_TEXT = re.compile(r"([0-9]+):([0-9]+)x([0-9]+)(?:~([0-9]+(?:\.[0-9]+)?|mean))?")
 _FIELDS = ("start", "stop", "runs")
 _MOST = 10**9  # of any of them
 
@@ -26,7 +31,8 @@ class Segment:
         runs: Passes over the block: 0 skips it, 1 keeps it, 2 runs it twice.
         anchor: None for a plain loop, in which every pass goes on from the one before. A number
             from 0 to 1 makes the loop damped, see `programs.damping`: the larger it is, the more of
-            the first pass stays; at 1 the model is the plain one.
+            the first pass stays; at 1 the model is the plain one. With `MEAN`, every pass goes on
+            from the one before, and the next layer is given the mean of what they all lead to.
 
     Raises:
         ProgramError: The block is empty, a number is negative or no int, or the anchor is out of
@@ -36,7 +42,7 @@ class Segment:
     start: int
     stop: int
     runs: int
-    anchor: float | None = None
+    anchor: Anchor | None = None
 
     def __post_init__(self) -> None:
         for name in _FIELDS:
@@ -51,13 +57,16 @@ class Segment:
             )
         if self.anchor is None:
             return
-        anchor = number("anchor of a segment", self.anchor, error=ProgramError)
-        if not 0 <= anchor <= 1 or self.runs < 2:
+        if self.anchor != MEAN:
+            anchor = number("anchor of a segment", self.anchor, error=ProgramError)
+            object.__setattr__(self, "anchor", anchor)
+        in_range = self.anchor == MEAN or 0 <= self.anchor <= 1
+        if not in_range or self.runs < 2:
             raise ProgramError(
-                f"a segment with {self.runs} runs has anchor {anchor}: an anchor is a number from "
-                "0 to 1, of a block that runs twice or more, such as 12:16x3~0.5"
+                f"a segment with {self.runs} runs has anchor {self.anchor}: an anchor is a number "
+                "from 0 to 1, or the word mean, of a block that runs twice or more, such as "
+                "12:16x3~0.5"
             )
-        object.__setattr__(self, "anchor", anchor)
 
     @classmethod
     def parse(cls, text: str) -> Segment:
@@ -70,7 +79,7 @@ class Segment:
         if not match:
             raise ProgramError(f"{shown(text)} is not START:STOPxRUNS or START:STOPxRUNS~ANCHOR")
         start, stop, runs, anchor = match.groups()
-        return cls(int(start), int(stop), int(runs), None if anchor is None else float(anchor))
+        return cls(int(start), int(stop), int(runs), _read(anchor))
 
     @classmethod
     def from_json(cls, data: object) -> Segment:
@@ -82,9 +91,10 @@ class Segment:
             )
         if any(type(data[name]) is not int for name in _FIELDS):  # a bool is no number here
             raise ProgramError(f"edit {shown(data)}: every number must be an integer")
-        if "anchor" in data and type(data["anchor"]) not in (int, float):
-            raise ProgramError(f"edit {shown(data)}: the anchor must be a number")
-        anchor = cast("float | None", data.get("anchor"))
+        is_number = type(data.get("anchor")) in (int, float)
+        if "anchor" in data and not is_number and data["anchor"] != MEAN:
+            raise ProgramError(f"edit {shown(data)}: the anchor must be a number, or 'mean'")
+        anchor = cast("Anchor | None", data.get("anchor"))
         return cls(data["start"], data["stop"], data["runs"], anchor)
 
     def to_json(self) -> dict[str, object]:
@@ -93,8 +103,10 @@ class Segment:
         return numbers if self.anchor is None else {**numbers, "anchor": self.anchor}
 
     def __str__(self) -> str:
-        anchor = "" if self.anchor is None else f"~{Decimal(repr(self.anchor)).normalize():f}"
-        return f"{self.start}:{self.stop}x{self.runs}{anchor}"
+        plain = f"{self.start}:{self.stop}x{self.runs}"
+        if self.anchor is None or self.anchor == MEAN:
+            return plain if self.anchor is None else f"{plain}~{MEAN}"
+        return f"{plain}~{Decimal(repr(self.anchor)).normalize():f}"
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -103,3 +115,9 @@ class Segment:
         """Yield this block in pieces of at most `max_block` layers, the remainder last."""
         for start in range(self.start, self.stop, max_block):
             yield Segment(start, min(start + max_block, self.stop), self.runs)
+
+
+def _read(anchor: str | None) -> Anchor | None:
+    if anchor is None or anchor == MEAN:
+        return cast("Anchor | None", anchor)
+    return float(anchor)
