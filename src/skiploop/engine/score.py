@@ -234,10 +234,11 @@ def choose(
         for index in {owners[number] for number in batch}:
             if len(scored[index]) == len(choices[index]):
                 found = [score for _, score in sorted(scored.pop(index).items())]
-                yield index, _best(choices[index], found, programs[index])
+                yield index, best_choice(choices[index], found, programs[index])
 
 
-def _best(choices: Sequence[str], scored: Sequence[Scored], program: Program) -> Completion:
+def best_choice(choices: Sequence[str], scored: Sequence[Scored], program: Program) -> Completion:
+    """Return the likeliest choice by its log-probability over the number of characters."""
     shape = scored[0].batch_shape
     if any(math.isnan(score.logprob) for score in scored):
         return Completion("", (), math.nan, program, "nan", shape)

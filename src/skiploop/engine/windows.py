@@ -41,19 +41,22 @@ def states_after(stack: LayerStack, tokens: Sequence[int], depths: Sequence[int]
 
 
 @torch.inference_mode()
-def logits_after(stack: LayerStack, tokens: Sequence[int], depths: Sequence[int]) -> list[Tensor]:
+def logits_after(
+    stack: LayerStack, tokens: Sequence[int], depths: Sequence[int], *, n_last: int
+) -> list[Tensor]:
     """Return for each depth logits_TV, float32: final norm and head on the states there.
 
     Args:
         stack: The model.
         tokens: At least one.
         depths: After how many layers.
+        n_last: Tokens T at the end for which they are wanted.
 
     Raises:
         BatchError: The model takes fewer tokens.
     """
     executor, states_PTD = _run(stack, tokens, [range(depth) for depth in depths])
-    return [executor.head(states_TD[None])[0] for states_TD in states_PTD]
+    return [executor.head(states_TD[None, -n_last:])[0] for states_TD in states_PTD]
 
 
 @torch.inference_mode()

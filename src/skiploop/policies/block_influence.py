@@ -1,5 +1,4 @@
-"""How much layers and blocks of them change the states of a text; what ShortGPT and the angular
-block drop go by.
+"""How much layers change the states of a text: what ShortGPT and the angular block drop go by.
 
 Sources: block influence is of arXiv 2403.03853, the angular distance of arXiv 2403.17887.
 

@@ -17,6 +17,9 @@ from skiploop.policies.dropping import without
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
 
+N_WINDOWS = 4
+"""Windows of text at most: every step measures the loss about once for each layer."""
+
 
 def removal_order(
     stack: LayerStack, windows: Sequence[Sequence[int]], n: int, known: Sequence[int] = ()

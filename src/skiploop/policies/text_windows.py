@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from skiploop.engine.batching.encoding import encode
@@ -21,7 +21,7 @@ N_WINDOWS = 16
 
 def windows(
     stack: LayerStack,
-    texts: Sequence[str],
+    texts: Iterable[str],
     *,
     n_tokens: int = N_TOKENS,
     n_windows: int = N_WINDOWS,
@@ -30,7 +30,7 @@ def windows(
 
     Args:
         stack: Its tokenizer reads the texts.
-        texts: Any, best such as the model will meet.
+        texts: Any, best such as the model will meet; no more of them are read than needed.
         n_tokens: Tokens of each window.
         n_windows: Windows at most.
 
@@ -51,6 +51,7 @@ def windows(
     return [tuple(tokens[end - n_tokens : end]) for end in ends]
 
 
-def solved(task: Task, examples: Sequence[Example]) -> list[str]:
-    """Return the prompts of some questions, each with its right answer behind it."""
-    return [f"{task.prompt(e)}{task.draft(e) or f' {e.gold}'}\n\n" for e in examples]
+def solved(task: Task, examples: Iterable[Example]) -> Iterator[str]:
+    """Yield the prompts of some questions, each with its right answer behind it."""
+    for example in examples:
+        yield f"{task.prompt(example)}{task.draft(example) or f' {example.gold}'}\n\n"

@@ -10,9 +10,10 @@ from typing import Literal
 
 from skiploop.errors import ConfigError
 from skiploop.programs.program import Program
+from skiploop.tasks.base import Split
 
 Stage = Literal["search", "menu", "train", "selector"]
-Role = Literal["choice", "vote", "sample", "control"]
+Role = Literal["choice", "vote", "sample", "executor", "control"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +55,11 @@ class Entry:
         maker: The function that makes it, as `module:function`; it takes an `Asked`.
         argument: What comes after the colon; None if nothing does.
         needs: Stages of a run, of which one must have run to its end; any run will do without.
+        chosen_on: Parts of the task that it reads when it is made, so that it cannot be judged there.
         offered_after: Stages after which it is compared where nobody says which policies.
         role: What it is: a `choice` of one program a prompt, a `vote` of several programs, a
-            `sample` of answers, or a `control` that choices are compared with.
+            `sample` of answers, an `executor` that runs the model as no program says, or a
+            `control` that choices are compared with.
         controls: Names of the controls that are judged beside it.
         old_names: What it was called in the last version: still understood, offered nowhere.
     """
@@ -66,6 +69,7 @@ class Entry:
     maker: str
     argument: Argument | None = None
     needs: tuple[Stage, ...] = ()
+    chosen_on: tuple[Split, ...] = ()
     offered_after: tuple[Stage, ...] = ()
     role: Role = "choice"
     controls: tuple[str, ...] = ()
@@ -109,6 +113,12 @@ _ANSWERS = Argument(
     word="K", meaning="how many answers vote", example="5", spell=_number_of_answers
 )
 _PROGRAM = Argument(word="PROGRAM", meaning="a program", example="14:15x2", spell=_program)
+
+_TEXT: tuple[Split, ...] = ("train",)
+"""Layers are measured on training prompts and their answers, or compared on them."""
+
+_SWEEP: tuple[Split, ...] = ("train", "validation")
+"""Candidates race on training questions; the winner must show a gain on validation."""
 
 _CONTROLS = ("surface", "shuffled:open")
 """The same menu, chosen from by what should be worth less than the states of the model."""
@@ -186,6 +196,84 @@ ENTRIES = (
         name="damped",
         does="one damped loop in the middle of the model, for all prompts",
         maker="skiploop.runs.methods.given:damped",
+    ),
+    Entry(
+        name="shortgpt",
+        argument=_LAYERS,
+        does="the plain model without the layers that change the states of training text least",
+        maker="skiploop.runs.methods.pruned:shortgpt",
+        chosen_on=_TEXT,
+    ),
+    Entry(
+        name="angular",
+        argument=_LAYERS,
+        does="the plain model without the one block that turns the states of training text least",
+        maker="skiploop.runs.methods.pruned:angular",
+        chosen_on=_TEXT,
+    ),
+    Entry(
+        name="sleb",
+        argument=_LAYERS,
+        does="the plain model without layers that were taken away one by one, each time the one "
+        "without which training text is likeliest",
+        maker="skiploop.runs.methods.pruned:sleb",
+        chosen_on=_TEXT,
+    ),
+    Entry(
+        name="tale",
+        does="the same by right answers to training questions, as many as are best, or the plain "
+        "model where validation shows no gain",
+        maker="skiploop.runs.methods.pruned:tale",
+        chosen_on=_SWEEP,
+    ),
+    Entry(
+        name="tale",
+        argument=_LAYERS,
+        does="the same with so many layers left",
+        maker="skiploop.runs.methods.pruned:limited_tale",
+        chosen_on=_TEXT,
+    ),
+    Entry(
+        name="rys",
+        does="one block of any length twice, the best of all on training questions, or the plain "
+        "model where validation shows no gain (static repeat)",
+        maker="skiploop.runs.methods.swept:rys",
+        chosen_on=_SWEEP,
+    ),
+    Entry(
+        name="blr",
+        does="the same, with one block or two (block recursion)",
+        maker="skiploop.runs.methods.swept:blr",
+        chosen_on=_SWEEP,
+    ),
+    Entry(
+        name="tflt",
+        does="the same, with a damped loop over a window in the middle of the model",
+        maker="skiploop.runs.methods.swept:tflt",
+        chosen_on=_SWEEP,
+    ),
+    Entry(
+        name="mean-iterates",
+        does="the same, with a loop after which the mean of all passes goes on",
+        maker="skiploop.runs.methods.swept:mean_iterates",
+        chosen_on=_SWEEP,
+    ),
+    Entry(
+        name="early-exit",
+        argument=_LAYERS,
+        does="the plain model, in which each token leaves at the first exit that is sure enough, "
+        "with so many layer passes a token on validation",
+        maker="skiploop.runs.methods.calibrated:early_exit",
+        chosen_on=("validation",),
+        role="executor",
+    ),
+    Entry(
+        name="sampled",
+        does="one answer that the plain model draws, at the temperature with most right answers on "
+        "validation",
+        maker="skiploop.runs.methods.calibrated:sampled",
+        chosen_on=("validation",),
+        role="sample",
     ),
     Entry(
         name="random",

@@ -222,6 +222,7 @@ def evaluate(
     names = list(dict.fromkeys([*asked, *(controls_of(asked) if config.controls else ())]))
     examples = _held_out_examples(run, config)
     _refuse_samples_of_choices(names, examples)
+    _refuse_chosen_here(names, config.split)
     methods = make_methods(names, run, progress, config.k)
     if any(entry_of(name).learns_from_menu for name in names):
         check_categories(menu_examples(run), examples)
@@ -308,6 +309,16 @@ def _refuse_samples_of_choices(names: Sequence[str], examples: Sequence[Example]
         raise ConfigError(
             f"{', '.join(samples)}: answers are drawn at random, but these questions have choices, "
             "of which the likeliest is picked; leave it out"
+        )
+
+
+def _refuse_chosen_here(names: Sequence[str], split: str) -> None:
+    """Refuse policies that were chosen on the questions on which they are to be judged."""
+    chosen = [name for name in names if split in entry_of(name).chosen_on]
+    if chosen:
+        raise ConfigError(
+            f"{', '.join(chosen)} would be judged on the {split!r} questions that it is chosen by: "
+            "use --split test"
         )
 
 

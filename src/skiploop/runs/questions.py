@@ -1,11 +1,18 @@
-"""The questions that the stages of a run learned from."""
+"""The questions that the stages and methods of a run learn from."""
 
 from __future__ import annotations
 
+from skiploop.errors import DataError
 from skiploop.menus.menu import MenuConfig
 from skiploop.runs.folder import RunFolder
 from skiploop.search.campaign import SearchConfig
-from skiploop.tasks.base import Example
+from skiploop.tasks.base import Example, Split
+
+N_CHOOSING = 64
+"""Questions on which programs for all prompts compete."""
+
+N_CHECKING = 300
+"""Questions on which the best one is judged, or another setting is chosen."""
 
 
 def searched_examples(run: RunFolder) -> list[Example]:
@@ -22,3 +29,32 @@ def menu_examples(run: RunFolder) -> list[Example]:
     """
     asked = run.finished("menu", MenuConfig)
     return run.task.examples(asked.split, asked.limit)
+
+
+def choosing_examples(run: RunFolder) -> list[Example]:
+    """Return training questions on which candidates compete: half of them, `N_CHOOSING` at most.
+
+    Raises:
+        DataError: The task has none.
+    """
+    found = _some(run, "train")
+    return found[: min(N_CHOOSING, max(1, len(found) // 2))]
+
+
+def checking_examples(run: RunFolder) -> list[Example]:
+    """Return validation questions, `N_CHECKING` at most.
+
+    Raises:
+        DataError: The task has none.
+    """
+    return _some(run, "validation")[:N_CHECKING]
+
+
+def _some(run: RunFolder, split: Split) -> list[Example]:
+    found = run.task.examples(split)
+    if not found:
+        raise DataError(
+            f"{run.task.name} has no questions in {split!r}, which such a method chooses by: use "
+            "another task, or a method that needs none"
+        )
+    return found
