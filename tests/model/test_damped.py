@@ -13,16 +13,19 @@ from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.options import Options
 from skiploop.engine.plan.schedule import schedule
+from skiploop.policies.tflt import damped_windows
 from skiploop.programs.program import Program
+from skiploop.programs.segment import MEAN
 
-TEXTS = ["1:3x3~0.5", "0:1x2~0", "2:5x2~0.25", "3:5x4~1"]
+TEXTS = ["1:3x3~0.5", "0:1x2~0", "2:5x2~0.25", "3:5x4~1", "2:4x3~mean"]
 PROGRAMS = [Program.parse(text, N_LAYERS) for text in TEXTS]
 # Next to each other, next to a skip and a plain loop, and with beginnings in common.
 MIXED = [
     Program.parse(text, N_LAYERS)
-    for text in ("1:3x3~0.5 3:4x2~0.3", "0:1x0 1:3x3~0.5", "1:3x3~0.9", "1:3x3", "1:3x2 3:5x2~0.5")
+    for text in ("1:3x3~0.5 3:4x2~0.3", "0:1x0 1:3x3~0.5", "1:3x3~0.9", "1:3x3", "1:3x2 3:5x2~0.5", "1:3x3~mean")
 ]
 PROMPTS = [
+    [21, 6, 6, 13],
     [7, 3, 9, 22, 41, 5, 5, 18, 30, 2, 12],
     [3, 3, 8],
     [44],
@@ -57,12 +60,21 @@ class Noted(nn.Module):
         if self.segment is None:
             return (states,) if self.returns_tuples else states
         n_runs, anchor = self.segment.runs, self.segment.anchor
+        out = self.mean(states, n_runs) if anchor == MEAN else self.damped(states, n_runs, anchor)
+        self.calls.clear()
+        return (out,) if self.returns_tuples else out
+
+    def damped(self, states, n_runs, anchor):
         x = states
         for _ in range(n_runs):
             x = (1 - 1 / n_runs) * x + self.g(x) / n_runs
-        out = anchor * self.g(states) + (1 - anchor) * x
-        self.calls.clear()
-        return (out,) if self.returns_tuples else out
+        return anchor * self.g(states) + (1 - anchor) * x
+
+    def mean(self, states, n_runs):
+        iterates = [self.g(states)]
+        while len(iterates) < n_runs:
+            iterates.append(self.g(iterates[-1]))
+        return sum(iterates) / n_runs
 
     def g(self, states):
         for layer, args, kwargs in self.calls:
@@ -122,6 +134,14 @@ def test_with_anchor_1_the_model_is_the_plain_one(family):
     found = stack.generate(TEXT_PROMPTS, damped, max_new_tokens=6)
     assert [c.token_ids for c in found] == [c.token_ids for c in plain]
     assert [c.logprob for c in found] == pytest.approx([c.logprob for c in plain], abs=1e-3)
+
+
+def test_every_damped_window_with_anchor_1_is_the_plain_model():
+    stack = load("llama")
+    (plain,) = stack.generate(TEXT_PROMPTS[:1], Program.identity(N_LAYERS), max_new_tokens=6)
+    windows = damped_windows(N_LAYERS, anchors=(1.0,))
+    found = stack.generate(TEXT_PROMPTS[:1] * len(windows), windows, max_new_tokens=6)
+    assert windows and {c.token_ids for c in found} == {plain.token_ids}
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from skiploop import Program, ProgramSpace, Segment
 from skiploop.errors import ProgramError
 from skiploop.programs.damping import Blended, inside_loops, mix_of
+from skiploop.programs.segment import MEAN
 
 
 @st.composite
@@ -19,7 +20,7 @@ def damped_programs(draw):
     while layer < n_layers - 1:
         stop = draw(st.integers(layer + 1, n_layers - 1))
         runs = draw(st.integers(0, 4))
-        anchor = draw(st.none() | st.floats(0, 1)) if runs > 1 else None
+        anchor = draw(st.none() | st.floats(0, 1) | st.just(MEAN)) if runs > 1 else None
         segments.append(Segment(layer, stop, runs, anchor))
         layer = stop
     return Program.from_segments([*segments, Segment(layer, n_layers, 1)], n_layers)
@@ -70,6 +71,18 @@ def test_a_damped_loop_runs_its_formula(runs, anchor, state):
     assert run(program, layers, state) == pytest.approx(expected)
 
 
+@given(st.integers(2, 5), st.floats(-1, 1))
+def test_a_loop_with_the_mean_of_its_passes_runs_its_formula(runs, state):
+    layers = [math.sin, math.cos, math.atan, math.exp]
+    x, iterates = math.sin(state), []
+    for _ in range(runs):
+        x = math.atan(math.cos(x))
+        iterates.append(x)
+    expected = math.exp(sum(iterates) / runs)
+    program = Program.parse(f"1:3x{runs}~mean", 4)
+    assert run(program, layers, state) == pytest.approx(expected)
+
+
 @given(damped_programs())
 def test_where_no_loop_is_inside_no_later_step_needs_older_states(program):
     steps = program.layer_inputs
@@ -79,7 +92,7 @@ def test_where_no_loop_is_inside_no_later_step_needs_older_states(program):
 
 
 def test_a_loop_of_another_anchor_or_a_plain_one_is_another_program():
-    texts = ["4:6x2", "4:6x2~0.5", "4:6x2~0.25", "4:6x2~1", "4:6x3~0.5"]
+    texts = ["4:6x2", "4:6x2~0.5", "4:6x2~0.25", "4:6x2~1", "4:6x3~0.5", "4:6x2~mean"]
     programs = [Program.parse(text, 10) for text in texts]
     assert len(set(programs)) == len({program.layer_inputs for program in programs}) == len(texts)
     assert [str(program) for program in programs] == texts
@@ -99,6 +112,8 @@ def test_a_damped_and_a_plain_loop_share_the_first_pass_only():
     [
         ("4:6x2~1.5", "anchor 1.5: an anchor is a number from 0 to 1"),
         ("4:6x0~0.5", "anchor 0.5: .*of a block that runs twice or more"),
+        ("4:6x0~mean", "anchor mean: .*of a block that runs twice or more"),
+        ("8:10x2~mean", "no layer runs after the damped loop 8:10x2~mean"),
         ("4:6x2~", "is not START:STOPxRUNS or START:STOPxRUNS~ANCHOR"),
         ("4:6x2~a", "is not START:STOPxRUNS or START:STOPxRUNS~ANCHOR"),
         ("8:10x2~0.5", "no layer runs after the damped loop 8:10x2~0.5"),
@@ -110,7 +125,7 @@ def test_a_wrong_damped_loop_is_refused_with_what_to_do(text, message):
         Program.parse(text, 10)
 
 
-@pytest.mark.parametrize("anchor", ["0.5", True, None])
+@pytest.mark.parametrize("anchor", ["0.5", True, None, "median"])
 def test_json_with_an_anchor_that_is_no_number_is_refused(anchor):
     edit = {"start": 4, "stop": 6, "runs": 2, "anchor": anchor}
     with pytest.raises(ProgramError, match="the anchor must be a number"):
