@@ -22,7 +22,14 @@ PROGRAMS = [Program.parse(text, N_LAYERS) for text in TEXTS]
 # Next to each other, next to a skip and a plain loop, and with beginnings in common.
 MIXED = [
     Program.parse(text, N_LAYERS)
-    for text in ("1:3x3~0.5 3:4x2~0.3", "0:1x0 1:3x3~0.5", "1:3x3~0.9", "1:3x3", "1:3x2 3:5x2~0.5", "1:3x3~mean")
+    for text in (
+        "1:3x3~0.5 3:4x2~0.3",
+        "0:1x0 1:3x3~0.5",
+        "1:3x3~0.9",
+        "1:3x3",
+        "1:3x2 3:5x2~0.5",
+        "1:3x3~mean",
+    )
 ]
 PROMPTS = [
     [21, 6, 6, 13],
