@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.plan.schedule import schedule
@@ -33,13 +33,13 @@ def check_supported(stack: LayerStack) -> None:
     Raises:
         UnsupportedModelError: It cannot.
     """
-    layers = DynamicCache(config=stack.model.config).layers
-    attends = stack.way.caches and all(isinstance(layer, DynamicLayer) for layer in layers)
-    if not attends or not stack.has_views or stack.rotary_switches:
+    sorts = {type(layer) for layer in DynamicCache(config=stack.model.config).layers}
+    attends = stack.way.caches and sorts <= {DynamicLayer, DynamicSlidingWindowLayer}
+    if not attends or stack.rotary_switches:
         raise UnsupportedModelError(
-            f"early exit is for models whose layers all attend, each with keys and values of its "
-            f"own and fixed positions, which {type(stack.model).__name__} does not have: use "
-            "another method, such as shortgpt:LAYERS"
+            "early exit is for models whose layers all keep keys and values, with the same "
+            f"positions at any length, which {type(stack.model).__name__} does not: use another "
+            "method, such as shortgpt:LAYERS"
         )
 
 
