@@ -77,3 +77,16 @@ def finished_run():
     command("train", "--run", run, "--epochs", 1, "--batch-size", 32)
     command("train", "--run", run, "--method", "selector")
     return run
+
+
+@functools.cache
+def written_run():
+    """Return a run folder with questions whose answers are written, not picked; search alone."""
+    holder = tempfile.TemporaryDirectory(prefix="skiploop-written-")
+    atexit.register(holder.cleanup)
+    model, run = Path(holder.name) / "model", Path(holder.name) / "run"
+    families.build("llama").save_pretrained(model)
+    families.tokenizer().save_pretrained(model)
+    what = ["--model", model, "--task", "arithmetic", "--option", "level=1", "--out", run]
+    command("search", *what, "--limit", 2, "--budget", 2)
+    return run

@@ -89,9 +89,10 @@ def test_a_selector_is_seen_beside_its_controls():
 @pytest.mark.parametrize(
     ("role", "names"),
     [
-        ("choice", ["identity", "selector", "random", "selector:29", "smollm2-135m/words"]),
+        ("choice", ["identity", "selector", "random", "selector:29", "shortgpt:26", "rys"]),
         ("vote", ["vote:5", "majority:3"]),
-        ("sample", ["sample:5"]),
+        ("sample", ["sample:5", "sampled"]),
+        ("executor", ["early-exit:20"]),
         ("control", ["surface", "shuffled", "shuffled:open", "random-menu"]),
     ],
 )
