@@ -13,7 +13,7 @@ from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.options import Options
 from skiploop.engine.plan.schedule import schedule
-from skiploop.policies.tflt import damped_windows
+from skiploop.policies.damped import damped_windows
 from skiploop.programs.program import Program
 from skiploop.programs.segment import MEAN
 

@@ -55,7 +55,7 @@ class Entry:
         maker: The function that makes it, as `module:function`; it takes an `Asked`.
         argument: What comes after the colon; None if nothing does.
         needs: Stages of a run, of which one must have run to its end; any run will do without.
-        chosen_on: Parts of the task that it reads when it is made, so that it cannot be judged there.
+        chosen_on: Parts of the task that it reads when it is made: it is not judged on them.
         offered_after: Stages after which it is compared where nobody says which policies.
         role: What it is: a `choice` of one program a prompt, a `vote` of several programs, a
             `sample` of answers, an `executor` that runs the model as no program says, or a

@@ -13,11 +13,11 @@ from dataclasses import asdict
 
 from skiploop.policies.base import FixedPolicy, Policy
 from skiploop.policies.blr import BEAM, two_blocks
+from skiploop.policies.damped import damped_windows
 from skiploop.policies.held_out import judge
 from skiploop.policies.mean_iterates import mean_loops
 from skiploop.policies.rys import one_block_repeats
 from skiploop.policies.static import race
-from skiploop.policies.tflt import damped_windows
 from skiploop.programs.program import Program
 from skiploop.runs.methods.kept import Found, kept
 from skiploop.runs.methods.make import Asked, ranked
