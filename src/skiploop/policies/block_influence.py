@@ -2,7 +2,8 @@
 
 Sources: block influence is of arXiv 2403.03853, the angular distance of arXiv 2403.17887.
 
-Shapes: the letters of the engine (docs/reference/shapes.md); L layers.
+Shapes: L layers, the embeddings before them included in states; T tokens, D numbers of a state,
+B blocks of layers.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Confidences of different layers do not mean the same. So each exit gets a thresh
 which its tokens agree with those of the whole model as often as at every other exit, and that
 share is the one thing that is chosen.
 
-Shapes: T new tokens, E exits.
+Shapes: T new tokens of an answer, N of all answers, E exits, V vocabulary.
 """
 
 from __future__ import annotations

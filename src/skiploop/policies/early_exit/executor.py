@@ -4,7 +4,7 @@ The layers between two exits are a block. A token that exits leaves its states w
 next block; when a later token goes on, all that wait there run with it. So every state is that of
 the plain model, keys and values have no gaps, and what is never asked for is never computed.
 
-Shapes: the letters of the engine (docs/reference/shapes.md).
+Shapes: T tokens, K keys, D numbers of a state, V vocabulary.
 """
 
 from __future__ import annotations

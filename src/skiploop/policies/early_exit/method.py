@@ -2,6 +2,8 @@
 
 Sources: the exits by confidence are those of CALM (arXiv 2207.07061) and AdaInfer (arXiv
 2403.02181), here with the final norm and the head of the frozen model at every exit (logit lens).
+
+Shapes: V vocabulary.
 """
 
 from __future__ import annotations
