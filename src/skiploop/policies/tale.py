@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from skiploop.policies.dropping import without
 from skiploop.programs.program import Program, shortest_first
 from skiploop.tasks.base import Example
-from skiploop.trials.evidence import collect
+from skiploop.trials.score_table import collect
 from skiploop.trials.runner import TrialRunner
 
 TOLERANCE = 0.08
