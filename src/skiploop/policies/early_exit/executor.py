@@ -87,8 +87,9 @@ class _Block:
         block._executor = self._executor.fork([0], [0]) if self.n_run else self._fresh()
         return block
 
-    def __len__(self) -> int:
-        """Return how many layer passes it ran, each counted once for every token."""
+    @property
+    def n_layer_passes(self) -> int:
+        """Layers that ran, each counted once for every token."""
         return len(self.layers) * self.n_run
 
     @property
@@ -111,35 +112,33 @@ class ExitRow:
     ) -> None:
         bounds = pairwise((0, *exits, stack.n_layers))
         self._blocks = [_Block(stack, range(start, stop)) for start, stop in bounds]
-        self._thresholds = [*thresholds, 0.0]
+        self._thresholds = thresholds
         self._n_before = 0
 
     def next_logits(self, tokens: Sequence[int]) -> Tensor:
         """Return logits_V after some more tokens, from the first exit that is sure enough."""
         self._blocks[0].wait(tokens, None)
-        for number, (block, threshold) in enumerate(
-            zip(self._blocks, self._thresholds, strict=True), start=1
-        ):
+        *early, last = self._blocks
+        for block, after, threshold in zip(early, self._blocks[1:], self._thresholds, strict=True):
             ran, states_TD = block.run()
-            if number < len(self._blocks):
-                self._blocks[number].wait(ran, states_TD)
-            if number == len(self._blocks) or threshold <= 1:
+            after.wait(ran, states_TD)
+            if threshold <= 1:
                 logits_V = block.logits(states_TD)
                 if float(logits_V.softmax(-1).max()) >= threshold:
-                    break
-        return logits_V
+                    return logits_V
+        return last.logits(last.run()[1])
 
     def fork(self) -> ExitRow:
         """Return a row that goes on from here on its own, and counts only what it runs then."""
         row = copy.copy(self)
         row._blocks = [block.fork() for block in self._blocks]
-        row._n_before = sum(map(len, self._blocks))
+        row._n_before += self.n_layer_passes
         return row
 
     @property
     def n_layer_passes(self) -> int:
         """Layers that ran, each counted once for every token."""
-        return sum(map(len, self._blocks)) - self._n_before
+        return sum(block.n_layer_passes for block in self._blocks) - self._n_before
 
     @property
     def n_bytes(self) -> int:
