@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from skiploop.policies.dropping import without
 from skiploop.programs.program import Program, shortest_first
 from skiploop.tasks.base import Example
-from skiploop.trials.score_table import collect
 from skiploop.trials.runner import TrialRunner
+from skiploop.trials.score_table import collect
 
 TOLERANCE = 0.08
 """Share of right answers below that of the plain model at which no more layers are left out."""
