@@ -17,7 +17,7 @@ from skiploop.engine.batching.encoding import warn_of_unknown
 from skiploop.engine.cache import slots
 from skiploop.engine.completion import Completion
 from skiploop.engine.counters import Work
-from skiploop.engine.decoding.prefill_choice import PrefillChoice
+from skiploop.engine.decoding.prefill_choice import ChoosesInPrefill
 from skiploop.engine.forward.calling import Calling, find_calling
 from skiploop.engine.forward.parts import Parts
 from skiploop.engine.forward.rotary import Switch, find_switches
@@ -119,7 +119,7 @@ class LayerStack(FrozenModel):
     def generate(
         self,
         prompts: Sequence[str],
-        programs: Sequence[Program] | Program | PrefillChoice,
+        programs: Sequence[Program] | Program | ChoosesInPrefill,
         *,
         max_new_tokens: int = 16,
         stop: Sequence[str] = (),
@@ -156,7 +156,7 @@ class LayerStack(FrozenModel):
     def stream(
         self,
         prompts: Sequence[str],
-        programs: Sequence[Program] | Program | PrefillChoice,
+        programs: Sequence[Program] | Program | ChoosesInPrefill,
         options: Options,
     ) -> Iterator[TokenColumn]:
         """Continue every prompt as `generate` does, and yield the tokens as they come.
@@ -177,7 +177,7 @@ class LayerStack(FrozenModel):
         arguments.instance("options", options, Options, expected="a skiploop.Options")
         prompts = arguments.texts("prompts", prompts)
         options.check(prompts)
-        if not isinstance(programs, PrefillChoice):
+        if not isinstance(programs, ChoosesInPrefill):
             programs = self._one_each(prompts, programs)
         return generate(self, prompts, programs, options)
 

@@ -16,7 +16,7 @@ from skiploop.engine.batching.rows import Row, check_lengths, split
 from skiploop.engine.decoding.batch import decode_rows
 from skiploop.engine.decoding.drafts import check_drafts, draft_tokens, is_whole, score_drafts
 from skiploop.engine.decoding.prefill import FirstPass, first_pass
-from skiploop.engine.decoding.prefill_choice import PrefillChoice, choosing_pass
+from skiploop.engine.decoding.prefill_choice import ChoosesInPrefill
 from skiploop.engine.decoding.row_state import RowState, TokenColumn, TokenWriter
 from skiploop.engine.forward.rotary import by_table, room, table_of
 from skiploop.engine.options import Options
@@ -32,7 +32,7 @@ _log = logging.getLogger("skiploop")
 def generate(
     stack: LayerStack,
     prompts: Sequence[str],
-    programs: Sequence[Program] | PrefillChoice,
+    programs: Sequence[Program] | ChoosesInPrefill,
     options: Options,
 ) -> Iterator[TokenColumn]:
     """Continue every prompt under its own program; see `LayerStack.stream`.
@@ -44,7 +44,7 @@ def generate(
     if stack.exact:
         options = replace(options, drafts=None, saved=None)
     late = None
-    if isinstance(programs, PrefillChoice):
+    if isinstance(programs, ChoosesInPrefill):
         late, programs = programs, [programs.counted(stack)] * len(prompts)
         options = replace(options, saved=None)
     encoded = encode(stack, prompts)
@@ -81,7 +81,7 @@ def _run_part(
     stack: LayerStack,
     rows: Sequence[Row],
     writer: TokenWriter,
-    late: PrefillChoice | None,
+    late: ChoosesInPrefill | None,
     outgrown: list[RowState],
 ) -> Iterator[TokenColumn]:
     """Yield the tokens and completions of rows that start alike.
@@ -94,7 +94,8 @@ def _run_part(
         outgrown: Gets the answers that need other rotary tables to go on.
     """
     options = writer.options
-    start = shared_prefix(stack, rows, options.saved)
+    may_share = late is None or late.shares_start
+    start = shared_prefix(stack, rows, options.saved) if may_share else no_prefix(stack)
     may_stop = options.decided is not None and all(row.draft for row in rows)
     n_passes = 1 if may_stop else 1 + options.max_new_tokens
     groups = [
@@ -121,7 +122,7 @@ def _run_part(
             yield from _run_batch(
                 first_pass(stack, batch, start, options.saved, may_go_on=options.saved is None)
                 if late is None
-                else choosing_pass(stack, batch, start, late),
+                else late.first_pass(stack, batch, start),
                 writer,
                 few,
                 later,

@@ -8,9 +8,10 @@ Shapes: the letters of the engine (docs/reference/shapes.md).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -30,8 +31,44 @@ if TYPE_CHECKING:
     from skiploop.stack import LayerStack
 
 
+class ChoosesInPrefill(ABC):
+    """Chooses programs while the prompts run.
+
+    Attributes:
+        longest: The longest program that may be chosen, by which the memory of a batch is counted;
+            None for the plain one.
+        shares_start: Whether the choice can begin behind a start that all prompts share.
+    """
+
+    longest: Program | None
+    shares_start: bool
+
+    @abstractmethod
+    def first_pass(self, stack: LayerStack, rows: Sequence[Row], start: SharedPrefix) -> FirstPass:
+        """Run the prompts and drafts of a batch under the programs that are chosen for them.
+
+        Args:
+            stack: The model.
+            rows: The batch; what they say about programs is not used.
+            start: What the prompts start with; nothing unless `shares_start`.
+
+        Returns:
+            The batch, its rows with the programs chosen.
+        """
+
+    def counted(self, stack: LayerStack) -> Program:
+        """Return the program by which the memory of every row is counted before the choice.
+
+        Raises:
+            ProgramError: The longest program is for another model.
+        """
+        return (
+            Program.identity(stack.n_layers) if self.longest is None else stack.check(self.longest)
+        )
+
+
 @dataclass(frozen=True)
-class PrefillChoice:
+class PrefillChoice(ChoosesInPrefill):
     """Chooses programs by the states after the first layers.
 
     Attributes:
@@ -48,6 +85,7 @@ class PrefillChoice:
     layer: int
     choose: Callable[[Sequence[int], Sequence[Tensor]], Sequence[Program]]
     longest: Program | None = None
+    shares_start: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         layer = whole_number("layer", self.layer, error=ConfigError)
@@ -71,41 +109,35 @@ class PrefillChoice:
                 f"layer={shown(self.layer)}: {stack.name} has {stack.n_layers} layers, choose "
                 "after one of them"
             )
-        return (
-            Program.identity(stack.n_layers) if self.longest is None else stack.check(self.longest)
-        )
+        return super().counted(stack)
+
+    def first_pass(self, stack: LayerStack, rows: Sequence[Row], start: SharedPrefix) -> FirstPass:
+        """Run a batch under the programs that its first layers choose; see `ChoosesInPrefill`.
+
+        Raises:
+            ProgramError: A chosen program changes one of the first layers, or is for another model.
+        """
+        return _choosing_pass(stack, rows, start, self)
 
 
-def choosing_pass(
+def _choosing_pass(
     stack: LayerStack, rows: Sequence[Row], start: SharedPrefix, late: PrefillChoice
 ) -> FirstPass:
-    """Run the prompts and drafts of a batch under the programs that their first layers choose.
-
-    Args:
-        stack: The model.
-        rows: The batch; what they say about programs is not used.
-        start: What the prompts start with.
-        late: Chooses.
-
-    Returns:
-        The batch, its rows with the programs chosen.
-
-    Raises:
-        ProgramError: A chosen program changes one of the first layers, or is for another model.
-    """
     firsts, sources = number_sources(rows)
     common = tuple(range(late.layer))
     before = schedule([common] * len(rows), sources)
     chosen: list[Row] = []
 
-    def go_on(states_RTD: Tensor) -> tuple[Schedule, list[PrefixKV]]:
+    def go_on(states_RTD: Tensor) -> tuple[Schedule, list[PrefixKV]] | None:
+        if chosen:
+            return None
         start_TD = start.states(common)
         states = [
-            torch.cat([start_TD, _own(states_TD, row, start)]).float().cpu()
+            torch.cat([start_TD, own_states(states_TD, row, start.n_tokens)]).float().cpu()
             for row, states_TD in zip(rows, states_RTD, strict=True)
         ]
         programs = late.choose([row.index for row in rows], states)
-        chosen.extend(_chosen(stack, rows, programs, late))
+        chosen.extend(_checked(stack, rows, programs, late))
         after = extend(before, [row.program.layer_inputs[late.layer :] for row in chosen])
         new_calls = after.calls[len(before.calls) :]
         return after, start.prefixes(new_calls, after.beginnings)
@@ -118,26 +150,36 @@ def choosing_pass(
     return FirstPass(stack, chosen, executor, states_RTD, mask_SK[sources], is_complete=True)
 
 
-def _own(states_TD: Tensor, row: Row, start: SharedPrefix) -> Tensor:
-    """Return the states of the prompt after the common start, without padding and draft."""
+def own_states(states_TD: Tensor, row: Row, n_shared: int) -> Tensor:
+    """Return the states of a prompt after its first tokens, without padding and draft."""
     stop = len(states_TD) - len(row.draft)
-    return states_TD[stop - len(row.tokens) + start.n_tokens : stop]
+    return states_TD[stop - len(row.tokens) + n_shared : stop]
 
 
-def _chosen(
+def _checked(
     stack: LayerStack, rows: Sequence[Row], programs: object, late: PrefillChoice
 ) -> list[Row]:
-    """Return the rows with the programs chosen for them, and the memory that these take."""
-    chosen = []
+    """Return the rows with the programs chosen for them, which have to be possible ones."""
     found = listed("what was chosen", programs, of="programs")
     one_for_each(rows, "chosen programs", found)
-    for row, one in zip(rows, found, strict=True):
-        program = stack.check(one)
+    checked = list(map(stack.check, found))
+    for program in checked:
         if program.layer_inputs[: late.layer] != tuple(range(late.layer)):
             raise ProgramError(
                 f"program {program} was chosen after {late.layer} layers but changes one of them: "
                 "choose earlier, or among programs that change later layers"
             )
+    return with_programs(stack, rows, checked)
+
+
+def with_programs(stack: LayerStack, rows: Sequence[Row], programs: Sequence[Program]) -> list[Row]:
+    """Return rows with the programs chosen for them, and the memory that these take.
+
+    Raises:
+        BatchError: They take more memory than the longest program that was to be chosen.
+    """
+    chosen = []
+    for row, program in zip(rows, programs, strict=True):
         n_bytes = row.n_bytes // row.program.n_slots * program.n_slots
         chosen.append(replace(row, program=program, n_bytes=n_bytes))
     n_bytes = sum(row.n_bytes for row in chosen)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from skiploop.stack import LayerStack
 
 _FREED = torch.empty(0)
-Then = Callable[[Tensor], tuple[Schedule, list[PrefixKV]]]
+Then = Callable[[Tensor], tuple[Schedule, list[PrefixKV]] | None]
 _Arguments = tuple[tuple[object, ...], dict[str, object]]
 
 
@@ -221,7 +221,8 @@ class Executor:
                 embeddings: their paths go on from there.
             keep: Nodes whose states to put into `kept`.
             then: Given the states_RTD after all calls, returns a schedule that extends this one,
-                and the prefixes of its further calls; these run in the same pass.
+                and the prefixes of its further calls; these run in the same pass. It is asked
+                again after them, until it returns None.
         """
         self._starts, self._keep, self._then = starts or {}, frozenset(keep), then
         self._for_head = False
@@ -302,13 +303,15 @@ class Executor:
                 states_STD[source, -len(states_TD) :] = states_TD
         outputs = [states_STD]
         self._run_calls(outputs)
-        if self._then is not None:
-            self.schedule, prefixes = self._then(self._plan.pick(outputs, self._plan.leaves))
+        states_RTD = self._plan.pick(outputs, self._plan.leaves)
+        while self._then is not None and (further := self._then(states_RTD)) is not None:
+            self.schedule, prefixes = further
             self._plan = make_plan(self.schedule, self.stack.device)
             if self._cache is not None:
                 self._cache.extend(self.schedule.calls, prefixes)
             self._run_calls(outputs)
-        return self._plan.pick(outputs, self._plan.leaves)
+            states_RTD = self._plan.pick(outputs, self._plan.leaves)
+        return states_RTD
 
     def _run_calls(self, outputs: list[Tensor]) -> None:
         """Run the calls whose outputs are still missing."""
