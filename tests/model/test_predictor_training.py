@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from skiploop.errors import ConfigError, DataError, RunError
+from skiploop.policies.optimizing import cosine_with_warmup
 from skiploop.policies.polar.targets import Target
-from skiploop.policies.polar.training import TrainConfig, cosine_with_warmup, fit
+from skiploop.policies.polar.training import TrainConfig, fit
 from skiploop.programs.program import Program
 from skiploop.programs.space import ProgramSpace
 

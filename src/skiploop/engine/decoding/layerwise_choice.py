@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, ClassVar
 from torch import Tensor
 
 from skiploop.arguments import shown, whole_numbers
-from skiploop.engine.batching.prefix import SharedPrefix, pad_behind
-from skiploop.engine.batching.rows import Row, number_sources
+from skiploop.engine.batching.prefix import SharedPrefix
+from skiploop.engine.batching.rows import Row, number_sources, pad_left
 from skiploop.engine.cache.slots import PrefixKV
 from skiploop.engine.decoding.prefill import FirstPass
 from skiploop.engine.decoding.prefill_choice import ChoosesInPrefill, own_states, with_programs
@@ -76,9 +76,8 @@ class LayerwiseChoice(ChoosesInPrefill):
             return now, []
 
         executor = Executor(stack, now, use_cache=True)
-        tokens_ST, mask_SK = pad_behind(
-            [], [row.tokens + row.draft for row in firsts], stack.device
-        )
+        tokens = [row.tokens + row.draft for row in firsts]
+        tokens_ST, mask_SK = pad_left(tokens, stack.device)
         states_RTD = executor.hidden(tokens_ST, mask_SK, then=go_on)
         programs = [_program(by_layer) for by_layer in zip(*runs, strict=True)]
         chosen = with_programs(stack, rows, programs)

@@ -41,7 +41,7 @@ class ChoosesInPrefill(ABC):
     """
 
     longest: Program | None
-    shares_start: bool
+    shares_start: ClassVar[bool]
 
     @abstractmethod
     def first_pass(self, stack: LayerStack, rows: Sequence[Row], start: SharedPrefix) -> FirstPass:

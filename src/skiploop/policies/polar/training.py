@@ -24,6 +24,7 @@ from skiploop.errors import ConfigError, DataError
 from skiploop.files import write_atomic
 from skiploop.jsontext import json_text
 from skiploop.policies.encoders import check_one_encoder
+from skiploop.policies.optimizing import cosine_with_warmup
 from skiploop.policies.polar.checkpoint import Metrics, TrainState
 from skiploop.policies.polar.network import NetworkConfig, PolarNetwork, Scores, pad
 from skiploop.policies.polar.targets import Target, TargetRules
@@ -179,14 +180,6 @@ def target_losses(scores: Scores, boundaries_BD: Tensor, runs_BD: Tensor) -> Ten
     )
     n_starts_B = (runs_BD != NO_LABEL).sum(1)
     return boundary_BD.sum(1) / max(n_layers - 1, 1) + runs_loss_BD.sum(1) / n_starts_B
-
-
-def cosine_with_warmup(step: int, *, warmup_steps: int, n_steps: int) -> float:
-    """Return the share of the highest learning rate at a step, counted from 0."""
-    if step < warmup_steps:
-        return step / warmup_steps
-    progress = (step - warmup_steps) / max(n_steps - warmup_steps, 1)
-    return 0.5 * (1 + math.cos(math.pi * progress))
 
 
 class _Examples:

@@ -1,0 +1,86 @@
+"""Dr.LLM as a policy: the layers run while the routers decide, and the prompt decides once.
+
+Shapes: the letters of learning (docs/reference/shapes.md).
+
+Source: arXiv 2510.12773, section 3. Its released code decides again for every token and applies the
+first row's decision to the whole batch; here every prompt decides for itself, as in the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from skiploop.arguments import texts, whole_number
+from skiploop.engine.decoding.layerwise_choice import LayerwiseChoice
+from skiploop.errors import ConfigError
+from skiploop.policies.drllm.network import N_ACTIONS, Routers, padded_windows, window_means
+from skiploop.programs.program import Program
+from skiploop.programs.segment import Segment
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
+
+
+class RouterPolicy:
+    """Lets a router before each layer decide how often the layer runs.
+
+    Args:
+        stack: The model.
+        routers: Trained for it.
+        name: Name in tables.
+    """
+
+    def __init__(self, stack: LayerStack, routers: Routers, name: str = "drllm") -> None:
+        self.name = name
+        self.routers = routers.to(stack.device).eval()
+        self._stack = stack
+
+    def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
+        """Return the one program that the routers choose for each prompt.
+
+        Args:
+            prompts: Texts of the same kind as in training.
+            k: At least 1; more than one program there is not.
+
+        Cost:
+            One run of each prompt under the program that it gets, which `during_prefill` saves.
+        """
+        whole_number("k", k, at_least=1, error=ConfigError)
+        prompts = texts("prompts", prompts)
+        ran = self._stack.generate(prompts, self.during_prefill(), max_new_tokens=1)
+        return [[one.program] for one in ran]
+
+    def during_prefill(self) -> LayerwiseChoice:
+        """Return the choice made while prompts run, for `LayerStack.generate`."""
+        n_layers = self._stack.n_layers
+        return LayerwiseChoice(_Deciding(self.routers, n_layers), longest_of(n_layers))
+
+
+class _Deciding:
+    """Decides for the prompts of a call; the last layer runs where all others are skipped."""
+
+    def __init__(self, routers: Routers, n_layers: int) -> None:
+        self._routers = routers
+        self._last = n_layers - 1
+        self._has_run: set[int] = set()
+
+    def __call__(
+        self, layer: int, numbers: Sequence[int], states: Sequence[Tensor]
+    ) -> Sequence[int]:
+        windows = padded_windows(list(map(window_means, states)))
+        runs: list[int] = self._routers(layer, *windows).argmax(1).tolist()
+        for place, number in enumerate(numbers):
+            if layer == self._last and number not in self._has_run:
+                runs[place] = max(runs[place], 1)
+            if runs[place]:
+                self._has_run.add(number)
+        return runs
+
+
+def longest_of(n_layers: int) -> Program:
+    """Return the longest program that routers can choose."""
+    twice = [Segment(layer, layer + 1, N_ACTIONS - 1) for layer in range(n_layers)]
+    return Program(n_layers, tuple(twice))

@@ -1,0 +1,70 @@
+"""What a method has learned, in a folder of its own: `model.safetensors` and `config.json`.
+
+The second file says which model it was learned for, and from what; it is written last, so that a
+folder that has it is whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from skiploop.errors import RunError, one_line
+from skiploop.jsontext import read_json, write_json
+from skiploop.models.identity import check_model
+from skiploop.policies.tensors import read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
+
+_CONFIG = "config.json"
+_TENSORS = "model.safetensors"
+
+
+def keep(
+    folder: Path, stack: LayerStack, made_from: Mapping[str, object], tensors: Mapping[str, Tensor]
+) -> None:
+    """Write what was learned, in the place of what the folder held.
+
+    Args:
+        folder: Made if it does not exist.
+        stack: The model that it was learned for.
+        made_from: The recipe and the data, as JSON data.
+        tensors: By name.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _CONFIG).unlink(missing_ok=True)  # until the other file is there
+    write_tensors(folder / _TENSORS, {name: t.detach().cpu() for name, t in tensors.items()})
+    write_json(folder / _CONFIG, {"weights": stack.model_id, "made_from": dict(made_from)})
+
+
+def kept(
+    folder: Path, stack: LayerStack, made_from: Mapping[str, object]
+) -> dict[str, Tensor] | None:
+    """Return what was learned before in the same way from the same data; None if nothing was.
+
+    Args:
+        folder: As for `keep`.
+        stack: The model that it is wanted for.
+        made_from: As for `keep`.
+
+    Raises:
+        RunError: It was learned for another model, or is damaged.
+    """
+    if not (folder / _CONFIG).exists():
+        return None
+    try:
+        config = read_json(folder / _CONFIG)
+        weights, made_before = str(config["weights"]), config["made_from"]
+    except (KeyError, ValueError) as error:
+        raise RunError(
+            f"{folder} is damaged ({one_line(error)}): delete it, and it is learned again"
+        ) from error
+    remedy = f"load that one, or delete {folder} to learn it for {stack.name}"
+    check_model(weights, stack, f"what {folder} holds was learned for", remedy)
+    if made_before != made_from:
+        return None
+    return read_tensors(folder / _TENSORS)[0]
