@@ -1,0 +1,98 @@
+"""Answers of methods that run each question alone, under layers that stand in for the model's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING, Protocol
+
+from torch import nn
+
+from skiploop.engine.alone import choose_alone, write_alone
+from skiploop.engine.batching.encoding import encode
+from skiploop.engine.completion import Completion
+from skiploop.policies.base import Answer, Cost
+from skiploop.programs.program import Program
+from skiploop.tasks.base import Example, Grade
+from skiploop.trials.evaluator import Evaluator
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
+
+
+class Way(Protocol):
+    """The way of one sequence through the model.
+
+    Attributes:
+        layers: They stand in for those of the model.
+    """
+
+    layers: nn.ModuleList
+
+    def n_passes(self) -> float:
+        """Return the mean layer passes of the tokens that have run."""
+
+    def with_slots(self) -> Sequence[int]:
+        """Return the layers that have kept keys and values."""
+
+
+def answers_alone(
+    stack: LayerStack,
+    examples: Sequence[Example],
+    evaluator: Evaluator,
+    begin: Callable[[int], Way],
+) -> list[list[Answer]]:
+    """Return the one answer to each question.
+
+    Args:
+        stack: The model.
+        examples: Questions.
+        evaluator: Grades.
+        begin: Makes the way of a sequence, given the tokens of its prompt.
+
+    Cost:
+        Each question runs alone, each of its choices anew.
+    """
+    asked = [_ask(stack, example, evaluator, begin) for example in examples]
+    known = [i for i, (completion, _) in enumerate(asked) if completion.stopped_by != "nan"]
+    grades = evaluator.grade_texts([examples[i] for i in known], [asked[i][0].text for i in known])
+    graded = dict(zip(known, grades, strict=True))
+    return [
+        [_answer(stack, completion, cost, graded.get(i, Grade(None)))]
+        for i, (completion, cost) in enumerate(asked)
+    ]
+
+
+def _ask(
+    stack: LayerStack, example: Example, evaluator: Evaluator, begin: Callable[[int], Way]
+) -> tuple[Completion, Cost]:
+    """Return what is said to a question, and what that took."""
+    ways: list[Way] = []
+
+    def layers(n_prompt: int) -> nn.ModuleList:
+        ways.append(begin(n_prompt))
+        return ways[-1].layers
+
+    prompt, task = evaluator.prompt(example), evaluator.task
+    if example.choices:
+        completion = choose_alone(stack, prompt, [f" {one}" for one in example.choices], layers)
+    else:
+        completion = write_alone(
+            stack, prompt, layers, max_new_tokens=task.max_new_tokens, stop=task.stop
+        )
+    n_tokens = len(encode(stack, [prompt])[0]) + max(len(completion.token_ids) - 1, 0)
+    kv_bytes = stack.kv_size.of(ways[0].with_slots(), n_tokens)
+    return completion, Cost(n_passes=fmean(way.n_passes() for way in ways), kv_bytes=kv_bytes)
+
+
+def _answer(stack: LayerStack, completion: Completion, cost: Cost, grade: Grade) -> Answer:
+    is_known = completion.stopped_by != "nan"
+    return Answer(
+        program=Program.identity(stack.n_layers),
+        text=completion.text,
+        correct=grade.correct,
+        n_tokens=len(completion.token_ids),
+        confidence=math.exp(completion.logprob) if is_known else None,
+        cost=cost,
+    )

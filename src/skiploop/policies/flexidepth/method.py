@@ -1,0 +1,121 @@
+"""FlexiDepth: every token decides before each layer of the second half whether it runs it.
+
+That is no program: tokens of one prompt differ. So prompts are answered one by one, by layers that
+tokens skip.
+
+Source: arXiv 2503.23798.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from skiploop.arguments import texts
+from skiploop.policies.alone import answers_alone
+from skiploop.policies.base import Answer, Method
+from skiploop.policies.flexidepth.layers import HALF, SkippingLayer, check_family
+from skiploop.policies.flexidepth.network import Skippers
+from skiploop.programs.program import Program
+from skiploop.tasks.base import Example
+from skiploop.trials.evaluator import Evaluator
+
+if TYPE_CHECKING:
+    from skiploop.stack import LayerStack
+
+
+class FlexiDepth(Method):
+    """Answers while tokens skip layers.
+
+    Args:
+        stack: The model.
+        skippers: Its routers and adapters.
+        threshold: Gate above which a token runs a layer.
+        name: Name in tables.
+
+    Raises:
+        UnsupportedModelError: Tokens cannot skip the layers of the family.
+    """
+
+    def __init__(
+        self,
+        stack: LayerStack,
+        skippers: Skippers,
+        *,
+        threshold: float = HALF,
+        name: str = "flexidepth",
+    ) -> None:
+        check_family(stack)
+        self.name = name
+        self.threshold = threshold
+        self._stack = stack
+        self._skippers = skippers
+
+    def choose(self, prompts: Sequence[str]) -> list[list[Program]]:
+        """Return no program for any prompt: tokens of one prompt run different layers."""
+        return [[] for _ in texts("prompts", prompts)]
+
+    def answer_with(
+        self,
+        examples: Sequence[Example],
+        chosen: Sequence[Sequence[Program]],
+        evaluator: Evaluator,
+    ) -> list[list[Answer]]:
+        """Return the answer to each question.
+
+        Cost:
+            Each question runs alone.
+        """
+        return answers_alone(self._stack, examples, evaluator, lambda _n_prompt: self.way())
+
+    def way(self) -> FlexibleWay:
+        """Return the way of one sequence through the model."""
+        return FlexibleWay(self._stack, self._skippers, self.threshold)
+
+
+class FlexibleWay:
+    """The way of one sequence, see `policies.alone.Way`.
+
+    Attributes:
+        layers: They stand in for those of the model.
+        skipping: Those of them that tokens skip.
+    """
+
+    def __init__(self, stack: LayerStack, skippers: Skippers, threshold: float) -> None:
+        layers: list[nn.Module] = list(stack.layers)
+        self.skipping: list[SkippingLayer] = []
+        self._left: list[float] = []
+        for index, router in skippers.routers.items():
+            adapter = skippers.adapters[index]
+            self._left.append(_share_met(layers[index], router, adapter))
+            self.skipping.append(SkippingLayer(layers[index], router, adapter, threshold))
+            layers[index] = self.skipping[-1]
+        self.layers = nn.ModuleList(layers)
+
+    def n_passes(self) -> float:
+        """Return the mean layer passes of the tokens so far.
+
+        A skipped layer counts as the weights that take its place, with those of keys and values.
+        """
+        saved = sum(
+            (1 - left) * (1 - layer.n_run / max(layer.n_tokens, 1))
+            for layer, left in zip(self.skipping, self._left, strict=True)
+        )
+        return len(self.layers) - saved
+
+    def with_slots(self) -> Sequence[int]:
+        """Return all layers: tokens that skip one leave keys and values there."""
+        return range(len(self.layers))
+
+
+def _share_met(layer: nn.Module, router: nn.Module, adapter: nn.Module) -> float:
+    """Return the weights that a token meets where it skips a layer, as a share of the layer's."""
+    attention = layer.get_submodule("self_attn")
+    met = [attention.get_submodule("k_proj"), attention.get_submodule("v_proj"), router, adapter]
+    return sum(map(_n_weights, met)) / _n_weights(layer)
+
+
+def _n_weights(module: nn.Module) -> int:
+    return sum(weight.numel() for weight in module.parameters() if weight.ndim > 1)
