@@ -33,7 +33,14 @@ def search(
     level: Level = None,
     option: TaskOptions = None,
     limit: Annotated[int | None, typer.Option(help="Questions to search. [100]", min=1)] = None,
-    budget: Annotated[int | None, typer.Option(help="Programs a question. [200]", min=1)] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(help="Programs a question. [200, under polar-released 100]", min=1),
+    ] = None,
+    rules: Annotated[
+        str | None,
+        typer.Option(help="widening, or polar-released: PoLar's search as released. [widening]"),
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Part of the task. [train]")] = None,
     model: Model = None,
     dtype: Dtype = None,
@@ -63,7 +70,7 @@ def search(
             option=option,
             seed=seed,
         ),
-        "search": {"limit": limit, "budget": budget, "split": split},
+        "search": {"limit": limit, "budget": budget, "rules": rules, "split": split},
     }
     sections = read_settings(("run", "search"), config, overrides, flags)
 
@@ -73,7 +80,11 @@ def search(
     from skiploop.runs import pipeline
     from skiploop.runs.folder import RunConfig
     from skiploop.runs.session import Run
-    from skiploop.search.campaign import SearchConfig
+    from skiploop.search.campaign import POLAR_RELEASED, SearchConfig
+    from skiploop.search.released import SIMULATIONS
+
+    if sections["search"].get("rules") == POLAR_RELEASED:
+        sections["search"].setdefault("budget", SIMULATIONS)
 
     console.prepare(threads)
     search_config = from_dict(SearchConfig, sections["search"], "search")

@@ -8,17 +8,32 @@ grow again, in the same way, from the recorded verdicts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Protocol
 
 from skiploop.engine.cache.states import StateCache
 from skiploop.errors import ConfigError
 from skiploop.programs.program import Program
 from skiploop.programs.space import ProgramSpace
+from skiploop.search.released import MAX_BLOCK, MAX_RUNS, ReleasedTree
 from skiploop.search.tree import Tree, TreeRules
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import Example
 from skiploop.trials.runner import TrialRunner
 from skiploop.trials.store import Trial
+
+WIDENING = "widening"
+POLAR_RELEASED = "polar-released"
+
+
+class Searcher(Protocol):
+    """The search for one question."""
+
+    def ask(self) -> Program | None:
+        """Propose the next program to evaluate, the identity first; None if there is none."""
+
+    def tell(self, program: Program, reward: float | None) -> None:
+        """Report its reward, 0..1, None if the answer could not be graded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +42,17 @@ class SearchConfig(TreeRules):
 
     Attributes:
         limit: Questions, the first ones of the split.
-        budget: Programs evaluated per question, the identity not counted.
+        budget: Programs evaluated per question, the identity not counted; walks under
+            `polar-released`, some of which propose nothing.
         split: Part of the task that is searched.
         max_block: Longest block that one edit skips or repeats.
         max_runs: Most passes over one block.
+        rules: How the trees grow: `widening`, with the constants above, or `polar-released`, with
+            those of the released code of PoLar.
 
     Raises:
-        ConfigError: A number is out of range.
+        ConfigError: A number is out of range, there are no such rules, or rules that have constants
+            of their own are given others.
     """
 
     limit: int = 100
@@ -41,9 +60,22 @@ class SearchConfig(TreeRules):
     split: str = "train"
     max_block: int = 4
     max_runs: int = 2
+    rules: str = WIDENING
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.rules not in (WIDENING, POLAR_RELEASED):
+            raise ConfigError(
+                f"unknown rules {self.rules!r}: expected {WIDENING} or {POLAR_RELEASED}"
+            )
+        given = {one.name: vars(self)[one.name] for one in fields(TreeRules)}
+        given |= {"max_block": self.max_block, "max_runs": self.max_runs}
+        fixed = {**vars(TreeRules()), "max_block": MAX_BLOCK, "max_runs": MAX_RUNS}
+        if self.rules == POLAR_RELEASED and given != fixed:
+            others = ", ".join(name for name in given if given[name] != fixed[name])
+            raise ConfigError(
+                f"{POLAR_RELEASED} has constants of its own: leave out {others}, or the rules"
+            )
         numbers = (self.limit, self.budget, self.max_block, self.max_runs)
         if min(numbers) < 1:
             raise ConfigError(
@@ -58,6 +90,12 @@ class SearchConfig(TreeRules):
     def space(self, n_layers: int) -> ProgramSpace:
         """Return the programs that the search may propose."""
         return ProgramSpace(n_layers, max_block=self.max_block, max_runs=self.max_runs)
+
+    def searcher(self, n_layers: int, seed: int) -> Searcher:
+        """Return the search for one question; released rules have one seed for all."""
+        if self.rules == POLAR_RELEASED:
+            return ReleasedTree(n_layers, self.budget)
+        return Tree(self.space(n_layers), seed, self)
 
 
 class Campaign:
@@ -90,7 +128,7 @@ class Campaign:
             `budget + 1` verdicts per question, each from the first layer that is new.
         """
         trees = [
-            Tree(self.space, derive_seed(self.seed, "search", example.id), self.config)
+            self.config.searcher(self.space.n_layers, derive_seed(self.seed, "search", example.id))
             for example in self.examples
         ]
         # Programs of one question start with the same layers, from one step to the next.

@@ -34,6 +34,22 @@ def upper_confidence_bound(
     return reward / visits + exploration * uncertainty - length_penalty * n_slots / n_layers
 
 
+def released_bound(
+    reward: float, visits: int, *, root_visits: int, n_slots: int, n_layers: int
+) -> float:
+    """Return the score of PoLar's released code: R/v - 5 len / D + sqrt(2 ln(V + 1) / v).
+
+    Args:
+        reward: Sum of the rewards of the walks through the node (R).
+        visits: Walks through it, at least 1 (v).
+        root_visits: Walks that have been paid at the root (V).
+        n_slots: Layer passes of the node's program (len).
+        n_layers: Layers of the model (D).
+    """
+    uncertainty = math.sqrt(2 * math.log(root_visits + 1) / visits)
+    return reward / visits - 5 * n_slots / n_layers + uncertainty
+
+
 def n_children_allowed(visits: int, *, coefficient: float, exponent: float) -> int:
     """Return how many children a node may have after `visits` evaluations in its subtree.
 
