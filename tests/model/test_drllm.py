@@ -16,7 +16,7 @@ from skiploop.policies.drllm.train import (
     made_from,
     train_routers,
 )
-from skiploop.policies.kept import keep, kept
+from skiploop.policies.weights import read_weights, write_weights
 from skiploop.programs.program import Program
 
 PROMPTS = ["12+7=", "a", "hello there, you?", "nine", "34+5="]
@@ -164,13 +164,15 @@ def test_what_was_learned_is_read_again_for_the_same_model_and_labels_alone(tmp_
     stack, known = load("llama"), labels()
     recipe = made_from(CONFIG, known)
     routers = Routers(N_LAYERS, 32)
-    assert kept(tmp_path / "drllm", stack, recipe) is None
-    keep(tmp_path / "drllm", stack, recipe, routers.state_dict())
-    again = kept(tmp_path / "drllm", stack, recipe)
+    assert read_weights(tmp_path / "drllm", stack, recipe) is None
+    write_weights(tmp_path / "drllm", stack, recipe, routers.state_dict())
+    again = read_weights(tmp_path / "drllm", stack, recipe)
     assert all(torch.equal(again[name], tensor) for name, tensor in routers.state_dict().items())
-    assert kept(tmp_path / "drllm", stack, made_from(CONFIG, {**known, "b": IDENTITY})) is None
+    assert (
+        read_weights(tmp_path / "drllm", stack, made_from(CONFIG, {**known, "b": IDENTITY})) is None
+    )
     with pytest.raises(RunError, match="was learned for"):
-        kept(tmp_path / "drllm", load("qwen3"), recipe)
+        read_weights(tmp_path / "drllm", load("qwen3"), recipe)
     (tmp_path / "drllm/config.json").write_text("{")
     with pytest.raises(RunError, match="damaged"):
-        kept(tmp_path / "drllm", stack, recipe)
+        read_weights(tmp_path / "drllm", stack, recipe)

@@ -7,7 +7,8 @@ from torch import nn
 
 from skiploop.engine.alone import Sequencer, write_alone
 from skiploop.engine.batching.encoding import encode
-from skiploop.errors import RunError, UnsupportedModelError
+from skiploop.errors import ConfigError, RunError, UnsupportedModelError
+from skiploop.policies.alone import mean_passes
 from skiploop.policies.flexidepth.attention import PartialAttention
 from skiploop.policies.flexidepth.layers import LearningLayer, check_family
 from skiploop.policies.flexidepth.method import FlexiDepth
@@ -248,16 +249,10 @@ def test_a_family_with_other_layers_is_refused(family):
 LESSONS = [Lesson(f"{i % 10}{i % 7}=", "th") for i in range(16)]
 
 
-def mean_passes(stack, skippers):
+def passes(stack, skippers):
     """Return the layer passes of prompts that were learned from."""
-    total, prompts = 0.0, [lesson.prompt for lesson in LESSONS[:5]]
-    for prompt in prompts:
-        way = FlexiDepth(stack, skippers).way()
-        (tokens,) = encode(stack, [prompt])
-        with torch.inference_mode():
-            Sequencer(stack, way.layers).logits(tokens, 1)
-        total += way.n_passes() / len(prompts)
-    return total
+    method = FlexiDepth(stack, skippers)
+    return mean_passes(stack, [lesson.prompt for lesson in LESSONS[:5]], lambda _: method.way())
 
 
 def test_training_starts_open_and_skips_under_pressure():
@@ -265,8 +260,8 @@ def test_training_starts_open_and_skips_under_pressure():
     before = {name: weight.clone() for name, weight in stack.model.state_dict().items()}
     gentle = TuningConfig(batch_size=8, learning_rate=1e-6, pressure=0.0)
     strong = TuningConfig(batch_size=4, learning_rate=2e-2, pressure=10.0, epochs=4)
-    assert mean_passes(stack, train_skippers(stack, LESSONS, gentle)) == N_LAYERS
-    assert mean_passes(stack, train_skippers(stack, LESSONS, strong)) < N_LAYERS - 0.5
+    assert passes(stack, train_skippers(stack, LESSONS, gentle)) == N_LAYERS
+    assert passes(stack, train_skippers(stack, LESSONS, strong)) < N_LAYERS - 0.5
     assert all(torch.equal(before[name], w) for name, w in stack.model.state_dict().items())
     assert all(weight.grad is None for weight in stack.model.parameters())
 
@@ -275,3 +270,14 @@ def test_the_same_training_gives_the_same_weights():
     stack, config = load("llama"), TuningConfig(batch_size=8, learning_rate=1e-3)
     one, same = (train_skippers(stack, LESSONS, config).weights() for _ in range(2))
     assert all(torch.equal(one[name], same[name]) for name in one)
+
+
+def test_a_threshold_keeps_to_the_layer_passes_that_are_allowed():
+    stack = load("llama")
+    method = FlexiDepth(stack, with_routers(stack, Alternating()))
+    least = method.way().least_passes
+    for most in (N_LAYERS, N_LAYERS - 0.7, least):
+        method.within(most, PROMPTS)
+        assert least <= mean_passes(stack, PROMPTS, lambda _: method.way()) <= most
+    with pytest.raises(ConfigError, match="all is skipped that can be"):
+        method.within(least - 0.1, PROMPTS)

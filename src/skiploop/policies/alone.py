@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Protocol
 
+import torch
 from torch import nn
 
-from skiploop.engine.alone import choose_alone, write_alone
+from skiploop.engine.alone import Sequencer, choose_alone, write_alone
 from skiploop.engine.batching.encoding import encode
 from skiploop.engine.completion import Completion
+from skiploop.errors import ConfigError
 from skiploop.policies.base import Answer, Cost
 from skiploop.programs.program import Program
 from skiploop.tasks.base import Example, Grade
@@ -19,6 +21,13 @@ from skiploop.trials.evaluator import Evaluator
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
+
+
+NOTHING_RUNS = 1 + 1e-6
+"""A threshold above all scores, which are 0..1."""
+
+N_HALVINGS = 12
+"""Of the interval in which a threshold is looked for."""
 
 
 class Way(Protocol):
@@ -62,6 +71,59 @@ def answers_alone(
         [_answer(stack, completion, cost, graded.get(i, Grade(None)))]
         for i, (completion, cost) in enumerate(asked)
     ]
+
+
+def mean_passes(stack: LayerStack, prompts: Sequence[str], begin: Callable[[int], Way]) -> float:
+    """Return the mean layer passes of the tokens of each prompt, on average over the prompts.
+
+    Cost:
+        One run of each prompt.
+    """
+    found = []
+    for tokens in encode(stack, prompts):
+        way = begin(len(tokens))
+        with torch.inference_mode():
+            Sequencer(stack, way.layers).logits(tokens, 1)
+        found.append(way.n_passes())
+    return fmean(found)
+
+
+def threshold_within(
+    most_passes: float, start: float, passes_at: Callable[[float], float]
+) -> float:
+    """Return a threshold, no lower than `start`, at which layer passes keep to a limit.
+
+    Args:
+        most_passes: The limit; kept to at the threshold at which nothing runs.
+        start: Kept if it is enough.
+        passes_at: Returns the layer passes at a threshold; the higher, the fewer.
+
+    Cost:
+        `N_HALVINGS` calls of `passes_at`.
+    """
+    if passes_at(start) <= most_passes:
+        return start
+    too_low, enough = start, NOTHING_RUNS
+    for _ in range(N_HALVINGS):
+        middle = (too_low + enough) / 2
+        if passes_at(middle) <= most_passes:
+            enough = middle
+        else:
+            too_low = middle
+    return enough
+
+
+def check_limit(name: str, most_passes: float, least_passes: float) -> None:
+    """Refuse a limit that is not kept even where everything is skipped that can be.
+
+    Raises:
+        ConfigError: The limit is too low.
+    """
+    if most_passes < least_passes:
+        raise ConfigError(
+            f"{name}: where all is skipped that can be, {least_passes:.4g} layer passes are left, "
+            f"but {most_passes:g} were allowed: allow more"
+        )
 
 
 def _ask(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from skiploop.arguments import texts
-from skiploop.policies.alone import answers_alone
+from skiploop.policies.alone import answers_alone, check_limit, mean_passes, threshold_within
 from skiploop.policies.base import Answer, Method
 from skiploop.policies.flexidepth.layers import HALF, SkippingLayer, check_family
 from skiploop.policies.flexidepth.network import Skippers
@@ -70,6 +70,24 @@ class FlexiDepth(Method):
         """
         return answers_alone(self._stack, examples, evaluator, lambda _n_prompt: self.way())
 
+    def within(self, most_passes: float, prompts: Sequence[str]) -> None:
+        """Raise the threshold until prompts take so many layer passes on average, no more.
+
+        Args:
+            most_passes: How many are allowed.
+            prompts: Of questions that nothing was learned from.
+
+        Raises:
+            ConfigError: Skipping all that can be skipped is not enough.
+        """
+        check_limit(self.name, most_passes, self.way().least_passes)
+
+        def passes_at(threshold: float) -> float:
+            self.threshold = threshold
+            return mean_passes(self._stack, prompts, lambda _n_prompt: self.way())
+
+        self.threshold = threshold_within(most_passes, HALF, passes_at)
+
     def way(self) -> FlexibleWay:
         """Return the way of one sequence through the model."""
         return FlexibleWay(self._stack, self._skippers, self.threshold)
@@ -93,6 +111,11 @@ class FlexibleWay:
             self.skipping.append(SkippingLayer(layers[index], router, adapter, threshold))
             layers[index] = self.skipping[-1]
         self.layers = nn.ModuleList(layers)
+
+    @property
+    def least_passes(self) -> float:
+        """Layer passes of a token that skips all that it may."""
+        return len(self.layers) - sum(1 - left for left in self._left)
 
     def n_passes(self) -> float:
         """Return the mean layer passes of the tokens so far.

@@ -148,6 +148,7 @@ class Attentions:
         layers: The layers.
         share: Of the weights of such a layer, those of its attention.
         n_returned: Entries of what the attention returns.
+        least_passes: Layer passes that are left without any of it.
 
     Raises:
         UnsupportedModelError: One of the layers has no attention that can be left out.
@@ -165,6 +166,7 @@ class Attentions:
         first = stack.layers[self.layers[0]]
         self.share = _n_weights(self._of(self.layers[0])) / _n_weights(first)
         self.n_returned = self._count_returned()
+        self.least_passes = stack.n_layers - len(self.layers) * self.share
 
     def _name(self, layer: int) -> str:
         """Return the name of the attention in a layer."""

@@ -9,17 +9,12 @@ Source: arXiv 2410.13184, sequence level, attention.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
 from skiploop.arguments import texts
-from skiploop.engine.alone import Sequencer
-from skiploop.engine.batching.encoding import encode
-from skiploop.errors import ConfigError
-from skiploop.policies.alone import answers_alone
+from skiploop.policies.alone import answers_alone, check_limit, mean_passes, threshold_within
 from skiploop.policies.base import Answer, Method
 from skiploop.policies.mindskip.gates import HALF, Attentions, ClosingGate, Gates
 from skiploop.programs.program import Program
@@ -28,9 +23,6 @@ from skiploop.trials.evaluator import Evaluator
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
-
-N_STEPS = 12
-"""Halvings of the interval in which a threshold is looked for."""
 
 
 class MindSkip(Method):
@@ -74,19 +66,7 @@ class MindSkip(Method):
         Cost:
             Each question runs alone.
         """
-        return answers_alone(self._stack, examples, evaluator, self._way)
-
-    def kept(self, prompt: str) -> list[int]:
-        """Return the layers whose attention runs for a prompt.
-
-        Cost:
-            One run of the prompt.
-        """
-        (tokens,) = encode(self._stack, [prompt])
-        way = self._way(len(tokens))
-        with torch.inference_mode():
-            Sequencer(self._stack, way.layers).logits(tokens, 1)
-        return way.with_slots()
+        return answers_alone(self._stack, examples, evaluator, self.way)
 
     def within(self, most_passes: float, prompts: Sequence[str]) -> None:
         """Raise the threshold until prompts take so many layer passes on average, no more.
@@ -100,36 +80,25 @@ class MindSkip(Method):
         Raises:
             ConfigError: Skipping all that can be skipped is not enough.
         """
-        n_layers, n_gates = self._stack.n_layers, len(self._attentions.layers)
-        least = n_layers - n_gates * self._attentions.share
-        if most_passes < least:
-            raise ConfigError(
-                f"{self.name}: without any of the {n_gates} attentions that can be skipped "
-                f"{least:.4g} layer passes are left, {most_passes:g} were allowed: allow more"
-            )
-        too_low, enough = self.threshold, 1.0
-        if self._mean_passes(prompts, too_low) <= most_passes:
-            return
-        for _ in range(N_STEPS):
-            middle = (too_low + enough) / 2
-            if self._mean_passes(prompts, middle) <= most_passes:
-                enough = middle
-            else:
-                too_low = middle
-        self.threshold = enough
+        check_limit(self.name, most_passes, self._attentions.least_passes)
 
-    def _mean_passes(self, prompts: Sequence[str], threshold: float) -> float:
-        self.threshold = threshold
-        n_layers = self._stack.n_layers
-        n_skipped = fmean(n_layers - len(self.kept(prompt)) for prompt in prompts)
-        return n_layers - n_skipped * self._attentions.share
+        def passes_at(threshold: float) -> float:
+            self.threshold = threshold
+            return mean_passes(self._stack, prompts, self.way)
 
-    def _way(self, n_prompt: int) -> _Way:
-        return _Way(self._stack, self._attentions, self._gates, self.threshold, n_prompt)
+        self.threshold = threshold_within(most_passes, HALF, passes_at)
+
+    def way(self, n_prompt: int) -> GatedWay:
+        """Return the way of one sequence through the model, given the tokens of its prompt."""
+        return GatedWay(self._stack, self._attentions, self._gates, self.threshold, n_prompt)
 
 
-class _Way:
-    """The way of one sequence, as `Way`; its gates decide by the prompt."""
+class GatedWay:
+    """The way of one sequence, see `policies.alone.Way`; its gates decide by the prompt.
+
+    Attributes:
+        layers: They stand in for those of the model.
+    """
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ _CONFIG = "config.json"
 _TENSORS = "model.safetensors"
 
 
-def keep(
+def write_weights(
     folder: Path, stack: LayerStack, made_from: Mapping[str, object], tensors: Mapping[str, Tensor]
 ) -> None:
     """Write what was learned, in the place of what the folder held.
@@ -41,15 +41,15 @@ def keep(
     write_json(folder / _CONFIG, {"weights": stack.model_id, "made_from": dict(made_from)})
 
 
-def kept(
+def read_weights(
     folder: Path, stack: LayerStack, made_from: Mapping[str, object]
 ) -> dict[str, Tensor] | None:
     """Return what was learned before in the same way from the same data; None if nothing was.
 
     Args:
-        folder: As for `keep`.
+        folder: As for `write_weights`.
         stack: The model that it is wanted for.
-        made_from: As for `keep`.
+        made_from: As for `write_weights`.
 
     Raises:
         RunError: It was learned for another model, or is damaged.
