@@ -138,11 +138,12 @@ def _other_tables(model: PreTrainedModel, held: Mapping[str, HeldTensor]) -> lis
     return [
         name
         for name, tensor in held.items()
-        if name.endswith(_FREQUENCIES) and not _close(_read(tensor, name), tables[0])
+        if name.endswith(_FREQUENCIES) and not _close(read_tensor(tensor, name), tables[0])
     ]
 
 
-def _read(tensor: HeldTensor, name: str) -> Tensor:
+def read_tensor(tensor: HeldTensor, name: str) -> Tensor:
+    """Return a tensor of a file, by its name."""
     with safe_open(tensor.file, framework="pt") as opened:
         stored: Tensor = opened.get_tensor(name)
     return stored

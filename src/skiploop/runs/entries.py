@@ -114,6 +114,13 @@ _ANSWERS = Argument(
 )
 _PROGRAM = Argument(word="PROGRAM", meaning="a program", example="14:15x2", spell=_program)
 
+_FOLDER = Argument(
+    word="FOLDER",
+    meaning="the folder of some weights",
+    example="FlexiDepth-Llama-3-8B-Instruct",
+    spell=str.strip,
+)
+
 _TEXT: tuple[Split, ...] = ("train",)
 """Layers are measured on training prompts and their answers, or compared on them."""
 
@@ -274,6 +281,52 @@ ENTRIES = (
         maker="skiploop.runs.methods.calibrated:sampled",
         chosen_on=("validation",),
         role="sample",
+    ),
+    Entry(
+        name="drllm",
+        does="layers skipped or run twice by a router before each, which learned from programs that "
+        "were right (Dr.LLM)",
+        maker="skiploop.runs.methods.routed:drllm",
+        needs=("search", "menu"),
+    ),
+    Entry(
+        name="recursion",
+        does="as selector, on all programs that run one block of any length twice (block-level "
+        "recursion)",
+        maker="skiploop.runs.methods.recursion:recursion",
+        chosen_on=_TEXT,
+    ),
+    Entry(
+        name="mindskip",
+        argument=_LAYERS,
+        does="the plain model without the attention of layers whose routers the prompt closes "
+        "(MindSkip)",
+        maker="skiploop.runs.methods.routed:mindskip",
+        chosen_on=_SWEEP,
+        role="executor",
+    ),
+    Entry(
+        name="flexidepth",
+        does="every token skips layers of the second half by their routers, and adapters take "
+        "their place (FlexiDepth)",
+        maker="skiploop.runs.methods.routed:flexidepth",
+        chosen_on=_TEXT,
+        role="executor",
+    ),
+    Entry(
+        name="flexidepth",
+        argument=_LAYERS,
+        does="the same with so many layer passes on average",
+        maker="skiploop.runs.methods.routed:limited_flexidepth",
+        chosen_on=_SWEEP,
+        role="executor",
+    ),
+    Entry(
+        name="flexidepth-weights",
+        argument=_FOLDER,
+        does="the same with routers and adapters that were released for the model",
+        maker="skiploop.runs.methods.routed:flexidepth_weights",
+        role="executor",
     ),
     Entry(
         name="random",

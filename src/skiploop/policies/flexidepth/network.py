@@ -31,6 +31,11 @@ _LAYER = re.compile(r"model\.layers\.(\d+)\.router(_proj)?\.")
 _REMEDY = "give the folder of FlexiDepth weights for this model"
 
 
+def is_of_router(name: str) -> bool:
+    """Whether a tensor of this name is of a router or an adapter."""
+    return bool(_LAYER.match(name))
+
+
 class Router(nn.Module):
     """How likely each token is to run a layer, by what its attention would be given.
 
@@ -125,7 +130,7 @@ class Skippers:
         Raises:
             RunError: Weights are missing, or are for a model of another size.
         """
-        found = {name: tensor for name, tensor in tensors.items() if _LAYER.match(name)}
+        found = {name: tensor for name, tensor in tensors.items() if is_of_router(name)}
         layers = sorted({int(match[1]) for match in map(_LAYER.match, found) if match})
         if not layers or layers[-1] >= stack.n_layers:
             raise RunError(

@@ -168,6 +168,11 @@ class Attentions:
         self.n_returned = self._count_returned()
         self.least_passes = stack.n_layers - len(self.layers) * self.share
 
+    def capacity(self, most_passes: float) -> float:
+        """Return the share of the attentions, 0..1, that layer passes within a limit can run."""
+        n_saved = max(len(self._stack.layers) - most_passes, 0)
+        return max(1 - n_saved / (len(self.layers) * self.share), 0.0)
+
     def _name(self, layer: int) -> str:
         """Return the name of the attention in a layer."""
         slots = DynamicCache(config=self._stack.model.config).layers
