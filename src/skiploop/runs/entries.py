@@ -284,8 +284,8 @@ ENTRIES = (
     ),
     Entry(
         name="drllm",
-        does="layers skipped or run twice by a router before each, which learned from programs that "
-        "were right (Dr.LLM)",
+        does="layers skipped or run twice as a router before each decides, which learned from "
+        "right programs (Dr.LLM)",
         maker="skiploop.runs.methods.routed:drllm",
         needs=("search", "menu"),
     ),

@@ -34,6 +34,7 @@ from skiploop.programs.program import Program
 from skiploop.runs.methods.make import Asked, ranked
 from skiploop.runs.questions import checking_examples, menu_examples, searched_examples
 from skiploop.runs.session import Run
+from skiploop.search.campaign import SearchConfig
 from skiploop.trials.evidence import collect
 
 N_LESSONS = 1000
@@ -163,7 +164,8 @@ def _labels(asked: Asked) -> dict[str, Program]:
             right[run.task.prompt(example)] = [
                 program for program, is_right in zip(programs, row, strict=True) if is_right == 1
             ]
-    if run.has("search"):
+    if run.has("search") or not run.has("menu"):
+        run.finished("search", SearchConfig)
         found = run.store.asked("search", run.stack.n_layers)
         for example in searched_examples(run):
             trials = found.get(example.id, [])
