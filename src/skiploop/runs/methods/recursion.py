@@ -18,7 +18,7 @@ from skiploop.programs.program import Program
 from skiploop.runs.methods.kept import Found, kept
 from skiploop.runs.methods.make import Asked, ranked
 from skiploop.tasks.base import Example
-from skiploop.trials.evidence import collect
+from skiploop.trials.score_table import collect
 
 N_ASKED = 200
 """Training questions at most that all programs answer."""

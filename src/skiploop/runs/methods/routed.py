@@ -35,7 +35,7 @@ from skiploop.runs.methods.make import Asked, ranked
 from skiploop.runs.questions import checking_examples, menu_examples, searched_examples
 from skiploop.runs.session import Run
 from skiploop.search.campaign import SearchConfig
-from skiploop.trials.evidence import collect
+from skiploop.trials.score_table import collect
 
 N_LESSONS = 1000
 """Training questions at most that routers learn from."""
