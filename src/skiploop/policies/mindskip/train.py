@@ -2,7 +2,7 @@
 
 Source: arXiv 2410.13184 and its released script, whose penalty is switched off there.
 
-Shapes: the letters of learning (docs/reference/shapes.md).
+Shapes: the letters of learning (docs/reference/shapes.md); A, E as in `gates`.
 """
 
 from __future__ import annotations
