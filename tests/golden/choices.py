@@ -15,11 +15,12 @@ from skiploop.jsontext import plain
 from skiploop.menus.menu import Menu
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import PromptFeatures, SelectorPolicy, learn
-from skiploop.runs.policies import POLICIES
+from skiploop.runs.policies import POLICIES, entry_of
 from skiploop.runs.session import Run
 from skiploop.trials.score_table import ScoreTable
 
-EVERY_POLICY = (*POLICIES, "fixed:2:4x2", "selector:5.5", "vote:3", "majority:3")
+_CHOOSING = [name for name in POLICIES if entry_of(name).role != "sample"]
+EVERY_POLICY = (*_CHOOSING, "fixed:2:4x2", "selector:5.5", "vote:3", "majority:3")
 """Those of the registry, and one of every pattern that answers questions with choices."""
 
 REPORTED = ("selector", "selector:5.5", "vote:3", "static", "by-category")

@@ -13,7 +13,7 @@ from skiploop.policies.drllm.train import (
     effective_number_weights,
     focal_loss,
     label_of,
-    made_from,
+    told_by,
     train_routers,
 )
 from skiploop.policies.weights import read_weights, write_weights
@@ -162,14 +162,14 @@ def test_settings_out_of_range_are_refused(setting):
 
 def test_what_was_learned_is_read_again_for_the_same_model_and_labels_alone(tmp_path):
     stack, known = load("llama"), labels()
-    recipe = made_from(CONFIG, known)
+    recipe = told_by(CONFIG, known)
     routers = Routers(N_LAYERS, 32)
     assert read_weights(tmp_path / "drllm", stack, recipe) is None
     write_weights(tmp_path / "drllm", stack, recipe, routers.state_dict())
     again = read_weights(tmp_path / "drllm", stack, recipe)
     assert all(torch.equal(again[name], tensor) for name, tensor in routers.state_dict().items())
     assert (
-        read_weights(tmp_path / "drllm", stack, made_from(CONFIG, {**known, "b": IDENTITY})) is None
+        read_weights(tmp_path / "drllm", stack, told_by(CONFIG, {**known, "b": IDENTITY})) is None
     )
     with pytest.raises(RunError, match="was learned for"):
         read_weights(tmp_path / "drllm", load("qwen3"), recipe)

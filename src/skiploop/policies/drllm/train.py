@@ -81,7 +81,7 @@ def _is_action(edit: Segment) -> bool:
     return edit.runs == 0 or (len(edit) == 1 and edit.runs == 2 and edit.anchor is None)
 
 
-def made_from(config: RouterConfig, labels: Mapping[str, Program]) -> dict[str, object]:
+def told_by(config: RouterConfig, labels: Mapping[str, Program]) -> dict[str, object]:
     """Return the recipe and a hash of the labels, by which equal trainings are known."""
     told = json.dumps([[prompt, str(program)] for prompt, program in labels.items()])
     return {**vars(config), "labels": hashlib.sha256(told.encode()).hexdigest()[:16]}
@@ -172,10 +172,8 @@ def _what_layers_are_given(
     stack: LayerStack, labels: Mapping[str, Program]
 ) -> tuple[Tensor, Tensor]:
     """Return means_DQWE before each layer of each prompt's program, and share_QW as they count."""
-    programs, width = (
-        list(labels.values()),
-        stack.model.config.get_text_config(decoder=True).hidden_size,
-    )
+    programs = list(labels.values())
+    width: int = stack.model.config.get_text_config(decoder=True).hidden_size
     means_DQWE = torch.zeros(stack.n_layers, len(labels), N_WINDOWS, width, device=stack.device)
     share_QW = torch.zeros(len(labels), N_WINDOWS, device=stack.device)
 

@@ -5,7 +5,7 @@ What they have learned is kept in `RUN/methods/NAME/` and read by a second makin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from skiploop.policies.alone import check_limit
 from skiploop.policies.base import Method, Policy
 from skiploop.policies.drllm.network import Routers
 from skiploop.policies.drllm.policy import RouterPolicy
-from skiploop.policies.drllm.train import RouterConfig, label_of, made_from, train_routers
+from skiploop.policies.drllm.train import RouterConfig, label_of, told_by, train_routers
 from skiploop.policies.flexidepth.layers import check_family
 from skiploop.policies.flexidepth.method import FlexiDepth
 from skiploop.policies.flexidepth.network import Skippers, is_of_router
@@ -31,6 +31,7 @@ from skiploop.policies.mindskip.train import train_gates
 from skiploop.policies.router_tuning import Lesson, TuningConfig, digest
 from skiploop.policies.weights import read_weights, write_weights
 from skiploop.programs.program import Program
+from skiploop.runs.methods.kept import Found, kept
 from skiploop.runs.methods.make import Asked, ranked
 from skiploop.runs.questions import checking_examples, menu_examples, searched_examples
 from skiploop.runs.session import Run
@@ -57,7 +58,7 @@ def drllm(asked: Asked) -> Policy:
     weights = _learned(
         run,
         "drllm",
-        made_from(config, labels),
+        told_by(config, labels),
         lambda: train_routers(stack, labels, config).state_dict(),
     )
     routers = Routers(stack.n_layers, stack.model.config.get_text_config(decoder=True).hidden_size)
@@ -78,16 +79,17 @@ def mindskip(asked: Asked) -> Method:
     check_limit(asked.name, limit, attentions.least_passes)
     capacity = attentions.capacity(limit)
     config, lessons = TuningConfig(seed=run.config.seed), _lessons(asked)
+    made_from = {**_made_from(config, lessons), "capacity": capacity}
     weights = _learned(
         run,
-        f"mindskip-{asked.argument}",
-        {**vars(config), "lessons": digest(lessons), "capacity": capacity},
+        asked.name.replace(":", "-"),
+        made_from,
         lambda: train_gates(run.stack, attentions, lessons, capacity, config).state_dict(),
     )
     gates = Gates(attentions.layers, weights["weight_AE"].shape[1])
     gates.load_state_dict(weights)
     method = MindSkip(run.stack, attentions, gates, name=asked.name)
-    method.within(limit, _calibrating(run))
+    _keep_to_limit(asked, method, made_from)
     return method
 
 
@@ -100,11 +102,11 @@ def flexidepth(asked: Asked) -> FlexiDepth:
     """
     stack = asked.run.stack
     check_family(stack)
-    config, lessons = replace(FLEXIDEPTH_TUNING, seed=asked.run.config.seed), _lessons(asked)
+    config, lessons = _flexidepth_recipe(asked)
     weights = _learned(
         asked.run,
         "flexidepth",
-        {**vars(config), "lessons": digest(lessons)},
+        _made_from(config, lessons),
         lambda: train_skippers(stack, lessons, config).weights(),
     )
     return FlexiDepth(stack, Skippers.from_weights(stack, weights, "flexidepth"), name=asked.name)
@@ -118,7 +120,7 @@ def limited_flexidepth(asked: Asked) -> Method:
         UnsupportedModelError: As for `flexidepth`.
     """
     method = flexidepth(asked)
-    method.within(float(asked.argument), _calibrating(asked.run))
+    _keep_to_limit(asked, method, _made_from(*_flexidepth_recipe(asked)))
     return method
 
 
@@ -192,5 +194,24 @@ def _lessons(asked: Asked) -> list[Lesson]:
     return lessons
 
 
-def _calibrating(run: Run) -> list[str]:
-    return [run.task.prompt(example) for example in checking_examples(run)[:N_CALIBRATED]]
+def _made_from(config: TuningConfig, lessons: Sequence[Lesson]) -> dict[str, object]:
+    """Return a recipe and a hash of the lessons, by which equal trainings are known."""
+    return {**vars(config), "lessons": digest(lessons)}
+
+
+def _flexidepth_recipe(asked: Asked) -> tuple[TuningConfig, list[Lesson]]:
+    return replace(FLEXIDEPTH_TUNING, seed=asked.run.config.seed), _lessons(asked)
+
+
+def _keep_to_limit(asked: Asked, method: MindSkip | FlexiDepth, made_from: Found) -> None:
+    """Give a method the threshold at which validation questions keep to its limit."""
+    run, limit = asked.run, float(asked.argument)
+    examples = checking_examples(run)[:N_CALIBRATED]
+
+    def find(known: Found | None) -> Found:
+        if known is None:
+            method.within(limit, [run.task.prompt(example) for example in examples])
+        return known or {"threshold": method.threshold}
+
+    settings = {**made_from, "n_calibrated": len(examples)}
+    method.threshold = kept(run, asked.name.replace(":", "-"), settings, find)["threshold"]
