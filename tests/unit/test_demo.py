@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom
 
 from skiploop.cli import demo
-from skiploop.runs.comparison import CompareConfig
+from skiploop.runs.demonstration import DemoConfig
 from skiploop.shipped import gain_in_words, shipped_policies
 from skiploop.tasks import get_task
 
@@ -47,7 +47,7 @@ def test_its_number_of_questions_is_the_least_ten_with_95_percent_power(
 def test_its_questions_are_none_of_those_that_the_cards_were_written_from():
     task = get_task("arithmetic", level="1,2,3,4,5")
     read = {example.group for example in task.examples("test", demo.N_READ)}
-    config = CompareConfig(
+    config = DemoConfig(
         policy="", limit=290, n_read=demo.N_READ, category=demo.ARITHMETIC_CATEGORY
     )
     asked = config.questions(task)

@@ -14,7 +14,7 @@ from skiploop.cli.options import ConfigFile, Json, Overrides, Seed, Threads
 from skiploop.errors import ConfigError
 
 if TYPE_CHECKING:
-    from skiploop.runs.comparison import CompareConfig, Comparison
+    from skiploop.runs.demonstration import DemoConfig, GainShown
     from skiploop.runs.session import Run
     from skiploop.tasks.base import Example
     from skiploop.trials.store import Trial
@@ -116,7 +116,7 @@ def _show_gain(folder: Path, threads: int, as_json: bool) -> None:
                 "run": str(folder),
                 "comparisons": found,
                 "search": demo_words.search_figures(solved, trials),
-                "provenance": {run.config.task: run.provenance("compare") for run in runs},
+                "provenance": {run.config.task: run.provenance("demo") for run in runs},
                 "timing": {
                     "seconds": time.perf_counter() - started,
                     "peak_memory_bytes": console.peak_memory_bytes(),
@@ -126,21 +126,21 @@ def _show_gain(folder: Path, threads: int, as_json: bool) -> None:
         )
 
 
-def _asked() -> tuple[CompareConfig, ...]:
-    from skiploop.runs.comparison import CompareConfig
+def _asked() -> tuple[DemoConfig, ...]:
+    from skiploop.runs.demonstration import DemoConfig
 
-    arithmetic = CompareConfig(
+    arithmetic = DemoConfig(
         policy="smollm2-135m/arithmetic",
         limit=N_ARITHMETIC,
         n_read=N_READ,
         category=ARITHMETIC_CATEGORY,
         n_shown=2,
     )
-    words = CompareConfig(policy="smollm2-135m/words", limit=N_WORDS, n_read=N_READ, n_shown=3)
+    words = DemoConfig(policy="smollm2-135m/words", limit=N_WORDS, n_read=N_READ, n_shown=3)
     return words, arithmetic
 
 
-def _run_of(folder: Path, config: CompareConfig) -> Run:
+def _run_of(folder: Path, config: DemoConfig) -> Run:
     """Return the run of the questions that a policy knows."""
     from skiploop.runs.folder import RunConfig
     from skiploop.runs.ready import origin_of
@@ -154,10 +154,10 @@ def _run_of(folder: Path, config: CompareConfig) -> Run:
     return Run.create(folder / form.task, made)
 
 
-def _compare(run: Run, config: CompareConfig) -> Comparison:
+def _compare(run: Run, config: DemoConfig) -> GainShown:
     from skiploop.cli import console
     from skiploop.policies.selector.packed import load_packed
-    from skiploop.runs.comparison import compare
+    from skiploop.runs.demonstration import show_gain
     from skiploop.shipped import shipped_policies
 
     console.say(f"{config.policy}: {config.limit} questions that it has never seen")
@@ -165,12 +165,12 @@ def _compare(run: Run, config: CompareConfig) -> Comparison:
         progress = console.TrialProgress(bar, config.policy)
         with console.resumable([progress], run.folder):
             policy = load_packed(shipped_policies()[config.policy], run.stack, config.policy)
-            return compare(run, policy, config, progress, progress.expect)
+            return show_gain(run, policy, config, progress, progress.expect)
 
 
 def _search(run: Run, example: Example) -> Sequence[Trial]:
     from skiploop.cli import console
-    from skiploop.runs.comparison import search_one
+    from skiploop.runs.demonstration import search_one
 
     console.say(f"searching {BUDGET} programs for one question")
     with console.progress_bar() as bar:

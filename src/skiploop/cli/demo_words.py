@@ -14,10 +14,10 @@ from skiploop.tasks.base import Example
 from skiploop.trials.store import Trial
 
 if TYPE_CHECKING:
-    from skiploop.runs.comparison import ChangedAnswer, Comparison
+    from skiploop.runs.demonstration import ChangedAnswer, GainShown
 
 
-def gains_table(found: Sequence[Comparison]) -> Table:
+def gains_table(found: Sequence[GainShown]) -> Table:
     """Return one row a policy."""
     header = (
         "policy",
@@ -39,7 +39,7 @@ def gains_table(found: Sequence[Comparison]) -> Table:
     return Table("Held-out questions that nothing was learned from", header, rows, note)
 
 
-def _gain(one: Comparison, p: float) -> tuple[str, ...]:
+def _gain(one: GainShown, p: float) -> tuple[str, ...]:
     spread = one.timing.spread(one.policy)
     wall = ratio_words(one.timing.ratio(one.policy)) + (f" ± {spread:.2f}" if spread else "")
     return (

@@ -12,12 +12,15 @@ RUN/records.jsonl      what the last evaluation judged
 RUN/measured.json      what it measured beside them
 RUN/readings.jsonl     which held-out questions evaluations have read
 RUN/report.{md,json,html}
+RUN/compare/           a file for each task on which methods were compared
+RUN/on/TASK/           a run folder of another task, on which what was learned here is judged
 ```
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -32,6 +35,7 @@ from skiploop.models.packaged import DEFAULT_MODEL
 from skiploop.runs.ledger import SETTINGS, TRIALS, Ledger, check_writable, not_writable
 from skiploop.tasks import get_task
 from skiploop.tasks.base import Task, questions_id
+from skiploop.tasks.reframed import ReframedTask
 from skiploop.trials.store import TrialStore
 
 Config = TypeVar("Config")
@@ -41,6 +45,8 @@ _TABLES = ("search", "menu")
 
 _COMMANDS = {"run": "search", "menu": "menu build", "selector": "train --method selector"}
 """What writes a section, where that is not the command of the same name."""
+
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +59,8 @@ class RunConfig:
         exact: Whether every row runs alone, so that a trial does not depend on its batch.
         task: A name that `skiploop.get_task` takes.
         options: Options of the task, as `key=value`.
+        form: A task in whose prompt the questions are put; empty for their own.
+        form_options: Its options.
         seed: Seed of the searches and controls; the training has its own.
         weights: `LayerStack.model_id`; filled in when the model is loaded.
         questions: Identity of the questions, prompts and verdicts: the task's name and version;
@@ -64,9 +72,18 @@ class RunConfig:
     exact: bool = False
     task: str = "arithmetic"
     options: tuple[str, ...] = ()
+    form: str = ""
+    form_options: tuple[str, ...] = ()
     seed: int = 0
     weights: str | None = None
     questions: str | None = None
+
+    @property
+    def asked(self) -> str:
+        """The task with its options and its prompt, as the name of a file or folder."""
+        form = ["in", self.form, *self.form_options] if self.form else []
+        words = "-".join([self.task, *self.options, *form])
+        return re.sub(r"[^A-Za-z0-9.,=+-]+", "-", words)[-_LONGEST_NAME:].strip("-.")
 
 
 class RunFolder:
@@ -174,8 +191,8 @@ class RunFolder:
 
     def record(self, section: str, config: object) -> None:
         """Store one section of the configuration in the place of the last one."""
-        sections = {**self._ledger.sections, section: settings.to_dict(config)}
-        self._ledger.write_sections(sections)
+        now = {"run": settings.to_dict(self.config), section: settings.to_dict(config)}
+        self._ledger.write_sections({**self._ledger.sections, **now})
 
     def forget(self, section: str) -> None:
         """Drop one section and where it came from: what it tells of is not there any more."""
@@ -251,7 +268,9 @@ class RunFolder:
         Raises:
             RunError: Its questions, prompts or verdicts are not those the run was made with.
         """
-        task = get_task(self.config.task, **settings.apply_overrides({}, self.config.options))
+        task = _made(self.config.task, self.config.options)
+        if self.config.form:
+            task = ReframedTask(task, _made(self.config.form, self.config.form_options))
         questions = questions_id(task)
         if self.config.questions is None:
             self.config = replace(self.config, questions=questions)
@@ -291,3 +310,7 @@ class RunFolder:
             return 0
         with closing(TrialStore(path)) as store:
             return len(store)
+
+
+def _made(task: str, options: Sequence[str]) -> Task:
+    return get_task(task, **settings.apply_overrides({}, options))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Self
 
 import torch
 
+from skiploop.errors import ConfigError
 from skiploop.loading import load
 from skiploop.models.identity import check_model
 from skiploop.policies.polar.policy import PredictorPolicy, load_predictor
@@ -19,6 +21,12 @@ from skiploop.runs import provenance
 from skiploop.runs.folder import RunConfig, RunFolder
 from skiploop.stack import LayerStack
 from skiploop.trials.runner import Progress, TrialRunner
+
+
+BESIDE = "on"
+"""Folder of the run folders of other tasks, within a run."""
+
+_OTHER_OUT = "use another --out"
 
 
 class Run(RunFolder):
@@ -66,8 +74,42 @@ class Run(RunFolder):
             self.config = replace(self.config, weights=stack.model_id)
         else:
             what = f"{self.folder} was made with"
-            check_model(self.config.weights, stack, what, "use another --out")
+            check_model(self.config.weights, stack, what, _OTHER_OUT)
         return stack
+
+    def beside(self, task: str, options: Sequence[str] = (), *, as_trained: bool = False) -> Run:
+        """Return the run folder in which what was learned here is judged on another task.
+
+        It lies in this one and shares its model.
+
+        Args:
+            task: A name that `skiploop.get_task` takes.
+            options: Options of the task, as `key=value`.
+            as_trained: Whether its questions are put in the prompt of this run's own.
+
+        Raises:
+            ConfigError: This run's questions have no one prompt.
+            RunError: The folder is there and of other questions or of another model.
+        """
+        if as_trained and self.config.task.startswith("mix:"):
+            raise ConfigError(
+                f"the questions of {self.config.task} have no one prompt: put those of {task} in "
+                "their own, with --prompt task"
+            )
+        made = replace(
+            self.config,
+            task=task,
+            options=tuple(options),
+            form=self.config.task if as_trained else "",
+            form_options=self.config.options if as_trained else (),
+            weights=self.stack.model_id,
+            questions=None,
+        )
+        folder = self.folder / BESIDE / made.asked
+        run = Run.create(folder, made, device=self.device, memory=self.memory)
+        check_model(str(run.config.weights), self.stack, f"{folder} was made with", _OTHER_OUT)
+        run.stack = self.stack
+        return run
 
     @cached_property
     def selector(self) -> SelectorPolicy:

@@ -21,7 +21,7 @@ from skiploop.trials.store import Trial
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareConfig:
+class DemoConfig:
     """What is compared on which questions.
 
     Attributes:
@@ -85,7 +85,7 @@ class ChangedAnswer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class GainShown:
     """A policy and the plain model on the same questions.
 
     Attributes:
@@ -123,13 +123,13 @@ class Comparison:
         }
 
 
-def compare(
+def show_gain(
     run: Run,
     policy: MenuChoice,
-    config: CompareConfig,
+    config: DemoConfig,
     progress: Progress | None = None,
     expect: Callable[[int], None] = lambda _: None,
-) -> Comparison:
+) -> GainShown:
     """Answer the questions with the plain model and under the programs that a policy chooses.
 
     Args:
@@ -140,7 +140,7 @@ def compare(
         expect: Told how many trials will come, once the policy has chosen.
 
     Raises:
-        RunError: The folder holds a comparison with other settings.
+        RunError: The folder holds a demo with other settings.
         ConfigError: The task has too few questions.
     """
     examples = config.questions(run.task)
@@ -152,7 +152,7 @@ def compare(
     chosen_pairs = list(zip(examples, programs, strict=True))
     pairs = list(dict.fromkeys([*plain_pairs, *chosen_pairs]))
     expect(len(pairs))
-    with run.lock_config("compare", config):
+    with run.lock_config("demo", config):
         trials = dict(zip(pairs, runner.grade_pairs(pairs), strict=True))
         plain = [trials[pair].correct for pair in plain_pairs]
         chosen = [trials[pair].correct for pair in chosen_pairs]
@@ -163,9 +163,9 @@ def compare(
             [pair for i in shown for pair in (plain_pairs[i], chosen_pairs[i])]
         )
         timing = time_during_prefill(run.stack, prompts[: config.n_timed], policy)
-    run.note_provenance("compare")
+    run.note_provenance("demo")
     solved = [example for example, verdict in zip(examples, plain, strict=True) if verdict]
-    return Comparison(
+    return GainShown(
         policy=policy.name,
         plain=Share.of(plain),
         chosen=Share.of(chosen),

@@ -11,10 +11,10 @@ from skiploop import Program
 from skiploop.errors import ConfigError, RunError
 from skiploop.evaluation.timing import time_during_prefill
 from skiploop.jsontext import plain
-from skiploop.runs.comparison import CompareConfig, compare, search_one
+from skiploop.runs.demonstration import DemoConfig, search_one, show_gain
 from skiploop.runs.session import Run
 
-CONFIG = CompareConfig(policy="selector", limit=30, n_read=6, n_shown=3, n_timed=1)
+CONFIG = DemoConfig(policy="selector", limit=30, n_read=6, n_shown=3, n_timed=1)
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def run(tmp_path):
 
 
 def test_it_counts_what_each_program_answers(run):
-    found = compare(run, run.selector, CONFIG)
+    found = show_gain(run, run.selector, CONFIG)
     examples = run.task.examples("test")[6:36]
     programs = [ranked[0] for ranked in run.selector.rank(list(map(run.task.prompt, examples)), 1)]
     identity = Program.identity(run.stack.n_layers)
@@ -40,37 +40,38 @@ def test_it_counts_what_each_program_answers(run):
 
 
 def test_started_again_it_runs_nothing_and_finds_the_same(run):
-    first = compare(run, run.selector, CONFIG)
+    first = show_gain(run, run.selector, CONFIG)
     n_trials = run.n_trials
-    assert plain(compare(run, run.selector, CONFIG)) == plain(first)
+    assert plain(show_gain(run, run.selector, CONFIG)) == plain(first)
     assert run.n_trials == n_trials
 
 
 def test_other_settings_are_refused_by_name(run):
-    compare(run, run.selector, CONFIG)
-    other = CompareConfig(policy="selector", limit=29, n_read=6, n_shown=3, n_timed=1)
-    with pytest.raises(RunError, match="compare: limit: 30 in the run, 29 asked"):
-        compare(run, run.selector, other)
+    show_gain(run, run.selector, CONFIG)
+    other = DemoConfig(policy="selector", limit=29, n_read=6, n_shown=3, n_timed=1)
+    with pytest.raises(RunError, match="demo: limit: 30 in the run, 29 asked"):
+        show_gain(run, run.selector, other)
 
 
-def test_a_comparison_of_the_last_version_goes_on(run):
+def test_a_demo_of_the_last_version_goes_on(run):
     config = dataclasses.replace(CONFIG, category="hen", limit=3)
-    compare(run, run.selector, config)
+    show_gain(run, run.selector, config)
     path = run.folder / "config.json"
     sections = json.loads(path.read_text())
+    sections["compare"] = sections.pop("demo")
     sections["compare"]["kind"] = sections["compare"].pop("category")
     path.write_text(json.dumps(sections))
     opened = Run.open(run.folder)
     n_trials = opened.n_trials
-    compare(opened, opened.selector, config)
+    show_gain(opened, opened.selector, config)
     assert opened.n_trials == n_trials
 
 
 def test_a_category_is_asked_alone_and_too_few_questions_are_refused(run):
-    config = CompareConfig(policy="selector", limit=3, n_read=0, category="hen")
+    config = DemoConfig(policy="selector", limit=3, n_read=0, category="hen")
     assert {example.category for example in config.questions(run.task)} == {"hen"}
     with pytest.raises(ConfigError, match="asked for 3000: lower the limit"):
-        CompareConfig(policy="selector", limit=3000, n_read=0).questions(run.task)
+        DemoConfig(policy="selector", limit=3000, n_read=0).questions(run.task)
 
 
 def test_both_are_timed_on_every_prompt(run):
