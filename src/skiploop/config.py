@@ -44,7 +44,8 @@ def from_dict(cls: type[T], data: Mapping[str, object], section: str = "") -> T:
 
     Args:
         cls: A dataclass whose fields are int, float, str, bool, a tuple of one of these
-            (`tuple[int, ...]`), another such dataclass, or one of all these `| None`.
+            (`tuple[int, ...]`), another such dataclass, a dict of plain values that nobody checks,
+            or one of all these `| None`.
         data: Its fields by name; fields with a default may be left out.
         section: Name of the section that `data` is, for messages.
 
@@ -195,6 +196,10 @@ def _checked(kind: Any, value: object, key: str) -> object:  # noqa: ANN401 - a 
     if origin in (typing.Union, types.UnionType):
         (inner,) = [arg for arg in typing.get_args(kind) if arg is not types.NoneType]
         return None if value is None else _checked(inner, value, key)
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{key} is {value!r}: expected values by name")
+        return dict(value)
     if origin is tuple:
         item_kind = typing.get_args(kind)[0]
         if not isinstance(value, (list, tuple)):

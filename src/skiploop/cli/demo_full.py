@@ -69,6 +69,7 @@ def full(
     from skiploop.report.tables.search import search_words
     from skiploop.runs import pipeline
     from skiploop.runs.folder import RunConfig
+    from skiploop.runs.judging import EvaluateConfig
     from skiploop.runs.session import Run
     from skiploop.search.campaign import SearchConfig
 
@@ -76,7 +77,7 @@ def full(
     started = time.perf_counter()
     search_config = from_dict(SearchConfig, sections["search"], "search")
     train_config = from_dict(TrainConfig, sections["train"], "train")
-    evaluate_config = from_dict(pipeline.EvaluateConfig, sections["evaluate"], "evaluate")
+    evaluate_config = from_dict(EvaluateConfig, sections["evaluate"], "evaluate")
     run = Run.create(folder, from_dict(RunConfig, sections["run"], "run"))
     with console.progress_bar() as bar:
         search_progress = console.TrialProgress(

@@ -11,12 +11,19 @@ from skiploop.cli.options import (
     Device,
     Folder,
     Json,
+    Level,
     Memory,
     Overrides,
+    Prompt,
+    PromptOf,
     Seed,
+    TaskOptions,
     Threads,
+    listed,
     read_settings,
+    task_options,
 )
+from skiploop.errors import ConfigError
 from skiploop.runs.policies import controls_of, patterns
 
 
@@ -29,6 +36,13 @@ def evaluate(
             "[those that the run has something for]"
         ),
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="Another task to judge on, see 'skiploop tasks'. [that of the run]"),
+    ] = None,
+    level: Level = None,
+    option: TaskOptions = None,
+    prompt: PromptOf = Prompt.task,
     limit: Annotated[
         int | None, typer.Option(help="Held-out questions at most. [200]", min=1)
     ] = None,
@@ -55,9 +69,16 @@ def evaluate(
 ) -> None:
     """Compare policies with the plain model on held-out questions, and write the report.
 
+    With --task, what was learned in the run is judged on the questions of another task.
+
     Example: skiploop evaluate --run RUN --policy selector,static --limit 200
+
+    Example: skiploop evaluate --run RUN --policy selector --task arithmetic --level 4
     """
-    names = [name.strip() for given in policy or () for name in given.split(",") if name.strip()]
+    options = task_options(level, option)
+    if task is None and (options or prompt is Prompt.run):
+        raise ConfigError("--level, --option and --prompt are of another task: name it with --task")
+    names = listed(policy)
     flags: dict[str, dict[str, object]] = {
         "evaluate": {
             "policies": names or None,
@@ -73,17 +94,22 @@ def evaluate(
 
     from skiploop.cli import console
     from skiploop.config import from_dict
+    from skiploop.report.comparison import harm_lines
     from skiploop.runs import pipeline
+    from skiploop.runs.judging import EvaluateConfig
     from skiploop.runs.session import Run
 
     console.prepare(threads)
-    evaluate_config = from_dict(pipeline.EvaluateConfig, sections["evaluate"], "evaluate")
+    evaluate_config = from_dict(EvaluateConfig, sections["evaluate"], "evaluate")
     run = Run.open(out, device=device, memory=memory)
     run.check(sections["run"])
+    on = run if task is None else run.beside(task, options or (), as_trained=prompt is Prompt.run)
     with console.progress_bar() as bar:
         progress = console.TrialProgress(bar, "evaluate")
         with console.resumable([progress], out):
-            report = pipeline.evaluate(run, evaluate_config, progress, progress.expect)
-    console.print_report(report, out)
+            report = pipeline.evaluate(run, evaluate_config, progress, progress.expect, on)
+    console.print_report(report, on.folder)
+    if on is not run:
+        print("\n".join(harm_lines(report.policies)))
     if as_json:
-        console.print_json({"run": str(out), **report.figures()})
+        console.print_json({"run": str(on.folder), **report.figures()})

@@ -12,6 +12,7 @@ import traceback
 import typer
 
 from skiploop.cli import (
+    compare,
     demo,
     evaluate,
     export,
@@ -42,6 +43,7 @@ app.command("search")(search.search)
 app.add_typer(menu.app, name="menu")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("import")(import_.import_)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -51,6 +52,19 @@ Memory = Annotated[
 Exact = Annotated[
     bool | None,
     typer.Option("--exact", help="Run every row alone: float32 results to the last bit, slowly."),
+]
+
+
+class Prompt(StrEnum):
+    """In whose prompt the questions of another task are put."""
+
+    task = "task"
+    run = "run"
+
+
+PromptOf = Annotated[
+    Prompt,
+    typer.Option("--prompt", help="Questions of another task in its own prompt or in the run's."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Last line on stdout: one JSON object.")]
 
@@ -99,6 +113,11 @@ def read_settings(
             raise unknown_name("section of settings", section, known)
     data = apply_overrides(data, overrides or [])
     return {section: data.get(section, {}) for section in known}  # type: ignore[misc]
+
+
+def listed(given: Sequence[str] | None) -> list[str]:
+    """Return the names that an option gave, several of them with commas."""
+    return [name.strip() for one in given or () for name in one.split(",") if name.strip()]
 
 
 def unescaped(text: str) -> str:

@@ -102,6 +102,13 @@ def resolve(name: str | Path) -> Path:
     raise UnknownNameError(f"{message}, or a folder, a .gguf file, a hub id OWNER/NAME")
 
 
+def is_hub_id(name: str) -> bool:
+    """Whether a name can only be that of a model on the hub."""
+    path = Path(name).expanduser()
+    is_here = name in PACKAGED or path.exists() or path.suffix == ".gguf"
+    return not is_here and bool(_HUB_ID.fullmatch(name))
+
+
 def cached_models() -> list[CachedModel]:
     """Return the packaged models, fetched or not, then the GGUF files converted so far."""
     notes = [_read_note(file) for file in cache_dir().glob(f"converted/*-{VERSION}/{_NOTE}")]

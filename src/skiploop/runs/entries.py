@@ -103,12 +103,14 @@ def _program(text: str) -> str:
     return edits
 
 
-_LAYERS = Argument(
+LAYERS = Argument(
     word="LAYERS",
     meaning="how many layer passes are allowed on average",
     example="29",
     spell=_number_of_layers,
 )
+"""What a method takes whose layer passes can be limited."""
+
 _ANSWERS = Argument(
     word="K", meaning="how many answers vote", example="5", spell=_number_of_answers
 )
@@ -154,7 +156,7 @@ ENTRIES = (
     ),
     Entry(
         name="selector",
-        argument=_LAYERS,
+        argument=LAYERS,
         does="the same with so many layer passes on average",
         maker="skiploop.runs.methods.learned:limited_selector",
         needs=("selector",),

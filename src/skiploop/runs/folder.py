@@ -46,6 +46,9 @@ _TABLES = ("search", "menu")
 _COMMANDS = {"run": "search", "menu": "menu build", "selector": "train --method selector"}
 """What writes a section, where that is not the command of the same name."""
 
+_NOT_LEARNED = ("evaluate", "demo")
+"""Sections of stages that only look."""
+
 _LONGEST_NAME = 100
 
 
@@ -129,6 +132,33 @@ class RunFolder:
         run = cls(folder, RunConfig())
         run.config = run.section("run", RunConfig)
         return run
+
+    def elsewhere(
+        self, task: str, options: Sequence[str] = (), *, as_trained: bool = False
+    ) -> RunConfig:
+        """Return what a run of another task, with the same model, is about.
+
+        Args:
+            task: A name that `skiploop.get_task` takes.
+            options: Options of the task, as `key=value`.
+            as_trained: Whether its questions are put in the prompt of this run's own.
+
+        Raises:
+            ConfigError: This run's questions have no one prompt.
+        """
+        if as_trained and self.config.task.startswith("mix:"):
+            raise ConfigError(
+                f"the questions of {self.config.task} have no one prompt: put those of {task} in "
+                "their own, with --prompt task"
+            )
+        return replace(
+            self.config,
+            task=task,
+            options=tuple(options),
+            form=self.config.task if as_trained else "",
+            form_options=self.config.options if as_trained else (),
+            questions=None,
+        )
 
     @contextmanager
     def lock_config(self, section: str, config: object) -> Iterator[None]:
@@ -248,6 +278,11 @@ class RunFolder:
             return settings.from_dict(cls, known, section)
         except ConfigError as error:
             raise RunError(f"{self.folder / SETTINGS}: {error}") from error
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """The settings of every stage that learned something, by its name."""
+        return {k: v for k, v in self._ledger.sections.items() if k not in _NOT_LEARNED}
 
     def end(self, section: str, facts: dict[str, object]) -> None:
         """Store where the figures of a section come from, which ends it."""

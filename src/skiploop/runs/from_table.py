@@ -5,6 +5,7 @@ The table holds what every program on the menu answered to every question that w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -22,7 +23,7 @@ from skiploop.policies.selector.surface import SurfaceText
 from skiploop.runs.questions import menu_examples
 from skiploop.runs.session import Run
 from skiploop.seeds import derive_seed
-from skiploop.tasks.base import SPLITS, Example
+from skiploop.tasks.base import SPLITS, Example, Task
 from skiploop.trials.runner import Progress
 from skiploop.trials.score_table import ScoreTable, collect
 
@@ -33,11 +34,13 @@ class TablePolicies:
     Args:
         run: With a finished menu, for controls also a selector.
         progress: Told about trials that are missing.
+        others: Tasks beside the run's own whose questions will be asked.
     """
 
-    def __init__(self, run: Run, progress: Progress | None) -> None:
+    def __init__(self, run: Run, progress: Progress | None, others: Sequence[Task] = ()) -> None:
         self._run = run
         self._progress = progress
+        self._others = others
 
     @cached_property
     def whole(self) -> ScoreTable:
@@ -77,17 +80,15 @@ class TablePolicies:
                 "which the best program is what 'static' finds: leave it out, or use questions "
                 "with categories (a 'category' on every line of a jsonl file)"
             )
-        category_of = {
-            self._run.task.prompt(example): example.category for example in self._everything
-        }
+        category_of = {prompt: example.category for prompt, example in self._example_of.items()}
         return CategoryPolicy(best_by_category(examples, self.whole), category_of)
 
     def surface(self) -> SelectorPolicy:
         """Learn as the selector does, from the spelling of the questions instead of states."""
         task = self._run.task
         question_of = {
-            task.prompt(example): "\n".join((example.question, *example.choices))
-            for example in self._everything
+            prompt: "\n".join((example.question, *example.choices))
+            for prompt, example in self._example_of.items()
         }
         features = PromptFeatures(SurfaceText(question_of))
         prompts = [task.prompt(example) for example in menu_examples(self._run)]
@@ -106,8 +107,14 @@ class TablePolicies:
         return self._learned(policy.features, features_QF, table, "random-menu", n_raced=0)
 
     @cached_property
-    def _everything(self) -> list[Example]:
-        return [example for split in SPLITS for example in self._run.task.examples(split)]
+    def _example_of(self) -> dict[str, Example]:
+        """The question of every prompt that may be asked."""
+        return {
+            task.prompt(example): example
+            for task in (self._run.task, *self._others)
+            for split in SPLITS
+            for example in task.examples(split)
+        }
 
     @property
     def _learning(self) -> SelectorConfig:

@@ -7,25 +7,17 @@ started again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from skiploop.errors import ConfigError
-from skiploop.evaluation.answering import answer_all
-from skiploop.evaluation.measured import Measured
-from skiploop.evaluation.readings import Reading, read_readings, unread, write_readings
-from skiploop.evaluation.records import RECORDS, write_records
 from skiploop.evaluation.search_table import SearchTable
-from skiploop.evaluation.timing import time_choices
 from skiploop.menus.menu import Menu, MenuConfig, build_menu, coverage
 from skiploop.models.identity import check_model
-from skiploop.policies.by_category import check_categories
 from skiploop.policies.polar.checkpoint import Metrics
 from skiploop.policies.polar.policy import PREDICTOR_FOLDER, PredictorPolicy, has_predictor
 from skiploop.policies.polar.recipe import train as train_predictor
 from skiploop.policies.polar.targets import QuestionPrograms
 from skiploop.policies.polar.training import TrainConfig
-from skiploop.policies.selector.calibration import CalibrationBin, calibration
-from skiploop.policies.selector.choice import PromptFeatures
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import SelectorPolicy, train_selector
 from skiploop.programs.program import Program
@@ -33,8 +25,9 @@ from skiploop.programs.space import ProgramSpace
 from skiploop.report.report import Report
 from skiploop.runs import reporting
 from skiploop.runs.folder import RunFolder
+from skiploop.runs.judging import EvaluateConfig, held_out, judge, refuse_samples_of_choices
 from skiploop.runs.methods.make import make_methods
-from skiploop.runs.policies import available, checked_name, controls_of, entry_of
+from skiploop.runs.policies import available, checked_name, controls_of
 from skiploop.runs.questions import menu_examples, searched_examples
 from skiploop.runs.session import Run
 from skiploop.search.campaign import Campaign, SearchConfig
@@ -45,37 +38,6 @@ from skiploop.trials.score_table import collect
 
 VALIDATION_SHARE = 0.2
 """Share of the searched questions by which the best epoch is chosen."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
-    """What one evaluation asks.
-
-    Attributes:
-        policies: Names that `policies.checked_name` takes; the identity is always among them. None
-            for all that the run has something for.
-        limit: Questions at most, the first ones of the split; None for all.
-        fresh: As many questions that this run has not read before, in place of the first ones.
-        split: Held-out part of the task.
-        k: Programs a policy may rank for the oracle.
-        controls: Whether those of a selector are judged beside it.
-
-    Raises:
-        ConfigError: A number is less than 1.
-    """
-
-    policies: tuple[str, ...] | None = None
-    limit: int | None = 200
-    fresh: int | None = None
-    split: str = "test"
-    k: int = 5
-    controls: bool = True
-
-    def __post_init__(self) -> None:
-        if self.k < 1 or (self.limit is not None and self.limit < 1):
-            raise ConfigError(f"limit is {self.limit} and k is {self.k}: give at least 1 each")
-        if self.fresh is not None and self.fresh < 1:
-            raise ConfigError(f"fresh is {self.fresh}: ask for at least 1 question")
 
 
 def search(run: Run, config: SearchConfig, progress: Progress | None = None) -> SearchTable:
@@ -203,6 +165,7 @@ def evaluate(
     config: EvaluateConfig,
     progress: Progress | None = None,
     expect: Callable[[int], None] | None = None,
+    on: Run | None = None,
 ) -> Report:
     """Judge policies on held-out questions and write the report into the run folder.
 
@@ -211,6 +174,8 @@ def evaluate(
         config: What to ask.
         progress: Told about finished trials.
         expect: Told how many trials will come, once the policies have chosen.
+        on: The folder of another task, from `Run.beside`, whose questions are asked; the report
+            goes there.
 
     Raises:
         UnknownNameError: A policy is not known.
@@ -220,32 +185,12 @@ def evaluate(
     """
     asked = [checked_name(name) for name in ("identity", *(config.policies or available(run)))]
     names = list(dict.fromkeys([*asked, *(controls_of(asked) if config.controls else ())]))
-    examples = _held_out_examples(run, config)
-    _refuse_samples_of_choices(names, examples)
-    _refuse_chosen_here(names, config.split)
-    methods = make_methods(names, run, progress, config.k)
-    if any(entry_of(name).learns_from_menu for name in names):
-        check_categories(menu_examples(run), examples)
-    prompts = [run.task.prompt(example) for example in examples]
-    features = _features(run, names)
-    if features:
-        features.remember(prompts)
-    records = answer_all(methods, examples, run.runner(progress), expect)
-    if features:
-        features.forget()  # choosing is timed with all that it takes
-    run.forget("evaluate")  # not before, and finished again at the end
-    run.record("evaluate", config)
-    readings = read_readings(run.folder)  # before the records, which may tell of the first one
-    now = Reading(tuple(example.id for example in examples), tuple(names))
-    write_readings(run.folder, [*readings, now])
-    write_records(run.folder / RECORDS, records)
-    timing = None
-    if run.task.max_new_tokens:  # nothing is generated for choices
-        choices = [m for m in methods if entry_of(m.name).role == "choice"]
-        timing = time_choices(run.stack, prompts, choices)
-    Measured(timing=timing, calibration=_calibration(run, names)).save(run.folder)
-    run.note_provenance("evaluate")
-    return report(run)
+    where = on or run
+    examples = held_out(where, config, run)
+    refuse_samples_of_choices(names, examples)
+    methods = make_methods(names, run, progress, config.k, [where.task])
+    judge(where, methods, examples, config, run, progress, expect)
+    return report(where)
 
 
 def report(run: RunFolder) -> Report:
@@ -256,70 +201,6 @@ def report(run: RunFolder) -> Report:
         DataError: Its records are damaged.
     """
     return reporting.report(run, run.finished("evaluate", EvaluateConfig).split)
-
-
-def _features(run: Run, names: Sequence[str]) -> PromptFeatures | None:
-    """Return what reads prompts for all policies of the selector; None without one of them."""
-    is_asked = any("selector" in entry_of(name).needs for name in names)
-    return run.selector.features if is_asked else None
-
-
-def _calibration(run: Run, names: Sequence[str]) -> tuple[CalibrationBin, ...]:
-    """Return that of the run's selector, whatever its limits, if policies make use of it."""
-    if not any("selector" in entry_of(name).needs for name in names):
-        return ()
-    data = run.selector.data
-    return tuple(calibration(data.predicted_QP, data.score_QP, data.right_QP))
-
-
-def _held_out_examples(run: Run, config: EvaluateConfig) -> list[Example]:
-    """Return the questions of an evaluation, none of which anything was learned from."""
-    learned_from: list[str] = []
-    if run.has("menu"):
-        learned_from.append(run.finished("menu", MenuConfig).split)
-    if run.has("search") or not learned_from:
-        learned_from.append(run.finished("search", SearchConfig).split)
-    if config.split in learned_from:
-        raise ConfigError(
-            f"{run.folder} learned from the {config.split!r} questions: judge policies on "
-            "questions that nothing was learned from, such as --split test"
-        )
-    examples = run.task.examples(config.split)
-    if config.fresh is None:
-        examples = examples[: config.limit]
-    else:
-        unseen = unread(read_readings(run.folder), examples)
-        if len(unseen) < config.fresh:
-            raise ConfigError(
-                f"{run.folder} has not read {len(unseen)} of the {len(examples)} questions in "
-                f"{config.split!r}, asked for {config.fresh}: lower fresh, or use another split"
-            )
-        examples = unseen[: config.fresh]
-    if not examples:
-        raise ConfigError(
-            f"{run.task.name} has no questions in {config.split!r}: use another split"
-        )
-    return examples
-
-
-def _refuse_samples_of_choices(names: Sequence[str], examples: Sequence[Example]) -> None:
-    """Refuse policies that draw answers where one of several choices is picked."""
-    samples = [name for name in names if entry_of(name).role == "sample"]
-    if samples and any(example.choices for example in examples):
-        raise ConfigError(
-            f"{', '.join(samples)}: answers are drawn at random, but these questions have choices, "
-            "of which the likeliest is picked; leave it out"
-        )
-
-
-def _refuse_chosen_here(names: Sequence[str], split: str) -> None:
-    """Refuse policies that were chosen on the questions on which they are to be judged."""
-    chosen = [name for name in names if split in entry_of(name).chosen_on]
-    if chosen:
-        raise ConfigError(
-            f"{', '.join(chosen)} would be judged on the {split!r} questions that it is chosen by: "
-            "use --split test"
-        )
 
 
 def _graded_programs(run: Run) -> tuple[list[QuestionPrograms], ProgramSpace]:

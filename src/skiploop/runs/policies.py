@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from skiploop.errors import unknown_name
-from skiploop.runs.entries import ENTRIES, Entry, Stage
+from skiploop.errors import ConfigError, unknown_name
+from skiploop.runs.entries import ENTRIES, LAYERS, Entry, Stage
 from skiploop.shipped import shipped_policies
 
 if TYPE_CHECKING:
@@ -65,6 +65,33 @@ def checked_name(name: str) -> str:
     """
     entry, argument = find(name)
     return f"{entry.name}:{argument}" if argument else entry.name
+
+
+def within_budgets(names: Sequence[str], budgets: Sequence[float], n_layers: int) -> list[str]:
+    """Return names in which each that takes layer passes comes once for each budget.
+
+    Args:
+        names: Of policies; those that say after a colon what they take stay as they are.
+        budgets: Shares of the plain model's layer passes.
+        n_layers: Of the model.
+
+    Raises:
+        ConfigError: A name is none without layer passes, and there is no budget.
+    """
+    found: list[str] = []
+    for name in names:
+        patterns = [entry for entry in entries() if entry.name == name and entry.argument]
+        takes_layers = any(entry.argument is LAYERS for entry in patterns)
+        if takes_layers and budgets:
+            found += [f"{name}:{round(share * n_layers, 2):g}" for share in budgets]
+        elif takes_layers and not any(entry.pattern == name for entry in entries()):
+            raise ConfigError(
+                f"{name} needs a number of layer passes: write {name}:{LAYERS.example}, or give "
+                "--budget, such as 0.85 for 85 % of them"
+            )
+        else:
+            found.append(name)
+    return found
 
 
 def controls_of(names: Sequence[str]) -> tuple[str, ...]:

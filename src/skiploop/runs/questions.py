@@ -58,3 +58,13 @@ def _some(run: RunFolder, split: Split) -> list[Example]:
             "another task, or a method that needs none"
         )
     return found
+
+
+def learned_from(run: RunFolder) -> list[Example]:
+    """Return all questions that a stage or a method of a run may have looked at."""
+    splits = {"train", "validation"}
+    if run.has("menu"):
+        splits.add(run.section("menu", MenuConfig).split)
+    if run.has("search"):
+        splits.add(run.section("search", SearchConfig).split)
+    return [example for split in sorted(splits) for example in run.task.examples(split)]

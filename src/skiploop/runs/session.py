@@ -10,7 +10,6 @@ from typing import Self
 
 import torch
 
-from skiploop.errors import ConfigError
 from skiploop.loading import load
 from skiploop.models.identity import check_model
 from skiploop.policies.polar.policy import PredictorPolicy, load_predictor
@@ -21,7 +20,6 @@ from skiploop.runs import provenance
 from skiploop.runs.folder import RunConfig, RunFolder
 from skiploop.stack import LayerStack
 from skiploop.trials.runner import Progress, TrialRunner
-
 
 BESIDE = "on"
 """Folder of the run folders of other tasks, within a run."""
@@ -83,27 +81,16 @@ class Run(RunFolder):
         It lies in this one and shares its model.
 
         Args:
-            task: A name that `skiploop.get_task` takes.
-            options: Options of the task, as `key=value`.
-            as_trained: Whether its questions are put in the prompt of this run's own.
+            task: As for `elsewhere`.
+            options: As for `elsewhere`.
+            as_trained: As for `elsewhere`.
 
         Raises:
-            ConfigError: This run's questions have no one prompt.
+            ConfigError: As for `elsewhere`.
             RunError: The folder is there and of other questions or of another model.
         """
-        if as_trained and self.config.task.startswith("mix:"):
-            raise ConfigError(
-                f"the questions of {self.config.task} have no one prompt: put those of {task} in "
-                "their own, with --prompt task"
-            )
         made = replace(
-            self.config,
-            task=task,
-            options=tuple(options),
-            form=self.config.task if as_trained else "",
-            form_options=self.config.options if as_trained else (),
-            weights=self.stack.model_id,
-            questions=None,
+            self.elsewhere(task, options, as_trained=as_trained), weights=self.stack.model_id
         )
         folder = self.folder / BESIDE / made.asked
         run = Run.create(folder, made, device=self.device, memory=self.memory)

@@ -1,4 +1,4 @@
-"""Questions of one task in the prompt of another, as somebody asks who keeps a prompt that works."""
+"""Questions of one task in the prompt of another."""
 
 from __future__ import annotations
 

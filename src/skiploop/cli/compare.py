@@ -1,0 +1,281 @@
+"""`skiploop compare`: methods under one protocol, in and out of distribution."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from skiploop.cli.options import (
+    ConfigFile,
+    Device,
+    Dtype,
+    Exact,
+    Json,
+    Level,
+    Memory,
+    Model,
+    Overrides,
+    Prompt,
+    PromptOf,
+    Sections,
+    Seed,
+    TaskName,
+    TaskOptions,
+    Threads,
+    listed,
+    read_settings,
+    run_flags,
+)
+from skiploop.errors import ConfigError
+from skiploop.runs.policies import patterns
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from skiploop.cli.console import EpochProgress, TrialProgress
+    from skiploop.policies.polar.checkpoint import Metrics
+    from skiploop.runs.compare import CompareConfig
+    from skiploop.runs.session import Run
+    from skiploop.trials.runner import Progress as Told
+
+
+def compare(
+    places: Annotated[
+        list[Path] | None,
+        typer.Argument(help="With --page: run folders, or files of their compare/."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "--run", help="Run folder; with --page the folder of the page."),
+    ] = None,
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{', '.join(patterns())}; several with commas."),
+    ] = None,
+    on: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Other tasks to judge on: T2,T3, or one with options: --on 'arithmetic level=4'."
+        ),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Layer passes as shares of the model's, for name:LAYERS: 0.85,1.0,1.15."),
+    ] = None,
+    prompt: PromptOf = Prompt.task,
+    limit: Annotated[
+        int | None, typer.Option(help="Held-out questions of each task at most. [all]", min=1)
+    ] = None,
+    split: Annotated[str, typer.Option(help="Part of every task to judge on.")] = "test",
+    page: Annotated[
+        bool, typer.Option("--page", help="Make one page of comparisons that are there.")
+    ] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Say what it would take; nothing starts.")
+    ] = False,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="For --estimate: TFLOP a second. [40 on a GPU, 0.02 a CPU thread]"),
+    ] = None,
+    task: TaskName = None,
+    level: Level = None,
+    option: TaskOptions = None,
+    model: Model = None,
+    dtype: Dtype = None,
+    exact: Exact = None,
+    device: Device = "cpu",
+    memory: Memory = None,
+    threads: Threads = 1,
+    seed: Seed = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Compare methods on a task and on others, by one protocol.
+
+    Each method learns on the training part, chooses on the validation part and answers the test
+    part once. What it needs, such as a search, runs if it is not finished; --config and --set say
+    how. Started again, it goes on where it stopped.
+
+    Example: skiploop compare --methods selector,static --task arithmetic --on words --out RUN
+
+    Example: skiploop compare --page RUN RUN2 --out FOLDER
+    """
+    if out is None:
+        raise ConfigError("there is no folder to write to: give --out")
+    if page:
+        _write_page(places or [], out, as_json=as_json)
+        return
+    if places:
+        raise ConfigError(f"{places[0]}: folders are given with --page, the run folder with --out")
+    flags: dict[str, dict[str, object]] = {
+        "run": run_flags(
+            model=model,
+            dtype=dtype,
+            exact=exact,
+            task=task,
+            level=level,
+            option=option,
+            seed=seed,
+        ),
+        "train": {"seed": seed},
+        "selector": {"seed": seed},
+    }
+    sections = read_settings(
+        ("run", "search", "menu", "train", "selector"), config, overrides, flags
+    )
+
+    from skiploop.cli import console
+    from skiploop.config import from_dict
+    from skiploop.runs.compare import CompareConfig
+    from skiploop.runs.folder import RunConfig
+    from skiploop.runs.session import Run
+
+    asked = CompareConfig(
+        methods=tuple(listed(methods)), budgets=_shares(budget), limit=limit, split=split
+    )
+    console.prepare(threads)
+    made = from_dict(RunConfig, sections["run"], "run")
+    run = Run.create(out, made, device=device, memory=memory)
+    others = [(name, options, prompt is Prompt.run) for name, options in _tasks(on)]
+    if estimate:
+        _print_estimate(run, others, asked, sections, rate, threads, as_json=as_json)
+        return
+    _compare(run, others, asked, sections, as_json=as_json)
+
+
+def _compare(
+    run: Run,
+    others: Sequence[tuple[str, tuple[str, ...], bool]],
+    asked: CompareConfig,
+    sections: Sections,
+    *,
+    as_json: bool,
+) -> None:
+    """Run what is not there, and print one table a task."""
+    from skiploop.cli import console
+    from skiploop.config import to_dict
+    from skiploop.report.comparison import comparison_tables
+    from skiploop.runs.compare import compare
+
+    started = time.perf_counter()
+    beside = [run.beside(name, options, as_trained=as_run) for name, options, as_run in others]
+    with console.progress_bar() as bar:
+        watch = _Watch(bar)
+        with console.resumable(watch.stages, run.folder):
+            found = compare(run, beside, asked, sections, watch)
+    for one in found:
+        for table in comparison_tables(one):
+            console.print_table(table)
+    print(f"files: {run.folder / 'compare'}")
+    if as_json:
+        console.print_json(
+            {
+                "run": str(run.folder),
+                "comparisons": [to_dict(one) for one in found],
+                "timing": {"seconds": time.perf_counter() - started},
+            }
+        )
+
+
+class _Watch:
+    """Says what begins, and shows how far it is.
+
+    Args:
+        bar: Shows the counts; None shows nothing.
+    """
+
+    def __init__(self, bar: Progress | None) -> None:
+        self.stages: list[TrialProgress | EpochProgress] = []
+        self._bar = bar
+
+    def trials(self, what: str) -> tuple[Told, Callable[[int], None]]:
+        from skiploop.cli import console
+
+        console.say(what)
+        progress = console.TrialProgress(self._bar, what)
+        self.stages.append(progress)
+        return progress, progress.expect
+
+    def epochs(self, n_epochs: int) -> Callable[[Metrics], None]:
+        from skiploop.cli import console
+
+        console.say("training")
+        progress = console.EpochProgress(self._bar, n_epochs)
+        self.stages.append(progress)
+        return progress
+
+
+def _shares(text: str | None) -> tuple[float, ...]:
+    """Return the budgets of `--budget`."""
+    try:
+        return tuple(float(part) for part in (text or "").split(",") if part.strip())
+    except ValueError:
+        raise ConfigError(
+            f"--budget {text} is no list of numbers: write shares such as 0.85,1.0"
+        ) from None
+
+
+def _tasks(given: Sequence[str] | None) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the tasks of `--on` with their options: several without, or one with options."""
+    found = []
+    for one in given or ():
+        task, *options = one.split()
+        names = [task] if options else listed([task])
+        for option in options:
+            if "=" not in option:
+                raise ConfigError(
+                    f"--on {one!r}: {option!r} is not KEY=VALUE: write a task and its options, as "
+                    "in --on 'arithmetic level=4'"
+                )
+        found += [(name, tuple(options)) for name in names]
+    return found
+
+
+def _write_page(places: Sequence[Path], folder: Path, *, as_json: bool) -> None:
+    """Make the page of all comparisons in some places."""
+    from skiploop.cli import console
+    from skiploop.evaluation.comparison import Comparison, comparison_files
+    from skiploop.report.leaderboard import write_leaderboard
+
+    if not places:
+        raise ConfigError("--page has nothing to show: name run folders or files of comparisons")
+    found = [Comparison.load(path) for place in places for path in comparison_files(place)]
+    page = write_leaderboard(folder, found)
+    n_rows = sum(len(one.rows) for one in found)
+    print(f"page: {page}, {len(found)} comparisons, {n_rows} rows")
+    if as_json:
+        console.print_json({"page": str(page), "n_comparisons": len(found), "n_rows": n_rows})
+
+
+def _print_estimate(
+    run: Run,
+    others: Sequence[tuple[str, tuple[str, ...], bool]],
+    asked: CompareConfig,
+    sections: Sections,
+    rate: float | None,
+    threads: int,
+    *,
+    as_json: bool,
+) -> None:
+    """Say what the comparison would take."""
+    from skiploop.cli import console
+    from skiploop.runs.estimate import CPU_RATE, GPU_RATE, estimate
+    from skiploop.runs.folder import RunFolder
+
+    if rate is not None and not 0 < rate < math.inf:
+        raise ConfigError(f"--rate {rate} is no rate: give TFLOP a second above 0")
+    stated = CPU_RATE * threads if run.device == "cpu" else GPU_RATE
+    tasks = [
+        RunFolder(run.folder, run.elsewhere(name, options, as_trained=as_run)).task
+        for name, options, as_run in others
+    ]
+    found = estimate(run, tasks, asked, sections, stated if rate is None else rate * 1e12)
+    console.print_table(found.table())
+    if as_json:
+        console.print_json(found.to_dict())

@@ -1,0 +1,202 @@
+"""One protocol for all methods: learn on a task, choose on it, read each test part once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from skiploop.config import to_dict
+from skiploop.engine.batching.encoding import encode
+from skiploop.errors import ConfigError
+from skiploop.evaluation.comparison import FOLDER, FORMAT, Comparison, Cost, row_of
+from skiploop.evaluation.policy_table import REFERENCE
+from skiploop.evaluation.records import RECORDS, Record, read_records
+from skiploop.models.size import size_of
+from skiploop.policies.base import Method
+from skiploop.report.report import Report
+from skiploop.runs import pipeline
+from skiploop.runs.judging import EvaluateConfig, held_out, judge, refuse_samples_of_choices
+from skiploop.runs.methods.make import each_method
+from skiploop.runs.policies import checked_name, within_budgets
+from skiploop.runs.session import Run
+from skiploop.runs.stages import Settings, Watcher, run_stage, seconds_before, stages_of
+from skiploop.runs.stopwatch import Stopwatch
+from skiploop.tasks.base import Example, questions_id
+
+SECONDS = "seconds.json"
+"""Times of the stages, in the folder of the comparisons' files but none of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig:
+    """What is compared.
+
+    Attributes:
+        methods: Names; those that take layer passes after a colon may come without.
+        budgets: Layer passes, as shares of those of the plain model; each such name comes once for
+            each of them.
+        limit: Questions of each task at most; None for the whole part.
+        split: Held-out part of every task.
+
+    Raises:
+        ConfigError: There is no method, or a budget is not above 0.
+    """
+
+    methods: tuple[str, ...]
+    budgets: tuple[float, ...] = ()
+    limit: int | None = None
+    split: str = "test"
+
+    def __post_init__(self) -> None:
+        if not self.methods:
+            raise ConfigError("there is nothing to compare: name methods, as in --methods selector")
+        if self.budgets and min(self.budgets) <= 0:
+            raise ConfigError(
+                f"budgets are {list(self.budgets)}: give shares of the model's layer passes above "
+                "0, such as 0.85,1.0"
+            )
+
+    def names(self, n_layers: int) -> list[str]:
+        """Return the names of all methods for a model, the plain model first.
+
+        Raises:
+            UnknownNameError: One is not known.
+            ConfigError: One lacks a budget.
+        """
+        expanded = within_budgets(self.methods, self.budgets, n_layers)
+        return list(dict.fromkeys([REFERENCE, *map(checked_name, expanded)]))
+
+
+def compare(
+    run: Run, others: Sequence[Run], config: CompareConfig, settings: Settings, watch: Watcher
+) -> list[Comparison]:
+    """Compare methods on the task of a run, and on others.
+
+    Stages that they need run if they are not finished; each method is made once. What is compared
+    already, asked for in the same way, is read from its file, and its questions are not read again.
+
+    Args:
+        run: Where they learn.
+        others: From `Run.beside`.
+        config: What is compared.
+        settings: Of the stages, by name.
+        watch: Told what begins.
+
+    Returns:
+        One comparison a task, that of the run first; each is in `compare/` of the run, too.
+    """
+    names = config.names(run.stack.n_layers)
+    asked = EvaluateConfig(
+        policies=tuple(names), limit=config.limit, split=config.split, k=1, controls=False
+    )
+    clock = Stopwatch(run.folder / SECONDS)
+    for stage in stages_of(names, run):
+        run_stage(run, stage, settings.get(stage, {}), clock, watch)
+    places = [run, *others]
+    known = [_known(place, run, asked) for place in places]
+    open_ = [place for place, found in zip(places, known, strict=True) if found is None]
+    questions = {place.folder: held_out(place, asked, run) for place in open_}
+    for examples in questions.values():
+        refuse_samples_of_choices(names, examples)
+    methods = _made(names, run, open_, clock, watch) if open_ else []
+    training = {name: seconds_before(name, run, clock) for name in names}
+    return [
+        found or _judged(place, run, methods, questions[place.folder], asked, training, watch)
+        for place, found in zip(places, known, strict=True)
+    ]
+
+
+def _made(
+    names: Sequence[str], run: Run, places: Sequence[Run], clock: Stopwatch, watch: Watcher
+) -> list[Method]:
+    """Return the methods; how long each takes to make is in the clock."""
+    progress, _ = watch.trials("methods")
+    making = each_method(names, run, progress, 1, [place.task for place in places])
+    methods = []
+    for name in names:
+        with clock.running(name):
+            methods.append(next(making))
+    return methods
+
+
+def _judged(
+    place: Run,
+    run: Run,
+    methods: Sequence[Method],
+    examples: Sequence[Example],
+    asked: EvaluateConfig,
+    training: Mapping[str, float | None],
+    watch: Watcher,
+) -> Comparison:
+    """Let the methods answer the questions of one task, and write what came out."""
+    progress, expect = watch.trials(place.task.name)
+    judge(place, methods, examples, asked, run, progress, expect)
+    report = pipeline.report(place)
+    costs = _costs(place, examples, training)
+    found = _comparison(place, run, asked, report, costs)
+    found.save(_path(place, run))
+    return found
+
+
+def _comparison(
+    place: Run, run: Run, asked: EvaluateConfig, report: Report, costs: Mapping[str, Cost]
+) -> Comparison:
+    return Comparison(
+        format=FORMAT,
+        model=run.config.model,
+        model_id=run.stack.model_id,
+        n_layers=run.stack.n_layers,
+        dtype=run.config.dtype,
+        task=place.task.name,
+        questions=questions_id(place.task),
+        trained_on=questions_id(run.task),
+        split=asked.split,
+        n_questions=report.policies[0].n_examples,
+        n_read_before=report.read_before.n_read if report.read_before else 0,
+        asked=to_dict(asked),
+        settings=run.settings,
+        provenance=place.facts("evaluate"),
+        rows=tuple(
+            row_of(row, report.shuffled_answers, report.timing, costs[row.policy]) for row in report.policies
+        ),
+    )
+
+
+def _known(place: Run, run: Run, asked: EvaluateConfig) -> Comparison | None:
+    """Return the comparison that is there, if it was asked for in the same way."""
+    path = _path(place, run)
+    if not path.exists():
+        return None
+    found = Comparison.load(path)
+    now = (questions_id(place.task), run.stack.model_id, to_dict(asked), run.settings)
+    before = (found.questions, found.model_id, found.asked, found.settings)
+    return found if now == before else None
+
+
+def _path(place: Run, run: Run) -> Path:
+    return run.folder / FOLDER / f"{place.config.asked}.json"
+
+
+def _costs(
+    place: Run, examples: Sequence[Example], training: Mapping[str, float | None]
+) -> dict[str, Cost]:
+    """Return, by method, what the report does not know of its answers."""
+    size = size_of(place.stack.model)
+    prompts = encode(place.stack, [place.task.prompt(example) for example in examples])
+    n_tokens = {example.id: len(ids) for example, ids in zip(examples, prompts, strict=True)}
+
+    def flops(record: Record) -> float:
+        n_read = n_tokens[record.example_id] + max(record.n_tokens - 1, 0)
+        n_passes = record.n_slots + record.extra_passes
+        return size.flops(n_passes * n_read, max(record.n_tokens, 1))
+
+    by_method: dict[str, list[Record]] = {}
+    for record in read_records(place.folder / RECORDS):
+        if record.rank == 0:
+            by_method.setdefault(record.policy, []).append(record)
+    return {
+        name: Cost(flops=fmean(map(flops, records)), training_s=training[name])
+        for name, records in by_method.items()
+    }

@@ -1,0 +1,189 @@
+"""Methods on held-out questions: what they answer, what that took, and what was read for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from skiploop.errors import ConfigError
+from skiploop.evaluation.answering import answer_all
+from skiploop.evaluation.measured import Measured
+from skiploop.evaluation.readings import Reading, read_readings, unread, write_readings
+from skiploop.evaluation.records import RECORDS, write_records
+from skiploop.evaluation.timing import time_choices
+from skiploop.menus.menu import MenuConfig
+from skiploop.policies.base import Method
+from skiploop.policies.by_category import check_categories
+from skiploop.policies.selector.calibration import CalibrationBin, calibration
+from skiploop.policies.selector.choice import PromptFeatures
+from skiploop.runs.policies import entry_of
+from skiploop.runs.questions import learned_from, menu_examples
+from skiploop.runs.session import Run
+from skiploop.search.campaign import SearchConfig
+from skiploop.tasks.base import Example
+from skiploop.trials.runner import Progress
+
+_log = logging.getLogger("skiploop")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """What one evaluation asks.
+
+    Attributes:
+        policies: Names that `policies.checked_name` takes; the identity is always among them. None
+            for all that the run has something for.
+        limit: Questions at most, the first ones of the split; None for all.
+        fresh: As many questions that this run has not read before, in place of the first ones.
+        split: Held-out part of the task.
+        k: Programs a policy may rank for the oracle.
+        controls: Whether those of a selector are judged beside it.
+
+    Raises:
+        ConfigError: A number is less than 1.
+    """
+
+    policies: tuple[str, ...] | None = None
+    limit: int | None = 200
+    fresh: int | None = None
+    split: str = "test"
+    k: int = 5
+    controls: bool = True
+
+    def __post_init__(self) -> None:
+        if self.k < 1 or (self.limit is not None and self.limit < 1):
+            raise ConfigError(f"limit is {self.limit} and k is {self.k}: give at least 1 each")
+        if self.fresh is not None and self.fresh < 1:
+            raise ConfigError(f"fresh is {self.fresh}: ask for at least 1 question")
+
+
+def held_out(run: Run, config: EvaluateConfig, learned: Run) -> list[Example]:
+    """Return the questions of an evaluation, none of which anything was learned from.
+
+    Args:
+        run: Whose questions are asked.
+        config: How many, and of which part.
+        learned: What the methods are made from; the same run, or that beside which the other lies.
+
+    Raises:
+        ConfigError: The part was learned from, or holds too few questions.
+    """
+    everything = run.task.examples(config.split)
+    if run is learned:
+        _refuse_learned_split(run, config.split)
+    else:
+        everything = _without(everything, learned_from(learned), run.task.name)
+    if config.fresh is None:
+        examples = everything[: config.limit]
+    else:
+        examples = unread(read_readings(run.folder), everything)[: config.fresh]
+        if len(examples) < config.fresh:
+            raise ConfigError(
+                f"{run.folder} has not read {len(examples)} of the {len(everything)} questions in "
+                f"{config.split!r}, asked for {config.fresh}: lower fresh, or use another split"
+            )
+    if not examples:
+        raise ConfigError(
+            f"{run.task.name} has no questions in {config.split!r}: use another split"
+        )
+    return examples
+
+
+def refuse_samples_of_choices(names: Sequence[str], examples: Sequence[Example]) -> None:
+    """Refuse policies that draw answers where one of several choices is picked.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    samples = [name for name in names if entry_of(name).role == "sample"]
+    if samples and any(example.choices for example in examples):
+        raise ConfigError(
+            f"{', '.join(samples)}: answers are drawn at random, but these questions have choices, "
+            "of which the likeliest is picked; leave it out"
+        )
+
+
+def judge(
+    run: Run,
+    methods: Sequence[Method],
+    examples: Sequence[Example],
+    config: EvaluateConfig,
+    learned: Run,
+    progress: Progress | None = None,
+    expect: Callable[[int], None] | None = None,
+) -> None:
+    """Let methods answer questions, and leave in the run folder all that a report is made from.
+
+    Args:
+        run: Whose questions are asked.
+        methods: The plain model is among them.
+        examples: From `held_out`.
+        config: What was asked.
+        learned: What the methods were made from.
+        progress: Told about finished trials.
+        expect: Told how many trials will come, once the methods have chosen.
+    """
+    names = [method.name for method in methods]
+    if run is learned and any(entry_of(name).learns_from_menu for name in names):
+        check_categories(menu_examples(run), examples)
+    prompts = [run.task.prompt(example) for example in examples]
+    features = _features(learned, names)
+    if features:
+        features.remember(prompts)
+    records = answer_all(methods, examples, run.runner(progress), expect)
+    if features:
+        features.forget()  # choosing is timed with all that it takes
+    run.forget("evaluate")  # not before, and finished again at the end
+    run.record("evaluate", config)
+    readings = read_readings(run.folder)  # before the records, which may tell of the first one
+    now = Reading(tuple(example.id for example in examples), tuple(names))
+    write_readings(run.folder, [*readings, now])
+    write_records(run.folder / RECORDS, records)
+    timing = None
+    if run.task.max_new_tokens:  # nothing is generated for choices
+        choices = [m for m in methods if entry_of(m.name).role == "choice"]
+        timing = time_choices(run.stack, prompts, choices)
+    Measured(timing=timing, calibration=_calibration(learned, names)).save(run.folder)
+    run.note_provenance("evaluate")
+
+
+def _refuse_learned_split(run: Run, split: str) -> None:
+    learned: list[str] = []
+    if run.has("menu"):
+        learned.append(run.finished("menu", MenuConfig).split)
+    if run.has("search") or not learned:
+        learned.append(run.finished("search", SearchConfig).split)
+    if split in learned:
+        raise ConfigError(
+            f"{run.folder} learned from the {split!r} questions: judge policies on "
+            "questions that nothing was learned from, such as --split test"
+        )
+
+
+def _without(examples: Sequence[Example], known: Sequence[Example], task: str) -> list[Example]:
+    """Return the questions that are none of those that something was learned from."""
+    groups = {example.group for example in known}
+    left = [example for example in examples if example.group not in groups]
+    if len(left) < len(examples):
+        _log.info(
+            "%d of %d questions of %s are left out: something was learned from them",
+            len(examples) - len(left),
+            len(examples),
+            task,
+        )
+    return left
+
+
+def _features(run: Run, names: Sequence[str]) -> PromptFeatures | None:
+    """Return what reads prompts for all policies of the selector; None without one of them."""
+    is_asked = any("selector" in entry_of(name).needs for name in names)
+    return run.selector.features if is_asked else None
+
+
+def _calibration(run: Run, names: Sequence[str]) -> tuple[CalibrationBin, ...]:
+    """Return that of the run's selector, whatever its limits, if policies make use of it."""
+    if not any("selector" in entry_of(name).needs for name in names):
+        return ()
+    data = run.selector.data
+    return tuple(calibration(data.predicted_QP, data.score_QP, data.right_QP))

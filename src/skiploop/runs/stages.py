@@ -1,0 +1,110 @@
+"""Which stages of a run some methods need, and running those that are not finished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from skiploop.config import from_dict, to_dict
+from skiploop.menus.menu import MenuConfig
+from skiploop.policies.polar.checkpoint import Metrics
+from skiploop.policies.polar.training import TrainConfig
+from skiploop.policies.selector.learning import SelectorConfig
+from skiploop.runs import pipeline
+from skiploop.runs.entries import Stage
+from skiploop.runs.folder import RunFolder
+from skiploop.runs.policies import entry_of
+from skiploop.runs.session import Run
+from skiploop.runs.stopwatch import Stopwatch
+from skiploop.search.campaign import SearchConfig
+from skiploop.trials.runner import Progress
+
+CONFIGS: dict[Stage, type] = {
+    "search": SearchConfig,
+    "menu": MenuConfig,
+    "train": TrainConfig,
+    "selector": SelectorConfig,
+}
+"""The stages in the order in which they run, and what each is told."""
+
+_BEFORE: dict[Stage, tuple[Stage, ...]] = {
+    "search": (),
+    "menu": (),
+    "train": ("menu", "search"),
+    "selector": ("menu",),
+}
+"""Stages of which one must have run before; the last one that is there is taken."""
+
+Settings = Mapping[str, Mapping[str, object]]
+
+
+class Watcher(Protocol):
+    """Is told what begins, and given what counts it."""
+
+    def trials(self, what: str) -> tuple[Progress, Callable[[int], None]]:
+        """Return what is told about finished trials, and about how many will come."""
+
+    def epochs(self, n_epochs: int) -> Callable[[Metrics], None]:
+        """Return what is told about finished epochs of a training."""
+
+
+def stages_of(names: Sequence[str], run: RunFolder) -> list[Stage]:
+    """Return the stages that some methods need, in the order in which they run.
+
+    Where one of several will do, it is one that is needed anyway or there, or else the last.
+    """
+    needed: set[Stage] = set()
+
+    def need(choices: Sequence[Stage]) -> None:
+        there = [stage for stage in choices if stage in needed] or [
+            stage for stage in choices if run.has(stage)
+        ]
+        stage = (there or list(choices))[-1]
+        needed.add(stage)
+        if _BEFORE[stage]:
+            need(_BEFORE[stage])
+
+    for needs in sorted({entry_of(name).needs for name in names} - {()}, key=len):
+        need(needs)
+    return [stage for stage in CONFIGS if stage in needed]
+
+
+def settings_of(run: RunFolder, stage: Stage, given: Mapping[str, object]) -> Any:  # noqa: ANN401 - one of CONFIGS
+    """Return what a stage is told: what is given, or else what it was told before."""
+    cls = CONFIGS[stage]
+    known = to_dict(run.section(stage, cls)) if run.has(stage) else {}
+    config: Any = from_dict(cls, {**known, **given}, stage)
+    if stage == "search" and "limit" not in {**known, **given}:
+        return pipeline.within_reach(config, run.task)
+    return config
+
+
+def run_stage(
+    run: Run, stage: Stage, given: Mapping[str, object], clock: Stopwatch, watch: Watcher
+) -> None:
+    """Run a stage to its end, unless it is there with the same settings.
+
+    Raises:
+        RunError: It is there with other settings.
+    """
+    config = settings_of(run, stage, given)
+    if run.facts(stage) and config == run.finished(stage, CONFIGS[stage]):
+        return
+    with clock.running(stage):
+        if stage == "search":
+            progress, expect = watch.trials("search")
+            expect(config.n_trials)
+            pipeline.search(run, config, progress)
+        elif stage == "menu":
+            pipeline.menu(run, config, watch.trials("menu")[0])
+        elif stage == "train":
+            pipeline.train(run, config, watch.epochs(config.epochs))
+        else:
+            pipeline.train_on_menu(run, config)
+
+
+def seconds_before(name: str, run: Run, clock: Stopwatch) -> float | None:
+    """Return the seconds of all that a method needs, and of making it; None if one is not known."""
+    needed = stages_of([name], run)
+    spent = [clock.seconds(what) for what in (*needed, name)]
+    return None if None in spent else sum(filter(None, spent))
