@@ -118,9 +118,19 @@ def test_dart_math_levels_are_fifths_by_fail_rate(hub):
     assert max(rates[1]) <= 0.2 < 0.4 <= min(rates[3]) < max(rates[3]) <= 0.6 < 0.8 <= min(rates[5])
 
 
-@pytest.mark.parametrize("level", [0, 6, "1", True])
+def test_dart_math_levels_take_turns_and_a_question_has_one_split(hub):
+    task = get_task("dart-math", level="1,4")
+    assert task.name == "dart-math-1+4"
+    groups = {split: {e.group for e in task.examples(split)} for split in SPLITS}
+    assert not groups["train"] & groups["test"] and not groups["validation"] & groups["test"]
+    assert [e.kind for e in task.examples("train", 4)] == ["level 1", "level 4"] * 2
+    alone = get_task("dart-math", level=1)
+    assert {e.id for e in alone.examples("test")} <= {e.id for e in task.examples("test")}
+
+
+@pytest.mark.parametrize("level", [0, 6, "1,1", "", True])
 def test_dart_math_refuses_other_levels(level):
-    with pytest.raises(ConfigError, match=r"dart-math has no level .*: give 1 to 5"):
+    with pytest.raises(ConfigError, match=r"dart-math has no level .*: give one of 1, 2, 3, 4, 5"):
         get_task("dart-math", level=level)
 
 

@@ -80,7 +80,7 @@ def compare(
     ] = False,
     rate: Annotated[
         float | None,
-        typer.Option(help="For --estimate: TFLOP a second. [40 on a GPU, 0.02 a CPU thread]"),
+        typer.Option(help="For --estimate: TFLOP a second. [GPU 160, CPU 0.1 a thread]"),
     ] = None,
     task: TaskName = None,
     level: Level = None,

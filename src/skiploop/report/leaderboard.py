@@ -46,7 +46,7 @@ def _content(found: Sequence[Comparison]) -> dict[str, Any]:
     return {
         "script": script,
         "style": style,
-        "policy": f"default-src 'none'; style-src '{_hash(style)}' 'unsafe-hashes'; "
+        "policy": f"default-src 'none'; style-src '{_hash(style)}'; "
         f"style-src-attr 'unsafe-inline'; script-src '{_hash(script)}'",
         "header": ("model", "task", "learned on", "method", *ANSWERS, *COSTS),
         "note": NOTE,

@@ -111,7 +111,7 @@ class TablePolicies:
         """The question of every prompt that may be asked."""
         return {
             task.prompt(example): example
-            for task in (self._run.task, *self._others)
+            for task in dict.fromkeys((self._run.task, *self._others))
             for split in SPLITS
             for example in task.examples(split)
         }

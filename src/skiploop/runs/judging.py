@@ -134,11 +134,13 @@ def judge(
     records = answer_all(methods, examples, run.runner(progress), expect)
     if features:
         features.forget()  # choosing is timed with all that it takes
-    run.forget("evaluate")  # not before, and finished again at the end
-    run.record("evaluate", config)
     readings = read_readings(run.folder)  # before the records, which may tell of the first one
     now = Reading(tuple(example.id for example in examples), tuple(names))
-    write_readings(run.folder, [*readings, now])
+    was_interrupted = run.has("evaluate") and not run.facts("evaluate")
+    if not (was_interrupted and readings[-1:] == [now]):
+        write_readings(run.folder, [*readings, now])
+    run.forget("evaluate")  # not before, and finished again at the end
+    run.record("evaluate", config)
     write_records(run.folder / RECORDS, records)
     timing = None
     if run.task.max_new_tokens:  # nothing is generated for choices

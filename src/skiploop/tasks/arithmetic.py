@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 
-from skiploop.errors import ConfigError
 from skiploop.graders.exact import grade_integer, rules_out_integer
 from skiploop.tasks.base import (
     SPLITS,
@@ -24,6 +23,7 @@ from skiploop.tasks.base import (
     text_position,
 )
 from skiploop.tasks.key import question_key
+from skiploop.tasks.levels import read_levels
 
 _Questions = Iterator[tuple[str, int]]
 
@@ -70,7 +70,7 @@ class ArithmeticTask(ListTask):
     max_new_tokens = 5
 
     def __init__(self, *, level: int | str | Sequence[int] = 2) -> None:
-        levels = _read_levels(level)
+        levels = read_levels("arithmetic", level, _LEVELS)
         parts = [_splits_of(one, slice(_MAX_PER_KIND)) for one in levels]
         splits = {split: take_turns([part[split] for part in parts]) for split in SPLITS}
         later = [_splits_of(one, slice(_MAX_PER_KIND, None)) for one in levels]
@@ -137,18 +137,6 @@ _LEVELS: dict[int, Callable[[], Iterator[_Questions]]] = {
     4: _differences,
     5: _two_operations,
 }
-
-
-def _read_levels(level: int | str | Sequence[int]) -> tuple[int, ...]:
-    parts = level.split(",") if isinstance(level, str) else level
-    names = [str(part).strip() for part in (parts if isinstance(parts, Sequence) else [parts])]
-    known = {str(one): one for one in _LEVELS}
-    if not names or len(set(names)) < len(names) or not known.keys() >= set(names):
-        raise ConfigError(
-            f"arithmetic has no level {level!r}: "
-            f"give one of {', '.join(known)}, or several different ones such as '1,2'"
-        )
-    return tuple(known[name] for name in names)
 
 
 def _splits_of(level: int, some: slice) -> dict[Split, list[Example]]:

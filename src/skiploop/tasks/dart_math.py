@@ -12,10 +12,11 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from skiploop.errors import ConfigError, DataError
-from skiploop.tasks.base import Example, Split
+from skiploop.errors import DataError
+from skiploop.tasks.base import SPLITS, Example, Split, take_turns
 from skiploop.tasks.boxed import Box, BoxedTask
 from skiploop.tasks.hub import N_TEST, N_TRAIN, N_VALIDATION, distinct, load_rows, words_of
+from skiploop.tasks.levels import read_levels
 
 _POOLS = ("hkust-nlp/dart-math-pool-math", "hkust-nlp/dart-math-pool-gsm8k")
 _N_LEVELS = 5
@@ -23,10 +24,12 @@ _SEED = 42
 
 
 class DartMathTask(BoxedTask):
-    """1,250 / 250 / 500 questions of one tier; all come from public training sets.
+    """1,250 / 250 / 500 questions of each tier; all come from public training sets.
 
     Args:
-        level: 1, the easiest, to 5.
+        level: 1, the easiest, to 5, or several as `(1, 2)` or `"1,2"`: then the tiers take turns,
+            and a question that stands in two of them comes once. It is in `example.kind` and
+            `example.meta["level"]`.
         box: See `BoxedTask`.
 
     Raises:
@@ -39,11 +42,11 @@ class DartMathTask(BoxedTask):
         questions, minutes on the first use.
     """
 
-    def __init__(self, *, level: int = 1, box: Box = "last") -> None:
-        if type(level) is not int or not 1 <= level <= _N_LEVELS:
-            raise ConfigError(f"dart-math has no level {level!r}: give 1 to {_N_LEVELS}")
+    def __init__(self, *, level: int | str | Sequence[int] = 1, box: Box = "last") -> None:
+        levels = read_levels("dart-math", level, range(1, _N_LEVELS + 1))
         rows = [row for pool in _POOLS for row in _join(pool)]
-        super().__init__(f"dart-math-{level}", _splits(_tier(rows, level), level), box=box)
+        parts = [_splits(_tier(rows, one), one) for one in levels]
+        super().__init__(f"dart-math-{'+'.join(map(str, levels))}", _joined(parts), box=box)
 
 
 def _join(pool: str) -> Iterator[dict[str, Any]]:
@@ -66,6 +69,17 @@ def _tier(rows: Sequence[Mapping[str, Any]], level: int) -> list[Mapping[str, An
     return list(by_text.values())
 
 
+def _joined(parts: Sequence[Mapping[Split, list[Example]]]) -> dict[Split, list[Example]]:
+    """Return the splits of several tiers; a question of two splits is kept for the later one."""
+    splits: dict[Split, list[Example]] = {}
+    seen: set[str] = set()
+    for split in reversed(SPLITS):
+        found = distinct(take_turns([part[split] for part in parts]))
+        splits[split] = [example for example in found if example.group not in seen]
+        seen |= {example.group for example in splits[split]}
+    return splits
+
+
 def _splits(tier: list[Mapping[str, Any]], level: int) -> dict[Split, list[Example]]:
     random.Random(hash((_SEED, level))).shuffle(tier)  # the hash of two integers is a constant
     examples = distinct(
@@ -73,6 +87,7 @@ def _splits(tier: list[Mapping[str, Any]], level: int) -> dict[Split, list[Examp
             id=f"dart-math/{row['query_id']}",
             question=row["query"].strip(),
             gold=row["gt_ans"].strip(),
+            kind=f"level {level}",
             meta={"level": level, "domain": row["domain"], "fail_rate": row["fail_rate"]},
         )
         for row in tier

@@ -1,0 +1,203 @@
+"""Methods under one protocol, on a tiny model for which choosing pays."""
+
+import json
+import shutil
+from pathlib import Path
+
+import planted
+import pytest
+
+from skiploop.cli.main import main
+from skiploop.evaluation.comparison import Comparison
+from skiploop.evaluation.readings import read_readings
+from skiploop.runs.policies import within_budgets
+from skiploop.runs.session import Run
+from skiploop.runs.stages import stages_of
+
+METHODS = "selector,static,fixed:2:4x2"
+STAGES = [
+    *("--set", "menu.size=3", "--set", "menu.raced=12", "--set", "menu.limit=60"),
+    *("--set", "menu.first_layer=1", "--set", "menu.max_block=2", "--set", "menu.max_edits=1"),
+    *("--set", "search.limit=4", "--set", "search.budget=3", "--set", "train.epochs=1"),
+]
+
+
+def files():
+    """Return the folder of the model, and the questions that the planted run is about."""
+    return (
+        planted.finished_run().parent / "model",
+        planted.finished_run().parent / "questions.jsonl",
+    )
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """Return other questions, a third of which the run knows."""
+    lines = [json.loads(line) for line in files()[1].read_text().splitlines()]
+    for line in lines[::2]:
+        line["question"] = line["question"].replace("the ", "a ")
+    path = tmp_path / "elsewhere.jsonl"
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return path
+
+
+@pytest.fixture
+def run(tmp_path):
+    return shutil.copytree(planted.finished_run(), tmp_path / "run")
+
+
+def command(*arguments):
+    return main(["compare", *map(str, arguments)])
+
+
+def compared(run, *arguments):
+    """Compare on the questions of the planted run; return what was found on each task."""
+    model, questions = files()
+    what = ["--model", model, "--task", f"jsonl:{questions}", "--option", "shots=0"]
+    assert command(*what, "--out", run, "--limit", 12, *arguments) == 0
+    found = [Comparison.load(path) for path in (run / "compare").glob("*.json")]
+    return sorted(found, key=lambda one: not one.is_in_distribution)
+
+
+def rows(found):
+    return {row.method: row for row in found.rows}
+
+
+def test_methods_are_judged_on_the_task_and_on_others_by_what_was_learned_once(run, elsewhere):
+    here, there = compared(run, "--methods", METHODS, "--on", f"jsonl:{elsewhere} shots=0")
+    names = ["identity", "selector", "static", "fixed:2:4x2"]
+    assert [list(rows(one)) for one in (here, there)] == [names, names]
+    assert there.trained_on == here.questions != there.questions
+    for one in (here, there):
+        assert one.n_questions == 12 and one.n_read_before == 0
+        plain, fixed = rows(one)["identity"], rows(one)["fixed:2:4x2"]
+        assert plain.identity_share.value == 1 and fixed.identity_share.value == 0
+        assert fixed.harm.count == fixed.broken and fixed.harm.total == 12
+        assert fixed.accuracy.count - plain.accuracy.count == fixed.fixed - fixed.broken
+        assert fixed.mean_passes == plain.mean_passes + 2
+        assert fixed.cost.flops > plain.cost.flops > 0
+    assert rows(here)["selector"].cost.training_s is None  # the planted run measured nothing
+
+
+def test_questions_that_something_was_learned_from_are_not_asked_elsewhere(run, elsewhere, capsys):
+    compared(run, "--methods", "selector", "--on", f"jsonl:{elsewhere} shots=0", "--split", "test")
+    parent = Run.open(run)
+    (folder,) = (run / "on").iterdir()
+    beside = Run.open(folder)
+    (reading,) = read_readings(folder)
+    learned = {example.group for example in parent.task.examples("train")}
+    asked = {e.group for e in beside.task.examples("test") if e.id in reading.example_ids}
+    assert asked and not asked & learned
+
+
+def test_the_same_command_again_reads_no_question_again(run, elsewhere):
+    arguments = ["--methods", METHODS, "--on", f"jsonl:{elsewhere} shots=0"]
+    first = compared(run, *arguments)
+    n_trials = Run.open(run).n_trials
+    before = [path.read_text() for path in sorted((run / "compare").iterdir())]
+    assert compared(run, *arguments) == first
+    assert [path.read_text() for path in sorted((run / "compare").iterdir())] == before
+    assert len(read_readings(run)) == 1 and Run.open(run).n_trials == n_trials
+
+
+def test_other_methods_read_the_questions_again_and_the_file_says_so(run):
+    compared(run, "--methods", "static")
+    (found,) = compared(run, "--methods", "static,fixed:2:4x2")
+    assert found.n_read_before == 12
+
+
+def test_stages_that_methods_need_run_once_and_their_time_is_in_the_cost(tmp_path):
+    model, questions = files()
+    what = ["--model", model, "--task", f"jsonl:{questions}", "--option", "shots=0", *STAGES]
+    arguments = [*what, "--out", tmp_path / "new", "--limit", 6, "--methods"]
+    assert command(*arguments, "polar,selector,static") == 0
+    made = Run.open(tmp_path / "new")
+    assert set(made.settings) == {"run", "search", "menu", "train", "selector"}
+    (path,) = (tmp_path / "new" / "compare").iterdir()
+    costs = {row.method: row.cost.training_s for row in Comparison.load(path).rows}
+    assert costs["polar"] > 0 and costs["selector"] > costs["identity"] >= 0
+    ended = made.facts("menu")
+    assert command(*arguments, "selector") == 0
+    assert made.facts("menu") == ended
+
+
+def test_a_stage_with_other_settings_is_refused(run, capsys):
+    model, questions = files()
+    what = ["--model", model, "--task", f"jsonl:{questions}", "--option", "shots=0"]
+    again = ["--set", "menu.size=7", "--out", run, "--methods", "selector"]
+    assert command(*what, *again) == 2
+    assert "menu: size: 5 in the run, 7 asked" in capsys.readouterr().err
+
+
+def test_stages_are_those_that_are_needed_in_the_order_in_which_they_run(tmp_path, run):
+    empty = Run(tmp_path / "none", Run.open(run).config)
+    assert stages_of(["identity"], empty) == []
+    assert stages_of(["static"], empty) == ["menu"]
+    assert stages_of(["static", "polar"], empty) == ["search", "train"]
+    assert stages_of(["vote:3", "polar"], empty) == ["search", "menu", "train", "selector"]
+
+
+def test_names_that_take_layer_passes_come_once_for_each_budget():
+    names = ["identity", "selector", "selector:29"]
+    assert within_budgets(names, (), 30) == names
+    assert within_budgets(names, (0.85, 1.0, 1.15), 30) == [
+        *("identity", "selector:25.5", "selector:30", "selector:34.5", "selector:29"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--methods", "nobody"], "unknown policy 'nobody'"),
+        (["--methods", ","], "nothing to compare"),
+        (["--methods", "selector", "--budget", "many"], "--budget many is no list of numbers"),
+        (["--methods", "selector", "--budget", "0"], "give shares of the model's layer passes"),
+        (["--methods", "selector", "--budget", "0.1"], "selector:0.6: no choice from this menu"),
+        (["--methods", "sample:3"], "answers are drawn at random, but these questions have"),
+        (["--methods", "static", "--on", "nothing"], "unknown task 'nothing'"),
+        (["--methods", "static", "--on", "words level"], "'level' is not KEY=VALUE"),
+        (["--page"], "--page has nothing to show"),
+        (["--page", "nowhere"], "nowhere holds no comparison"),
+        (["folder", "--methods", "static"], "folders are given with --page"),
+        (["--methods", "static", "--estimate", "--rate", "0"], "--rate 0.0 is no rate"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_one_line(run, capsys, arguments, message):
+    model, questions = files()
+    what = ["--model", model, "--task", f"jsonl:{questions}", "--option", "shots=0"]
+    code = command(*arguments, *([] if "--page" in arguments else what), "--out", run)
+    err = [line for line in capsys.readouterr().err.splitlines() if message in line]
+    assert code == 2 and len(err) == 1
+
+
+def test_an_estimate_starts_nothing(tmp_path, capsys):
+    model, questions = files()
+    what = ["--model", model, "--task", f"jsonl:{questions}", "--option", "shots=0", *STAGES]
+    asked = ["--methods", "polar,vote:3", "--limit", 6, "--out", tmp_path / "new", "--estimate"]
+    assert command(*what, *asked, "--rate", 1, "--json") == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    parts = {part["what"]: part for part in found["parts"]}
+    assert parts["search"]["n_rows"] == 4 * (2 * 3 + 1)
+    assert [p["n_rows"] for name, p in parts.items() if name.startswith("jsonl")] == [
+        6 * (1 + 1 + 3)
+    ]
+    assert found["hours"] * 3600 == pytest.approx(sum(p["flops"] for p in parts.values()) / 1e12)
+    assert found["disk_bytes"] > found["weight_bytes"] > 0
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_was_learned_is_judged_on_another_task_in_either_prompt(run, elsewhere, capsys):
+    shown = {}
+    for prompt in ("task", "run"):
+        where = ["--task", f"jsonl:{elsewhere}", "--option", "shots=2", "--prompt", prompt]
+        asked = ["evaluate", "--run", str(run), "--policy", "selector", "--limit", "9", *where]
+        assert main([*asked, "--json"]) == 0
+        out = capsys.readouterr().out
+        assert "selector: the plain model for" in out and "harm:" in out
+        shown[prompt] = json.loads(out.splitlines()[-1])
+    beside = {prompt: Run.open(Path(one["run"])) for prompt, one in shown.items()}
+    own, its = (beside[prompt].task.prompt for prompt in ("task", "run"))
+    example = beside["task"].task.examples("test", 1)[0]
+    assert own(example).endswith(its(example)) and own(example) != its(example)
+    assert its(example) == Run.open(run).task.prompt(example)
+    assert not Run.open(run).has("evaluate")

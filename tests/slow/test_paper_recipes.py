@@ -1,0 +1,101 @@
+"""The recipes of the paper's tables, from end to end on a tiny model of the same family."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import families
+import pytest
+
+from skiploop.evaluation.comparison import Comparison
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+ROOT = Path(__file__).parents[2]
+FAMILIES = {
+    "llama-3.2-3b": "llama",
+    "qwen1.5-moe-a2.7b": "qwen2_moe",
+    "qwen2.5-7b": "qwen2",
+    "qwen3-8b": "qwen3",
+}
+SMALL = {
+    "search.limit": 3,
+    "search.budget": 2,
+    "menu.limit": 12,
+    "menu.raced": 4,
+    "menu.size": 3,
+    "menu.max_edits": 1,
+    "menu.max_block": 1,
+    "menu.first_layer": 1,
+    "train.epochs": 1,
+}
+every_recipe = pytest.mark.parametrize("recipe", FAMILIES)
+
+
+def run_recipe(recipe, folder, *options):
+    """Run a recipe on a tiny model, with made rows in place of those of the hub."""
+    model = folder / "model"
+    if not model.exists():
+        tiny = families.build(FAMILIES[recipe])
+        tiny.config.max_position_embeddings = 2048
+        tiny.save_pretrained(model)
+        families.tokenizer().save_pretrained(model)
+    small = [part for name, value in SMALL.items() for part in ("--set", f"{name}={value}")]
+    given = ["--model", model, "--dtype", "float32", "--device", "cpu", "--limit", 3, *small]
+    paths = [ROOT / "src", ROOT / "tests" / "data" / "hub"]
+    binaries = [Path(sys.executable).parent, os.environ["PATH"]]
+    return subprocess.run(
+        list(
+            map(
+                str, ["bash", ROOT / f"recipes/paper-{recipe}.sh", folder / "out", *given, *options]
+            )
+        ),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(map(str, paths)),
+            "PATH": os.pathsep.join(map(str, binaries)),
+        },
+    )
+
+
+def test_every_recipe_of_a_table_is_tested():
+    found = {path.stem.removeprefix("paper-") for path in (ROOT / "recipes").glob("paper-*.sh")}
+    assert found == set(FAMILIES)
+    assert shutil.which("bash")
+
+
+@every_recipe
+def test_an_estimate_counts_all_comparisons_and_starts_nothing(recipe, tmp_path):
+    done = run_recipe(recipe, tmp_path, "--estimate", "--rate", "1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("all 6 comparisons: ") and "GB on disk" in done.stdout
+    assert not (tmp_path / "out").exists()
+
+
+@every_recipe
+def test_a_recipe_makes_its_table_in_and_out_of_distribution(recipe, tmp_path):
+    done = run_recipe(recipe, tmp_path)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out"
+    found = {
+        folder.name: [Comparison.load(path) for path in sorted((folder / "compare").iterdir())]
+        for folder in sorted(out.glob("dm-*"))
+    }
+    tasks = {name: {one.task for one in inner} for name, inner in found.items()}
+    assert tasks == {
+        **{f"dm-{level}": {f"dart-math-{level}"} for level in range(1, 6)},
+        "dm-all": {"dart-math-1+2+3+4+5", "asdiv", "mawps", "mmlu-pro"},
+    }
+    for one in (one for inner in found.values() for one in inner):
+        assert one.n_questions == 3 and one.n_read_before == 0
+        assert one.is_in_distribution == one.task.startswith("dart-math")
+        assert all(row.cost.time and row.cost.training_s is not None for row in one.rows)
+    n_rows = (out / "page" / "index.html").read_text().count("data-method")
+    assert n_rows == sum(len(one.rows) for inner in found.values() for one in inner)
+    assert json.loads((out / "dm-1" / "config.json").read_text())["search"]["budget"] == 2

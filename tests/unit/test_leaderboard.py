@@ -1,0 +1,75 @@
+"""The page of many comparisons."""
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+from test_comparison import FOUND, SHORT
+
+from skiploop.report.leaderboard import write_leaderboard
+
+HOSTILE = "<script>alert(1)</script>\"onclick='x'"
+
+
+class Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.rows, self.marks = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def count(self, tag):
+        return sum(name == tag for name, _ in self.tags)
+
+
+def page(tmp_path, *found):
+    return write_leaderboard(tmp_path / "page", found).read_text(encoding="utf-8")
+
+
+def test_every_row_of_every_comparison_is_there_with_what_filters_look_at(tmp_path):
+    elsewhere = replace(FOUND, task="words", questions="words, version 1")
+    shown = Page(page(tmp_path, elsewhere, FOUND))
+    rows = [attrs for tag, attrs in shown.tags if tag == "tr" and "data-method" in attrs]
+    assert [(row["data-task"], row["data-method"], row["data-learned"]) for row in rows] == [
+        ("arithmetic-2", "identity", "the same task"),
+        ("arithmetic-2", "shortgpt:25.5", "the same task"),
+        ("words", "identity", "another task"),
+        ("words", "shortgpt:25.5", "another task"),
+    ]
+    assert ["marked" in row["class"] for row in rows] == [False, True] * 2
+    assert shown.count("select") == 4 and shown.count("svg") == 2
+
+
+def test_texts_of_a_file_stay_texts(tmp_path):
+    row = replace(SHORT, method=HOSTILE, verdict=HOSTILE)
+    hostile = replace(
+        FOUND, model=HOSTILE, task=HOSTILE, provenance={HOSTILE: HOSTILE}, rows=(row, row)
+    )
+    shown = Page(page(tmp_path, hostile))
+    assert shown.count("script") == 1
+    assert not any("onclick" in attrs for _, attrs in shown.tags)
+
+
+def test_the_page_names_its_script_and_style_by_their_content_and_needs_no_network(tmp_path):
+    text = page(tmp_path, FOUND)
+    policy = next(a["content"] for tag, a in Page(text).tags if "http-equiv" in a)
+    for tag in ("script", "style"):
+        (content,) = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'")
+    assert "http:" not in text and "https:" not in text
+
+
+def test_a_comparison_without_times_has_no_picture(tmp_path):
+    rows = tuple(replace(row, cost=replace(row.cost, time=None)) for row in FOUND.rows)
+    assert Page(page(tmp_path, replace(FOUND, rows=rows))).count("svg") == 0
+
+
+def test_the_same_comparisons_in_any_order_make_the_same_page(tmp_path):
+    other = replace(FOUND, task="words")
+    assert page(tmp_path, FOUND, other) == page(tmp_path, other, FOUND)
