@@ -1,5 +1,6 @@
 """The recipes of the paper's tables, from end to end on a tiny model of the same family."""
 
+import copy
 import json
 import os
 import shutil
@@ -32,6 +33,26 @@ SMALL = {
     "menu.first_layer": 1,
     "train.epochs": 1,
 }
+N_BOXES = 4
+"""Different right answers, each of which is one token of the tiny model: some are hit by chance."""
+
+HUB = f"""
+import importlib.util, sys
+
+made = importlib.util.spec_from_file_location("made", {str(ROOT / "tests/data/hub/datasets.py")!r})
+rows = importlib.util.module_from_spec(made)
+made.loader.exec_module(rows)
+
+
+def load_dataset(*where, **options):
+    table = rows.load_dataset(*where, **options)
+    for number, row in enumerate(table.rows):
+        for name in {{"gt_ans", "answer", "result"}} & set(row):
+            row[name] = str(number % {N_BOXES})
+    return table
+"""
+"""A module `datasets` of made rows whose right answers are small numbers."""
+
 every_recipe = pytest.mark.parametrize("recipe", FAMILIES)
 
 
@@ -42,10 +63,14 @@ def run_recipe(recipe, folder, *options):
         tiny = families.build(FAMILIES[recipe])
         tiny.config.max_position_embeddings = 2048
         tiny.save_pretrained(model)
-        families.tokenizer().save_pretrained(model)
+        tokenizer = copy.deepcopy(families.tokenizer())
+        tokenizer.add_tokens([f"\\boxed{{{number}}}" for number in range(N_BOXES)])
+        tokenizer.save_pretrained(model)
+        (folder / "hub").mkdir()
+        (folder / "hub" / "datasets.py").write_text(HUB)
     small = [part for name, value in SMALL.items() for part in ("--set", f"{name}={value}")]
     given = ["--model", model, "--dtype", "float32", "--device", "cpu", "--limit", 3, *small]
-    paths = [ROOT / "src", ROOT / "tests" / "data" / "hub"]
+    paths = [ROOT / "src", folder / "hub"]
     binaries = [Path(sys.executable).parent, os.environ["PATH"]]
     return subprocess.run(
         list(

@@ -27,14 +27,6 @@ CONFIGS: dict[Stage, type] = {
 }
 """The stages in the order in which they run, and what each is told."""
 
-_BEFORE: dict[Stage, tuple[Stage, ...]] = {
-    "search": (),
-    "menu": (),
-    "train": ("menu", "search"),
-    "selector": ("menu",),
-}
-"""Stages of which one must have run before; the last one that is there is taken."""
-
 Settings = Mapping[str, Mapping[str, object]]
 
 
@@ -53,20 +45,20 @@ def stages_of(names: Sequence[str], run: RunFolder) -> list[Stage]:
 
     Where one of several will do, it is one that is needed anyway or there, or else the last.
     """
-    needed: set[Stage] = set()
-
-    def need(choices: Sequence[Stage]) -> None:
-        there = [stage for stage in choices if stage in needed] or [
-            stage for stage in choices if run.has(stage)
-        ]
-        stage = (there or list(choices))[-1]
-        needed.add(stage)
-        if _BEFORE[stage]:
-            need(_BEFORE[stage])
-
-    for needs in sorted({entry_of(name).needs for name in names} - {()}, key=len):
-        need(needs)
+    needs = {entry_of(name).needs for name in names} - {()}
+    needed = {stage for stages in needs if len(stages) == 1 for stage in stages}
+    needed |= {_before(stage, run) for stage in needed if stage in ("train", "selector")}
+    for stages in needs:
+        if needed.isdisjoint(stages):
+            there = [stage for stage in stages if run.has(stage)]
+            needed.add((there or stages)[-1])
     return [stage for stage in CONFIGS if stage in needed]
+
+
+def _before(stage: Stage, run: RunFolder) -> Stage:
+    """Return the stage that gives another one what it learns from."""
+    is_from_menu = bool(run.facts("train")) and not run.has("search")
+    return "menu" if stage == "selector" or is_from_menu else "search"
 
 
 def settings_of(run: RunFolder, stage: Stage, given: Mapping[str, object]) -> Any:  # noqa: ANN401 - one of CONFIGS
