@@ -11,7 +11,7 @@ options=(
   --model "$model" --dtype bfloat16 --device cuda
   --methods identity,polar,selector,vote:5,static,random
   --set search.limit=1250 --set search.budget=100
-  --set menu.limit=1250 --set menu.raced=120
+  --set menu.limit=1250 --set menu.race_questions=120
   "${@:3}"
 )
 

@@ -16,7 +16,7 @@ from skiploop.runs.stages import stages_of
 
 METHODS = "selector,static,fixed:2:4x2"
 STAGES = [
-    *("--set", "menu.size=3", "--set", "menu.raced=12", "--set", "menu.limit=60"),
+    *("--set", "menu.size=3", "--set", "menu.race_questions=12", "--set", "menu.limit=60"),
     *("--set", "menu.first_layer=1", "--set", "menu.max_block=2", "--set", "menu.max_edits=1"),
     *("--set", "search.limit=4", "--set", "search.budget=3", "--set", "train.epochs=1"),
 ]

@@ -26,7 +26,7 @@ SMALL = {
     "search.limit": 3,
     "search.budget": 2,
     "menu.limit": 12,
-    "menu.raced": 4,
+    "menu.race_questions": 4,
     "menu.size": 3,
     "menu.max_edits": 1,
     "menu.max_block": 1,

@@ -123,7 +123,7 @@ def test_dart_math_levels_take_turns_and_a_question_has_one_split(hub):
     assert task.name == "dart-math-1+4"
     groups = {split: {e.group for e in task.examples(split)} for split in SPLITS}
     assert not groups["train"] & groups["test"] and not groups["validation"] & groups["test"]
-    assert [e.kind for e in task.examples("train", 4)] == ["level 1", "level 4"] * 2
+    assert [e.category for e in task.examples("train", 4)] == ["level 1", "level 4"] * 2
     alone = get_task("dart-math", level=1)
     assert {e.id for e in alone.examples("test")} <= {e.id for e in task.examples("test")}
 

@@ -179,7 +179,9 @@ class Comparison:
         return found
 
 
-def row_of(found: PolicyRow, shuffled: Mapping[str, ShuffledAnswers], timing: Timing | None, cost: Cost) -> Row:
+def row_of(
+    found: PolicyRow, shuffled: Mapping[str, ShuffledAnswers], timing: Timing | None, cost: Cost
+) -> Row:
     """Return one row from what a report says of a method.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from skiploop.evaluation.comparison import Comparison, Interval, Row
 from skiploop.evaluation.policy_table import REFERENCE, PolicyRow
-from skiploop.evaluation.table import Table
+from skiploop.report.table import Table
 from skiploop.report.words import NOTHING, p_words, percent, ratio_words, share_words
 from skiploop.stats import Share
 

@@ -159,7 +159,8 @@ def _comparison(
         settings=run.settings,
         provenance=place.facts("evaluate"),
         rows=tuple(
-            row_of(row, report.shuffled_answers, report.timing, costs[row.policy]) for row in report.policies
+            row_of(row, report.shuffled_answers, report.timing, costs[row.policy])
+            for row in report.policies
         ),
     )
 

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from skiploop.evaluation.table import Table
 from skiploop.menus.menu import PARENTS, MenuConfig
 from skiploop.models.outline import Outline, outline
 from skiploop.models.size import Size
+from skiploop.report.table import Table
 from skiploop.runs.compare import CompareConfig
 from skiploop.runs.entries import Stage
 from skiploop.runs.folder import RunFolder
@@ -157,7 +157,7 @@ def _stage(run: RunFolder, stage: Stage, told: Any, known: Outline) -> Work:  # 
 def _n_menu(told: MenuConfig, n_layers: int) -> int:
     """Return the answers of a menu: of each race half a table, then the menu on the rest."""
     raced = len(told.edits(n_layers)) + (told.max_edits - 1) * PARENTS * PARENTS
-    return raced * told.raced // 2 + told.size * (told.limit - told.raced)
+    return raced * told.race_questions // 2 + told.size * (told.limit - told.race_questions)
 
 
 def _n_answers(name: str) -> int:

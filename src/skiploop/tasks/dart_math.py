@@ -28,7 +28,7 @@ class DartMathTask(BoxedTask):
 
     Args:
         level: 1, the easiest, to 5, or several as `(1, 2)` or `"1,2"`: then the tiers take turns,
-            and a question that stands in two of them comes once. It is in `example.kind` and
+            and a question that stands in two of them comes once. It is in `example.category` and
             `example.meta["level"]`.
         box: See `BoxedTask`.
 
@@ -87,7 +87,7 @@ def _splits(tier: list[Mapping[str, Any]], level: int) -> dict[Split, list[Examp
             id=f"dart-math/{row['query_id']}",
             question=row["query"].strip(),
             gold=row["gt_ans"].strip(),
-            kind=f"level {level}",
+            category=f"level {level}",
             meta={"level": level, "domain": row["domain"], "fail_rate": row["fail_rate"]},
         )
         for row in tier
