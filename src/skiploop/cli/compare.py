@@ -159,7 +159,6 @@ def _compare(
 ) -> None:
     """Run what is not there, and print one table a task."""
     from skiploop.cli import console
-    from skiploop.config import to_dict
     from skiploop.report.comparison import comparison_tables
     from skiploop.runs.compare import compare
 
@@ -177,7 +176,7 @@ def _compare(
         console.print_json(
             {
                 "run": str(run.folder),
-                "comparisons": [to_dict(one) for one in found],
+                "comparisons": found,
                 "timing": {"seconds": time.perf_counter() - started},
             }
         )
@@ -278,4 +277,4 @@ def _print_estimate(
     found = estimate(run, tasks, asked, sections, stated if rate is None else rate * 1e12)
     console.print_table(found.table())
     if as_json:
-        console.print_json(found.to_dict())
+        console.print_json(found.figures())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -153,7 +153,7 @@ class Comparison:
     def save(self, path: Path) -> None:
         """Write the file; its folder is made."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, settings.to_dict(self))
+        write_json(path, asdict(self))  # shares as their counts
 
     @classmethod
     def load(cls, path: Path) -> Comparison:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -80,10 +80,10 @@ class Estimate:
         """Of the model and the run folder."""
         return self.weight_bytes + sum(part.n_bytes for part in self.parts)
 
-    def to_dict(self) -> dict[str, object]:
-        """Return all figures as plain data."""
+    def figures(self) -> dict[str, object]:
+        """Return parts and sums, as they stand in JSON."""
         return {
-            "parts": [asdict(part) for part in self.parts],
+            "parts": self.parts,
             "rate": self.rate,
             "hours": self.hours,
             "weight_bytes": self.weight_bytes,
