@@ -5,22 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from skiploop.evaluation.comparison import Comparison
+from skiploop.evaluation.policy_table import REFERENCE
 from skiploop.files import write_atomic
 from skiploop.report.charts import CostPoint, cost_chart
 from skiploop.report.comparison import ANSWERS, COSTS, NOTE, answer_cells, cost_cells
+from skiploop.report.picture import Picture
+from skiploop.report.render import render
 
 PAGE = "index.html"
-
-_TEMPLATES = "templates"
 
 
 def write_leaderboard(folder: Path, found: Sequence[Comparison]) -> Path:
@@ -31,35 +27,32 @@ def write_leaderboard(folder: Path, found: Sequence[Comparison]) -> Path:
         found: In any order.
 
     Guarantees:
-        A text from a comparison is shown as text. The page has one script and one style sheet,
-        both known by their content, and a browser is told to refuse all else
-        (tests/unit/test_leaderboard.py).
+        A text from a comparison is shown as text. The page has one script, which is known by its
+        content, and a browser is told to run nothing else (tests/unit/test_leaderboard.py).
     """
     folder.mkdir(parents=True, exist_ok=True)
     ordered = sorted(found, key=lambda one: (one.model, one.task, one.trained_on))
-    write_atomic(folder / PAGE, _template().render(**_content(ordered)))
+    write_atomic(folder / PAGE, page_text(ordered))
     return folder / PAGE
 
 
-def _content(found: Sequence[Comparison]) -> dict[str, Any]:
-    script, style = (Markup(_text(name)) for name in ("leaderboard.js", "leaderboard.css"))
-    return {
-        "script": script,
-        "style": style,
-        "policy": f"default-src 'none'; style-src '{_hash(style)}'; "
-        f"style-src-attr 'unsafe-inline'; script-src '{_hash(script)}'",
-        "header": ("model", "task", "learned on", "method", *ANSWERS, *COSTS),
-        "note": NOTE,
-        "filters": {
+def page_text(found: Sequence[Comparison]) -> str:
+    """Return the page of some comparisons, in their order."""
+    return render(
+        "leaderboard.html",
+        script_hash=_hash(render("leaderboard.js")),
+        header=("model", "task", "learned on", "method", *ANSWERS, *COSTS),
+        note=NOTE,
+        filters={
             "model": sorted({one.model for one in found}),
             "task": sorted({one.task for one in found}),
             "learned": ["the same task", "another task"],
             "method": sorted({row.method for one in found for row in one.rows}),
         },
-        "rows": [_row(one, i) for one in found for i in range(len(one.rows))],
-        "charts": [{"marks": _marks(one), "svg": chart} for one in found if (chart := _chart(one))],
-        "made": [(f"{one.model}, {one.task}", one.provenance) for one in found],
-    }
+        rows=[_row(one, i) for one in found for i in range(len(one.rows))],
+        charts=[(_marks(one), chart) for one in found if (chart := _chart(one))],
+        made=[(f"{one.model}, {one.task}", one.provenance) for one in found],
+    )
 
 
 def _row(one: Comparison, index: int) -> dict[str, Any]:
@@ -78,29 +71,22 @@ def _marks(one: Comparison) -> dict[str, str]:
     return {"model": one.model, "task": one.task, "learned": learned}
 
 
-def _chart(one: Comparison) -> Markup:
-    """Return accuracy against time, for what was timed."""
+def _chart(one: Comparison) -> Picture | None:
+    """Return accuracy against time, of what was timed."""
     points = [
-        CostPoint(row.method, row.cost.time_with_choosing or row.cost.time or 1.0, row.accuracy)
+        CostPoint(
+            row.method,
+            row.cost.time_with_choosing or row.cost.time,
+            row.accuracy,
+            "plain" if row.method == REFERENCE else "chosen",
+        )
         for row in one.rows
         if row.cost.time is not None
     ]
     title = f"{one.model}, {one.task}: right answers against wall time"
-    return Markup(cost_chart(points, title, "wall time, plain model = 1")) if points else Markup()
-
-
-@cache
-def _template() -> Any:  # noqa: ANN401 - a template of jinja2
-    loader = PackageLoader("skiploop.report", _TEMPLATES)
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return made.get_template("leaderboard.html")
-
-
-@cache
-def _text(name: str) -> str:
-    return files("skiploop.report").joinpath(_TEMPLATES, name).read_text(encoding="utf-8")
+    return cost_chart(points, title, "wall time, plain model = 1") if points else None
 
 
 def _hash(text: str) -> str:
-    """Return by what a browser knows a script or style sheet within the page."""
+    """Return by what a browser knows a script within the page."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -198,6 +198,16 @@ def _costs(
         if record.rank == 0:
             by_method.setdefault(record.policy, []).append(record)
     return {
-        name: Cost(flops=fmean(map(flops, records)), training_s=training[name])
+        name: Cost(
+            kv_bytes=_mean([record.kv_bytes for record in records]),
+            flops=fmean(map(flops, records)),
+            training_s=training[name],
+        )
         for name, records in by_method.items()
     }
+
+
+def _mean(numbers: Sequence[int | None]) -> float | None:
+    """Return the mean, None if one of the numbers is not known."""
+    known = [number for number in numbers if number is not None]
+    return fmean(known) if known and len(known) == len(numbers) else None
