@@ -67,7 +67,7 @@ class Memory:
 
     def __init__(self, run):
         identity = Program.identity(run.stack.n_layers)
-        trials = run.store.asked("search")
+        trials = run.store.asked("search", identity.n_layers)
         self._identity = identity
         self._known = {}
         for example in run.task.examples("train"):

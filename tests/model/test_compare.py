@@ -121,6 +121,13 @@ def test_stages_that_methods_need_run_once_and_their_time_is_in_the_cost(tmp_pat
     assert made.facts("menu") == ended
 
 
+def test_methods_that_need_no_stage_are_compared_in_an_empty_folder(tmp_path):
+    (found,) = compared(tmp_path / "new", "--methods", "damped,fixed:2:4x2")
+    assert list(rows(found)) == ["identity", "damped", "fixed:2:4x2"]
+    assert set(Run.open(tmp_path / "new").settings) == {"run"}
+    assert all(row.cost.training_s is not None for row in found.rows)
+
+
 def test_a_stage_with_other_settings_is_refused(run, capsys):
     model, questions = files()
     what = ["--model", model, "--task", f"jsonl:{questions}", "--option", "shots=0"]

@@ -151,10 +151,8 @@ def judge(
 
 
 def _refuse_learned_split(run: Run, split: str) -> None:
-    learned: list[str] = []
-    if run.has("menu"):
-        learned.append(run.finished("menu", MenuConfig).split)
-    if run.has("search") or not learned:
+    learned = [run.finished("menu", MenuConfig).split] if run.has("menu") else []
+    if run.has("search"):
         learned.append(run.finished("search", SearchConfig).split)
     if split in learned:
         raise ConfigError(

@@ -185,6 +185,8 @@ def evaluate(
     """
     asked = [checked_name(name) for name in ("identity", *(config.policies or available(run)))]
     names = list(dict.fromkeys([*asked, *(controls_of(asked) if config.controls else ())]))
+    if not run.has("menu"):
+        run.finished("search", SearchConfig)
     where = on or run
     examples = held_out(where, config, run)
     refuse_samples_of_choices(names, examples)
