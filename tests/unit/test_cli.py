@@ -12,9 +12,9 @@ from skiploop.cli.console import TrialProgress
 from skiploop.cli.main import app, main
 from skiploop.cli.options import unescaped
 
-COMMANDS = ["demo", "search", "menu", "train", "evaluate"]
+COMMANDS = ["demo", "search", "menu", "train", "evaluate", "compare"]
 COMMANDS += ["report", "export", "import", "generate", "show", "tasks", "models"]
-RUN_COMMANDS = [("demo",), ("search",), ("menu", "build"), ("train",), ("evaluate",)]
+RUN_COMMANDS = [("demo",), ("search",), ("menu", "build"), ("train",), ("evaluate",), ("compare",)]
 
 
 def run(capsys, *arguments):
