@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoTokenizer
 
 from skiploop.models.declared import build_empty
 from skiploop.models.reading import quiet_transformers, reading
-from skiploop.models.resolve import is_hub_id, resolve
+from skiploop.models.resolve import is_on_hub, resolve
 from skiploop.models.size import Size, size_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def outline(name: str) -> Outline:
         DownloadError: It cannot be fetched.
         UnsupportedModelError: Its configuration cannot be used.
     """
-    place = name if is_hub_id(name) else resolve(name)
+    place = name if is_on_hub(name) else resolve(name)
     with quiet_transformers(), reading(f"{name!r} cannot be looked at", _ADVICE):
         config = AutoConfig.from_pretrained(place)
         empty = build_empty(config)

@@ -102,11 +102,11 @@ def resolve(name: str | Path) -> Path:
     raise UnknownNameError(f"{message}, or a folder, a .gguf file, a hub id OWNER/NAME")
 
 
-def is_hub_id(name: str) -> bool:
-    """Whether a name can only be that of a model on the hub."""
+def is_on_hub(name: str) -> bool:
+    """Whether `resolve` would look for a name on the hub."""
     path = Path(name).expanduser()
     is_here = name in PACKAGED or path.exists() or path.suffix == ".gguf"
-    return not is_here and bool(_HUB_ID.fullmatch(name))
+    return not is_here and is_hub_id(name)
 
 
 def cached_models() -> list[CachedModel]:
