@@ -103,14 +103,12 @@ def _program(text: str) -> str:
     return edits
 
 
-LAYERS = Argument(
+_LAYERS = Argument(
     word="LAYERS",
     meaning="how many layer passes are allowed on average",
     example="29",
     spell=_number_of_layers,
 )
-"""What a method takes whose layer passes can be limited."""
-
 _ANSWERS = Argument(
     word="K", meaning="how many answers vote", example="5", spell=_number_of_answers
 )
@@ -156,7 +154,7 @@ ENTRIES = (
     ),
     Entry(
         name="selector",
-        argument=LAYERS,
+        argument=_LAYERS,
         does="the same with so many layer passes on average",
         maker="skiploop.runs.methods.learned:limited_selector",
         needs=("selector",),

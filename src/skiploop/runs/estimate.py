@@ -14,7 +14,7 @@ from skiploop.report.table import Table
 from skiploop.runs.compare import CompareConfig
 from skiploop.runs.entries import Stage
 from skiploop.runs.folder import RunFolder
-from skiploop.runs.policies import entry_of, find
+from skiploop.runs.policies import find
 from skiploop.runs.stages import Settings, settings_of, stages_of
 from skiploop.tasks.base import Task
 
@@ -162,7 +162,8 @@ def _n_menu(told: MenuConfig, n_layers: int) -> int:
 
 def _n_answers(name: str) -> int:
     """Return how many answers a method writes to a question."""
-    return int(find(name)[1]) if entry_of(name).role in {"vote", "sample"} else 1
+    entry, argument = find(name)
+    return int(argument) if entry.role in {"vote", "sample"} and argument else 1
 
 
 def _lengths(task: Task, split: str, known: Outline) -> tuple[float, int]:

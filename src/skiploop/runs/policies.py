@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from skiploop.errors import ConfigError, unknown_name
-from skiploop.runs.entries import ENTRIES, LAYERS, Entry, Stage
+from skiploop.runs.entries import ENTRIES, Entry, Stage
 from skiploop.shipped import shipped_policies
 
 if TYPE_CHECKING:
@@ -78,15 +78,15 @@ def within_budgets(names: Sequence[str], budgets: Sequence[float], n_layers: int
     Raises:
         ConfigError: A name is none without layer passes, and there is no budget.
     """
+    known = patterns()
     found: list[str] = []
     for name in names:
-        patterns = [entry for entry in entries() if entry.name == name and entry.argument]
-        takes_layers = any(entry.argument is LAYERS for entry in patterns)
+        takes_layers = f"{name}:LAYERS" in known
         if takes_layers and budgets:
             found += [f"{name}:{round(share * n_layers, 2):g}" for share in budgets]
-        elif takes_layers and not any(entry.pattern == name for entry in entries()):
+        elif takes_layers and name not in known:
             raise ConfigError(
-                f"{name} needs a number of layer passes: write {name}:{LAYERS.example}, or give "
+                f"{name} needs a number of layer passes: write {name}:{n_layers - 2}, or give "
                 "--budget, such as 0.85 for 85 % of them"
             )
         else:
