@@ -25,7 +25,7 @@ FAMILIES = {
 SMALL = {
     "search.limit": 3,
     "search.budget": 2,
-    "menu.limit": 12,
+    "menu.limit": 60,
     "menu.race_questions": 4,
     "menu.size": 3,
     "menu.max_edits": 1,
