@@ -27,7 +27,7 @@ SMALL = {
     "search.budget": 2,
     "menu.limit": 60,
     "menu.race_questions": 4,
-    "menu.size": 3,
+    "menu.size": 6,
     "menu.max_edits": 1,
     "menu.max_block": 1,
     "menu.first_layer": 1,

@@ -17,7 +17,13 @@ from skiploop.models.size import size_of
 from skiploop.policies.base import Method
 from skiploop.report.report import Report
 from skiploop.runs import pipeline
-from skiploop.runs.judging import EvaluateConfig, held_out, judge, refuse_samples_of_choices
+from skiploop.runs.judging import (
+    EvaluateConfig,
+    held_out,
+    judge,
+    refuse_chosen_here,
+    refuse_samples_of_choices,
+)
 from skiploop.runs.methods.make import each_method
 from skiploop.runs.policies import checked_name, within_budgets
 from skiploop.runs.session import Run
@@ -88,6 +94,7 @@ def compare(
         One comparison a task, that of the run first; each is in `compare/` of the run, too.
     """
     names = config.names(run.stack.n_layers)
+    refuse_chosen_here(names, config.split)
     asked = EvaluateConfig(
         policies=tuple(names), limit=config.limit, split=config.split, k=1, controls=False
     )

@@ -104,6 +104,20 @@ def refuse_samples_of_choices(names: Sequence[str], examples: Sequence[Example])
         )
 
 
+def refuse_chosen_here(names: Sequence[str], split: str) -> None:
+    """Refuse policies that were chosen on the questions on which they are to be judged.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    chosen = [name for name in names if split in entry_of(name).chosen_on]
+    if chosen:
+        raise ConfigError(
+            f"{', '.join(chosen)} would be judged on the {split!r} questions that it is chosen by: "
+            "use --split test"
+        )
+
+
 def judge(
     run: Run,
     methods: Sequence[Method],

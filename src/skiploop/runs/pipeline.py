@@ -25,7 +25,13 @@ from skiploop.programs.space import ProgramSpace
 from skiploop.report.report import Report
 from skiploop.runs import reporting
 from skiploop.runs.folder import RunFolder
-from skiploop.runs.judging import EvaluateConfig, held_out, judge, refuse_samples_of_choices
+from skiploop.runs.judging import (
+    EvaluateConfig,
+    held_out,
+    judge,
+    refuse_chosen_here,
+    refuse_samples_of_choices,
+)
 from skiploop.runs.methods.make import make_methods
 from skiploop.runs.policies import available, checked_name, controls_of
 from skiploop.runs.questions import menu_examples, searched_examples
@@ -190,6 +196,7 @@ def evaluate(
     where = on or run
     examples = held_out(where, config, run)
     refuse_samples_of_choices(names, examples)
+    refuse_chosen_here(names, config.split)
     methods = make_methods(names, run, progress, config.k, [where.task])
     judge(where, methods, examples, config, run, progress, expect)
     return report(where)
