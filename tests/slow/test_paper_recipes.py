@@ -29,7 +29,7 @@ SMALL = {
     "menu.race_questions": 4,
     "menu.size": 6,
     "menu.max_edits": 1,
-    "menu.max_block": 1,
+    "menu.max_block": 2,
     "menu.first_layer": 1,
     "train.epochs": 1,
 }
