@@ -78,6 +78,21 @@ def test_kernel_ridge_gives_back_what_it_learned_and_the_mean_far_away():
     assert torch.allclose(far, scores.mean(0)[None], atol=1e-6)
 
 
+def test_a_question_farther_than_known_ones_are_from_each_other_is_far():
+    torch.manual_seed(0)
+    features = torch.randn(60, 4)
+    (model,) = KernelRidge.fit(features, torch.rand(60, 3), torch.ones(60), [1.0])
+    assert not model.is_far(features).any()
+    assert model.is_far(torch.randn(100, 4)).float().mean() < 0.1
+    assert model.is_far(torch.randn(100, 4) + 6).all()
+
+
+def test_a_question_of_another_sort_keeps_the_plain_model_first():
+    policy = policy_of(planted())
+    far = torch.full((1, policy.model.features_QF.shape[1]), 1e3)
+    assert policy.ungated("open")._rank(far, 3)[0][0] == MENU.programs[0]
+
+
 def test_what_is_said_of_a_fold_does_not_depend_on_its_own_scores():
     torch.manual_seed(0)
     features, scores, fold = torch.randn(40, 3), torch.rand(40, 2), torch.arange(40) % 4

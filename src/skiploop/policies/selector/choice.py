@@ -5,6 +5,7 @@ Shapes: the letters of learning (docs/reference/shapes.md).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -55,6 +56,8 @@ def _pooled(states_TE: Tensor) -> Tensor:
 
 class MenuChoice:
     """Chooses programs from a menu by what they did on similar questions.
+
+    The identity comes first where no question is similar, see `KernelRidge.is_far`.
 
     Args:
         menu: The programs, the identity first.
@@ -144,6 +147,7 @@ class MenuChoice:
 
     def _rank(self, features_QF: Tensor, k: int) -> list[list[Program]]:
         utility_QP = self.gate.utility(self.model.predict(features_QF), self.slots_P)
+        utility_QP[self.model.is_far(features_QF), 0] = math.inf
         best_QK = utility_QP.argsort(dim=1, descending=True, stable=True)[:, :k]
         return [[self.menu.programs[column] for column in row] for row in best_QK.tolist()]
 

@@ -26,7 +26,8 @@ class KernelRidge:
         weights_QP: Of each of these questions in a prediction.
         center_F, scale_F: By which features are standardised.
         mean_P: Weighted mean score of each program.
-        bandwidth: Squared distance at which the similarity of two questions is 1/e.
+        bandwidth: Squared distance at which the similarity of two questions is 1/e: that which
+            half of the known ones have from each other.
     """
 
     features_QF: Tensor
@@ -73,9 +74,23 @@ class KernelRidge:
         Cost:
             Q * (F + P) multiplications for each new question.
         """
+        return torch.exp(-self._distances(features_MF)) @ self.weights_QP + self.mean_P
+
+    def is_far(self, features_MF: Tensor) -> Tensor:
+        """Return far_M, the new questions of which the known ones tell nothing.
+
+        Even the nearest known question is farther from them than half of the known ones are from
+        each other. What is predicted for them is the mean over questions of another sort.
+
+        Cost:
+            Q * F multiplications for each new question.
+        """
+        return self._distances(features_MF).amin(1) > 1
+
+    def _distances(self, features_MF: Tensor) -> Tensor:
+        """Return squared distances_MQ to the known questions, in bandwidths."""
         new_MF = (features_MF - self.center_F) / self.scale_F
-        distances_MQ = torch.cdist(new_MF, self.features_QF).square()
-        return torch.exp(-distances_MQ / self.bandwidth) @ self.weights_QP + self.mean_P
+        return torch.cdist(new_MF, self.features_QF).square() / self.bandwidth
 
 
 def standard(features_QF: Tensor) -> tuple[Tensor, Tensor]:

@@ -71,4 +71,5 @@ def choose(features_MF: Tensor, known: Answers, slots_P: Tensor, config: Selecto
     predicted_QP, ridge = expect(known, config)
     gate = tune(predicted_QP, known.right_QP, known.weight_Q, slots_P)
     (model,) = KernelRidge.fit(known.features_QF, known.score_QP, known.weight_Q, (ridge,))
-    return gate.choose(model.predict(features_MF), slots_P)
+    chosen_M = gate.choose(model.predict(features_MF), slots_P)
+    return chosen_M.masked_fill(model.is_far(features_MF), 0)
