@@ -29,6 +29,15 @@ _EXPECTED = {
 _ABSENT = object()
 
 
+class AtMost(int):
+    """A number that nobody gave: where there are fewer, they will do.
+
+    One that somebody gave is a plain `int`, and is refused where there are fewer.
+    """
+
+    __slots__ = ()
+
+
 def renamed(old: str, default: Any = dataclasses.MISSING) -> Any:  # noqa: ANN401 - as `field`
     """Return the field of a setting that had another name in the last version.
 

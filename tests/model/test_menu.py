@@ -130,8 +130,30 @@ def test_coverage_grows_with_the_menu():
     "wrong", [{"size": 1}, {"race_questions": 0}, {"race_questions": 99}, {"first_layer": -1}]
 )
 def test_impossible_menus_are_refused(wrong):
-    with pytest.raises(ConfigError, match="at least"):
+    with pytest.raises(ConfigError, match="at least|at most"):
         MenuConfig(**{"limit": 20, "race_questions": 10, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("given", "n_questions", "fitted"),
+    [
+        ({}, 72, (72, 24, 6)),
+        ({}, 3, (3, 1, 2)),
+        ({}, 1500, (1500, 120, 24)),
+        ({"race_questions": 40}, 72, (72, 40, 6)),
+        ({"size": 24}, 72, (72, 24, 24)),
+    ],
+)
+def test_sizes_of_a_menu_that_nobody_gave_fit_the_questions(given, n_questions, fitted):
+    config = MenuConfig(**given).fitted(n_questions)
+    assert (config.limit, config.race_questions, config.size) == fitted
+
+
+def test_more_trials_are_never_judged_than_a_menu_was_expected_to(runner):
+    told = []
+    runner._progress = told.extend
+    build_menu(runner, runner.task.examples("train", 12), CONFIG)
+    assert len(told) <= CONFIG.n_trials(N_LAYERS) - CONFIG.limit * CONFIG.size
 
 
 def test_a_menu_that_may_change_no_layer_is_refused(runner):

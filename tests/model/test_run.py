@@ -12,6 +12,7 @@ from families import build, tokenizer
 import skiploop
 from skiploop.errors import ConfigError, ProgramError, RunError
 from skiploop.policies.polar.training import TrainConfig
+from skiploop.menus.menu import MenuConfig
 from skiploop.runs import pipeline
 from skiploop.runs.folder import RunConfig
 from skiploop.runs.session import Run
@@ -201,13 +202,32 @@ def test_stored_trials_can_be_counted_while_the_run_is_open(config, tmp_path):
     assert Run.open(run.folder).n_trials == run.n_trials == len(run.store)
 
 
-def test_a_limit_that_nobody_asked_for_is_at_most_what_there_is(config, tmp_path):
-    task = Run.create(tmp_path / "run", config).task
-    n_questions = len(task.examples("train"))
-    assert pipeline.within_reach(SearchConfig(limit=1000), task).limit == n_questions < 60
-    assert pipeline.within_reach(CONFIG, task) == CONFIG
-    with pytest.raises(ConfigError, match="unknown split"):
-        pipeline.within_reach(SearchConfig(split="trian"), task)
+def test_a_limit_that_nobody_gave_takes_what_there_is_and_says_so(config, tmp_path, caplog):
+    caplog.set_level("INFO", "skiploop")
+    run = Run.create(tmp_path / "run", config)
+    n_questions, expected = len(run.task.examples("train")), []
+    pipeline.search(run, SearchConfig(budget=1), expect=expected.append)
+    assert run.section("search", SearchConfig).limit == n_questions < 60
+    assert expected == [n_questions * 3]
+    pipeline.search(run, SearchConfig(budget=1))  # the same command goes on
+    assert f"all {n_questions} questions in 'train' are taken" in caplog.text
+    n_held_out = len(run.task.examples("test"))
+    report = pipeline.evaluate(run, pipeline.EvaluateConfig(policies=("random",), k=1))
+    assert report.policies[0].accuracy.total == n_held_out < 60
+    assert f"all {n_held_out} questions in 'test' are taken" in caplog.text
+
+
+def test_a_limit_that_somebody_gave_is_refused_where_there_are_fewer(config, tmp_path):
+    run = Run.create(tmp_path / "run", config)
+    with pytest.raises(ConfigError, match="questions in 'train', asked for 100: lower the limit"):
+        pipeline.search(run, SearchConfig(limit=100))
+    with pytest.raises(ConfigError, match="questions in 'train', asked for 100: lower the limit"):
+        pipeline.menu(run, MenuConfig(limit=100))
+    with pytest.raises(ConfigError, match=r"race_questions is 100: give at most .* which is \d\d"):
+        pipeline.menu(run, MenuConfig(race_questions=100))
+    pipeline.search(run, CONFIG)
+    with pytest.raises(ConfigError, match="questions in 'test', asked for 100: lower the limit"):
+        pipeline.evaluate(run, pipeline.EvaluateConfig(limit=100))
 
 
 def test_a_fixed_program_is_judged_next_to_the_identity(config, tmp_path):

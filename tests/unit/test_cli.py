@@ -235,7 +235,7 @@ def test_what_cannot_be_meant_is_refused_before_a_model_is_looked_for(capsys, ar
         (["--first-layer", "-1"], "menu.first_layer is -1: give at least 0"),
         (
             ["--race-questions", "6", "--limit", "5"],
-            "menu.limit is 5: give at least menu.race_questions, which is 6",
+            "menu.race_questions is 6: give at most menu.limit, which is 5",
         ),
     ],
 )

@@ -80,14 +80,12 @@ def full(
     evaluate_config = from_dict(EvaluateConfig, sections["evaluate"], "evaluate")
     run = Run.create(folder, from_dict(RunConfig, sections["run"], "run"))
     with console.progress_bar() as bar:
-        search_progress = console.TrialProgress(
-            bar, "search", search_config.n_trials, stored=lambda: run.n_trials
-        )
+        search_progress = console.TrialProgress(bar, "search", stored=lambda: run.n_trials)
         train_progress = console.EpochProgress(bar, train_config.epochs)
         evaluate_progress = console.TrialProgress(bar, "evaluate")
         with console.resumable((search_progress, train_progress, evaluate_progress), run.folder):
             console.say(f"1/3 searching programs for {search_config.limit} questions")
-            table = pipeline.search(run, search_config, search_progress)
+            table = pipeline.search(run, search_config, search_progress, search_progress.expect)
             console.say("2/3 training the predictor on the programs found")
             pipeline.train(run, train_config, train_progress)
             console.say(f"3/3 judging policies on {evaluate_config.limit} held-out questions")

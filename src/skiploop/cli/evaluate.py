@@ -44,7 +44,7 @@ def evaluate(
     option: TaskOptions = None,
     prompt: PromptOf = Prompt.task,
     limit: Annotated[
-        int | None, typer.Option(help="Held-out questions at most. [200]", min=1)
+        int | None, typer.Option(help="Held-out questions. [200, or all]", min=1)
     ] = None,
     fresh: Annotated[
         int | None,

@@ -47,12 +47,14 @@ def build(
     task: TaskName = None,
     level: Level = None,
     option: TaskOptions = None,
-    size: Annotated[int | None, typer.Option(help="Programs on it. [24]")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Programs on it. [24, or fewer for few questions]")
+    ] = None,
     race_questions: Annotated[
-        int | None, typer.Option(help="Questions that choose them. [120]")
+        int | None, typer.Option(help="Questions that choose them. [120, or a third of all]")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(help="Questions that all of them answer. [1500]")
+        int | None, typer.Option(help="Questions that all of them answer. [1500, or all]")
     ] = None,
     max_edits: Annotated[int | None, typer.Option(help="Edits of a program at most. [2]")] = None,
     first_layer: Annotated[
@@ -129,7 +131,7 @@ def build(
     with console.progress_bar() as bar:
         progress = console.TrialProgress(bar, "menu", stored=lambda: run.n_trials)
         with console.resumable([progress], out):
-            menu = pipeline.menu(run, menu_config, progress)
+            menu = pipeline.menu(run, menu_config, progress, progress.expect)
     console.print_table(menu_table(menu))
     if as_json:
         figures = {"run": str(out), **menu.figures(), "provenance": run.provenance("menu")}

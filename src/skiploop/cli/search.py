@@ -32,7 +32,7 @@ def search(
     task: TaskName = None,
     level: Level = None,
     option: TaskOptions = None,
-    limit: Annotated[int | None, typer.Option(help="Questions to search. [100]", min=1)] = None,
+    limit: Annotated[int | None, typer.Option(help="Questions to search. [100, or all]", min=1)] = None,
     budget: Annotated[
         int | None,
         typer.Option(help="Programs a question. [200, under polar-released 100]", min=1),
@@ -94,15 +94,11 @@ def search(
         device=device,
         memory=memory,
     )
-    if "limit" not in sections["search"]:
-        search_config = pipeline.within_reach(search_config, run.task)
     started = time.perf_counter()
     with console.progress_bar() as bar:
-        progress = console.TrialProgress(
-            bar, "search", search_config.n_trials, stored=lambda: run.n_trials
-        )
+        progress = console.TrialProgress(bar, "search", stored=lambda: run.n_trials)
         with console.resumable([progress], out):
-            table = pipeline.search(run, search_config, progress)
+            table = pipeline.search(run, search_config, progress, progress.expect)
     console.print_table(search_words(table))
     if as_json:
         seconds = time.perf_counter() - started

@@ -8,7 +8,7 @@ import typer
 
 from skiploop.cli.console import made_by, print_json, show_log
 from skiploop.cli.options import Json, Level, TaskOptions, task_options
-from skiploop.config import apply_overrides
+from skiploop.config import AtMost, apply_overrides
 from skiploop.tasks import get_task, task_names
 
 
@@ -17,7 +17,7 @@ def tasks(
     level: Level = None,
     option: TaskOptions = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
-    limit: Annotated[int, typer.Option(help="Questions to show.", min=1)] = 3,
+    limit: Annotated[int | None, typer.Option(help="Questions to show. [3]", min=1)] = None,
     as_json: Json = False,
 ) -> None:
     """List the tasks, or show some prompts and gold answers of one.
@@ -34,7 +34,7 @@ def tasks(
     task = get_task(name, **apply_overrides({}, task_options(level, option) or ()))
     shown = [
         {"id": e.id, "prompt": task.prompt(e), "choices": list(e.choices), "gold": e.gold}
-        for e in task.examples(split, limit)
+        for e in task.examples(split, AtMost(3) if limit is None else limit)
     ]
     for example in shown:
         print(f"--- {example['id']}\n{example['prompt']}[{example['gold']}]")

@@ -12,6 +12,9 @@ import numpy as np
 from skiploop.programs.program import Program
 from skiploop.tasks.base import Example
 
+_SHARES = (4, 2)
+"""Of the questions, in the rounds that halve the field."""
+
 Worth = Callable[[Sequence[Example], Sequence[Program]], np.ndarray]
 """From questions and programs to how good each program is on them."""
 
@@ -29,9 +32,18 @@ def survivors(
         worth: Says how good they are.
     """
     field = list(programs)
-    for share in (4, 2):
+    for share in _SHARES:
         worth_P = np.array(worth(examples[: -(-len(examples) // share)], field), dtype=float)
         worth_P[0] = np.inf
         best = np.argsort(-worth_P, kind="stable")[: -(-len(field) // 2)]
         field = [field[i] for i in sorted(best)]
     return field
+
+
+def n_pairs(n_questions: int, n_programs: int) -> int:
+    """Return how many pairs are asked by `survivors`, and then of all questions and who is left."""
+    found = 0
+    for share in (*_SHARES, 1):
+        found += -(-n_questions // share) * n_programs
+        n_programs = -(-n_programs // 2)
+    return found

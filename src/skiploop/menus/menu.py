@@ -8,16 +8,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from skiploop.config import renamed
+from skiploop.config import AtMost, renamed
 from skiploop.errors import ConfigError, ProgramError, RunError, one_line
 from skiploop.jsontext import read_json, write_json
-from skiploop.menus.halving import survivors
+from skiploop.menus.halving import n_pairs, survivors
 from skiploop.programs.damping import RUNS
 from skiploop.programs.program import Program
 from skiploop.programs.segment import Segment
@@ -29,6 +29,8 @@ from skiploop.trials.score_table import ScoreTable, collect
 MENU_FILE = "menu.json"
 PARENTS = 8
 """Programs from which those with one more edit are made."""
+QUESTIONS_A_PROGRAM = 12
+"""Fewer questions tell too little of each program on a menu."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +39,12 @@ class MenuConfig:
 
     Attributes:
         size: Programs on it at most, the identity among them; fewer where fewer end the race.
-        race_questions: Questions on which programs compete for a place.
+            By default fewer where there are few questions: one for each `QUESTIONS_A_PROGRAM`.
+        race_questions: Questions on which programs compete for a place. By default a third of all
+            where that is less.
         limit: Questions that all programs on the menu answer, for a selector to learn from; the
-            first ones of the split, those of the race among them.
+            first ones of the split, those of the race among them. By default all where there are
+            fewer.
         split: Part of the task.
         max_edits: Most edits of a program.
         first_layer: Layers before this one run once in every program.
@@ -55,9 +60,9 @@ class MenuConfig:
         ConfigError: A number is out of range.
     """
 
-    size: int = 24
-    race_questions: int = renamed("raced", 120)
-    limit: int = 1500
+    size: int = AtMost(24)
+    race_questions: int = renamed("raced", AtMost(120))
+    limit: int = AtMost(1500)
     split: str = "train"
     max_edits: int = 2
     first_layer: int = 4
@@ -72,16 +77,37 @@ class MenuConfig:
         for name, number in {"size": 2, "first_layer": 0, **least}.items():
             if vars(self)[name] < number:
                 raise ConfigError(f"menu.{name} is {vars(self)[name]}: give at least {number}")
-        if self.race_questions > self.limit:
+        if self.race_questions > self.limit and not isinstance(self.race_questions, AtMost):
             raise ConfigError(
-                f"menu.limit is {self.limit}: give at least menu.race_questions, which is "
-                f"{self.race_questions}"
+                f"menu.race_questions is {self.race_questions}: give at most menu.limit, which is "
+                f"{self.limit}"
             )
         anchors = self.damping_anchors
         if anchors and not 0 <= min(anchors) <= max(anchors) <= 1:
             raise ConfigError(f"damping anchors are {anchors}: give numbers from 0 to 1")
         if not 0 <= self.layer_cost < 1:
             raise ConfigError(f"layer cost is {self.layer_cost}: give a number from 0 to below 1")
+
+    def fitted(self, n_questions: int) -> MenuConfig:
+        """Return the settings for so many questions: what nobody gave fits them.
+
+        Raises:
+            ConfigError: More of them are to race than there are.
+        """
+        asked = replace(self, limit=n_questions)
+        if isinstance(self.race_questions, AtMost):
+            fewer = min(self.race_questions, max(1, n_questions // 3))
+            asked = replace(asked, race_questions=fewer)
+        if isinstance(self.size, AtMost):
+            fewer = min(self.size, max(2, n_questions // QUESTIONS_A_PROGRAM))
+            asked = replace(asked, size=fewer)
+        return asked
+
+    def n_trials(self, n_layers: int) -> int:
+        """Return how many pairs are judged at most, some of them more than once."""
+        raced = n_pairs(self.race_questions, 1 + len(self.edits(n_layers)))
+        children = n_pairs(self.race_questions, 1 + PARENTS * PARENTS)
+        return raced + (self.max_edits - 1) * children + self.limit * self.size
 
     def space(self, n_layers: int) -> ProgramSpace:
         """Return the space that the programs come from."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from skiploop.config import AtMost
 from skiploop.errors import ConfigError
 from skiploop.evaluation.answering import answer_all
 from skiploop.evaluation.measured import Measured
@@ -21,7 +22,7 @@ from skiploop.runs.policies import entry_of
 from skiploop.runs.questions import learned_from, menu_examples
 from skiploop.runs.session import Run
 from skiploop.search.campaign import SearchConfig
-from skiploop.tasks.base import Example
+from skiploop.tasks.base import Example, take
 from skiploop.trials.runner import Progress
 
 _log = logging.getLogger("skiploop")
@@ -34,7 +35,8 @@ class EvaluateConfig:
     Attributes:
         policies: Names that `policies.checked_name` takes; the identity is always among them. None
             for all that the run has something for.
-        limit: Questions at most, the first ones of the split; None for all.
+        limit: Questions, the first ones of the split; None for all. By default all where there
+            are fewer.
         fresh: As many questions that this run has not read before, in place of the first ones.
         split: Held-out part of the task.
         k: Programs a policy may rank for the oracle.
@@ -45,7 +47,7 @@ class EvaluateConfig:
     """
 
     policies: tuple[str, ...] | None = None
-    limit: int | None = 200
+    limit: int | None = AtMost(200)
     fresh: int | None = None
     split: str = "test"
     k: int = 5
@@ -75,7 +77,7 @@ def held_out(run: Run, config: EvaluateConfig, learned: Run) -> list[Example]:
     else:
         everything = _without(everything, learned_from(learned), run.task.name)
     if config.fresh is None:
-        examples = everything[: config.limit]
+        examples = take(everything, config.split, config.limit, run.task.name)
     else:
         examples = unread(read_readings(run.folder), everything)[: config.fresh]
         if len(examples) < config.fresh:

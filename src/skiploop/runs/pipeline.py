@@ -6,6 +6,7 @@ started again.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -38,21 +39,36 @@ from skiploop.runs.questions import menu_examples, searched_examples
 from skiploop.runs.session import Run
 from skiploop.search.campaign import Campaign, SearchConfig
 from skiploop.seeds import derive_seed
-from skiploop.tasks.base import Example, Task
+from skiploop.tasks.base import Example
 from skiploop.trials.runner import Progress
 from skiploop.trials.score_table import collect
 
 VALIDATION_SHARE = 0.2
 """Share of the searched questions by which the best epoch is chosen."""
 
+Expect = Callable[[int], None]
+"""Is told how many trials will come at most."""
 
-def search(run: Run, config: SearchConfig, progress: Progress | None = None) -> SearchTable:
+_log = logging.getLogger("skiploop")
+
+
+def _nobody(_: int) -> None:
+    """Be told, and do nothing."""
+
+
+def search(
+    run: Run,
+    config: SearchConfig,
+    progress: Progress | None = None,
+    expect: Expect = _nobody,
+) -> SearchTable:
     """Search programs for the first questions of a split, and run the chance control.
 
     Args:
         run: The run folder.
         config: What to try.
         progress: Told about finished trials.
+        expect: Told how many trials will come at most.
 
     Returns:
         What was found, in the form of Table 1 of arXiv 2606.06574.
@@ -61,30 +77,15 @@ def search(run: Run, config: SearchConfig, progress: Progress | None = None) -> 
         RunError: The folder holds a search with other settings.
     """
     examples = run.task.examples(config.split, config.limit)
+    config = replace(config, limit=len(examples))
     runner = run.runner(progress)  # loads the model: a wrong name must not occupy the folder
     with run.lock_config("search", config):
+        expect(config.n_trials)
         campaign = Campaign(runner, examples, config, run.config.seed)
         campaign.search()
         campaign.control()
     run.note_provenance("search")
     return reporting.read_search_table(run, run.stack.n_layers)
-
-
-def within_reach(config: SearchConfig, task: Task) -> SearchConfig:
-    """Return the search of all questions of the split if they are fewer than the limit.
-
-    Args:
-        config: A search whose limit nobody asked for.
-        task: What would be searched.
-
-    Raises:
-        ConfigError: The split is unknown.
-    """
-    try:
-        task.examples(config.split, config.limit)
-    except ConfigError:
-        return replace(config, limit=max(1, len(task.examples(config.split))))
-    return config
 
 
 def train(
@@ -119,21 +120,33 @@ def train(
     return policy
 
 
-def menu(run: Run, config: MenuConfig, progress: Progress | None = None) -> Menu:
+def menu(
+    run: Run, config: MenuConfig, progress: Progress | None = None, expect: Expect = _nobody
+) -> Menu:
     """Make a menu, and judge every question under every program on it.
 
     Args:
         run: The run folder.
         config: How the menu is made.
         progress: Told about finished trials.
+        expect: Told how many trials will come at most.
 
     Raises:
         RunError: The folder holds a menu with other settings.
     """
     examples = run.task.examples(config.split, config.limit)
+    config = config.fitted(len(examples))
     runner = run.runner(progress)  # loads the model: a wrong name must not occupy the folder
     with run.lock_config("menu", config):
+        _log.info(
+            "menu: %d questions, %d of which choose at most %d programs",
+            config.limit,
+            config.race_questions,
+            config.size,
+        )
+        expect(config.n_trials(run.stack.n_layers))
         found = build_menu(runner, examples[: config.race_questions], config)
+        expect(len(examples) * len(found.programs))
         table = collect(runner, examples, found.programs)
     raced = {example.group for example in examples[: config.race_questions]}
     is_new_Q = [example.group not in raced for example in examples]
@@ -170,7 +183,7 @@ def evaluate(
     run: Run,
     config: EvaluateConfig,
     progress: Progress | None = None,
-    expect: Callable[[int], None] | None = None,
+    expect: Expect = _nobody,
     on: Run | None = None,
 ) -> Report:
     """Judge policies on held-out questions and write the report into the run folder.

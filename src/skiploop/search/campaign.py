@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol
 
+from skiploop.config import AtMost
 from skiploop.engine.cache.states import StateCache
 from skiploop.errors import ConfigError
 from skiploop.programs.program import Program
@@ -41,7 +42,7 @@ class SearchConfig(TreeRules):
     """What one search tries; the constants of its trees are those of `TreeRules`.
 
     Attributes:
-        limit: Questions, the first ones of the split.
+        limit: Questions, the first ones of the split; by default all where there are fewer.
         budget: Programs evaluated per question, the identity not counted; walks under
             `polar-released`, some of which propose nothing.
         split: Part of the task that is searched.
@@ -55,7 +56,7 @@ class SearchConfig(TreeRules):
             of their own are given others.
     """
 
-    limit: int = 100
+    limit: int = AtMost(100)
     budget: int = 200
     split: str = "train"
     max_block: int = 4

@@ -7,6 +7,7 @@ verdicts.
 from __future__ import annotations
 
 import hashlib
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +15,13 @@ from itertools import chain, zip_longest
 from typing import Literal, Protocol, get_args, runtime_checkable
 
 from skiploop.arguments import shown, whole_number
+from skiploop.config import AtMost
 from skiploop.errors import ConfigError, closest
 from skiploop.graders.grade import Grade as Grade  # a word of every task, too
 from skiploop.graders.writing import one_writing
 from skiploop.tasks.key import question_key
+
+_log = logging.getLogger("skiploop")
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -74,7 +78,7 @@ class Task(Protocol):
     stop: tuple[str, ...]
 
     def examples(self, split: str, limit: int | None = None) -> list[Example]:
-        """Return the first `limit` questions of a split, the same ones every time.
+        """Return the first `limit` questions of a split, the same ones every time; see `take`.
 
         Raises:
             ConfigError: The split is unknown or holds fewer than `limit` questions.
@@ -149,19 +153,27 @@ class ListTask(ABC):
 
 
 def take(examples: Sequence[Example], split: str, limit: int | None, task: str) -> list[Example]:
-    """Return the first `limit` examples of a split.
+    """Return the first `limit` examples of a split: the rule of all limits.
+
+    A limit that nobody gave (`AtMost`) takes what there is, and that is said once.
 
     Raises:
-        ConfigError: There are fewer, or the limit is negative.
+        ConfigError: The limit was given and there are fewer, it is negative, or there are none.
     """
-    if limit is not None:
-        limit = whole_number("limit", limit, error=ConfigError)
-    if limit is not None and not 0 <= limit <= len(examples):
+    if limit is None:
+        return list(examples)
+    number = whole_number("limit", limit, error=ConfigError)
+    if isinstance(limit, AtMost):
+        if not examples:
+            raise ConfigError(f"{task} has no questions in {split!r}: use another split")
+        if len(examples) < number:
+            _log.info("%s: all %d questions in %r are taken", task, len(examples), split)
+    elif not 0 <= number <= len(examples):
         raise ConfigError(
-            f"{task} has {len(examples)} questions in {split!r}, asked for {shown(limit)}: "
+            f"{task} has {len(examples)} questions in {split!r}, asked for {shown(number)}: "
             "lower the limit"
         )
-    return list(examples[:limit])
+    return list(examples[:number])
 
 
 def take_turns(lists: Sequence[Sequence[Example]]) -> list[Example]:
