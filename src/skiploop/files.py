@@ -5,10 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from skiploop.errors import ConfigError
+
+_UNFINISHED = ".unfinished"
+
+
+def at_home(text: str | Path) -> Path:
+    """Return a path, a `~` at its start read as the home folder where there is one."""
+    with suppress(RuntimeError):
+        return Path(text).expanduser()
+    return Path(text)
 
 
 @contextmanager
@@ -18,12 +27,22 @@ def replacing(path: Path) -> Iterator[Path]:
     Args:
         path: Replaced if it exists; its folder must exist.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
     try:
         yield beside
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes left of the files that they were writing.
+
+    Args:
+        folder: In it and in the folders in it, nobody else is writing.
+    """
+    for path in folder.rglob(f".*{_UNFINISHED}"):
+        path.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, text: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from skiploop.cli.options import (
+    PATH,
     ConfigFile,
     Device,
     Dtype,
@@ -47,11 +48,13 @@ if TYPE_CHECKING:
 def compare(
     places: Annotated[
         list[Path] | None,
-        typer.Argument(help="With --page: run folders, or files of their compare/."),
+        typer.Argument(help="With --page: run folders, or files of their compare/.", **PATH),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "--run", help="Run folder; with --page the folder of the page."),
+        typer.Option(
+            "--out", "--run", help="Run folder; with --page the folder of the page.", **PATH
+        ),
     ] = None,
     methods: Annotated[
         list[str] | None,
@@ -69,7 +72,7 @@ def compare(
     ] = None,
     prompt: PromptOf = Prompt.task,
     limit: Annotated[
-        int | None, typer.Option(help="Held-out questions of each task at most. [all]", min=1)
+        int | None, typer.Option(help="Held-out questions of each task. [all]", min=1)
     ] = None,
     split: Annotated[str, typer.Option(help="Part of every task to judge on.")] = "test",
     page: Annotated[

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from skiploop.cli.lines import ProgressLines
 from skiploop.jsontext import json_text
 from skiploop.runs.provenance import collect
 from skiploop.trials.store import Trial
@@ -23,8 +24,13 @@ if TYPE_CHECKING:
     from skiploop.report.report import Report
     from skiploop.report.table import Table
 
-MIN_WIDTH = 112
-"""Columns of a printed table where the terminal is narrower or there is none."""
+    Bar = Progress | ProgressLines
+
+
+WIDE = 120
+"""Columns of a terminal that has room for a bar and what was found so far."""
+SPEED_S = 120
+"""Seconds over which the speed is measured: a batch may take longer than half a minute."""
 
 
 def prepare(n_threads: int) -> None:
@@ -80,19 +86,17 @@ def say(text: str) -> None:
 
 
 def print_table(table: Table) -> None:
-    """Print a table of words on stdout, with its title and note."""
-    from rich import box
+    """Print a table of words on stdout, with its title and note, as wide as the terminal."""
     from rich.console import Console
-    from rich.table import Table as RichTable
     from rich.text import Text
 
-    shown = RichTable(title=Text(table.title), caption=Text(table.note), box=box.SIMPLE)
-    for i, name in enumerate(table.header):
-        justify: Literal["left", "right"] = "right" if i else "left"
-        shown.add_column(Text(name), justify=justify, overflow="fold", no_wrap=not i)
-    for row in table.rows:
-        shown.add_row(*map(Text, row))
-    Console(width=max(MIN_WIDTH, shutil.get_terminal_size().columns)).print(shown)
+    from skiploop.cli.columns import parts
+
+    console = Console(width=shutil.get_terminal_size().columns)
+    console.print(Text(table.title, style="bold"))
+    for part in parts(table, console.width):
+        console.print(part)
+    console.print(Text(f"{table.note}\n" if table.note else ""))
 
 
 def print_report(report: Report, folder: Path) -> None:
@@ -115,7 +119,7 @@ def peak_memory_bytes() -> int:
 
 
 class TrialProgress:
-    """Counts finished trials and shows them on stderr if that is a terminal.
+    """Counts finished trials and shows them on stderr.
 
     Args:
         bar: Shows the counts; None shows nothing.
@@ -127,7 +131,7 @@ class TrialProgress:
 
     def __init__(
         self,
-        bar: Progress | None,
+        bar: Bar | None,
         name: str,
         total: int | None = None,
         stored: Callable[[], int] = lambda: 0,
@@ -172,14 +176,14 @@ class TrialProgress:
 
 
 class EpochProgress:
-    """Counts finished epochs and shows them on stderr if that is a terminal.
+    """Counts finished epochs and shows them on stderr.
 
     Args:
         bar: Shows the count; None shows nothing.
         total: Epochs to run.
     """
 
-    def __init__(self, bar: Progress | None, total: int) -> None:
+    def __init__(self, bar: Bar | None, total: int) -> None:
         self._last: Metrics | None = None
         self._total = total
         self._bar = bar
@@ -212,10 +216,10 @@ def resumable(stages: Sequence[TrialProgress | EpochProgress], folder: Path) -> 
 
 
 @contextmanager
-def progress_bar() -> Iterator[Progress | None]:
-    """Open a progress bar on stderr, or nothing where stderr is no terminal."""
+def progress_bar() -> Iterator[Bar]:
+    """Open a progress bar on stderr, or lines now and then where stderr is no terminal."""
     if not sys.stderr.isatty():
-        yield None
+        yield ProgressLines(say)
         return
     from rich.console import Console
     from rich.progress import (
@@ -233,13 +237,15 @@ def progress_bar() -> Iterator[Progress | None]:
         def render(self, task: Task) -> Text:
             return Text(f"{task.speed or 0:.1f}/s")
 
+    console = Console(stderr=True)
+    is_wide = console.width >= WIDE
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        *([BarColumn()] if is_wide else []),
         MofNCompleteColumn(),
         Speed(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[facts]}"),
+        *([TextColumn("{task.fields[facts]}")] if is_wide else []),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=console, speed_estimate_period=SPEED_S) as progress:
         yield progress

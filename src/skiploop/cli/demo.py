@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from skiploop.cli.demo_full import full
-from skiploop.cli.options import ConfigFile, Json, Overrides, Seed, Threads
+from skiploop.cli.options import PATH, ConfigFile, Json, Overrides, Seed, Threads
 from skiploop.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def demo(
             "--run",
             help="Folder of the runs; the same one resumes. [runs/demo, with --full "
             "runs/demo/full, with --quick too runs/demo/quick]",
+            **PATH,
         ),
     ] = None,
     threads: Threads = 1,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from skiploop.cli.options import Device, Dtype, Json, Memory, Threads
+from skiploop.cli.options import PATH, Device, Dtype, Json, Memory, Threads
 from skiploop.errors import ConfigError
 from skiploop.exchange.formats import find_format, names
 from skiploop.models.packaged import DEFAULT_MODEL
@@ -18,9 +18,10 @@ POLICY = "recipe"
 
 
 def export(
-    out: Annotated[Path, typer.Option(help="New file or folder.")],
+    out: Annotated[Path, typer.Option(help="New file or folder.", **PATH)],
     run: Annotated[
-        Path | None, typer.Option("--run", help="Run folder, whose policy or findings are written.")
+        Path | None,
+        typer.Option("--run", help="Run folder, whose policy or findings are written.", **PATH),
     ] = None,
     program: Annotated[
         list[str] | None, typer.Option(help="Text form of a program; lists take several.")

@@ -113,6 +113,7 @@ def generate(
     for text in written:
         Program.read_edits(text)  # a typing error is told before the model is loaded
 
+    from skiploop.cli.answers import Answers
     from skiploop.cli.console import made_by, prepare, print_json, say
     from skiploop.engine.sampling import Sampling
     from skiploop.loading import load
@@ -141,23 +142,26 @@ def generate(
         device=device,
         memory=memory,
     )
-    evaluator = Evaluator(stack, task, sampling=sampling, seed=seed or 0)
-    if policy:
-        answers = answer_asked(load_policy(policy, stack), task, evaluator, vote)[:1]
-    else:
-        fixed = FixedPolicy([Program.parse(text, stack.n_layers) for text in written], "fixed")
-        (answers,) = Ranked(fixed, len(written)).answer([task.asked], evaluator)
+    shown = Answers([] if vote else [policy] if policy else written, strips=ask is not None)
+    evaluator = Evaluator(stack, task, sampling=sampling, seed=seed or 0, told=shown.told)
+    with shown.interruptible():
+        if policy:
+            answers = answer_asked(load_policy(policy, stack), task, evaluator, vote)
+        else:
+            fixed = FixedPolicy([Program.parse(text, stack.n_layers) for text in written], "fixed")
+            (answers,) = Ranked(fixed, len(written)).answer([task.asked], evaluator)
     figures: dict[str, object] = {}
     if vote:
         confidence = answers[0].confidence or 0.0
         figures = {"confidence": confidence, "abstained": confidence < abstain_below}
+        votes = "; ".join(f"{one.program}: {one.text.strip()!r}" for one in answers)
+        say(f"the vote has weight {confidence:.2f} of 1; {votes}")
+        answers = answers[:1]
     if figures.get("abstained"):
         weight = f"{answers[0].text!r} has weight {figures['confidence']:.3g} of 1"
         say(f"no answer is sure enough: {weight}, below {abstain_below:g}")
     else:
-        for one in answers:
-            label = f"[{one.program}] " if len(answers) > 1 else ""
-            print(label + (one.text if ask is None else one.text.strip()))
+        shown.finish(answers)
     if as_json:
         facts = made_by(
             weights=stack.model_id,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from skiploop.cli.options import (
+    PATH,
     Device,
     Dtype,
     Exact,
@@ -30,9 +31,13 @@ if TYPE_CHECKING:
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="What another project wrote; .gz is unpacked.")],
+    file: Annotated[
+        Path, typer.Argument(help="What another project wrote; .gz is unpacked.", **PATH)
+    ],
     form: Annotated[str, typer.Option("--from", help=f"Its format: {', '.join(names('import'))}.")],
-    out: Annotated[Path, typer.Option(help="New run folder, or file for a list of programs.")],
+    out: Annotated[
+        Path, typer.Option(help="New run folder, or file for a list of programs.", **PATH)
+    ],
     model: Model = None,
     dtype: Dtype = None,
     exact: Exact = None,
@@ -44,7 +49,9 @@ def import_(
     option: TaskOptions = None,
     questions: Annotated[
         list[Path] | None,
-        typer.Option(help="File with the texts of questions that the file only names; repeatable."),
+        typer.Option(
+            help="File with the texts of questions that the file only names; repeatable.", **PATH
+        ),
     ] = None,
     device: Device = "cpu",
     memory: Memory = None,

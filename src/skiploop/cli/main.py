@@ -6,11 +6,14 @@ Exit codes: 0 done, 1 a bug, 2 the user's input or machine, 130 interrupted.
 from __future__ import annotations
 
 import io
+import os
 import sys
 import traceback
+from typing import Annotated
 
 import typer
 
+import skiploop
 from skiploop.cli import (
     compare,
     demo,
@@ -26,6 +29,7 @@ from skiploop.cli import (
     tasks,
     train,
 )
+from skiploop.cli.console import print_json
 from skiploop.errors import SkiploopError, one_line
 
 app = typer.Typer(
@@ -34,10 +38,33 @@ app = typer.Typer(
     "Example: skiploop demo\n\n"
     "Add --debug anywhere to see the traceback of an error.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _print_version(*, is_asked: bool) -> None:
+    if is_asked:
+        print(f"skiploop {skiploop.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _skiploop(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Show the version and exit.",
+            is_eager=True,
+            callback=lambda value: _print_version(is_asked=value),
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
 app.command("demo")(demo.demo)
 app.command("search")(search.search)
 app.add_typer(menu.app, name="menu")
@@ -59,7 +86,13 @@ def run() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal may know no dash
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    sys.exit(main(arguments, debug="--debug" in sys.argv[1:]))
+    code = main(arguments, debug="--debug" in sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads the output, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
 
 
 def main(arguments: list[str], *, debug: bool = False) -> int:
@@ -79,11 +112,21 @@ def main(arguments: list[str], *, debug: bool = False) -> int:
         return stop.exit_code
     except KeyboardInterrupt:
         return 130
+    except SystemExit as stop:  # what the parser makes of a pipe that nobody reads any more
+        if isinstance(stop.__context__, BrokenPipeError):
+            sys.stdout = sys.__stdout__ or sys.stdout
+            return 0
+        raise
     except Exception as error:  # noqa: BLE001 - the boundary of the process
         if debug:
             traceback.print_exc()
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error)
+            return 0
         message, code = _explain(error)
         print(f"skiploop: {message}", file=sys.stderr)
+        if "--json" in arguments:
+            print_json({"error": message, "kind": type(error).__name__, "exit_code": code})
         return code
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from skiploop.cli.options import (
+    PATH,
     ConfigFile,
     Device,
     Dtype,
@@ -70,7 +71,7 @@ def build(
     ] = None,
     candidates: Annotated[
         Path | None,
-        typer.Option(help="File of programs that race, one a line. [all with one edit]"),
+        typer.Option(help="File of programs that race, one a line. [all with one edit]", **PATH),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Part of the task. [train]")] = None,
     model: Model = None,

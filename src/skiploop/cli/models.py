@@ -32,7 +32,7 @@ def models(ctx: typer.Context, as_json: Json = False) -> None:
         listed = [_plain(model) for model in found]
         print_json({"cache": str(cache_dir()), "models": listed, **made_by()})
     else:
-        _print_table(found)
+        _print_list(found)
 
 
 @app.command()
@@ -65,13 +65,7 @@ def _plain(model: CachedModel) -> dict[str, object]:
     }
 
 
-def _print_table(found: list[CachedModel]) -> None:
-    from rich.console import Console
-    from rich.table import Column, Table
-
-    folder = Column("folder", overflow="fold")
-    table = Table("name", "size", "licence", folder, box=None, pad_edge=False)
+def _print_list(found: list[CachedModel]) -> None:
     for model in found:
-        size = f"{model.n_bytes / 1e6:.0f} MB"
-        table.add_row(model.name, size, model.licence, str(model.folder or "not fetched yet"))
-    Console().print(table)
+        print(f"{model.name}  {model.n_bytes / 1e6:.0f} MB  {model.licence}")
+        print(f"  {model.folder or 'not fetched yet'}")

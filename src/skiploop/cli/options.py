@@ -10,14 +10,20 @@ import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from skiploop.config import apply_overrides, load_file
 from skiploop.errors import ConfigError, unknown_name
+from skiploop.files import at_home
 
-Folder = Annotated[Path, typer.Option("--out", "--run", help="Run folder; the same one resumes.")]
+PATH: Mapping[str, Any] = {"parser": at_home, "metavar": "<path>"}
+"""Of every option that takes a path: a `~` in it is read wherever it stands on the command line."""
+
+Folder = Annotated[
+    Path, typer.Option("--out", "--run", help="Run folder; the same one resumes.", **PATH)
+]
 Model = Annotated[
     str | None, typer.Option(help="Packaged name, hub id, folder or .gguf file. [smollm2-135m]")
 ]
@@ -29,7 +35,8 @@ TaskOptions = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same run. [0; of the training 42]")]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="YAML or JSON with the sections of config.json.")
+    Path | None,
+    typer.Option("--config", help="YAML or JSON with the sections of config.json.", **PATH),
 ]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Any setting, such as search.exploration=1.0.")

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from skiploop.cli.options import Json
+from skiploop.cli.options import PATH, Json
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Run folder with a finished evaluation.")],
+    run: Annotated[Path, typer.Argument(help="Run folder with a finished evaluation.", **PATH)],
     as_json: Json = False,
 ) -> None:
     """Make the report of the last evaluation again, from its records alone.

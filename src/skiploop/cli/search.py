@@ -32,7 +32,9 @@ def search(
     task: TaskName = None,
     level: Level = None,
     option: TaskOptions = None,
-    limit: Annotated[int | None, typer.Option(help="Questions to search. [100, or all]", min=1)] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Questions to search. [100, or all]", min=1)
+    ] = None,
     budget: Annotated[
         int | None,
         typer.Option(help="Programs a question. [200, under polar-released 100]", min=1),

@@ -106,10 +106,11 @@ def _run_part(
     n_bytes = sum(row.n_bytes for row in rows)
     if n_bytes > stack.memory // 2:
         _log.info(
-            "%d rows may need %.1f GB of keys and values, a batch has %.1f GB: %d batches",
+            "%d rows may need %.1f GB of keys and values, a batch has half of the %.1f GB of "
+            "--memory: %d batches",
             len(rows),
             n_bytes / 1e9,
-            stack.memory / 2e9,
+            stack.memory / 1e9,
             n_batches,
         )
     few = stack.tuning.few if n_batches > 1 else 0

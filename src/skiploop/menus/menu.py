@@ -105,7 +105,8 @@ class MenuConfig:
 
     def n_trials(self, n_layers: int) -> int:
         """Return how many pairs are judged at most, some of them more than once."""
-        raced = n_pairs(self.race_questions, 1 + len(self.edits(n_layers)))
+        n_first = len(self.candidates or self.edits(n_layers))
+        raced = n_pairs(self.race_questions, 1 + n_first)
         children = n_pairs(self.race_questions, 1 + PARENTS * PARENTS)
         return raced + (self.max_edits - 1) * children + self.limit * self.size
 

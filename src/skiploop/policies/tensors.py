@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from skiploop.errors import RunError, one_line
@@ -34,7 +34,7 @@ def write_tensors(
     notes = dict(texts or {})
     try:
         with replacing(path) as beside:
-            save_file(dict(tensors), beside, {**notes, CHECKSUM: _checksum(tensors, notes)})
+            beside.write_bytes(save(dict(tensors), {**notes, CHECKSUM: _checksum(tensors, notes)}))
     except (SafetensorError, OSError) as error:
         raise RunError(
             f"cannot write {path}: {one_line(error)}; check the folder's rights and the free disk "

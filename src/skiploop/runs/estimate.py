@@ -142,7 +142,7 @@ def estimate(
         if stage in ("search", "menu") and not run.facts(stage)
     ]
     for task in (run.task, *others):
-        n_questions = len(task.examples(config.split)[: config.limit])
+        n_questions = len(task.examples(config.split, config.limit))
         n_rows = n_questions * sum(map(_n_answers, names))
         parts.append(_work(task.name, n_rows, _lengths(task, config.split, known), known.size))
     return Estimate(parts=tuple(parts), weight_bytes=known.n_bytes, rate=rate)

@@ -31,9 +31,10 @@ from filelock import FileLock, Timeout
 
 from skiploop import config as settings
 from skiploop.errors import ConfigError, RunError
+from skiploop.files import remove_unfinished
 from skiploop.models.packaged import DEFAULT_MODEL
 from skiploop.runs.ledger import SETTINGS, TRIALS, Ledger, check_writable, not_writable
-from skiploop.tasks import get_task
+from skiploop.tasks import from_anywhere, get_task
 from skiploop.tasks.base import Task, questions_id
 from skiploop.tasks.reframed import ReframedTask
 from skiploop.trials.store import TrialStore
@@ -52,6 +53,11 @@ _NOT_LEARNED = ("evaluate", "demo")
 _LONGEST_NAME = 100
 
 
+def command_of(section: str) -> str:
+    """Return the command that runs a stage."""
+    return _COMMANDS.get(section, section)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """What a run folder is about.
@@ -60,7 +66,7 @@ class RunConfig:
         model: Anything that `skiploop.load` takes by name.
         dtype: Number format of weights and computation.
         exact: Whether every row runs alone, so that a trial does not depend on its batch.
-        task: A name that `skiploop.get_task` takes.
+        task: A name that `skiploop.get_task` takes; the path of a file in it becomes absolute.
         options: Options of the task, as `key=value`.
         form: A task in whose prompt the questions are put; empty for their own.
         form_options: Its options.
@@ -80,6 +86,9 @@ class RunConfig:
     seed: int = 0
     weights: str | None = None
     questions: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "task", from_anywhere(self.task))  # it is frozen
 
     @property
     def asked(self) -> str:
@@ -252,7 +261,7 @@ class RunFolder:
             RunError: It did not run, was interrupted, or its trials are lost.
         """
         config = self.section(section, cls)
-        again = f"run the same 'skiploop {_COMMANDS.get(section, section)}' command again"
+        again = f"run the same 'skiploop {command_of(section)}' command again"
         if not self._ledger.facts(section):
             raise RunError(
                 f"the {section} in {self.folder} is not finished: {again}, it goes on where it "
@@ -270,9 +279,9 @@ class RunFolder:
         """
         known = self._ledger.sections.get(section)
         if known is None:
-            command = _COMMANDS.get(section, section)
             raise RunError(
-                f"{self.folder} holds no {section}: run 'skiploop {command}' with it first"
+                f"{self.folder} holds no {section}: run 'skiploop {command_of(section)}' with it "
+                "first"
             )
         try:
             return settings.from_dict(cls, known, section)
@@ -333,6 +342,8 @@ class RunFolder:
             ) from error
         except OSError as error:
             raise not_writable(self.folder) from error
+        remove_unfinished(self.folder)
+        (self.folder / TRIALS).touch()  # with the rights that every other file gets
         store = TrialStore(self.folder / TRIALS)
         store.verify()
         return store

@@ -77,7 +77,7 @@ def search(
         RunError: The folder holds a search with other settings.
     """
     examples = run.task.examples(config.split, config.limit)
-    config = replace(config, limit=len(examples))
+    config = config.fitted(len(examples))
     runner = run.runner(progress)  # loads the model: a wrong name must not occupy the folder
     with run.lock_config("search", config):
         expect(config.n_trials)

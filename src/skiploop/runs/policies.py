@@ -6,15 +6,19 @@ messages are made from it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from skiploop.errors import ConfigError, unknown_name
 from skiploop.runs.entries import ENTRIES, Entry, Stage
+from skiploop.runs.folder import command_of
 from skiploop.shipped import shipped_policies
 
 if TYPE_CHECKING:
     from skiploop.runs.session import Run
+
+_log = logging.getLogger("skiploop")
 
 POLICIES = tuple(entry.name for entry in ENTRIES if not entry.argument)
 """All names that are in the registry as they are: neither patterns nor shipped policies."""
@@ -105,13 +109,20 @@ def entry_of(name: str) -> Entry:
 
 
 def available(run: Run) -> list[str]:
-    """Return the policies that the stages of a run lead to, trained or not."""
+    """Return the policies that a run has all for, and say which others its stages lead to."""
     stages: tuple[Stage, ...] = ("search", "menu")
-    found = [
-        entry.name
+    offered = [
+        entry
         for stage in stages
         if run.has(stage)
         for entry in ENTRIES
         if stage in entry.offered_after
     ]
-    return ["identity", *dict.fromkeys(found)]
+    found = ["identity"]
+    for entry in dict.fromkeys(offered):
+        if not entry.needs or any(run.facts(stage) for stage in entry.needs):
+            found.append(entry.name)
+        else:
+            missing = " or ".join(f"'skiploop {command_of(stage)}'" for stage in entry.needs)
+            _log.info("%s is left out: %s did not run to its end", entry.name, missing)
+    return found

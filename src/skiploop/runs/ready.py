@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from skiploop.arguments import shown
 from skiploop.errors import ConfigError, unknown_name
+from skiploop.files import at_home
 from skiploop.loading import load
 from skiploop.models.identity import check_model
 from skiploop.models.packaged import PACKAGED
@@ -113,7 +114,7 @@ def _folder_of(policy: str | Path) -> Path:
             "folder"
         )
     shipped = shipped_policies()
-    folder = shipped.get(str(policy), Path(policy))
+    folder = shipped.get(str(policy), at_home(policy))
     if folder.is_dir():
         return folder
     owner = str(policy).partition("/")[0]

@@ -66,9 +66,10 @@ def settings_of(run: RunFolder, stage: Stage, given: Mapping[str, object]) -> An
     cls = CONFIGS[stage]
     known = to_dict(run.section(stage, cls)) if run.has(stage) else {}
     config: Any = from_dict(cls, {**known, **given}, stage)
-    if stage == "search" and "limit" not in {**known, **given}:
-        return pipeline.within_reach(config, run.task)
-    return config
+    if stage not in ("search", "menu"):
+        return config
+    n_questions = len(run.task.examples(config.split, config.limit))
+    return config.fitted(n_questions)
 
 
 def run_stage(
@@ -85,10 +86,10 @@ def run_stage(
     with clock.running(stage):
         if stage == "search":
             progress, expect = watch.trials("search")
-            expect(config.n_trials)
-            pipeline.search(run, config, progress)
+            pipeline.search(run, config, progress, expect)
         elif stage == "menu":
-            pipeline.menu(run, config, watch.trials("menu")[0])
+            progress, expect = watch.trials("menu")
+            pipeline.menu(run, config, progress, expect)
         elif stage == "train":
             pipeline.train(run, config, watch.epochs(config.epochs))
         else:

@@ -8,7 +8,7 @@ grow again, in the same way, from the recorded verdicts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 from skiploop.config import AtMost
@@ -82,6 +82,10 @@ class SearchConfig(TreeRules):
             raise ConfigError(
                 f"limit, budget, max_block and max_runs are {numbers}: give at least 1 each"
             )
+
+    def fitted(self, n_questions: int) -> SearchConfig:
+        """Return the settings for so many questions."""
+        return replace(self, limit=n_questions)
 
     @property
     def n_trials(self) -> int:

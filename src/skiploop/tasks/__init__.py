@@ -8,6 +8,7 @@ from importlib import import_module
 
 from skiploop.arguments import shown
 from skiploop.errors import ConfigError, unknown_name
+from skiploop.files import at_home
 from skiploop.tasks.base import SPLITS, Example, Grade, Split, Task, check_option
 
 __all__ = ["SPLITS", "Example", "Grade", "Split", "Task", "get_task", "task_names"]
@@ -69,6 +70,19 @@ def get_task(name: str, **options: object) -> Task:
             raise ConfigError(f"task {name!r} lacks its {what}: write {kind}:<{what}>")
         return _make(name, home, (argument,), options)
     raise unknown_name("task", name, task_names())
+
+
+def from_anywhere(name: str) -> str:
+    """Return the name of a task by which it is found whatever the current folder is.
+
+    Example:
+        >>> from_anywhere("arithmetic"), from_anywhere("jsonl:/data/../questions.jsonl")
+        ('arithmetic', 'jsonl:/questions.jsonl')
+    """
+    kind, _, argument = name.partition(":")
+    if kind == "mix":
+        return f"mix:{'+'.join(map(from_anywhere, argument.split('+')))}"
+    return f"jsonl:{at_home(argument).resolve()}" if kind == "jsonl" and argument else name
 
 
 def _mix(names: str, **options: object) -> Task:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from skiploop.errors import ConfigError, DataError
+from skiploop.files import at_home
 from skiploop.tasks.base import (
     SPLITS,
     Example,
@@ -87,7 +88,7 @@ def read_questions(file: str) -> tuple[bytes, list[Example]]:
     Raises:
         DataError: The file cannot be read, or a line is no question; the message names the line.
     """
-    content = _read(Path(file))
+    content = _read(at_home(file))
     return content, _grouped(parse_lines(content, file, Path(file).name))
 
 

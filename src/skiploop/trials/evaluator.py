@@ -11,7 +11,9 @@ from skiploop.engine.batching.encoding import encode
 from skiploop.engine.cache.states import StateCache
 from skiploop.engine.completion import Completion
 from skiploop.engine.decoding.drafts import can_score
+from skiploop.engine.decoding.growing import GrowingTexts, Told
 from skiploop.engine.decoding.prefill_choice import PrefillChoice
+from skiploop.engine.decoding.row_state import TokenColumn
 from skiploop.engine.nan import first_bad_slot
 from skiploop.engine.options import Options
 from skiploop.engine.sampling import Sampling
@@ -37,15 +39,23 @@ class Evaluator:
         task: Gives prompts and verdicts.
         sampling: How tokens of answers are drawn; None for the most likely ones.
         seed: Of the draws, the same for every pair.
+        told: Told the number of a pair, and what is written for it so far.
     """
 
     def __init__(
-        self, stack: LayerStack, task: Task, *, sampling: Sampling | None = None, seed: int = 0
+        self,
+        stack: LayerStack,
+        task: Task,
+        *,
+        sampling: Sampling | None = None,
+        seed: int = 0,
+        told: Told | None = None,
     ) -> None:
         self.stack = stack
         self.task = task
         self.sampling = sampling
         self.seed = seed
+        self._told = told
         self._scorable: dict[str, bool] = {}
         self._n_tokens: dict[str, int] = {}
 
@@ -110,7 +120,7 @@ class Evaluator:
         """
         asked = [example for example in examples for _ in range(k)]
         options = self._options(len(asked))
-        columns = self.stack.stream([self.prompt(example) for example in asked], choice, options)
+        columns = self._stream([self.prompt(example) for example in asked], choice, options)
         done = {row: found for column in columns for row, found in column.finished.items()}
         answers = [((example, done[row].program), done[row]) for row, example in enumerate(asked)]
         trials = self._trials_of(answers)
@@ -215,9 +225,25 @@ class Evaluator:
             saved=saved if all(drafts) else None,  # without a draft, most answers must go on
         )
         prompts = [self.task.prompt(example) for example, _ in pairs]
-        for column in self.stack.stream(prompts, [program for _, program in pairs], options):
+        for column in self._stream(prompts, [program for _, program in pairs], options):
             for row, completion in column.finished.items():
                 yield pairs[row], completion
+
+    def _stream(
+        self,
+        prompts: Sequence[str],
+        programs: Sequence[Program] | PrefillChoice,
+        options: Options,
+    ) -> Iterator[TokenColumn]:
+        """Yield what the model writes, and tell whoever looks on."""
+        columns = self.stack.stream(prompts, programs, options)
+        if self._told is None or self.stack.tokenizer is None:
+            yield from columns
+            return
+        growing = GrowingTexts(self.stack.tokenizer, self.task.stop, self._told)
+        for column in columns:
+            growing.add(column)
+            yield column
 
     def _choices(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Completion]]:
         chosen = choose(

@@ -1,0 +1,6 @@
+"""`python -m skiploop`."""
+
+from skiploop.cli.main import run
+
+if __name__ == "__main__":
+    run()
