@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from skiploop.errors import one_line
+
 _CAUSES = (
     (r"No space left on device|Errno 28\b", "the disk is full"),
     (r"Disk quota exceeded", "your share of the disk is full"),
@@ -18,6 +20,11 @@ _CAUSES = (
     (r"Connection refused|connection broken by", "the other side does not answer"),
     (r"timed out", "the other side does not answer in time"),
 )
+
+
+def reason(error: BaseException) -> str:
+    """Return the cause of an error in words, or else what it says itself, on one line."""
+    return cause_of(one_line(error)) or one_line(error)
 
 
 def cause_of(text: str) -> str | None:

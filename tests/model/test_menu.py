@@ -130,7 +130,7 @@ def test_coverage_grows_with_the_menu():
     "wrong", [{"size": 1}, {"race_questions": 0}, {"race_questions": 99}, {"first_layer": -1}]
 )
 def test_impossible_menus_are_refused(wrong):
-    with pytest.raises(ConfigError, match="at least|at most"):
+    with pytest.raises(ConfigError, match=r"at least|at most"):
         MenuConfig(**{"limit": 20, "race_questions": 10, **wrong})
 
 

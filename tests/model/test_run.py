@@ -11,8 +11,8 @@ from families import build, tokenizer
 
 import skiploop
 from skiploop.errors import ConfigError, ProgramError, RunError
-from skiploop.policies.polar.training import TrainConfig
 from skiploop.menus.menu import MenuConfig
+from skiploop.policies.polar.training import TrainConfig
 from skiploop.runs import pipeline
 from skiploop.runs.folder import RunConfig
 from skiploop.runs.session import Run
@@ -249,3 +249,16 @@ def test_a_misspelt_setting_in_a_run_names_the_file(tmp_path):
     (tmp_path / "config.json").write_text('{"run": {"modle": "x"}}')
     with pytest.raises(RunError, match=r"config.json: unknown setting 'run.modle': did you mean"):
         Run.open(tmp_path)
+
+
+def test_a_run_finds_its_file_of_questions_from_every_folder(config, tmp_path, monkeypatch):
+    file = Path(config.task.removeprefix("jsonl:"))
+    monkeypatch.chdir(file.parent)
+    run = Run.create(tmp_path / "run", replace(config, task=f"jsonl:{file.name}"))
+    pipeline.search(run, CONFIG)
+    run.store.close()
+    del run.store
+    monkeypatch.chdir("/")
+    again = Run.open(tmp_path / "run")
+    assert again.task.examples("train") == run.task.examples("train")
+    pipeline.search(Run.create(tmp_path / "run", config), CONFIG)  # the same by another path

@@ -302,3 +302,13 @@ def test_an_export_overwrites_nothing(folder, tmp_path, capsys):
 def test_a_shipped_policy_is_judged_on_its_own_questions_alone(folder):
     with pytest.raises(RunError, match=r"learned from the questions of arithmetic-1.*judge it in"):
         make_methods(["smollm2-135m/arithmetic"], Run.open(folder))
+
+
+def test_without_names_what_is_missing_is_said_and_the_rest_is_judged(folder, tmp_path, caplog):
+    caplog.set_level("INFO", "skiploop")
+    shutil.copytree(folder, tmp_path / "run", ignore=shutil.ignore_patterns(".lock"))
+    run = Run.open(tmp_path / "run")
+    run.forget("selector")  # as an interrupted training leaves it
+    report = pipeline.evaluate(run, pipeline.EvaluateConfig(limit=2, k=1))
+    assert [row.policy for row in report.policies] == ["identity", "static", "random"]
+    assert "selector is left out: 'skiploop train --method selector' did not" in caplog.text

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import skiploop
 from skiploop.box import CLOSED_BOX
 from skiploop.cli.console import TrialProgress
 from skiploop.cli.main import app, main
@@ -409,3 +410,81 @@ def test_a_total_that_is_known_late_counts_what_was_done_before():
     progress.n_trials = 5
     progress.expect(20)
     assert progress.total == 25
+
+
+def test_an_error_with_json_is_an_object_on_stdout_too(capsys):
+    code, out, err = run(capsys, "show", "3:5", "--json")
+    told = json.loads(out)
+    assert code == told["exit_code"] == 2 and told["kind"] == "ProgramError"
+    assert err == f"skiploop: {told['error']}\n"
+    code, out, _ = run(capsys, "show", "identity", "--lyers", "3", "--json")
+    assert code == 2 and "--lyers" in json.loads(out)["error"]
+
+
+def test_habits_of_the_command_line(capsys):
+    assert run(capsys, "--version") == (0, f"skiploop {skiploop.__version__}\n", "")
+    for command in ((), ("show",), ("menu",), ("menu", "build")):
+        assert run(capsys, *command, "-h") == run(capsys, *command, "--help")
+    code, out, _ = run(capsys, "menu")
+    assert code == 0 and "Commands:" in out
+
+
+def test_the_module_runs_and_a_shell_can_complete_its_commands():
+    environment = {
+        **os.environ,
+        "_SKIPLOOP_COMPLETE": "complete_bash",
+        "COMP_WORDS": "skiploop sea",
+        "COMP_CWORD": "1",
+    }
+    command = [sys.executable, "-m", "skiploop"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == ["search"]
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    command = [sys.executable, "-m", "skiploop", "tasks", "arithmetic", "--limit", "2000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
+
+
+def test_a_home_folder_is_read_in_every_path(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    line = {"question": "2 + 2", "answer": 4}
+    questions = tmp_path / "q.jsonl"
+    questions.write_text(
+        "".join(
+            json.dumps({**line, "question": f"{i} + 2 - {i}", "answer": 2}) + "\n" for i in range(9)
+        )
+    )
+    code, out, _ = run(
+        capsys,
+        "tasks",
+        "jsonl:~/q.jsonl",
+        "--option",
+        "shots=0",
+        "--option",
+        "test=0",
+        "--option",
+        "validation=0",
+    )
+    assert code == 0 and "+ 2 -" in out
+    for command in (
+        ("search", "--out=~/x/run", "--config=~/no.yaml"),
+        ("train", "--config=~/no.yaml", "--run=~/x"),
+    ):
+        assert str(tmp_path / "no.yaml") in error_line(capsys, *command)
+    assert str(tmp_path / "x") in error_line(capsys, "report", "~/x")
+    assert "~" not in error_line(capsys, "train", "--run=~/x")
+
+
+def test_questions_to_show_that_nobody_asked_for_are_at_most_what_there_is(capsys, tmp_path):
+    questions = tmp_path / "q.jsonl"
+    questions.write_text('{"question": "2 + 2", "answer": 4}\n')
+    shown = ("tasks", f"jsonl:{questions}", "--option", "shots=0", "--option", "test=0")
+    shown += ("--option", "validation=0")
+    code, out, _ = run(capsys, *shown)
+    assert code == 0 and out.count("---") == 1
+    assert "has 1 questions in 'train', asked for 2" in error_line(capsys, *shown, "--limit", "2")

@@ -114,7 +114,7 @@ def generate(
         Program.read_edits(text)  # a typing error is told before the model is loaded
 
     from skiploop.cli.answers import Answers
-    from skiploop.cli.console import made_by, prepare, print_json, say
+    from skiploop.cli.console import made_by, prepare, print_json
     from skiploop.engine.sampling import Sampling
     from skiploop.loading import load
     from skiploop.policies.base import FixedPolicy, Ranked
@@ -150,18 +150,9 @@ def generate(
         else:
             fixed = FixedPolicy([Program.parse(text, stack.n_layers) for text in written], "fixed")
             (answers,) = Ranked(fixed, len(written)).answer([task.asked], evaluator)
-    figures: dict[str, object] = {}
-    if vote:
-        confidence = answers[0].confidence or 0.0
-        figures = {"confidence": confidence, "abstained": confidence < abstain_below}
-        votes = "; ".join(f"{one.program}: {one.text.strip()!r}" for one in answers)
-        say(f"the vote has weight {confidence:.2f} of 1; {votes}")
-        answers = answers[:1]
-    if figures.get("abstained"):
-        weight = f"{answers[0].text!r} has weight {figures['confidence']:.3g} of 1"
-        say(f"no answer is sure enough: {weight}, below {abstain_below:g}")
-    else:
-        shown.finish(answers)
+    figures = _vote(answers, abstain_below) if vote else {}
+    if not figures.get("abstained"):
+        shown.finish(answers[:1] if vote else answers)
     if as_json:
         facts = made_by(
             weights=stack.model_id,
@@ -169,7 +160,7 @@ def generate(
             device=device,
             n_threads=threads,
         )
-        rows = [_row(answer) for answer in answers]
+        rows = [_row(answer) for answer in (answers[:1] if vote else answers)]
         print_json({"model": stack.name, "completions": rows, **figures, **facts})
 
 
@@ -180,6 +171,19 @@ def _asked(prompt: str, max_new_tokens: int, stop: Sequence[str], reader: Task |
 
     limits = Options(max_new_tokens=max_new_tokens, stop=stop)
     return AskedTask(prompt, max_new_tokens=limits.max_new_tokens, stop=limits.stop, reader=reader)
+
+
+def _vote(answers: Sequence[Answer], abstain_below: float) -> dict[str, object]:
+    """Say how a vote ended, and return it as figures."""
+    from skiploop.cli.console import say
+
+    won = answers[0]
+    confidence = won.confidence or 0.0
+    votes = "; ".join(f"{one.program}: {one.text.strip()!r}" for one in answers)
+    say(f"the vote has weight {confidence:.2g} of 1; {votes}")
+    if confidence < abstain_below:
+        say(f"no answer is sure enough: {won.text!r} has less weight than {abstain_below:g}")
+    return {"confidence": confidence, "abstained": confidence < abstain_below}
 
 
 def _row(answer: Answer) -> dict[str, object]:

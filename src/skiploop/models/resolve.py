@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from skiploop.causes import cause_of
+from skiploop.causes import reason
 from skiploop.errors import (
     DataError,
     DownloadError,
@@ -243,7 +243,7 @@ def build_once(key: str, fill: Callable[[Path], None]) -> Path:
         raise  # a DownloadError is an OSError too
     except OSError as error:
         raise DownloadError(
-            f"could not fill the cache {cache_dir()} ({cause_of(str(error)) or error}): check its free space and "
+            f"could not fill the cache {cache_dir()} ({reason(error)}): check its free space and "
             "permissions, or set SKIPLOOP_CACHE to another folder"
         ) from error
     return folder
@@ -282,8 +282,8 @@ def fetch_hub(name: str) -> Path:
             f"{_OTHER_WAYS}"
         ) from error
     except (HTTPError, OSError, RuntimeError, ValueError) as error:
-        reason = cause_of(one_line(error)) or one_line(error).partition(". ")[0]
+        why = reason(error).partition(". ")[0]
         raise DownloadError(
-            f"could not fetch {name} from the hub ({reason}): {_OTHER_WAYS}"
+            f"could not fetch {name} from the hub ({why}): {_OTHER_WAYS}"
         ) from error
     return Path(folder)

@@ -135,15 +135,16 @@ def menu(
         RunError: The folder holds a menu with other settings.
     """
     examples = run.task.examples(config.split, config.limit)
-    config = config.fitted(len(examples))
+    asked, config = config, config.fitted(len(examples))
     runner = run.runner(progress)  # loads the model: a wrong name must not occupy the folder
     with run.lock_config("menu", config):
-        _log.info(
-            "menu: %d questions, %d of which choose at most %d programs",
-            config.limit,
-            config.race_questions,
-            config.size,
-        )
+        if config != asked:
+            _log.info(
+                "menu: %d questions, %d of which choose at most %d programs",
+                config.limit,
+                config.race_questions,
+                config.size,
+            )
         expect(config.n_trials(run.stack.n_layers))
         found = build_menu(runner, examples[: config.race_questions], config)
         expect(len(examples) * len(found.programs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from skiploop.causes import cause_of
+from skiploop.causes import reason
 from skiploop.errors import DataError, DownloadError, one_line
 from skiploop.extras import brought_by
 from skiploop.tasks.base import Example, Split, text_position
@@ -37,7 +37,7 @@ def load_rows(
     except OSError as error:
         raise DownloadError(
             f"{repository} could not be loaded from the Hugging Face hub "
-            f"({cause_of(one_line(error)) or one_line(error)}): check the network, or use a local file as jsonl:<file>"
+            f"({reason(error)}): check the network, or use a local file as jsonl:<file>"
         ) from error
     except ValueError as error:
         raise DataError(f"{repository} has no split {split!r}: {one_line(error)}") from error
