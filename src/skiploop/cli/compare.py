@@ -36,9 +36,7 @@ from skiploop.errors import ConfigError
 from skiploop.runs.policies import patterns
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from skiploop.cli.console import EpochProgress, TrialProgress
+    from skiploop.cli.console import Bar, EpochProgress, TrialProgress
     from skiploop.policies.polar.checkpoint import Metrics
     from skiploop.runs.compare import CompareConfig
     from skiploop.runs.session import Run
@@ -192,7 +190,7 @@ class _Watch:
         bar: Shows the counts; None shows nothing.
     """
 
-    def __init__(self, bar: Progress | None) -> None:
+    def __init__(self, bar: Bar | None) -> None:
         self.stages: list[TrialProgress | EpochProgress] = []
         self._bar = bar
 
