@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from skiploop.errors import ConfigError
 from skiploop.evaluation.search_table import SearchTable
 from skiploop.menus.menu import Menu, MenuConfig, build_menu, coverage
 from skiploop.models.identity import check_model
