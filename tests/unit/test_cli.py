@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from skiploop.box import CLOSED_BOX
 from skiploop.cli.console import TrialProgress
 from skiploop.cli.main import app, main
 from skiploop.cli.options import unescaped
+from skiploop.files import at_home
 
 COMMANDS = ["demo", "search", "menu", "train", "evaluate", "compare"]
 COMMANDS += ["report", "export", "import", "generate", "show", "tasks", "models"]
@@ -488,3 +490,15 @@ def test_questions_to_show_that_nobody_asked_for_are_at_most_what_there_is(capsy
     code, out, _ = run(capsys, *shown)
     assert code == 0 and out.count("---") == 1
     assert "has 1 questions in 'train', asked for 2" in error_line(capsys, *shown, "--limit", "2")
+
+
+def test_every_option_that_takes_a_path_reads_a_home_folder():
+    menu = next(group.typer_instance for group in app.registered_groups if group.name == "menu")
+    paths = [
+        info
+        for command in [*app.registered_commands, *menu.registered_commands]
+        for hint in typing.get_type_hints(command.callback, include_extras=True).values()
+        if "pathlib" in str(typing.get_args(hint)[:1])
+        for info in typing.get_args(hint)[1:]
+    ]
+    assert len(paths) > 10 and {info.parser for info in paths} == {at_home}
