@@ -11,14 +11,14 @@ import torch
 
 from skiploop.engine.batching.encoding import encode
 from skiploop.engine.batching.grouping import alike
-from skiploop.engine.batching.prefix import SharedPrefix, no_prefix, shared_prefix
-from skiploop.engine.batching.rows import Row, check_lengths, split
+from skiploop.engine.batching.prefix import no_prefix, shared_prefix
+from skiploop.engine.batching.rows import Row, check_lengths, n_most, row_bytes, split
 from skiploop.engine.decoding.batch import decode_rows
 from skiploop.engine.decoding.drafts import check_drafts, draft_tokens, is_whole, score_drafts
-from skiploop.engine.decoding.prefill import FirstPass, first_pass
+from skiploop.engine.decoding.prefill import FirstPass, first_pass, run_again
 from skiploop.engine.decoding.prefill_choice import ChoosesInPrefill
 from skiploop.engine.decoding.row_state import RowState, TokenColumn, TokenWriter
-from skiploop.engine.forward.rotary import by_table, room, table_of
+from skiploop.engine.forward.rotary import by_table, table_of
 from skiploop.engine.options import Options
 from skiploop.programs.program import Program
 
@@ -58,8 +58,8 @@ def generate(
             program,
             draft,
             is_scored=options.score_drafts and is_whole(draft, options),
-            n_bytes=_n_bytes(stack, tokens, program, options),
-            n_most=_n_most(stack, tokens, 0, options.max_new_tokens),
+            n_bytes=row_bytes(stack, tokens, program, options.max_new_tokens),
+            n_most=n_most(stack, tokens, 0, options.max_new_tokens),
             seed=options.seeds[i] if options.sampling else 0,
         )
         for i, (tokens, program, draft) in enumerate(zip(encoded, programs, drafts, strict=True))
@@ -74,7 +74,8 @@ def generate(
         answers, outgrown = outgrown, []
         lengths = [len(answer.row.tokens) + len(answer.tokens) for answer in answers]
         for fitting, held in by_table(stack, answers, lengths):
-            yield from _run_again(fitting, held, no_prefix(fitting), writer, outgrown)
+            for open_rows in run_again(fitting, held, no_prefix(fitting)):
+                yield from decode_rows(open_rows, outgrown)
 
 
 def _run_part(
@@ -130,39 +131,7 @@ def _run_part(
                 outgrown,
             )
     # Few rows of many batches go on better together, even if they run again what they have.
-    yield from _run_again(stack, later, start, writer, outgrown)
-
-
-def _run_again(
-    stack: LayerStack,
-    answers: Sequence[RowState],
-    start: SharedPrefix,
-    writer: TokenWriter,
-    outgrown: list[RowState],
-) -> Iterator[TokenColumn]:
-    """Yield the rest of some answers, which run what they have in one pass.
-
-    Args:
-        stack: With the rotary tables of the answers.
-        answers: Any number, with at least one token each.
-        start: What their prompts start with.
-        writer: The rules of the call.
-        outgrown: Gets the answers that need other rotary tables to go on.
-    """
-    n_new = writer.options.max_new_tokens
-    rows = []
-    for answer in answers:
-        n_most = _n_most(stack, answer.row.tokens, len(answer.tokens), n_new)
-        answer.row = replace(answer.row, draft=(), n_most=n_most)
-        rows.append(replace(answer.row, tokens=(*answer.row.tokens, *answer.tokens[:-1])))
-    held = {answer.row.index: answer for answer in answers}
-    for batch in split(stack, rows, n_passes=1 + n_new, n_shared=start.n_tokens):
-        going_on = [held[row.index] for row in batch]
-        first = first_pass(stack, batch, start, saved=None, may_go_on=True)
-        for answer in going_on:
-            answer.batch_shape = first.shape
-        open_rows = first.continued(range(len(batch)), going_on)
-        del first  # frees what rows shared
+    for open_rows in run_again(stack, later, start):
         yield from decode_rows(open_rows, outgrown)
 
 
@@ -201,22 +170,3 @@ def _run_batch(
         yield from decode_rows(open_rows, outgrown)
     else:
         later += open_answers
-
-
-def _n_most(stack: LayerStack, prompt: Sequence[int], n_written: int, n_new: int) -> int:
-    """Return how many tokens an answer may have before its rotary tables change.
-
-    Args:
-        stack: The model.
-        prompt: The tokens of its prompt.
-        n_written: Tokens that it has.
-        n_new: Tokens at most in any case.
-    """
-    end = room(stack, len(prompt) + n_written)
-    return n_new if end is None else min(n_new, end + 1 - len(prompt))
-
-
-def _n_bytes(stack: LayerStack, tokens: Sequence[int], program: Program, options: Options) -> int:
-    """Return the most memory that the keys and values of one row take."""
-    n_tokens = len(tokens) + options.max_new_tokens + stack.tuning.growth
-    return program.n_slots * n_tokens * stack.token_bytes

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from skiploop.engine.forward.rotary import longest
+from skiploop.engine.forward.rotary import longest, room
 from skiploop.errors import BatchError
 from skiploop.programs.program import Program
 
@@ -44,6 +44,25 @@ class Row:
     n_bytes: int = 0
     n_most: int = 0
     seed: int = 0
+
+
+def n_most(stack: LayerStack, prompt: Sequence[int], n_written: int, n_new: int) -> int:
+    """Return how many tokens an answer may have before its rotary tables change.
+
+    Args:
+        stack: The model.
+        prompt: The tokens of its prompt.
+        n_written: Tokens that it has.
+        n_new: Tokens at most in any case.
+    """
+    end = room(stack, len(prompt) + n_written)
+    return n_new if end is None else min(n_new, end + 1 - len(prompt))
+
+
+def row_bytes(stack: LayerStack, prompt: Sequence[int], program: Program, n_new: int) -> int:
+    """Return the most memory that the keys and values of one row take."""
+    n_tokens = len(prompt) + n_new + stack.tuning.growth
+    return program.n_slots * n_tokens * stack.token_bytes
 
 
 def check_lengths(stack: LayerStack, rows: Sequence[Row], n_new: int) -> None:

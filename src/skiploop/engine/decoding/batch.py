@@ -131,6 +131,7 @@ def _side_by_side(columns: Sequence[TokenColumn]) -> TokenColumn:
     return TokenColumn(
         [row for column in columns for row in column.rows],
         torch.cat([column.tokens_B for column in columns]),
+        torch.cat([column.logprobs_B for column in columns]),
         {row: done for column in columns for row, done in column.finished.items()},
     )
 

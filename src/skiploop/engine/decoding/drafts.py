@@ -138,7 +138,8 @@ def check_drafts(
             tuple(on_device([np.array(running), np.array(places)], states_RTD.device))
         ][:, None]
         tokens_B, logprobs_B = _choose(executor, states_BND, [answers[r] for r in running], writer)
-        column = TokenColumn([answers[row].row.index for row in running], tokens_B, {})
+        numbers = [answers[row].row.index for row in running]
+        column = TokenColumn(numbers, tokens_B, logprobs_B, {})
         matching = []
         may_end = writer.may_end(tokens_B, logprobs_B)
         chosen = zip(running, tokens_B.tolist(), logprobs_B.tolist(), strict=True)

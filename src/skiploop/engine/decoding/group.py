@@ -59,7 +59,7 @@ class Group:
         self._last_B = tokens_B
         self._tokens.append(tokens_B)
         self._logprobs.append(logprobs_B)
-        column = TokenColumn(self.numbers, tokens_B[self._places], {})
+        column = TokenColumn(self.numbers, tokens_B[self._places], logprobs_B[self._places], {})
         ended = set()
         for row, state in self._written(self._may_end()):
             if stopped_by := state.writer.stopped_by(state):

@@ -5,8 +5,8 @@ Shapes: the letters of the engine (docs/reference/shapes.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from skiploop.engine.batching.prefix import SharedPrefix, pad_behind
-from skiploop.engine.batching.rows import Row
+from skiploop.engine.batching.rows import Row, n_most, split
 from skiploop.engine.cache.states import StateCache, Tokens
 from skiploop.engine.decoding.open_rows import OpenRows
 from skiploop.engine.decoding.row_state import RowState
@@ -131,6 +131,34 @@ def first_pass(
     (of_row,) = on_device([np.array(sources)], stack.device)
     mask_RK = mask_SK.index_select(0, of_row)
     return FirstPass(stack, rows, executor, states_RTD, mask_RK, is_complete)
+
+
+def run_again(
+    stack: LayerStack, answers: Sequence[RowState], start: SharedPrefix
+) -> Iterator[OpenRows]:
+    """Yield answers that go on, a batch of them at a time: they run what they have in one pass.
+
+    Args:
+        stack: With the rotary tables of the answers.
+        answers: Any number, with at least one token each.
+        start: What their prompts start with.
+    """
+    rows = []
+    for answer in answers:
+        n_new = answer.writer.options.max_new_tokens
+        most = n_most(stack, answer.row.tokens, len(answer.tokens), n_new)
+        answer.row = replace(answer.row, draft=(), n_most=most)
+        rows.append(replace(answer.row, tokens=(*answer.row.tokens, *answer.tokens[:-1])))
+    held = {answer.row.index: answer for answer in answers}
+    n_passes = 1 + max((answer.writer.options.max_new_tokens for answer in answers), default=0)
+    for batch in split(stack, rows, n_passes=n_passes, n_shared=start.n_tokens):
+        going_on = [held[row.index] for row in batch]
+        first = first_pass(stack, batch, start, saved=None, may_go_on=True)
+        for answer in going_on:
+            answer.batch_shape = first.shape
+        open_rows = first.continued(range(len(batch)), going_on)
+        del first  # frees what rows shared
+        yield open_rows
 
 
 def _n_wrong(answer: RowState) -> int:

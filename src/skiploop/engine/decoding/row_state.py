@@ -16,7 +16,6 @@ from torch import Tensor
 from skiploop.engine.batching.rows import Row
 from skiploop.engine.completion import Completion, StoppedBy
 from skiploop.engine.decoding.stop import StopFinder, cut, ending_tokens, without_part_of
-from skiploop.engine.decoding.written import UNFINISHED
 from skiploop.engine.options import Options
 from skiploop.engine.sampling import draw, most_likely
 
@@ -30,11 +29,13 @@ class TokenColumn(NamedTuple):
     Attributes:
         rows: The prompts, by their numbers, that got a token.
         tokens_B: These tokens.
+        logprobs_B: How likely the model found them, natural logarithm.
         finished: The rows that ended, by the numbers of their prompts.
     """
 
     rows: Sequence[int]
     tokens_B: Tensor
+    logprobs_B: Tensor
     finished: dict[int, Completion]
 
 
@@ -118,11 +119,19 @@ class TokenWriter:
         It is told only what is sure to stay: no part of a character, nor of a stop string.
         """
         decided = self.options.decided
-        if decided is None:
-            return False
-        written = self._reader.written(answer.tokens).rstrip(UNFINISHED)
-        sure = without_part_of(self.options.stop, written)
-        return decided(answer.row.index, self._reader.shown_of(sure, answer.tokens))
+        return decided is not None and decided(answer.row.index, self.sure_text(answer.tokens))
+
+    def sure_text(self, tokens: Sequence[int]) -> str:
+        """Return what is shown of an answer that goes on, as far as it is sure to stay.
+
+        Without a part of a character, or of a stop string, at its end.
+        """
+        lasting = self._reader.lasting(tokens)
+        return self._reader.shown_of(without_part_of(self.options.stop, lasting), tokens)
+
+    def pieces(self, tokens: Sequence[int]) -> list[str]:
+        """Return what each of some tokens writes by itself, special tokens included."""
+        return self._reader.written_alone(tokens)
 
     def completion(self, answer: RowState, stopped_by: StoppedBy) -> Completion:
         """Return a finished answer."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from transformers import PreTrainedTokenizerBase
 
 UNFINISHED = "\ufffd"  # what a part of a character decodes to
+_STRAY_BYTE = "<0x80>"  # SentencePiece reads bytes before it as parts of a character, too
 
 
 class Reader:
@@ -29,12 +31,21 @@ class Reader:
         self._before: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
         self._n_before = len(self._decode(self._before))
         self._shown_before = decode(tokenizer, self._before)
+        self._stray_byte = tokenizer.get_vocab().get(_STRAY_BYTE)
         self._hidden: dict[int, bool] = {}
         self._lost: dict[int, int] = {}
 
     def written(self, tokens: Sequence[int]) -> str:
         """Return all that some tokens write."""
         return self._decode([*self._before, *tokens])[self._n_before :]
+
+    def lasting(self, tokens: Sequence[int]) -> str:
+        """Return what some tokens write, as far as it stays so whatever follows."""
+        text = self.written(tokens).rstrip(UNFINISHED)
+        if self._stray_byte is None:
+            return text
+        pairs = zip(text, self.written([*tokens, self._stray_byte]), strict=False)
+        return "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
     def written_alone(self, tokens: Iterable[int]) -> list[str]:
         """Return what each of some tokens writes."""
