@@ -108,6 +108,15 @@ def test_ranked_programs_are_different_and_at_most_k(trained):
             assert len(set(programs)) == len(programs)
 
 
+def test_why_tells_the_ranked_programs_and_how_likely_each_is(trained):
+    _, policy = trained
+    considered = policy.why("1+2=").considered
+    assert [one.program for one in considered] == policy.rank(["1+2="], len(considered))[0]
+    scores = [one.score for one in considered]
+    assert scores == sorted(scores, reverse=True) and scores[0] < 0
+    assert scores == [one.utility for one in considered]
+
+
 def test_ranking_does_not_depend_on_the_other_prompts(trained):
     _, policy = trained
     prompts = [q.prompt for q in planted(0, 50)]

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from skiploop.arguments import instance, listed, texts, whole_number
 from skiploop.errors import ConfigError, ProgramError
+from skiploop.policies.why import Considered, Why
 from skiploop.programs.program import Program
 from skiploop.tasks.base import Example
 from skiploop.trials.store import Trial
 
 if TYPE_CHECKING:
     from skiploop.engine.decoding.prefill_choice import PrefillChoice
+    from skiploop.tasks.prompt_form import PromptForm
     from skiploop.trials.evaluator import Evaluator
 
 
@@ -40,6 +42,9 @@ class FixedPolicy:
         programs: The best first.
         name: Name in tables.
 
+    Attributes:
+        form: None: they were learned from no questions.
+
     Raises:
         ProgramError: There is none, or one is no program.
     """
@@ -52,11 +57,16 @@ class FixedPolicy:
         if not self.programs:
             raise ProgramError(f"policy {name} has no programs: give at least one")
         self.name = name
+        self.form: PromptForm | None = None
 
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
         """Return the first `k` programs, for every prompt."""
         k = whole_number("k", k, at_least=1, error=ConfigError)
         return [self.programs[:k] for _ in texts("prompts", prompts)]
+
+    def why(self, prompt: str) -> Why:
+        """Return the programs: nothing is expected of one more than of others."""
+        return Why(considered=tuple(Considered(program=one) for one in self.programs))
 
     def during_prefill(self, k: int = 1) -> PrefillChoice:
         """Refuse: nothing is left to choose while a prompt runs.

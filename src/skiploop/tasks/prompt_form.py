@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from skiploop import config as settings
 from skiploop.errors import ConfigError, RunError
 from skiploop.tasks import get_task
+from skiploop.tasks.asked import AskedTask
 from skiploop.tasks.base import Example, Task, questions_id
 
 
@@ -44,6 +46,17 @@ class PromptForm:
         if not question.strip():
             raise ConfigError("the question is empty: give its text")
         return self.made.prompt(Example("asked", question.strip(), ""))
+
+    def read(self, prompt: str, texts: Sequence[str]) -> list[str]:
+        """Return what the task takes for the answer in each text, empty if it finds none.
+
+        Args:
+            prompt: What was asked.
+            texts: What was written.
+        """
+        asked = AskedTask(prompt, max_new_tokens=1, reader=self.made)
+        grades = asked.grade_many([asked.asked] * len(texts), texts)
+        return [grade.answer for grade in grades]
 
     @property
     def stop(self) -> tuple[str, ...]:

@@ -90,11 +90,24 @@ def rank_programs(
     space: ProgramSpace,
     k: int,
 ) -> list[Program]:
+    """Return the programs of `likeliest_programs`, without their scores."""
+    likeliest = likeliest_programs(boundary_logits, run_logits, space=space, k=k)
+    return [program for program, _ in likeliest]
+
+
+def likeliest_programs(
+    boundary_logits: Sequence[float],
+    run_logits: Sequence[Sequence[float]],
+    *,
+    space: ProgramSpace,
+    k: int,
+) -> list[tuple[Program, float]]:
     """Return the `k` best programs of the beam, the best first, never none and all different.
 
     Only the two likeliest operations of each segment are tried, as published. The candidate that
     skips every layer is no program and is left out. Fewer than `k` come back if the segmentation
-    and these operations allow no more.
+    and these operations allow no more. Each comes with the sum of the log-probabilities of its
+    operations.
 
     Args:
         boundary_logits: One a layer, see `spans`.
@@ -113,8 +126,8 @@ def rank_programs(
     blocks = spans(boundary_logits, max_block=space.max_block)
     candidates = beam(blocks, run_logits, beam_size=max(4 * k, MIN_BEAM))
     ranked = [
-        Program.from_segments(segments, space.n_layers)
-        for segments, _ in candidates
+        (Program.from_segments(segments, space.n_layers), logprob)
+        for segments, logprob in candidates
         if any(segment.runs for segment in segments)
     ]
     return ranked[:k]

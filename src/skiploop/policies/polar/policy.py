@@ -21,10 +21,11 @@ from skiploop.jsontext import write_json
 from skiploop.loading import load
 from skiploop.models.identity import check_model
 from skiploop.policies.encoders import PromptEncoder, build_encoder
-from skiploop.policies.polar.decoding import rank_programs
+from skiploop.policies.polar.decoding import likeliest_programs
 from skiploop.policies.polar.network import CONFIG_FILE, PolarNetwork, pad
 from skiploop.policies.polar.targets import TargetCounts
 from skiploop.policies.polar.training import TrainConfig
+from skiploop.policies.why import Considered, Why
 from skiploop.programs.program import Program
 from skiploop.programs.space import ProgramSpace
 from skiploop.stack import LayerStack
@@ -33,6 +34,8 @@ from skiploop.tasks.prompt_form import PromptForm
 PREDICTOR_FOLDER = "predictor"
 BATCH_SIZE = 64
 """Prompts that the network scores at once."""
+N_CONSIDERED = 5
+"""Programs that `why` tells of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,14 +127,27 @@ class PredictorPolicy:
             The encoder once and about 2 million parameters a prompt.
         """
         k = whole_number("k", k, at_least=1, error=ConfigError)
-        prompts = texts("prompts", prompts)
+        ranked = self._ranked(texts("prompts", prompts), k)
+        return [[program for program, _ in best] for best in ranked]
+
+    def why(self, prompt: str) -> Why:
+        """Return the likeliest programs for one prompt; their scores are log-probabilities."""
+        (best,) = self._ranked([prompt], N_CONSIDERED)
+        return Why(
+            considered=tuple(
+                Considered(program=program, score=logprob, utility=logprob)
+                for program, logprob in best
+            )
+        )
+
+    def _ranked(self, prompts: Sequence[str], k: int) -> list[list[tuple[Program, float]]]:
         ranked = []
         for start in range(0, len(prompts), BATCH_SIZE):
             encodings = self.encoder.encode(prompts[start : start + BATCH_SIZE])
             with torch.inference_mode():
                 scores = self.network(*pad(encodings, self.network.device))
             for logits in zip(scores.boundary_BD.tolist(), scores.runs_BDR.tolist(), strict=True):
-                ranked.append(rank_programs(*logits, space=self.space, k=k))
+                ranked.append(likeliest_programs(*logits, space=self.space, k=k))
         return ranked
 
     def save(self, run: str | Path) -> None:

@@ -18,6 +18,7 @@ from skiploop.menus.menu import Menu
 from skiploop.policies.encoders import LayerStates, PromptEncoder
 from skiploop.policies.selector.gate import Gate
 from skiploop.policies.selector.kernel import KernelRidge
+from skiploop.policies.why import Considered, Why
 from skiploop.programs.program import Program
 from skiploop.tasks.prompt_form import PromptForm
 
@@ -107,6 +108,35 @@ class MenuChoice:
         k = whole_number("k", k, at_least=1, error=ConfigError)
         prompts = texts("prompts", prompts)
         return self._rank(self.features.of(prompts), k) if prompts else []
+
+    def why(self, prompt: str) -> Why:
+        """Return what is expected of every program of the menu for one prompt.
+
+        Cost:
+            That of `rank`.
+        """
+        score_QP = self.expected([prompt])
+        utility_P = self.gate.utility(score_QP, self.slots_P)[0]
+        columns = zip(
+            self.menu.programs,
+            score_QP[0].tolist(),
+            self.calibrated(score_QP[0].tolist()),
+            utility_P.tolist(),
+            strict=True,
+        )
+        best_first = sorted(columns, key=lambda column: -column[-1])
+        return Why(
+            considered=tuple(
+                Considered(program=program, score=score, calibrated=calibrated, utility=utility)
+                for program, score, calibrated, utility in best_first
+            ),
+            margin=self.gate.margin,
+            layer_cost=self.gate.layer_cost,
+        )
+
+    def calibrated(self, scores: Sequence[float]) -> list[float | None]:
+        """Return what programs scored of which as much was expected: here nobody counted."""
+        return [None for _ in scores]
 
     def during_prefill(self, k: int = 1) -> PrefillChoice:
         """Return the same choice made while the prompts run, for `LayerStack.generate`.

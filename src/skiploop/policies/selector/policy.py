@@ -12,6 +12,7 @@ import copy
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
@@ -22,6 +23,7 @@ from skiploop.jsontext import write_json
 from skiploop.menus.menu import Menu
 from skiploop.models.identity import check_model
 from skiploop.policies.encoders import build_encoder, make_encoder
+from skiploop.policies.selector.calibration import calibration
 from skiploop.policies.selector.choice import MenuChoice, PromptFeatures, first_change
 from skiploop.policies.selector.data import Answers, SelectorData
 from skiploop.policies.selector.folds import numbered
@@ -95,6 +97,16 @@ class SelectorPolicy(MenuChoice):
         policy = copy.copy(self)
         policy.gate, policy.name = ALWAYS, name
         return policy
+
+    def calibrated(self, scores: Sequence[float]) -> list[float | None]:
+        """Return what programs scored of which as much was expected, of unseen questions.
+
+        Between the bins of `calibration` it is interpolated.
+        """
+        it = self.data
+        bins = calibration(it.predicted_QP, it.score_QP, it.right_QP)
+        found = np.interp(scores, [b.expected for b in bins], [b.observed.value for b in bins])
+        return [float(one) for one in found]
 
     def save(self, run: Path) -> None:
         """Write the policy into the folder `selector` of a run; `load_selector` reads it."""
