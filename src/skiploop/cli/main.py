@@ -25,6 +25,7 @@ from skiploop.cli import (
     models,
     report,
     search,
+    serve,
     show,
     tasks,
     train,
@@ -75,6 +76,7 @@ app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("import")(import_.import_)
 app.command("generate")(generate.generate)
+app.command("serve")(serve.serve)
 app.command("show")(show.show)
 app.command("tasks")(tasks.tasks)
 app.add_typer(models.app, name="models")

@@ -1,0 +1,1 @@
+"""An OpenAI-compatible server: a program, or what chooses one, is a variant of the model."""
