@@ -9,7 +9,8 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-GPU = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+GPU = BENCHMARKS / "gpu.py"
 
 
 def run(*arguments):
@@ -32,3 +33,13 @@ def test_what_is_not_known_is_refused_in_one_line():
     done = run("--only", "tables")
     assert done.returncode == 1
     assert done.stderr.startswith("--only tables: give some of start,table")
+
+
+def test_a_server_under_load_gives_what_generate_gives():
+    sizes = ["--clients", "6", "--requests", "2", "--tokens", "6", "--peer", "6", "--repeats", "1"]
+    command = [sys.executable, BENCHMARKS / "serve.py", "--tiny", "--threads", "1", *sizes]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert (figures["programs"], figures["answers_differing"]) == (6, "0 of 6")
+    assert figures["first_token_s"]["mixed"]["p95"] > 0
