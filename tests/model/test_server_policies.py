@@ -12,6 +12,7 @@ from test_server import alone, client_of, refusal
 
 import skiploop
 from skiploop.menus.menu import Menu
+from skiploop.policies.base import FixedPolicy
 from skiploop.policies.encoders import LayerStates
 from skiploop.policies.selector.choice import PromptFeatures
 from skiploop.policies.selector.learning import SelectorConfig
@@ -191,3 +192,12 @@ def test_the_client_of_the_how_to_page_works_as_it_is_shown(client, capsys):
         block = block.replace(shown, here)
     exec(compile(block, "serve.md", "exec"), {})
     assert "'program': 'identity'" in capsys.readouterr().out
+
+
+def test_a_policy_of_one_program_for_all_prompts_is_served_as_well(stack):
+    with served(stack, {"short": FixedPolicy(PROGRAMS[2:], "short")}) as (_, port):
+        client = client_of(port)
+        made = client.completions.create(model="short", prompt="a1 = ", max_tokens=2)
+        assert made.skiploop["program"] == "3:5x0"
+        told = route(client, model="short", prompt="a1 = ")
+        assert (told["chosen"]["program"], told["chosen"]["score"]) == ("3:5x0", None)

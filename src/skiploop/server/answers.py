@@ -9,10 +9,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from skiploop.engine.completion import StoppedBy
-from skiploop.jsontext import json_text
+from skiploop.jsontext import json_text, plain
+from skiploop.policies.why import Considered, Why
 from skiploop.server.events import Ended, Written
 
 Json = dict[str, object]
+
+N_SHOWN = 5
+"""Programs that a route tells of."""
 
 DONE = b"data: [DONE]\n\n"
 _FINISH: dict[StoppedBy, str] = {"stop": "stop", "eos": "stop", "length": "length"}
@@ -180,3 +184,33 @@ def usage(endings: Sequence[Ended], n_prompt_tokens: int) -> Json:
 def event_bytes(data: Json) -> bytes:
     """Return some data as a server-sent event."""
     return f"data: {json_text(data)}\n\n".encode()
+
+
+def route_body(model: str, why: Why) -> Json:
+    """Return what would be chosen, and why."""
+    best, *others = why.considered
+    told: Json = plain(
+        {
+            "object": "skiploop.route",
+            "model": model,
+            "chosen": _told(best),
+            "runner_up": _told(others[0]) if others else None,
+            "considered": [_told(one) for one in why.considered[:N_SHOWN]],
+            "n_programs": len(why.considered),
+            "gate": None
+            if why.margin is None
+            else {"margin": why.margin, "layer_cost": why.layer_cost},
+        }
+    )
+    return told
+
+
+def _told(one: Considered) -> Json:
+    return {
+        "program": str(one.program),
+        "n_slots": one.program.n_slots,
+        "layers_saved": one.program.n_layers - one.program.n_slots,
+        "score": one.score,
+        "calibrated": one.calibrated,
+        "utility": one.utility,
+    }

@@ -21,11 +21,11 @@ from skiploop.errors import ConfigError, one_line
 from skiploop.jsontext import json_text
 from skiploop.programs.program import Program
 from skiploop.server import metrics
-from skiploop.server.answers import DONE, ChatForm, Form, TextForm, event_bytes
+from skiploop.server.answers import DONE, ChatForm, Form, TextForm, event_bytes, route_body
 from skiploop.server.errors import ApiError, broken, wrong
 from skiploop.server.events import Ask, Ended, Event, Failed, Written
 from skiploop.server.protocol import Body, ChatBody, CompletionBody, RouteBody, Writing, read
-from skiploop.server.service import Service, route_body
+from skiploop.server.service import Service
 from skiploop.server.variants import Chooser
 from skiploop.server.voting import voted_body, voters, voting_policy
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from skiploop.engine.completion import Completion
 from skiploop.engine.continuous import ContinuousBatch, Job
 from skiploop.engine.decoding.row_state import TokenColumn
-from skiploop.errors import SkiploopError, one_line
+from skiploop.errors import BatchError, ProgramError, one_line
 from skiploop.server.errors import ApiError, broken, closing, no_numbers, too_busy, too_late, wrong
 from skiploop.server.events import Ask, Ended, Failed, Tell, Ticket, Written
 from skiploop.server.limits import Limits
@@ -343,7 +343,7 @@ class Scheduler:
         """Return what a client is told about an error, of a field if it is one's fault."""
         if isinstance(error, ApiError):
             return error
-        if isinstance(error, SkiploopError):
+        if isinstance(error, (BatchError, ProgramError)):  # others may name files
             return wrong(field, one_line(error).replace(self._stack.name, self._name))
         _log.error("a request failed", exc_info=error)
         return broken()

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from skiploop.arguments import shown
 from skiploop.engine.options import Options
 from skiploop.engine.sampling import Sampling
-from skiploop.errors import ConfigError, one_line
-from skiploop.jsontext import plain
+from skiploop.errors import ConfigError
 from skiploop.server.chat import chat_prompt
 from skiploop.server.errors import wrong
 from skiploop.server.events import Ask
@@ -25,15 +25,11 @@ from skiploop.server.variants import Catalogue, Chooser, Variant
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from skiploop.policies.why import Considered, Why
     from skiploop.stack import LayerStack
     from skiploop.tasks.prompt_form import PromptForm
 
 DEFAULT_LENGTH = 16
 """Tokens of a completion that are added at most unless told otherwise, as OpenAI has it."""
-
-N_SHOWN = 5
-"""Programs that a route tells of."""
 
 
 @dataclass(frozen=True)
@@ -211,34 +207,6 @@ def _asked(form: PromptForm, question: str) -> str:
     try:
         return form.prompt(question)
     except ConfigError as error:
-        raise wrong("prompt", one_line(error)) from error
-
-
-def route_body(model: str, why: Why) -> dict[str, object]:
-    """Return what would be chosen, and why."""
-    best, *others = why.considered
-    told: dict[str, object] = plain(
-        {
-            "object": "skiploop.route",
-            "model": model,
-            "chosen": _told(best),
-            "runner_up": _told(others[0]) if others else None,
-            "considered": [_told(one) for one in why.considered[:N_SHOWN]],
-            "n_programs": len(why.considered),
-            "gate": None
-            if why.margin is None
-            else {"margin": why.margin, "layer_cost": why.layer_cost},
-        }
-    )
-    return told
-
-
-def _told(one: Considered) -> dict[str, object]:
-    return {
-        "program": str(one.program),
-        "n_slots": one.program.n_slots,
-        "layers_saved": one.program.n_layers - one.program.n_slots,
-        "score": one.score,
-        "calibrated": one.calibrated,
-        "utility": one.utility,
-    }
+        raise wrong(
+            "prompt", f"{shown(question)} is no question of this policy: give its bare text"
+        ) from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 
+from skiploop.arguments import shown
 from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.errors import ConfigError, ProgramError, closest, one_line
 from skiploop.policies.base import Policy
@@ -212,7 +213,7 @@ class Catalogue:
         """Return the error for a model that is not there."""
         return ApiError(
             404,
-            f"there is no model {name!r} here: {closest(name, self.names)}"
+            f"there is no model {shown(name)} here: {closest(name, self.names)}"
             f"known are {', '.join(self.names)} and {self.model}:PROGRAM",
             param="model",
             code="model_not_found",
