@@ -99,8 +99,16 @@ def test_a_route_says_what_would_be_chosen_and_why_and_writes_nothing(policy, cl
     assert 0 < best["calibrated"] <= 1
     assert told["runner_up"]["program"] == "identity"
     assert told["runner_up"]["utility"] <= best["utility"]
-    assert told["gate"] == {"margin": policy.gate.margin, "layer_cost": policy.gate.layer_cost}
+    gate = policy.gate
+    assert told["gate"] == {
+        "margin": gate.margin,
+        "layer_cost": gate.layer_cost,
+        "is_far": False,
+    }
     assert told["n_programs"] == 3 and "text" not in str(told)
+    for prompt in ("a1 = ", "z" * 40):  # the second is like none that it learned from
+        chosen = route(client, model="mine", prompt=prompt)["chosen"]["program"]
+        assert chosen == str(policy.rank([prompt], 1)[0][0])
     fixed = route(client, model="tiny:3:5x0", prompt="a1 = ")
     assert (fixed["chosen"]["program"], fixed["runner_up"], fixed["gate"]) == ("3:5x0", None, None)
     asked = route(client, model="mine", prompt="a1", ask=True)

@@ -199,7 +199,7 @@ def route_body(model: str, why: Why) -> Json:
             "n_programs": len(why.considered),
             "gate": None
             if why.margin is None
-            else {"margin": why.margin, "layer_cost": why.layer_cost},
+            else {"margin": why.margin, "layer_cost": why.layer_cost, "is_far": why.is_far},
         }
     )
     return told

@@ -115,8 +115,9 @@ class MenuChoice:
         Cost:
             That of `rank`.
         """
-        score_QP = self.expected([prompt])
-        utility_P = self.gate.utility(score_QP, self.slots_P)[0]
+        features_QF = self.features.of(texts("prompts", [prompt]))
+        score_QP = self.model.predict(features_QF)
+        utility_P = self._utility(features_QF)[0]
         columns = zip(
             self.menu.programs,
             score_QP[0].tolist(),
@@ -132,6 +133,7 @@ class MenuChoice:
             ),
             margin=self.gate.margin,
             layer_cost=self.gate.layer_cost,
+            is_far=bool(self.model.is_far(features_QF)[0]),
         )
 
     def calibrated(self, scores: Sequence[float]) -> list[float | None]:
@@ -175,10 +177,14 @@ class MenuChoice:
         longest = max(self.menu.programs, key=lambda program: program.n_slots)
         return PrefillChoice(encoder.layer, choose, longest)
 
-    def _rank(self, features_QF: Tensor, k: int) -> list[list[Program]]:
+    def _utility(self, features_QF: Tensor) -> Tensor:
+        """Return utility_QP, by which the programs are ranked."""
         utility_QP = self.gate.utility(self.model.predict(features_QF), self.slots_P)
         utility_QP[self.model.is_far(features_QF), 0] = math.inf
-        best_QK = utility_QP.argsort(dim=1, descending=True, stable=True)[:, :k]
+        return utility_QP
+
+    def _rank(self, features_QF: Tensor, k: int) -> list[list[Program]]:
+        best_QK = self._utility(features_QF).argsort(dim=1, descending=True, stable=True)[:, :k]
         return [[self.menu.programs[column] for column in row] for row in best_QK.tolist()]
 
 
