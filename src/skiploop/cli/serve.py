@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from skiploop.cli.options import Device, Dtype, Memory, Threads
+from skiploop.cli.options import PATH, Device, Dtype, Memory, Threads
 from skiploop.errors import ConfigError, ProgramError
 from skiploop.extras import brought_by
 from skiploop.models.packaged import DEFAULT_MODEL
@@ -37,7 +37,8 @@ def serve(
     ),
     port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8000,
     keys: Annotated[
-        Path | None, typer.Option(help="File of bearer keys, one a line; without it none is asked.")
+        Path | None,
+        typer.Option(help="File of bearer keys, one a line; without it none is asked.", **PATH),
     ] = None,
     rows: Annotated[int, typer.Option(help="Answers that are written at once.", min=1)] = 64,
     waiting: Annotated[int, typer.Option(help="Answers that may wait; then 429.", min=1)] = 256,

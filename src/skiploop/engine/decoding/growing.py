@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from skiploop.engine.decoding.row_state import TokenColumn
 from skiploop.engine.decoding.stop import without_part_of
-from skiploop.engine.decoding.written import UNFINISHED, Reader
+from skiploop.engine.decoding.written import Reader
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -37,8 +37,7 @@ class GrowingTexts:
             tokens = self._tokens.setdefault(row, [])
             tokens.append(token)
             if row not in column.finished:
-                written = self._reader.written(tokens).rstrip(UNFINISHED)
-                sure = without_part_of(self._stop, written)
+                sure = without_part_of(self._stop, self._reader.lasting(tokens))
                 self._told(row, self._reader.shown_of(sure, tokens))
         for row, completion in column.finished.items():
             self._told(row, completion.text)
