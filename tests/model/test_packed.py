@@ -69,6 +69,23 @@ def test_it_chooses_while_the_prompt_runs_too(stack, packed):
     assert [c.program for c in late] == [ranked[0] for ranked in policy.rank(PROMPTS[:4], 1)]
 
 
+def test_an_explanation_tells_the_scores_by_which_it_ranks(packed):
+    policy = packed[0]
+    for prompt in PROMPTS[:4]:
+        found = policy.explain(prompt, 3)
+        assert [one.program for one in found.candidates] == policy.rank([prompt], 3)[0]
+        scores = dict(zip(policy.menu.programs, policy.expected([prompt])[0].tolist(), strict=True))
+        assert {one.program: one.score for one in found.candidates} == scores
+        assert found.plain.program.is_identity
+        assert found.lead == found.candidates[0].utility - found.candidates[1].utility >= 0
+        assert (found.margin, found.layer_cost) == (policy.gate.margin, policy.gate.layer_cost)
+        cost = found.chosen.score - found.layer_cost * found.chosen.program.n_slots
+        assert found.chosen.utility == pytest.approx(
+            cost + found.margin * (found.chosen == found.plain)
+        )
+    assert policy.explain(PROMPTS[0], 1).lead is None
+
+
 def test_what_packing_costs_is_counted(packed):
     kept = packed[1]
     assert (kept.n_questions, kept.identity, kept.whole) == (120, 60, 120)

@@ -108,6 +108,16 @@ def test_ranked_programs_are_different_and_at_most_k(trained):
             assert len(set(programs)) == len(programs)
 
 
+def test_an_explanation_tells_the_scores_by_which_it_ranks(trained):
+    _, policy = trained
+    found = policy.explain("1+2=", 3)
+    assert [one.program for one in found.candidates] == policy.rank(["1+2="], 3)[0]
+    scores = [one.score for one in found.candidates]
+    assert scores == sorted(scores, reverse=True)
+    assert 0 > found.chosen.score == found.chosen.utility
+    assert found.plain is None
+
+
 def test_ranking_does_not_depend_on_the_other_prompts(trained):
     _, policy = trained
     prompts = [q.prompt for q in planted(0, 50)]

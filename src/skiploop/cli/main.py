@@ -14,6 +14,7 @@ import typer
 from skiploop.cli import (
     compare,
     demo,
+    doctor,
     evaluate,
     export,
     generate,
@@ -24,6 +25,7 @@ from skiploop.cli import (
     search,
     show,
     tasks,
+    trace,
     train,
 )
 from skiploop.errors import SkiploopError, one_line
@@ -48,8 +50,10 @@ app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("import")(import_.import_)
 app.command("generate")(generate.generate)
+app.command("trace")(trace.trace)
 app.command("show")(show.show)
 app.command("tasks")(tasks.tasks)
+app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 
 

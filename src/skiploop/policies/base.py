@@ -17,6 +17,7 @@ from skiploop.trials.store import Trial
 
 if TYPE_CHECKING:
     from skiploop.engine.decoding.prefill_choice import PrefillChoice
+    from skiploop.policies.explanation import Explanation
     from skiploop.trials.evaluator import Evaluator
 
 
@@ -65,6 +66,16 @@ class FixedPolicy:
             ConfigError: Always.
         """
         raise ConfigError(f"{self.name} gives {k} programs that are known before the prompt runs")
+
+    def explain(self, prompt: str, k: int = 5) -> Explanation:
+        """Refuse: nothing is chosen.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(
+            f"{self.name} gives every prompt {self.programs[0]}: there is no choice to explain"
+        )
 
 
 class IdentityPolicy(FixedPolicy):

@@ -21,7 +21,8 @@ from skiploop.jsontext import write_json
 from skiploop.loading import load
 from skiploop.models.identity import check_model
 from skiploop.policies.encoders import PromptEncoder, build_encoder
-from skiploop.policies.polar.decoding import rank_programs
+from skiploop.policies.explanation import Candidate, Explanation
+from skiploop.policies.polar.decoding import RankedProgram, rank_programs
 from skiploop.policies.polar.network import CONFIG_FILE, PolarNetwork, pad
 from skiploop.policies.polar.targets import TargetCounts
 from skiploop.policies.polar.training import TrainConfig
@@ -123,6 +124,27 @@ class PredictorPolicy:
         Cost:
             The encoder once and about 2 million parameters a prompt.
         """
+        return [[program for program, _ in best] for best in self._ranked(prompts, k)]
+
+    def explain(self, prompt: str, k: int = 5) -> Explanation:
+        """Return why a prompt gets its program.
+
+        Args:
+            prompt: A text of the same kind as in training.
+            k: How many of the best programs to tell of.
+
+        Cost:
+            That of `rank`.
+        """
+        (best,) = self._ranked([prompt], k)
+        return Explanation(
+            policy=self.name,
+            score_is="log-probability of its operations",
+            candidates=tuple(Candidate(program=p, score=s, utility=s) for p, s in best),
+        )
+
+    def _ranked(self, prompts: Sequence[str], k: int) -> list[list[RankedProgram]]:
+        """Return the best programs of each prompt with their scores."""
         k = whole_number("k", k, at_least=1, error=ConfigError)
         prompts = texts("prompts", prompts)
         ranked = []

@@ -16,6 +16,7 @@ from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.errors import ConfigError
 from skiploop.menus.menu import Menu
 from skiploop.policies.encoders import LayerStates, PromptEncoder
+from skiploop.policies.explanation import Candidate, Explanation
 from skiploop.policies.selector.gate import Gate
 from skiploop.policies.selector.kernel import KernelRidge
 from skiploop.programs.program import Program
@@ -108,6 +109,33 @@ class MenuChoice:
         prompts = texts("prompts", prompts)
         return self._rank(self.features.of(prompts), k) if prompts else []
 
+    def explain(self, prompt: str, k: int = 5) -> Explanation:
+        """Return why a prompt gets its program.
+
+        Args:
+            prompt: A text of the same kind as in training.
+            k: How many of the best programs to tell of.
+
+        Cost:
+            That of `rank`.
+        """
+        k = whole_number("k", k, at_least=1, error=ConfigError)
+        features_QF = self.features.of(texts("prompts", [prompt]))
+        score_QP = self.model.predict(features_QF)
+        utility_QP = self._utility(features_QF, score_QP)
+        figures = zip(self.menu.programs, score_QP[0].tolist(), utility_QP[0].tolist(), strict=True)
+        candidates = [Candidate(program=p, score=s, utility=u) for p, s, u in figures]
+        return Explanation(
+            policy=self.name,
+            score_is="expected probability of the right answer",
+            candidates=tuple(candidates[column] for column in _best(utility_QP, k)[0]),
+            plain=candidates[0],
+            n_programs=len(candidates),
+            layer_cost=self.gate.layer_cost,
+            margin=self.gate.margin,
+            is_far=bool(self.model.is_far(features_QF)[0]),
+        )
+
     def during_prefill(self, k: int = 1) -> PrefillChoice:
         """Return the same choice made while the prompts run, for `LayerStack.generate`.
 
@@ -146,10 +174,21 @@ class MenuChoice:
         return PrefillChoice(encoder.layer, choose, longest)
 
     def _rank(self, features_QF: Tensor, k: int) -> list[list[Program]]:
-        utility_QP = self.gate.utility(self.model.predict(features_QF), self.slots_P)
+        utility_QP = self._utility(features_QF, self.model.predict(features_QF))
+        return [[self.menu.programs[column] for column in row] for row in _best(utility_QP, k)]
+
+    def _utility(self, features_QF: Tensor, score_QP: Tensor) -> Tensor:
+        """Return utility_QP, endless for the plain model on prompts far from all known ones."""
+        utility_QP = self.gate.utility(score_QP, self.slots_P)
         utility_QP[self.model.is_far(features_QF), 0] = math.inf
-        best_QK = utility_QP.argsort(dim=1, descending=True, stable=True)[:, :k]
-        return [[self.menu.programs[column] for column in row] for row in best_QK.tolist()]
+        return utility_QP
+
+
+def _best(utility_QP: Tensor, k: int) -> list[list[int]]:
+    """Return the columns of the best `k` programs of each question, the best first."""
+    order_QP = utility_QP.argsort(dim=1, descending=True, stable=True)
+    columns: list[list[int]] = order_QP[:, :k].tolist()
+    return columns
 
 
 def first_change(menu: Menu) -> int:
