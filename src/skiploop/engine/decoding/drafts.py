@@ -130,7 +130,8 @@ def log_likelihoods(
     found: list[tuple[float, bool]] = []
     for some, logits_NV in _logits(executor, states_RTD, places):
         tokens_N = torch.tensor(tokens[some], device=logits_NV.device)
-        logprobs_N = logits_NV.gather(1, tokens_N[:, None])[:, 0] - logits_NV.logsumexp(1)
+        # As Hugging Face models are judged elsewhere: log_softmax rounds otherwise than logsumexp.
+        logprobs_N = logits_NV.log_softmax(1).gather(1, tokens_N[:, None])[:, 0]
         is_likeliest_N = logits_NV.argmax(1) == tokens_N
         found += zip(logprobs_N.tolist(), is_likeliest_N.tolist(), strict=True)
     return found
