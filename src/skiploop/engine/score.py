@@ -44,13 +44,13 @@ class Scored(NamedTuple):
 
     Attributes:
         logprob: Its log-probability.
-        is_greedy: Whether each of its tokens is the likeliest one.
         batch_shape: Of the batch in which it was found.
+        is_greedy: Whether each of its tokens is known to be the likeliest one.
     """
 
     logprob: float
-    is_greedy: bool
     batch_shape: tuple[int, int]
+    is_greedy: bool = False
 
 
 class _Tail(NamedTuple):
@@ -172,7 +172,7 @@ def _score_batch(
                 groups[last - stem.n_tokens].append(_Ran(row, tail, stem.n_tokens, last))
     rows = [stem.row for stem in stems]
     first = first_pass(stack, rows, start, saved=None, may_go_on=bool(groups))
-    nothing = Scored(0.0, is_greedy=True, batch_shape=first.shape)
+    nothing = Scored(0.0, first.shape, is_greedy=True)
     scores = dict.fromkeys((ran.tail.number for ran in stem_runs), nothing)
     _add(scores, stem_runs, first.executor, first.states_RTD)
     for runs in groups.values():

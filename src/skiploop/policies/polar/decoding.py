@@ -34,6 +34,18 @@ class Candidate(NamedTuple):
     logprob: float
 
 
+class RankedProgram(NamedTuple):
+    """A program and the predictor's score for it.
+
+    Attributes:
+        program: What to run.
+        logprob: Sum of the log-probabilities of its operations, natural logarithm.
+    """
+
+    program: Program
+    logprob: float
+
+
 def spans(boundary_logits: Sequence[float], *, max_block: int) -> list[range]:
     """Cut the layers where a boundary is at least as likely as not.
 
@@ -89,7 +101,7 @@ def rank_programs(
     *,
     space: ProgramSpace,
     k: int,
-) -> list[Program]:
+) -> list[RankedProgram]:
     """Return the `k` best programs of the beam, the best first, never none and all different.
 
     Only the two likeliest operations of each segment are tried, as published. The candidate that
@@ -113,8 +125,8 @@ def rank_programs(
     blocks = spans(boundary_logits, max_block=space.max_block)
     candidates = beam(blocks, run_logits, beam_size=max(4 * k, MIN_BEAM))
     ranked = [
-        Program.from_segments(segments, space.n_layers)
-        for segments, _ in candidates
+        RankedProgram(Program.from_segments(segments, space.n_layers), logprob)
+        for segments, logprob in candidates
         if any(segment.runs for segment in segments)
     ]
     return ranked[:k]
