@@ -95,7 +95,7 @@ def test_the_plain_model_gets_what_hf_gets(folder, plain, exact):
     found = judged("skiploop", {"pretrained": folder, "exact": exact})
     assert_same(found[1], plain[1])
     assert_equal(found[0], plain[0])
-    assert found[2]["programs"] == {"identity": 50}
+    assert found[2]["programs"] == {"identity": 52}  # two more windows of a long text
     assert found[2]["mean_layer_passes"] == families.N_LAYERS
 
 
