@@ -4,8 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from skiploop.errors import MissingExtraError, one_line
+
+PACKAGES = {
+    "gguf": ("accelerate", "gguf"),
+    "hub": ("datasets", "math_verify"),
+    "lm-eval": ("accelerate", "lm_eval"),
+    "math": ("math_verify",),
+    "reasoning-gym": ("reasoning_gym",),
+    "serve": ("fastapi", "prometheus_client", "pydantic", "uvicorn"),
+}
+"""What is imported of each extra."""
+
+
+def missing(extra: str) -> list[str]:
+    """Return the packages of an extra that are not installed."""
+    return [package for package in PACKAGES[extra] if find_spec(package) is None]
 
 
 @contextmanager

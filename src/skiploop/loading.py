@@ -94,8 +94,7 @@ def load(  # noqa: PLR0913  one for each thing that a user may have to say
             f"name is {arguments.shown(name)}: give the name of a model, a path, or a Hugging Face "
             "model"
         )
-    target_device = _device("cpu" if device is None else device)
-    _check_available(target_device)
+    target_device = usable_device("cpu" if device is None else device)
     if dtype is not None:
         _dtype(dtype)  # before anything is fetched
     folder = weights.resolve(name)
@@ -179,8 +178,15 @@ def _device(name: str | torch.device) -> torch.device:
     raise ConfigError(f"unknown device {arguments.shown(name)}: expected such as cpu or cuda:0")
 
 
-def _check_available(device: torch.device) -> None:
+def usable_device(name: str | torch.device) -> torch.device:
+    """Return a device on which something was computed.
+
+    Raises:
+        ConfigError: There is no such device, or it cannot be used.
+    """
+    device = _device(name)
     try:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ConfigError(f"cannot use device {device}: {one_line(error)}; try cpu") from error
+    return device

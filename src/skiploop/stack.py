@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from skiploop import arguments
-from skiploop.engine.batching.encoding import warn_of_unknown
+from skiploop.engine.batching.encoding import encode_pairs, warn_of_unknown
 from skiploop.engine.cache import slots
 from skiploop.engine.completion import Completion
 from skiploop.engine.counters import Work
@@ -235,7 +235,8 @@ class LayerStack(FrozenModel):
         prompts = arguments.texts("prompts", prompts)
         continuations = arguments.texts("continuations", continuations)
         arguments.one_for_each(prompts, "continuations", continuations)
-        scored = loglikelihood(self, prompts, continuations, self._one_each(prompts, programs))
+        each = self._one_each(prompts, programs)
+        scored = loglikelihood(self, encode_pairs(self, prompts, continuations), each)
         return [score.logprob for score in scored]
 
     def hidden_states(self, prompts: Sequence[str], layer: int) -> list[Tensor]:

@@ -14,7 +14,8 @@ _LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)\s]*)?\)")
 
 
 def pages():
-    return [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *RESULTS.glob("*.md")]
+    texts = [*ROOT.glob("docs/**/*.md"), ROOT / "docs" / "llms.txt"]
+    return [*ROOT.glob("*.md"), *texts, *RESULTS.glob("*.md")]
 
 
 def test_an_entry_has_at_most_ten_lines():

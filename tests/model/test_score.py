@@ -7,6 +7,7 @@ import torch
 from families import ALL_FAMILIES, N_LAYERS, load, tokenizer, tolerance
 
 from skiploop.engine import score
+from skiploop.engine.batching.encoding import Pair
 from skiploop.errors import BatchError
 from skiploop.programs.program import Program
 
@@ -54,6 +55,28 @@ def test_the_greedy_answer_has_the_likelihood_that_generation_reports():
         model = stack.view(completion.program)
         expected = teacher_forced(model, tokens, list(completion.token_ids))
         assert completion.logprob == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_continuation_is_greedy_if_generation_writes_it():
+    stack = load("qwen3")
+    prompts = ["12+7=", "a:"]
+    completions = stack.generate(prompts, PROGRAMS[1], max_new_tokens=4)
+    pairs = []
+    for prompt, completion in zip(prompts, completions, strict=True):
+        tokens, written = tuple(tokenizer()(prompt)["input_ids"]), completion.token_ids
+        other = (*written[:-1], (written[-1] + 1) % 72)
+        pairs += [Pair((*tokens, *written), 4), Pair((*tokens, *other), 4)]
+    scored = score.loglikelihood(stack, pairs, [PROGRAMS[1]] * len(pairs))
+    assert [one.is_greedy for one in scored] == [True, False, True, False]
+
+
+def test_a_last_token_that_only_ends_a_continuation_needs_no_position():
+    stack = load("llama")
+    (found,) = stack.loglikelihood(["a" * 100], ["b" * 29], PROGRAMS[0])
+    expected = teacher_forced(
+        stack.model, *(tokenizer()(t)["input_ids"] for t in ("a" * 100, "b" * 29))
+    )
+    assert found == pytest.approx(expected, abs=1e-3)
 
 
 def test_choose_takes_the_likeliest_choice_for_each_character():
@@ -151,7 +174,7 @@ def test_hidden_states_can_train_something():
         ),
         (lambda s: s.loglikelihood(["a"], [""], PROGRAMS[0]), "adds no token"),
         (lambda s: s.loglikelihood([" "], ["b"], PROGRAMS[0]), "prompt 0 has no tokens"),
-        (lambda s: s.loglikelihood(["a" * 100], ["b" * 29], PROGRAMS[0]), "129 tokens"),
+        (lambda s: s.loglikelihood(["a" * 100], ["b" * 30], PROGRAMS[0]), "129 tokens"),
         (lambda s: s.choose(["a"], [[]], PROGRAMS[0]), "none of them empty"),
         (lambda s: s.choose(["a"], ["bc"], PROGRAMS[0]), r"choices\[0\] must be a list"),
         (lambda s: s.choose(["a", "b"], [["c"]], PROGRAMS[0]), "2 prompts but 1 lists"),

@@ -8,7 +8,7 @@ import families
 import pytest
 import torch
 from families import FAMILIES, N_LAYERS, build, load, stacked_copy, tolerance
-from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, TextStreamer
+from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, TextStreamer, pipeline
 from transformers.generation import CompileConfig
 
 import skiploop
@@ -150,6 +150,19 @@ def test_a_view_streams_its_text():
     view = stack.view(LOOP)
     tokens = greedy(view, streamer=streamer)[0]
     assert streamer.text == stack.tokenizer.decode(tokens)
+
+
+def test_a_view_writes_in_a_pipeline():
+    stack = load("llama")
+    write = pipeline("text-generation", model=stack.view(MIXED), tokenizer=stack.tokenizer)
+    (found,) = write("the end of ", max_new_tokens=8, do_sample=False, return_full_text=False)
+    (expected,) = stack.generate(["the end of "], MIXED, max_new_tokens=8)
+    assert found["generated_text"] == expected.text
+
+
+def test_a_skipping_view_drafts_for_the_plain_model_which_writes_the_same():
+    stack = load("llama")
+    assert greedy(stack.model, assistant_model=stack.view(SKIP)) == greedy(stack.model)
 
 
 def test_a_skipping_view_drafts_for_a_looping_one():

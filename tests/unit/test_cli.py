@@ -16,7 +16,8 @@ from skiploop.cli.options import unescaped
 from skiploop.files import at_home
 
 COMMANDS = ["demo", "search", "menu", "train", "evaluate", "compare"]
-COMMANDS += ["report", "export", "import", "generate", "serve", "show", "tasks", "models"]
+COMMANDS += ["report", "export", "import", "generate", "serve", "trace", "show", "tasks"]
+COMMANDS += ["doctor", "models"]
 RUN_COMMANDS = [("demo",), ("search",), ("menu", "build"), ("train",), ("evaluate",), ("compare",)]
 
 
@@ -353,6 +354,24 @@ def test_only_a_vote_abstains_and_below_a_share_of_its_weight(capsys, arguments,
 )
 def test_a_question_to_ask_needs_a_policy_that_knows_its_form(capsys, arguments, message):
     assert message in error_line(capsys, "generate", *arguments, "--model", "no-such-model")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--policy", "RUN"], "give a prompt to choose a program for, or a question to --ask"),
+        (["a", "--ask", "b", "--policy", "RUN"], "or a question to --ask"),
+        (["a"], "Missing option '--policy'"),
+        (["a", "--policy", "no-such-run"], "unknown policy or run folder 'no-such-run'"),
+        (["--ask", " ", "--policy", "smollm2-135m/arithmetic"], "the question is empty"),
+    ],
+)
+def test_what_cannot_be_traced_is_refused_before_a_model_is_loaded(capsys, arguments, message):
+    assert message in error_line(capsys, "trace", *arguments, "--model", "no-such-model")
+
+
+def test_doctor_refuses_a_device_that_is_not_there(capsys):
+    assert "unknown device 'abacus'" in error_line(capsys, "doctor", "--device", "abacus")
 
 
 @pytest.mark.parametrize(

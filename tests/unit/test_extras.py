@@ -3,27 +3,19 @@
 import importlib
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
 from skiploop.errors import ConfigError, MissingExtraError
-from skiploop.extras import brought_by
+from skiploop.extras import PACKAGES, brought_by
 from skiploop.graders import grade_math, grade_number
 from skiploop.models.resolve import resolve
 from skiploop.tasks import get_task
 
-EXTRAS = (
-    "accelerate",
-    "datasets",
-    "fastapi",
-    "gguf",
-    "math_verify",
-    "prometheus_client",
-    "pydantic",
-    "reasoning_gym",
-    "uvicorn",
-)
+EXTRAS = sorted({package for packages in PACKAGES.values() for package in packages})
 
 CORE = f"""
 import importlib, pkgutil, sys
@@ -59,6 +51,12 @@ def without(monkeypatch):
     return hide
 
 
+def test_every_extra_for_users_has_its_packages_listed():
+    pyproject = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    extras = pyproject["project"]["optional-dependencies"].keys()
+    assert PACKAGES.keys() == extras - {"demo", "dev", "docs", "test"}
+
+
 def test_the_core_is_imported_without_extras_but_for_what_is_of_one_alone():
     done = subprocess.run([sys.executable, "-c", CORE], capture_output=True, text=True, check=True)
     # The first is imported in grading processes only, after math_verify_version was asked; those of
@@ -70,6 +68,7 @@ def test_the_core_is_imported_without_extras_but_for_what_is_of_one_alone():
             ("skiploop.server.metrics", "ModuleNotFoundError"),
             ("skiploop.server.protocol", "ModuleNotFoundError"),
             ("skiploop.server.service", "ModuleNotFoundError"),
+            ("skiploop.integrations.lm_eval", "MissingExtraError"),
             ("skiploop.tasks.reasoning_gym", "MissingExtraError"),
         ]
     )

@@ -17,6 +17,7 @@ import skiploop
 from skiploop.cli import (
     compare,
     demo,
+    doctor,
     evaluate,
     export,
     generate,
@@ -28,6 +29,7 @@ from skiploop.cli import (
     serve,
     show,
     tasks,
+    trace,
     train,
 )
 from skiploop.cli.console import print_json
@@ -77,8 +79,10 @@ app.command("export")(export.export)
 app.command("import")(import_.import_)
 app.command("generate")(generate.generate)
 app.command("serve")(serve.serve)
+app.command("trace")(trace.trace)
 app.command("show")(show.show)
 app.command("tasks")(tasks.tasks)
+app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from skiploop.engine.batching.encoding import encode, encode_pairs
+from skiploop.engine.batching.encoding import Pair, encode, encode_pairs
 from skiploop.engine.batching.grouping import alike
 from skiploop.engine.batching.prefix import (
     SharedPrefix,
@@ -27,7 +27,7 @@ from skiploop.engine.batching.prefix import (
 )
 from skiploop.engine.batching.rows import Row, check_lengths, split
 from skiploop.engine.completion import Completion
-from skiploop.engine.decoding.drafts import log_probabilities
+from skiploop.engine.decoding.drafts import log_likelihoods
 from skiploop.engine.decoding.prefill import first_pass
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.forward.rotary import by_table, table_of
@@ -40,10 +40,17 @@ if TYPE_CHECKING:
 
 
 class Scored(NamedTuple):
-    """The log-probability of a continuation, and the shape of the batch in which it was found."""
+    """What is known of a continuation.
+
+    Attributes:
+        logprob: Its log-probability.
+        batch_shape: Of the batch in which it was found.
+        is_greedy: Whether each of its tokens is known to be the likeliest one.
+    """
 
     logprob: float
     batch_shape: tuple[int, int]
+    is_greedy: bool = False
 
 
 class _Tail(NamedTuple):
@@ -93,31 +100,25 @@ class _Ran(NamedTuple):
 
 
 def loglikelihood(
-    stack: LayerStack,
-    prompts: Sequence[str],
-    continuations: Sequence[str],
-    programs: Sequence[Program],
+    stack: LayerStack, pairs: Sequence[Pair], programs: Sequence[Program]
 ) -> list[Scored]:
     """Return log-probabilities of continuations; see `LayerStack.loglikelihood`."""
     scores: dict[int, Scored] = {}
-    for batch in _scores(stack, prompts, continuations, programs):
+    for batch in _scores(stack, pairs, programs):
         scores |= batch
-    return [scores[index] for index in range(len(prompts))]
+    return [scores[index] for index in range(len(pairs))]
 
 
 @torch.inference_mode()
 def _scores(
-    stack: LayerStack,
-    prompts: Sequence[str],
-    continuations: Sequence[str],
-    programs: Sequence[Program],
+    stack: LayerStack, pairs: Sequence[Pair], programs: Sequence[Program]
 ) -> Iterator[dict[int, Scored]]:
     """Yield the scores of one batch after the other, by the numbers of the continuations."""
-    stems = _stems(stack, prompts, continuations, programs)
+    stems = _stems(stack, pairs, programs)
     for stem in stems:
         longest = stem.longest
-        whole = replace(stem.row, index=longest.number, tokens=longest.tokens)
-        check_lengths(stack, [whole], 0)
+        ran = replace(stem.row, index=longest.number, tokens=longest.tokens[:-1])
+        check_lengths(stack, [ran], 0)
     lengths = [len(stem.longest.tokens) for stem in stems]
     for fitting, some in by_table(stack, stems, lengths):
         for part in alike(fitting, [stem.row for stem in some]):
@@ -129,14 +130,8 @@ def _scores(
                     yield _score_batch(fitting, [stems[row.index] for row in batch], start)
 
 
-def _stems(
-    stack: LayerStack,
-    prompts: Sequence[str],
-    continuations: Sequence[str],
-    programs: Sequence[Program],
-) -> list[_Stem]:
+def _stems(stack: LayerStack, pairs: Sequence[Pair], programs: Sequence[Program]) -> list[_Stem]:
     """Put together what starts alike, where rows can go on from what others have run."""
-    pairs = encode_pairs(stack, prompts, continuations)
     may_share = shares_prefixes(stack)
     together: dict[tuple[object, ...], list[_Tail]] = {}
     for index, (pair, program) in enumerate(zip(pairs, programs, strict=True)):
@@ -177,8 +172,9 @@ def _score_batch(
                 groups[last - stem.n_tokens].append(_Ran(row, tail, stem.n_tokens, last))
     rows = [stem.row for stem in stems]
     first = first_pass(stack, rows, start, saved=None, may_go_on=bool(groups))
-    logprobs = dict.fromkeys((ran.tail.number for ran in stem_runs), 0.0)
-    _add(logprobs, stem_runs, first.executor, first.states_RTD)
+    nothing = Scored(0.0, first.shape, is_greedy=True)
+    scores = dict.fromkeys((ran.tail.number for ran in stem_runs), nothing)
+    _add(scores, stem_runs, first.executor, first.states_RTD)
     for runs in groups.values():
         numbers: dict[tuple[int, ...], int] = {}
         sources = [numbers.setdefault(ran.tail.tokens[: ran.stop], len(numbers)) for ran in runs]
@@ -191,24 +187,27 @@ def _score_batch(
         executor = first.executor.fork([ran.row for ran in runs], sources, new_ST.shape[1])
         states_RTD = executor.hidden(new_ST, mask_SK)
         runs = [ran._replace(row=row) for row, ran in enumerate(runs)]
-        _add(logprobs, runs, executor, states_RTD)
-    return {index: Scored(logprob, first.shape) for index, logprob in logprobs.items()}
+        _add(scores, runs, executor, states_RTD)
+    return scores
 
 
 def _add(
-    logprobs: dict[int, float], runs: Sequence[_Ran], executor: Executor, states_RTD: Tensor
+    scores: dict[int, Scored], runs: Sequence[_Ran], executor: Executor, states_RTD: Tensor
 ) -> None:
-    """Add the log-probabilities of the scored tokens that follow those that have run."""
+    """Add what is known of the scored tokens that follow those that have run."""
     wanted = [
         (ran, at)
         for ran in runs
         for at in range(max(len(ran.tail.tokens) - ran.tail.n_scored, ran.start + 1), ran.stop + 1)
     ]
     places = [(ran.row, at - 1 - ran.stop) for ran, at in wanted]
-    targets = [torch.tensor([ran.tail.tokens[at]]) for ran, at in wanted]
-    found = log_probabilities(executor, states_RTD, places, targets)
-    for (ran, _), logprob in zip(wanted, found, strict=True):
-        logprobs[ran.tail.number] += logprob
+    tokens = [ran.tail.tokens[at] for ran, at in wanted]
+    found = log_likelihoods(executor, states_RTD, places, tokens)
+    for (ran, _), (logprob, is_likeliest) in zip(wanted, found, strict=True):
+        known = scores[ran.tail.number]
+        scores[ran.tail.number] = known._replace(
+            logprob=known.logprob + logprob, is_greedy=known.is_greedy and is_likeliest
+        )
 
 
 def choose(
@@ -223,12 +222,12 @@ def choose(
     """
     owners = [index for index, texts in enumerate(choices) for _ in texts]
     scored: defaultdict[int, dict[int, Scored]] = defaultdict(dict)
-    for batch in _scores(
+    pairs = encode_pairs(
         stack,
         [prompts[index] for index in owners],
         [choice for texts in choices for choice in texts],
-        [programs[index] for index in owners],
-    ):
+    )
+    for batch in _scores(stack, pairs, [programs[index] for index in owners]):
         for number, score in batch.items():
             scored[owners[number]][number] = score
         for index in {owners[number] for number in batch}:

@@ -57,10 +57,11 @@ class Segment:
             )
         if self.anchor is None:
             return
-        if self.anchor != MEAN:
+        is_mean = isinstance(self.anchor, str) and self.anchor == MEAN  # arrays compare to arrays
+        if not is_mean:
             anchor = number("anchor of a segment", self.anchor, error=ProgramError)
             object.__setattr__(self, "anchor", anchor)
-        in_range = self.anchor == MEAN or 0 <= self.anchor <= 1
+        in_range = is_mean or 0 <= cast("float", self.anchor) <= 1
         if not in_range or self.runs < 2:
             raise ProgramError(
                 f"a segment with {self.runs} runs has anchor {self.anchor}: an anchor is a number "

@@ -16,7 +16,8 @@ from pathlib import Path
 from skiploop import __version__
 from skiploop.errors import ConfigError
 
-_PACKAGES = ("torch", "transformers", "numpy")
+PACKAGES = ("torch", "transformers", "numpy")
+"""Whose versions are stored."""
 
 Facts = dict[str, str | int | float | bool | None]
 
@@ -37,7 +38,7 @@ def collect(**extra: str | float | bool | None) -> Facts:
         ConfigError: An extra fact has the name of one of these.
     """
     facts: Facts = {"skiploop": __version__, "python": platform.python_version()}
-    facts.update({package: _version(package) for package in _PACKAGES})
+    facts.update({package: version_of(package) for package in PACKAGES})
     facts.update(
         platform=platform.platform(),
         cpu=_cpu(),
@@ -60,7 +61,8 @@ def _gpu(device: str) -> str:
     return str(torch.cuda.get_device_name(device))
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """Return the version of a package, None if it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

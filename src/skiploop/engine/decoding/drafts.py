@@ -104,16 +104,46 @@ def log_probabilities(
         targets: Its possible tokens.
     """
     found: list[float] = []
-    for some in _slices(executor, len(places)):
-        rows, columns = zip(*places[some], strict=True)
-        logits_NV = executor.head(states_RTD[list(rows), list(columns)][:, None])[:, -1]
-        totals_N = logits_NV.logsumexp(1)
+    for some, logits_NV in _logits(executor, states_RTD, places):
         wanted = [tokens.to(logits_NV.device) for tokens in targets[some]]
         chosen = [
             row_V[tokens].logsumexp(0) for row_V, tokens in zip(logits_NV, wanted, strict=True)
         ]
-        found += (torch.stack(chosen) - totals_N).tolist()
+        found += (torch.stack(chosen) - logits_NV.logsumexp(1)).tolist()
     return found
+
+
+def log_likelihoods(
+    executor: Executor,
+    states_RTD: Tensor,
+    places: Sequence[tuple[int, int]],
+    tokens: Sequence[int],
+) -> list[tuple[float, bool]]:
+    """Return how likely each next token is, as a natural logarithm, and whether none is likelier.
+
+    Args:
+        executor: Has the head.
+        states_RTD: What it returned.
+        places: Row and position of the token before.
+        tokens: The next tokens.
+    """
+    found: list[tuple[float, bool]] = []
+    for some, logits_NV in _logits(executor, states_RTD, places):
+        tokens_N = torch.tensor(tokens[some], device=logits_NV.device)
+        # As Hugging Face models are judged elsewhere: log_softmax rounds otherwise than logsumexp.
+        logprobs_N = logits_NV.log_softmax(1).gather(1, tokens_N[:, None])[:, 0]
+        is_likeliest_N = logits_NV.argmax(1) == tokens_N
+        found += zip(logprobs_N.tolist(), is_likeliest_N.tolist(), strict=True)
+    return found
+
+
+def _logits(
+    executor: Executor, states_RTD: Tensor, places: Sequence[tuple[int, int]]
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield some of the places with logits_NV of what follows them, until all are done."""
+    for some in _slices(executor, len(places)):
+        rows, columns = zip(*places[some], strict=True)
+        yield some, executor.head(states_RTD[list(rows), list(columns)][:, None])[:, -1]
 
 
 def check_drafts(

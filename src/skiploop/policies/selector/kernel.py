@@ -13,6 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+FAR = 2.0
+"""Bandwidths beyond which a question is of another sort. Where all features are noise, questions
+are about one bandwidth from each other; new ones like those that are known stay below."""
+
 
 @dataclass(frozen=True)
 class KernelRidge:
@@ -79,13 +83,13 @@ class KernelRidge:
     def is_far(self, features_MF: Tensor) -> Tensor:
         """Return far_M, the new questions of which the known ones tell nothing.
 
-        Even the nearest known question is farther from them than half of the known ones are from
-        each other. What is predicted for them is the mean over questions of another sort.
+        Even the nearest known question is `FAR` bandwidths away. What is predicted for them is the
+        mean over questions of another sort.
 
         Cost:
             Q * F multiplications for each new question.
         """
-        return self._distances(features_MF).amin(1) > 1
+        return self._distances(features_MF).amin(1) > FAR
 
     def _distances(self, features_MF: Tensor) -> Tensor:
         """Return squared distances_MQ to the known questions, in bandwidths."""
