@@ -64,11 +64,11 @@ def test_the_core_is_imported_without_extras_but_for_what_is_of_one_alone():
     assert done.stdout.strip() == str(
         [
             ("skiploop.graders.equivalence", "ModuleNotFoundError"),
+            ("skiploop.integrations.lm_eval", "MissingExtraError"),
             ("skiploop.server.app", "ModuleNotFoundError"),
             ("skiploop.server.metrics", "ModuleNotFoundError"),
             ("skiploop.server.protocol", "ModuleNotFoundError"),
             ("skiploop.server.service", "ModuleNotFoundError"),
-            ("skiploop.integrations.lm_eval", "MissingExtraError"),
             ("skiploop.tasks.reasoning_gym", "MissingExtraError"),
         ]
     )
