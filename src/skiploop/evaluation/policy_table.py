@@ -64,7 +64,7 @@ class PolicyRow:
         oracle: By k from 2 to the longest list of programs: questions that at least one of the
             best k programs answers right, judged with the gold answer. A program without a
             verdict counts as not tried.
-        identity_share: Top-1 programs that are the identity.
+        identity_share: Top-1 programs that are the identity, all of whose passes ran.
         mean_slots: Executed layer passes of the top-1 program, of a vote those of all programs
             asked, mean over questions.
         mean_slots_right: Mean over those that it answers right; None without one.
@@ -209,7 +209,7 @@ def _row(
             k: Share.of(_any_right(found[:k]) for found in ranked.values())
             for k in range(2, longest + 1)
         },
-        identity_share=Share.of(r.program.is_identity for r in top),
+        identity_share=Share.of(r.program.is_identity and r.extra_passes >= 0 for r in top),
         mean_slots=fmean(map(_passes, top)),
         mean_slots_right=_mean_passes(r for r in top if r.correct),
         mean_slots_kept=_mean_passes(r for r in top if plain.get(r.example_id)),
