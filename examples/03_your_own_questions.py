@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from skiploop.policies.polar.training import TrainConfig
-from skiploop.report.tables import policies_table
+from skiploop.report.tables.policies import policies_table
 from skiploop.runs import pipeline
 from skiploop.runs.folder import RunConfig
 from skiploop.runs.session import Run
