@@ -23,6 +23,16 @@ def writer_of(kind, stop):
     return TokenWriter(stack, Options(max_new_tokens=99, stop=stop))
 
 
+def test_bytes_with_a_special_token_between_them_are_not_told_before_the_end():
+    writer = writer_of("sentencepiece", [])
+    byte, special, other = 4, 0, 132
+    state = RowState(ROW, writer, (1, 1))
+    for token in (byte, special, other):
+        state.tokens.append(token)
+        assert writer.sure_text(state.tokens) == ""
+    assert writer.completion(state, "length").text == "\ufffd\ufffd"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @given(
     data=st.data(),

@@ -103,7 +103,7 @@ def test_an_estimate_counts_all_comparisons_and_starts_nothing(recipe, tmp_path)
     assert not (tmp_path / "out").exists()
 
 
-@every_recipe
+@pytest.mark.parametrize("recipe", ["llama-3.2-3b", "qwen1.5-moe-a2.7b"])  # a minute or two each
 def test_a_recipe_makes_its_table_in_and_out_of_distribution(recipe, tmp_path):
     done = run_recipe(recipe, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -120,7 +120,7 @@ def test_a_recipe_makes_its_table_in_and_out_of_distribution(recipe, tmp_path):
     for one in (one for inner in found.values() for one in inner):
         assert one.n_questions == 3 and one.n_read_before == 0
         assert one.is_in_distribution == one.task.startswith("dart-math")
-        assert all(row.cost.time and row.cost.training_s is not None for row in one.rows)
+        assert one.rows[0].method == "identity" and len(one.rows) >= 5
     n_rows = (out / "page" / "index.html").read_text().count("data-method")
     assert n_rows == sum(len(one.rows) for inner in found.values() for one in inner)
     assert json.loads((out / "dm-1" / "config.json").read_text())["search"]["budget"] == 2

@@ -45,7 +45,7 @@ def test_ranked_programs_are_the_published_ones_without_the_empty_candidate(conf
             case["seg_logits"], case["op_logits_skip_keep_repeat"], space=space, k=5
         )
         expected = [tuple(e["path"]) for e in case["repolar_topk5_ranked"]]
-        assert [ranked.program.path for ranked in found] == expected, case["id"]
+        assert [program.path for program in found] == expected, case["id"]
 
 
 def test_spans_have_the_published_lengths():
@@ -74,7 +74,7 @@ def test_confident_labels_decode_to_the_labelled_program(drawn, confidence):
         [confidence if runs == label else 0.0 for runs in range(space.max_runs + 1)]
         for label in labels.runs
     ]
-    assert rank_programs(boundary, runs, space=space, k=1)[0].program == program
+    assert rank_programs(boundary, runs, space=space, k=1) == [program]
 
 
 @st.composite
@@ -95,11 +95,11 @@ def test_ranked_programs_are_different_in_the_space_and_best_first(drawn, k):
     space, boundary, runs = drawn
     found = rank_programs(boundary, runs, space=space, k=k)
     assert 1 <= len(found) <= k
-    assert len({ranked.program.path for ranked in found}) == len(found)
-    assert all(ranked.program in space for ranked in found)
+    assert len({program.path for program in found}) == len(found)
+    assert all(program in space for program in found)
     candidates = beam(spans(boundary, max_block=space.max_block), runs, beam_size=max(4 * k, 16))
     paths = [tuple(executed(candidate)) for candidate in candidates]
-    assert [ranked.program.path for ranked in found] == [path for path in paths if path][:k]
+    assert [program.path for program in found] == [path for path in paths if path][:k]
     logprobs = [candidate.logprob for candidate in candidates]
     assert logprobs == sorted(logprobs, reverse=True)
 

@@ -43,5 +43,5 @@ def test_a_mix_has_no_prompt_that_others_could_be_put_in(tmp_path):
 
 
 def test_the_name_of_a_folder_is_the_task_with_its_options_and_prompt():
-    made = RunConfig(task="jsonl:a b/c.jsonl", options=("shots=0",), form="words")
+    made = RunConfig(task="jsonl:/a b/c.jsonl", options=("shots=0",), form="words")
     assert made.asked == "jsonl-a-b-c.jsonl-shots=0-in-words"
