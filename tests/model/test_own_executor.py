@@ -24,9 +24,6 @@ class SkipTokens(Method):
     def __init__(self, layer, every):
         self.layer, self.every, self.name = layer, every, f"skip-every:{every}"
 
-    def choose(self, prompts):
-        return [[] for _ in prompts]
-
     def answer_with(self, examples, chosen, evaluator):
         hook = evaluator.stack.layers[self.layer].register_forward_hook(self._skip)
         written = [self._write(evaluator, evaluator.prompt(example)) for example in examples]

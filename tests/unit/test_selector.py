@@ -82,9 +82,9 @@ def test_a_question_much_farther_than_known_ones_are_from_each_other_is_far():
     torch.manual_seed(0)
     features = torch.randn(60, 4)
     (model,) = KernelRidge.fit(features, torch.rand(60, 3), torch.ones(60), [1.0])
-    assert not model.is_far(features).any()
-    assert model.is_far(torch.randn(100, 4)).float().mean() < 0.02
-    assert model.is_far(torch.randn(100, 4) + 6).all()
+    assert not model.look(features)[1].any()
+    assert model.look(torch.randn(100, 4))[1].float().mean() < 0.02
+    assert model.look(torch.randn(100, 4) + 6)[1].all()
 
 
 def test_a_question_of_another_sort_keeps_the_plain_model_first():

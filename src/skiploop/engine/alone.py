@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 Begin = Callable[[int], nn.ModuleList]
 """Returns the layers of one sequence, of which so many first tokens are the prompt."""
 
+NextLogits = Callable[[Sequence[int]], Tensor]
+"""Runs the next tokens of a sequence and returns float32 logits_V after the last of them."""
+
 
 class Sequencer:
     """Runs one sequence, part by part, and keeps the keys and values of what has run.
@@ -77,8 +80,11 @@ class Sequencer:
         logits_NV: Tensor = output.logits[0, -n_last:].float()
         return logits_NV
 
+    def next_logits(self, tokens: Sequence[int]) -> Tensor:
+        """Run the next tokens and return float32 logits_V after the last of them."""
+        return self.logits(tokens, 1)[0]
 
-@torch.inference_mode()
+
 def write_alone(
     stack: LayerStack, prompt: str, begin: Begin, *, max_new_tokens: int, stop: Sequence[str]
 ) -> Completion:
@@ -95,14 +101,43 @@ def write_alone(
         BatchError: The prompt is empty or too long.
         UnsupportedModelError: As for `Sequencer`.
     """
+
+    def start(n_prompt: int) -> NextLogits:
+        return Sequencer(stack, begin(n_prompt)).next_logits
+
+    return write_by(stack, prompt, start, max_new_tokens=max_new_tokens, stop=stop)
+
+
+@torch.inference_mode()
+def write_by(
+    stack: LayerStack,
+    prompt: str,
+    start: Callable[[int], NextLogits],
+    *,
+    max_new_tokens: int,
+    stop: Sequence[str],
+) -> Completion:
+    """Return the greedy answer to one prompt, whatever runs its tokens.
+
+    Args:
+        stack: The model.
+        prompt: The text to continue.
+        start: Returns what runs the tokens of a sequence, of which so many first ones are the
+            prompt.
+        max_new_tokens: As for `LayerStack.generate`.
+        stop: As for `LayerStack.generate`.
+
+    Raises:
+        BatchError: The prompt is empty or too long.
+    """
     (tokens,) = encode(stack, [prompt])
     row = Row(0, tokens, Program.identity(stack.n_layers))
     check_lengths(stack, [row], max_new_tokens)
     writer = TokenWriter(stack, Options(max_new_tokens=max_new_tokens, stop=stop))
     state = RowState(row, writer, (1, len(tokens)))
-    sequence, new = Sequencer(stack, begin(len(tokens))), tokens
+    next_logits, new = start(len(tokens)), tokens
     while True:
-        token, logprob = (float(one) for one in writer.choose(sequence.logits(new, 1), [state]))
+        token, logprob = (float(one) for one in writer.choose(next_logits(new)[None], [state]))
         writer.append(state, [int(token)], [logprob])
         if stopped_by := writer.stopped_by(state):
             return writer.completion(state, stopped_by)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Protocol
@@ -15,7 +14,6 @@ from skiploop.engine.batching.encoding import encode
 from skiploop.engine.completion import Completion
 from skiploop.errors import ConfigError
 from skiploop.policies.base import Answer, Cost
-from skiploop.programs.program import Program
 from skiploop.tasks.base import Example, Grade
 from skiploop.trials.evaluator import Evaluator
 
@@ -63,13 +61,27 @@ def answers_alone(
     Cost:
         Each question runs alone, each of its choices anew.
     """
-    asked = [_ask(stack, example, evaluator, begin) for example in examples]
-    known = [i for i, (completion, _) in enumerate(asked) if completion.stopped_by != "nan"]
-    grades = evaluator.grade_texts([examples[i] for i in known], [asked[i][0].text for i in known])
-    graded = dict(zip(known, grades, strict=True))
+    written = [_ask(stack, example, evaluator, begin) for example in examples]
+    return graded(examples, written, evaluator)
+
+
+def graded(
+    examples: Sequence[Example], written: Sequence[tuple[Completion, Cost]], evaluator: Evaluator
+) -> list[list[Answer]]:
+    """Return the one answer to each question; where logits were not numbers it has no verdict.
+
+    Args:
+        examples: Questions.
+        written: What was written to each of them, and what that took.
+        evaluator: Grades.
+    """
+    known = [i for i, (completion, _) in enumerate(written) if completion.stopped_by != "nan"]
+    texts = [written[i][0].text for i in known]
+    grades = evaluator.grade_texts([examples[i] for i in known], texts)
+    verdicts = dict(zip(known, grades, strict=True))
     return [
-        [_answer(stack, completion, cost, graded.get(i, Grade(None)))]
-        for i, (completion, cost) in enumerate(asked)
+        [Answer.of_completion(completion, verdicts.get(i, Grade(None)), cost)]
+        for i, (completion, cost) in enumerate(written)
     ]
 
 
@@ -146,15 +158,3 @@ def _ask(
     n_tokens = len(encode(stack, [prompt])[0]) + max(len(completion.token_ids) - 1, 0)
     kv_bytes = stack.kv_size.of(ways[0].with_slots(), n_tokens)
     return completion, Cost(n_passes=fmean(way.n_passes() for way in ways), kv_bytes=kv_bytes)
-
-
-def _answer(stack: LayerStack, completion: Completion, cost: Cost, grade: Grade) -> Answer:
-    is_known = completion.stopped_by != "nan"
-    return Answer(
-        program=Program.identity(stack.n_layers),
-        text=completion.text,
-        correct=grade.correct,
-        n_tokens=len(completion.token_ids),
-        confidence=math.exp(completion.logprob) if is_known else None,
-        cost=cost,
-    )

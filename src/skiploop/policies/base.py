@@ -13,10 +13,11 @@ from skiploop.arguments import instance, listed, texts, whole_number
 from skiploop.errors import ConfigError, ProgramError
 from skiploop.policies.why import Considered, Why
 from skiploop.programs.program import Program
-from skiploop.tasks.base import Example
+from skiploop.tasks.base import Example, Grade
 from skiploop.trials.store import Trial
 
 if TYPE_CHECKING:
+    from skiploop.engine.completion import Completion
     from skiploop.engine.decoding.prefill_choice import PrefillChoice
     from skiploop.tasks.prompt_form import PromptForm
     from skiploop.trials.evaluator import Evaluator
@@ -101,6 +102,14 @@ class Cost:
     kv_bytes: int | None = None
     choosing_s: float | None = None
 
+    @classmethod
+    def of_program(
+        cls, example: Example, program: Program, n_new_tokens: int, evaluator: Evaluator
+    ) -> Cost:
+        """Return what it takes that one program answers a question with so many tokens."""
+        kv_bytes = evaluator.kv_bytes(example, program, n_new_tokens)
+        return cls(n_passes=program.n_slots, kv_bytes=kv_bytes)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
@@ -130,16 +139,28 @@ class Answer:
     @classmethod
     def of_trial(cls, example: Example, trial: Trial, evaluator: Evaluator) -> Answer:
         """Return the answer of one program to a question, as sure as it is likely."""
-        kv_bytes = evaluator.kv_bytes(example, trial.program, trial.n_tokens)
         return cls(
             program=trial.program,
             text=trial.text,
             correct=trial.correct,
             n_tokens=trial.n_tokens,
             confidence=None if trial.logprob is None else math.exp(trial.logprob),
-            cost=Cost(n_passes=trial.program.n_slots, kv_bytes=kv_bytes),
+            cost=Cost.of_program(example, trial.program, trial.n_tokens, evaluator),
             logprob=trial.logprob,
             stopped_by=trial.stopped_by,
+        )
+
+    @classmethod
+    def of_completion(cls, completion: Completion, grade: Grade, cost: Cost) -> Answer:
+        """Return the answer that something else than a trial wrote, as sure as it is likely."""
+        is_number = completion.stopped_by != "nan"
+        return cls(
+            program=completion.program,
+            text=completion.text,
+            correct=grade.correct,
+            n_tokens=len(completion.token_ids),
+            confidence=math.exp(completion.logprob) if is_number else None,
+            cost=cost,
         )
 
 
@@ -150,7 +171,7 @@ class Method(ABC):
     and, in a run, remembers. A method that runs the model in a way of its own, such as an early
     exit or a skip of single tokens, needs three things:
 
-    1. `choose` returns no program for any prompt.
+    1. `choose` as it is here, which returns no program for any prompt.
     2. `answer_with` runs `evaluator.stack` on `evaluator.prompt(example)`, up to
        `evaluator.task.max_new_tokens` new tokens and `evaluator.task.stop`, and has all texts
        graded together by `evaluator.grade_texts`.
@@ -166,12 +187,12 @@ class Method(ABC):
 
     name: str
 
-    @abstractmethod
     def choose(self, prompts: Sequence[str]) -> list[list[Program]]:
         """Return the programs that are to answer each prompt, the best first.
 
-        There are none if the method runs the model in a way of its own.
+        There are none, unless a method chooses some: it runs the model in a way of its own.
         """
+        return [[] for _ in texts("prompts", prompts)]
 
     @abstractmethod
     def answer_with(

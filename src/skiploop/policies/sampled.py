@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
-from skiploop.arguments import texts
 from skiploop.engine.sampling import Sampling
 from skiploop.errors import ConfigError
 from skiploop.policies.base import Answer, Cost, Method
@@ -33,10 +31,6 @@ class Sampled(Method):
         self.seed = seed
         self.name = name
 
-    def choose(self, prompts: Sequence[str]) -> list[list[Program]]:
-        """Return no program for any prompt: the answer is not the likeliest one."""
-        return [[] for _ in texts("prompts", prompts)]
-
     def answer_with(
         self,
         examples: Sequence[Example],
@@ -51,20 +45,10 @@ class Sampled(Method):
         )
         return [
             [
-                Answer(
-                    program=self.program,
-                    text=completion.text,
-                    correct=grade.correct,
-                    n_tokens=len(completion.token_ids),
-                    confidence=None
-                    if completion.stopped_by == "nan"
-                    else math.exp(completion.logprob),
-                    cost=Cost(
-                        n_passes=self.program.n_slots,
-                        kv_bytes=evaluator.kv_bytes(
-                            example, self.program, len(completion.token_ids)
-                        ),
-                    ),
+                Answer.of_completion(
+                    completion,
+                    grade,
+                    Cost.of_program(example, self.program, len(completion.token_ids), evaluator),
                 )
             ]
             for example, (completion, grade) in zip(examples, samples, strict=True)

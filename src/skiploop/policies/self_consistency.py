@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from skiploop.arguments import texts
 from skiploop.engine.completion import Completion
 from skiploop.engine.sampling import Sampling
 from skiploop.policies.base import Answer, Cost, Method, held_by_all
@@ -36,10 +35,6 @@ class SelfConsistency(Method):
         self.n_samples = n_samples
         self.seed = seed
         self.name = name
-
-    def choose(self, prompts: Sequence[str]) -> list[list[Program]]:
-        """Return no program for any prompt: no answer of this method is the likeliest one."""
-        return [[] for _ in texts("prompts", prompts)]
 
     def answer_with(
         self,
@@ -75,16 +70,13 @@ class SelfConsistency(Method):
         written = [completion.text for completion, _ in samples]
         said = spoken(found, written)
         answers = [
-            Answer(
-                program=self.program,
-                text=completion.text,
-                correct=grade.correct,
-                n_tokens=len(completion.token_ids),
-                confidence=said.count(words) / len(samples),
-                cost=Cost(
-                    n_passes=self.program.n_slots,
-                    kv_bytes=evaluator.kv_bytes(example, self.program, len(completion.token_ids)),
+            replace(
+                Answer.of_completion(
+                    completion,
+                    grade,
+                    Cost.of_program(example, self.program, len(completion.token_ids), evaluator),
                 ),
+                confidence=said.count(words) / len(samples),
             )
             for (completion, grade), words in zip(samples, said, strict=True)
         ]

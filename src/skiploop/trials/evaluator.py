@@ -240,7 +240,7 @@ class Evaluator:
         if self._told is None or self.stack.tokenizer is None:
             yield from columns
             return
-        growing = GrowingTexts(self.stack.tokenizer, self.task.stop, self._told)
+        growing = GrowingTexts(self.stack, options, self._told)
         for column in columns:
             growing.add(column)
             yield column

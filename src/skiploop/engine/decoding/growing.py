@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from skiploop.engine.decoding.row_state import TokenColumn
-from skiploop.engine.decoding.stop import without_part_of
-from skiploop.engine.decoding.written import Reader
+from skiploop.engine.decoding.row_state import TokenColumn, TokenWriter
+from skiploop.engine.options import Options
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from skiploop.stack import LayerStack
 
 Told = Callable[[int, str], None]
 """Is told the number of a prompt, and all that is written for it so far."""
@@ -20,14 +19,13 @@ class GrowingTexts:
     """Tells what rows have written, with every token, and no more of it than is sure to stay.
 
     Args:
-        tokenizer: Decodes tokens.
-        stop: Strings that end an answer: what may be the start of one is not told yet.
+        stack: The model that writes.
+        options: How answers end: what may be the start of a stop string is not told yet.
         told: Is told.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, stop: Sequence[str], told: Told) -> None:
-        self._reader = Reader(tokenizer)
-        self._stop = stop
+    def __init__(self, stack: LayerStack, options: Options, told: Told) -> None:
+        self._writer = TokenWriter(stack, options)
         self._told = told
         self._tokens: dict[int, list[int]] = {}
 
@@ -37,7 +35,6 @@ class GrowingTexts:
             tokens = self._tokens.setdefault(row, [])
             tokens.append(token)
             if row not in column.finished:
-                sure = without_part_of(self._stop, self._reader.lasting(tokens))
-                self._told(row, self._reader.shown_of(sure, tokens))
+                self._told(row, self._writer.sure_text(tokens))
         for row, completion in column.finished.items():
             self._told(row, completion.text)

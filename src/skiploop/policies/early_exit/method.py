@@ -8,35 +8,26 @@ Shapes: V vocabulary.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 
-from skiploop.arguments import texts
-from skiploop.engine.batching.encoding import encode, encode_pairs
+from skiploop.engine.alone import write_by
+from skiploop.engine.batching.encoding import encode_pairs
 from skiploop.engine.batching.rows import Row, check_lengths
 from skiploop.engine.completion import Completion
-from skiploop.engine.decoding.row_state import RowState, TokenWriter
-from skiploop.engine.options import Options
 from skiploop.engine.plan.beginnings import common_length
 from skiploop.engine.score import Scored, best_choice
+from skiploop.policies.alone import graded
 from skiploop.policies.base import Answer, Cost, Method
 from skiploop.policies.early_exit.executor import ExitRow, check_supported
 from skiploop.programs.program import Program
-from skiploop.tasks.base import Example, Grade, Task
+from skiploop.tasks.base import Example, Task
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
     from skiploop.trials.evaluator import Evaluator
-
-
-class _Written(NamedTuple):
-    """An answer and what it took."""
-
-    completion: Completion
-    cost: Cost
 
 
 class EarlyExit(Method):
@@ -61,10 +52,6 @@ class EarlyExit(Method):
         self.thresholds = thresholds
         self.name = name
 
-    def choose(self, prompts: Sequence[str]) -> list[list[Program]]:
-        """Return no program for any prompt: which layers run differs from token to token."""
-        return [[] for _ in texts("prompts", prompts)]
-
     def answer_with(
         self,
         examples: Sequence[Example],
@@ -82,38 +69,32 @@ class EarlyExit(Method):
         stack, task = evaluator.stack, evaluator.task
         with torch.inference_mode():
             written = [self._answer(stack, task, example) for example in examples]
-        grades = evaluator.grade_texts(examples, [one.completion.text for one in written])
-        return [[_answer(*both)] for both in zip(written, grades, strict=True)]
+        return graded(examples, written, evaluator)
 
-    def _answer(self, stack: LayerStack, task: Task, example: Example) -> _Written:
+    def _answer(self, stack: LayerStack, task: Task, example: Example) -> tuple[Completion, Cost]:
         prompt = task.prompt(example)
         row = ExitRow(stack, self.exits, self.thresholds)
         if example.choices:
             return _choose(stack, row, prompt, [f" {choice}" for choice in example.choices])
-        return _write(
-            stack, row, prompt, Options(max_new_tokens=task.max_new_tokens, stop=task.stop)
-        )
+        return _write(stack, row, prompt, task)
 
 
-def _write(stack: LayerStack, row: ExitRow, prompt: str, options: Options) -> _Written:
+def _write(stack: LayerStack, row: ExitRow, prompt: str, task: Task) -> tuple[Completion, Cost]:
     """Write an answer token by token."""
-    writer = TokenWriter(stack, options)
-    (tokens,) = encode(stack, [prompt])
-    asked = Row(0, tokens, Program.identity(stack.n_layers))
-    check_lengths(stack, [asked], options.max_new_tokens)
-    answer = RowState(asked, writer, batch_shape=(1, len(tokens)))
-    stopped_by = None
-    while stopped_by is None:
-        logits_V = row.next_logits(answer.tokens[-1:] or tokens)
-        token_1, logprob_1 = writer.choose(logits_V[None], [answer])
-        writer.append(answer, token_1.tolist(), logprob_1.tolist())
-        stopped_by = writer.stopped_by(answer)
-    n_run = len(tokens) + max(len(answer.tokens) - 1, 0)
-    cost = Cost(n_passes=row.n_layer_passes / n_run, kv_bytes=row.n_bytes)
-    return _Written(writer.completion(answer, stopped_by), cost)
+    completion = write_by(
+        stack,
+        prompt,
+        lambda _n_prompt: row.next_logits,
+        max_new_tokens=task.max_new_tokens,
+        stop=task.stop,
+    )
+    n_run = completion.batch_shape[1] + max(len(completion.token_ids) - 1, 0)
+    return completion, Cost(n_passes=row.n_layer_passes / n_run, kv_bytes=row.n_bytes)
 
 
-def _choose(stack: LayerStack, row: ExitRow, prompt: str, choices: Sequence[str]) -> _Written:
+def _choose(
+    stack: LayerStack, row: ExitRow, prompt: str, choices: Sequence[str]
+) -> tuple[Completion, Cost]:
     """Pick the likeliest choice; all go on from the tokens that they have in common."""
     pairs = encode_pairs(stack, [prompt] * len(choices), choices)
     check_lengths(
@@ -136,17 +117,4 @@ def _choose(stack: LayerStack, row: ExitRow, prompt: str, choices: Sequence[str]
         n_passes += forked.n_layer_passes
         n_run += len(whole) - 1 - n_common
     completion = best_choice(choices, scored, Program.identity(stack.n_layers))
-    return _Written(completion, Cost(n_passes=n_passes / n_run, kv_bytes=row.n_bytes))
-
-
-def _answer(written: _Written, grade: Grade) -> Answer:
-    completion, cost = written
-    is_number = completion.stopped_by != "nan"
-    return Answer(
-        program=completion.program,
-        text=completion.text,
-        correct=grade.correct if is_number else None,
-        n_tokens=len(completion.token_ids),
-        confidence=math.exp(completion.logprob) if is_number else None,
-        cost=cost,
-    )
+    return completion, Cost(n_passes=n_passes / n_run, kv_bytes=row.n_bytes)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from skiploop.arguments import texts
 from skiploop.policies.alone import answers_alone, check_limit, mean_passes, threshold_within
 from skiploop.policies.base import Answer, Method
 from skiploop.policies.flexidepth.layers import HALF, SkippingLayer, check_family
@@ -52,10 +51,6 @@ class FlexiDepth(Method):
         self.threshold = threshold
         self._stack = stack
         self._skippers = skippers
-
-    def choose(self, prompts: Sequence[str]) -> list[list[Program]]:
-        """Return no program for any prompt: tokens of one prompt run different layers."""
-        return [[] for _ in texts("prompts", prompts)]
 
     def answer_with(
         self,

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from skiploop.arguments import texts
 from skiploop.policies.alone import answers_alone, check_limit, mean_passes, threshold_within
 from skiploop.policies.base import Answer, Method
 from skiploop.policies.mindskip.gates import HALF, Attentions, ClosingGate, Gates
@@ -50,10 +49,6 @@ class MindSkip(Method):
         self._stack = stack
         self._attentions = attentions
         self._gates = gates.to(stack.device)
-
-    def choose(self, prompts: Sequence[str]) -> list[list[Program]]:
-        """Return no program for any prompt: an attention alone is skipped by none."""
-        return [[] for _ in texts("prompts", prompts)]
 
     def answer_with(
         self,

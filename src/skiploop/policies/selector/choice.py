@@ -5,7 +5,6 @@ Shapes: the letters of learning (docs/reference/shapes.md).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -58,7 +57,7 @@ def _pooled(states_TE: Tensor) -> Tensor:
 class MenuChoice:
     """Chooses programs from a menu by what they did on similar questions.
 
-    The identity comes first where no question is similar, see `KernelRidge.is_far`.
+    The identity comes first where no question is similar, see `KernelRidge.look`.
 
     Args:
         menu: The programs, the identity first.
@@ -116,15 +115,10 @@ class MenuChoice:
             That of `rank`.
         """
         features_QF = self.features.of(texts("prompts", [prompt]))
-        score_QP = self.model.predict(features_QF)
-        utility_P = self._utility(features_QF)[0]
-        columns = zip(
-            self.menu.programs,
-            score_QP[0].tolist(),
-            self.calibrated(score_QP[0].tolist()),
-            utility_P.tolist(),
-            strict=True,
-        )
+        score_QP, far_Q = self.model.look(features_QF)
+        scores = score_QP[0].tolist()
+        utilities = self.gate.utility(score_QP, self.slots_P, far_Q)[0].tolist()
+        columns = zip(self.menu.programs, scores, self.calibrated(scores), utilities, strict=True)
         best_first = sorted(columns, key=lambda column: -column[-1])
         return Why(
             considered=tuple(
@@ -133,7 +127,7 @@ class MenuChoice:
             ),
             margin=self.gate.margin,
             layer_cost=self.gate.layer_cost,
-            is_far=bool(self.model.is_far(features_QF)[0]),
+            is_far=bool(far_Q[0]),
         )
 
     def calibrated(self, scores: Sequence[float]) -> list[float | None]:
@@ -177,14 +171,10 @@ class MenuChoice:
         longest = max(self.menu.programs, key=lambda program: program.n_slots)
         return PrefillChoice(encoder.layer, choose, longest)
 
-    def _utility(self, features_QF: Tensor) -> Tensor:
-        """Return utility_QP, by which the programs are ranked."""
-        utility_QP = self.gate.utility(self.model.predict(features_QF), self.slots_P)
-        utility_QP[self.model.is_far(features_QF), 0] = math.inf
-        return utility_QP
-
     def _rank(self, features_QF: Tensor, k: int) -> list[list[Program]]:
-        best_QK = self._utility(features_QF).argsort(dim=1, descending=True, stable=True)[:, :k]
+        score_QP, far_Q = self.model.look(features_QF)
+        utility_QP = self.gate.utility(score_QP, self.slots_P, far_Q)
+        best_QK = utility_QP.argsort(dim=1, descending=True, stable=True)[:, :k]
         return [[self.menu.programs[column] for column in row] for row in best_QK.tolist()]
 
 

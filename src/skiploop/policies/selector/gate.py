@@ -5,6 +5,7 @@ Shapes: the letters of learning (docs/reference/shapes.md).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -30,15 +31,23 @@ class Gate:
     margin: float
     layer_cost: float = renamed("price")
 
-    def utility(self, score_QP: Tensor, slots_P: Tensor) -> Tensor:
-        """Return utility_QP, by which programs are ranked."""
+    def utility(self, score_QP: Tensor, slots_P: Tensor, far_Q: Tensor | None = None) -> Tensor:
+        """Return utility_QP, by which programs are ranked.
+
+        Args:
+            score_QP: What is expected of each program.
+            slots_P: Layer passes of each program.
+            far_Q: Questions of which nothing is known: the identity stays.
+        """
         utility_QP = score_QP - self.layer_cost * slots_P
         utility_QP[:, 0] += self.margin
+        if far_Q is not None:
+            utility_QP[far_Q, 0] = math.inf
         return utility_QP
 
-    def choose(self, score_QP: Tensor, slots_P: Tensor) -> Tensor:
-        """Return the column of the chosen program of each question."""
-        return self.utility(score_QP, slots_P).argmax(1)
+    def choose(self, score_QP: Tensor, slots_P: Tensor, far_Q: Tensor | None = None) -> Tensor:
+        """Return the column of the program of the highest utility for each question."""
+        return self.utility(score_QP, slots_P, far_Q).argmax(1)
 
 
 NEVER = Gate(float("inf"), 0.0)

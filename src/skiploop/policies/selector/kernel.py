@@ -78,23 +78,21 @@ class KernelRidge:
         Cost:
             Q * (F + P) multiplications for each new question.
         """
-        return torch.exp(-self._distances(features_MF)) @ self.weights_QP + self.mean_P
+        return self.look(features_MF)[0]
 
-    def is_far(self, features_MF: Tensor) -> Tensor:
-        """Return far_M, the new questions of which the known ones tell nothing.
+    def look(self, features_MF: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `predict` does, and far_M, the new questions of which it tells nothing.
 
-        Even the nearest known question is `FAR` bandwidths away. What is predicted for them is the
-        mean over questions of another sort.
+        Even the nearest known question is `FAR` bandwidths from them. What is predicted for them
+        is the mean over questions of another sort.
 
         Cost:
-            Q * F multiplications for each new question.
+            That of `predict`.
         """
-        return self._distances(features_MF).amin(1) > FAR
-
-    def _distances(self, features_MF: Tensor) -> Tensor:
-        """Return squared distances_MQ to the known questions, in bandwidths."""
         new_MF = (features_MF - self.center_F) / self.scale_F
-        return torch.cdist(new_MF, self.features_QF).square() / self.bandwidth
+        distances_MQ = torch.cdist(new_MF, self.features_QF).square() / self.bandwidth
+        score_MP = torch.exp(-distances_MQ) @ self.weights_QP + self.mean_P
+        return score_MP, distances_MQ.amin(1) > FAR
 
 
 def standard(features_QF: Tensor) -> tuple[Tensor, Tensor]:

@@ -71,5 +71,5 @@ def choose(features_MF: Tensor, known: Answers, slots_P: Tensor, config: Selecto
     predicted_QP, ridge = expect(known, config)
     gate = tune(predicted_QP, known.right_QP, known.weight_Q, slots_P)
     (model,) = KernelRidge.fit(known.features_QF, known.score_QP, known.weight_Q, (ridge,))
-    chosen_M = gate.choose(model.predict(features_MF), slots_P)
-    return chosen_M.masked_fill(model.is_far(features_MF), 0)
+    score_MP, far_M = model.look(features_MF)
+    return gate.choose(score_MP, slots_P, far_M)
