@@ -27,7 +27,9 @@ def rate(n_questions, n_tables, gain):
     return is_shown.sum()
 
 
-@pytest.mark.parametrize(("n_questions", "n_tables"), [(60, 300), (300, 200), (1000, 60)])
+@pytest.mark.parametrize(
+    ("n_questions", "n_tables"), [(60, 300), (300, 200), (1000, 60), (5000, 6)]
+)
 def test_chance_is_shown_to_help_as_seldom_as_promised(n_questions, n_tables):
     n_shown = rate(n_questions, n_tables, gain=0.0)
     assert n_shown <= binom.ppf(0.999, n_tables, PROMISED)
