@@ -19,4 +19,5 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Point links at the places that the pages have on the site."""
     if page.file.src_uri.startswith("results/"):
         return markdown.replace("](../../docs/", "](../")
-    return markdown.replace("](../benchmarks/results/", "](results/")
+    to_root = "../" * page.file.src_uri.count("/")
+    return markdown.replace(f"]({to_root}../benchmarks/results/", f"]({to_root}results/")
