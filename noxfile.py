@@ -10,7 +10,7 @@ nox.options.sessions = ["style", "tests"]
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the quick tests, or some: nox -s tests -- tests/unit/test_tree.py."""
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session

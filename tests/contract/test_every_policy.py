@@ -39,8 +39,15 @@ K = 4
 
 NAMES = [*POLICIES, *PATTERNS.values()]
 RANKED = [name for name in NAMES if entry_of(name).role in {"choice", "control"}]
-every_method = pytest.mark.parametrize("name", NAMES)
-every_policy = pytest.mark.parametrize("name", RANKED)
+
+
+def each(names):
+    # a test's id is the same in every process: the folder of the weights is not
+    return pytest.mark.parametrize("name", names, ids=[name.split("/")[0] for name in names])
+
+
+every_method = each(NAMES)
+every_policy = each(RANKED)
 
 
 @cache
