@@ -104,6 +104,45 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
     return sign_flip_exact([1] * only_first + [-1] * only_second)
 
 
+def paired_interval(only_first: float, only_second: float, total: float) -> tuple[float, float]:
+    """Return the 95 % score interval of a difference of two shares of the same questions.
+
+    Args:
+        only_first: Questions that only the first answers right.
+        only_second: Questions that only the second answers right.
+        total: All questions, at least one; the three are fractions where that many independent
+            ones would say as much.
+
+    Returns:
+        Low and high end in -1..1. Where the two never differ it is the Wilson interval of 0.
+
+    Source:
+        Tango 1998, "Equivalence test and confidence interval for the difference in proportions for
+        the paired-sample design": all differences that the score test does not refuse.
+    """
+    from scipy.optimize import brentq
+
+    z = NormalDist().inv_cdf(0.975)
+    net, differing = only_first - only_second, only_first + only_second
+
+    def refusal(difference: float) -> float:
+        """Return a number above 0 where the score test refuses the difference."""
+        linear = (2 * total - net) * difference - differing
+        constant = -only_second * difference * (1 - difference)
+        root = math.sqrt(max(0.0, linear * linear - 8 * total * constant))
+        share = (root - linear) / (4 * total)  # of questions that only the second answers right
+        spread = total * (2 * share + difference * (1 - difference))
+        return (net - total * difference) ** 2 - z * z * spread
+
+    def end(outer: float) -> float:
+        inner = net / total + 1e-9 * outer  # where the test is surest, but not without spread
+        if abs(net) == total and net * outer > 0:
+            return outer
+        return float(brentq(refusal, inner, outer)) if refusal(outer) > 0 else outer
+
+    return end(-1.0), end(1.0)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values adjusted for being looked at together, in the order given.
 
@@ -229,6 +268,23 @@ class Paired:
         n_second = self.only_second - sum(second for _, second in self.tied)
         nets = [first - second for first, second in self.tied]
         return sign_flip_exact([*nets, *[1] * n_first, *[-1] * n_second])
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the difference, from `paired_interval`; None without a pair.
+
+        Tied questions count as many independent ones as explain the spread of their groups.
+        """
+        if not self.total:
+            return None
+        differing = self.only_first + self.only_second
+        nets = [first - second for first, second in self.tied]
+        n_alone = differing - sum(map(sum, self.tied))
+        spread = n_alone + sum(net * net for net in nets)
+        times = max(1.0, spread / differing) if differing else 1.0
+        return paired_interval(
+            *(n / times for n in (self.only_first, self.only_second, self.total))
+        )
 
     def figures(self) -> dict[str, object]:
         """Return counts, difference and p-value as plain data."""

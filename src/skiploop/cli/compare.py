@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,11 +36,8 @@ from skiploop.errors import ConfigError
 from skiploop.runs.policies import patterns
 
 if TYPE_CHECKING:
-    from skiploop.cli.console import Bar, EpochProgress, TrialProgress
-    from skiploop.policies.polar.checkpoint import Metrics
     from skiploop.runs.compare import CompareConfig
     from skiploop.runs.session import Run
-    from skiploop.trials.runner import Progress as Told
 
 
 def compare(
@@ -160,13 +157,14 @@ def _compare(
 ) -> None:
     """Run what is not there, and print one table a task."""
     from skiploop.cli import console
+    from skiploop.cli.watch import Watch
     from skiploop.report.comparison import comparison_tables
     from skiploop.runs.compare import compare
 
     started = time.perf_counter()
     beside = [run.beside(name, options, as_trained=as_run) for name, options, as_run in others]
     with console.progress_bar() as bar:
-        watch = _Watch(bar)
+        watch = Watch(bar)
         with console.resumable(watch.stages, run.folder):
             found = compare(run, beside, asked, sections, watch)
     for one in found:
@@ -181,34 +179,6 @@ def _compare(
                 "timing": {"seconds": time.perf_counter() - started},
             }
         )
-
-
-class _Watch:
-    """Says what begins, and shows how far it is.
-
-    Args:
-        bar: Shows the counts; None shows nothing.
-    """
-
-    def __init__(self, bar: Bar | None) -> None:
-        self.stages: list[TrialProgress | EpochProgress] = []
-        self._bar = bar
-
-    def trials(self, what: str) -> tuple[Told, Callable[[int], None]]:
-        from skiploop.cli import console
-
-        console.say(what)
-        progress = console.TrialProgress(self._bar, what)
-        self.stages.append(progress)
-        return progress, progress.expect
-
-    def epochs(self, n_epochs: int) -> Callable[[Metrics], None]:
-        from skiploop.cli import console
-
-        console.say("training")
-        progress = console.EpochProgress(self._bar, n_epochs)
-        self.stages.append(progress)
-        return progress
 
 
 def _shares(text: str | None) -> tuple[float, ...]:
@@ -265,17 +235,20 @@ def _print_estimate(
 ) -> None:
     """Say what the comparison would take."""
     from skiploop.cli import console
-    from skiploop.runs.estimate import CPU_RATE, GPU_RATE, estimate
+    from skiploop.models.outline import outline
+    from skiploop.runs.estimate import estimate
     from skiploop.runs.folder import RunFolder
+    from skiploop.runs.work import stated_rate
 
     if rate is not None and not 0 < rate < math.inf:
         raise ConfigError(f"--rate {rate} is no rate: give TFLOP a second above 0")
-    stated = CPU_RATE * threads if run.device == "cpu" else GPU_RATE
+    speed = stated_rate(run.device, threads) if rate is None else rate * 1e12
     tasks = [
         RunFolder(run.folder, run.elsewhere(name, options, as_trained=as_run)).task
         for name, options, as_run in others
     ]
-    found = estimate(run, tasks, asked, sections, stated if rate is None else rate * 1e12)
+    known = outline(run.config.model)  # of a model on the hub no weights are fetched
+    found = estimate(run, tasks, asked, sections, known, speed)
     console.print_table(found.table())
     if as_json:
         console.print_json(found.figures())

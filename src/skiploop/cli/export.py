@@ -35,6 +35,10 @@ def export(
         int | None,
         typer.Option(help="Questions that a selector keeps of those it learned from. [800]", min=1),
     ] = None,
+    layers: Annotated[
+        float | None,
+        typer.Option(help="Layer passes that the selector keeps to on average. [no limit]"),
+    ] = None,
     device: Device = "cpu",
     memory: Memory = None,
     threads: Threads = 1,
@@ -58,8 +62,10 @@ def export(
         raise ConfigError(f"{to} holds questions with verdicts: give --run with a finished search")
     if run and (model or dtype):
         raise ConfigError("a run knows its model: leave out --model and --dtype")
-    if landmarks and not (run and to == POLICY):
-        raise ConfigError(f"--landmarks is of the policy of a run: give --run and --to {POLICY}")
+    if (landmarks or layers) and not (run and to == POLICY):
+        raise ConfigError(
+            f"--landmarks and --layers are of the policy of a run: give --run and --to {POLICY}"
+        )
     for text in program or ():
         Program.read_edits(text)  # a typing error is told before the model is loaded
 
@@ -79,7 +85,7 @@ def export(
     else:
         opened = Run.open(run, device=device, memory=memory)
         if to == POLICY:
-            kept = export_selector(opened, landmarks or N_LANDMARKS, out)
+            kept = export_selector(opened, landmarks or N_LANDMARKS, layers, out)
             print(kept.summary())
             figures = {"policy": str(out), "kept": to_dict(kept)}
         else:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from skiploop.report.words import duration
+
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
@@ -86,16 +88,3 @@ def _line(task: _Task, rate: float) -> str:
         left = duration(max(0, task.total - task.completed) / rate)
         done += f" of {task.total:,}, about {left} to go"
     return f"{done} ({task.facts})" if task.facts else done
-
-
-def duration(seconds: float) -> str:
-    """Return a time in words.
-
-    Example:
-        >>> duration(40), duration(600), duration(9000)
-        ('40 s', '10 min', '2 h 30 min')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -20,6 +20,7 @@ from skiploop.cli import (
     doctor,
     evaluate,
     export,
+    fit,
     generate,
     import_,
     menu,
@@ -69,6 +70,7 @@ def _skiploop(
 
 
 app.command("demo")(demo.demo)
+app.command("fit")(fit.fit)
 app.command("search")(search.search)
 app.add_typer(menu.app, name="menu")
 app.command("train")(train.train)

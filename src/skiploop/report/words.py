@@ -53,3 +53,16 @@ def p_words(p: float | None) -> str:
 def ratio_words(ratio: float | None) -> str:
     """Return a ratio with two decimals."""
     return NOTHING if ratio is None else f"{ratio:.2f}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words.
+
+    Example:
+        >>> duration(40), duration(600), duration(9000)
+        ('40 s', '10 min', '2 h 30 min')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

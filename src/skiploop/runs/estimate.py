@@ -4,56 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
-from typing import Any
 
-from skiploop.menus.menu import PARENTS, MenuConfig
-from skiploop.models.outline import Outline, outline
-from skiploop.models.size import Size
+from skiploop.models.outline import Outline
 from skiploop.report.table import Table
 from skiploop.runs.compare import CompareConfig
 from skiploop.runs.entries import Stage
 from skiploop.runs.folder import RunFolder
 from skiploop.runs.policies import find
 from skiploop.runs.stages import Settings, settings_of, stages_of
+from skiploop.runs.work import Work, menu_rows, work
 from skiploop.tasks.base import Task
-
-GPU_RATE = 160e12
-"""Operations a second where nobody says: 256 rows, each with a program of its own, at the shape of
-Llama-3.2-3B in bfloat16 on one H200 (benchmarks/results)."""
-
-CPU_RATE = 100e9
-"""The same of one thread, SmolLM2-135M in float32: between the 20e9 of rows that share nothing and
-the 260e9 of a menu, most of whose work is shared."""
-
-_SAMPLE = 100
-"""Questions by which the length of a prompt is known."""
-
-_BYTES_A_TRIAL = 400
-"""Of a trial in a run folder, beside its text: measured, with its index."""
-
-_BYTES_A_TOKEN = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """A part of the work.
-
-    Attributes:
-        what: Its name.
-        n_rows: Answers.
-        flops: Operations, as if rows had nothing in common.
-        n_bytes: What it leaves on the disk.
-    """
-
-    what: str
-    n_rows: int
-    flops: float
-    n_bytes: int
-
-    def seconds(self, rate: float) -> float:
-        """Return how long it takes at so many operations a second."""
-        return self.flops / rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +50,15 @@ class Estimate:
             "disk_bytes": self.disk_bytes,
         }
 
+    def words(self) -> str:
+        """Return rows and hours of all parts in a line."""
+        return Work(
+            what="in all",
+            n_rows=sum(part.n_rows for part in self.parts),
+            flops=sum(part.flops for part in self.parts),
+            n_bytes=self.disk_bytes,
+        ).words(self.rate)
+
     def table(self) -> Table:
         """Return one row a part, and their sum."""
         rows = [
@@ -121,9 +90,10 @@ def estimate(
     others: Sequence[Task],
     config: CompareConfig,
     settings: Settings,
+    known: Outline,
     rate: float,
 ) -> Estimate:
-    """Count what a comparison would run; of a model on the hub no weights are fetched.
+    """Count what a comparison would run.
 
     Training is not counted, it takes minutes; nor is what methods run to learn by themselves.
 
@@ -132,50 +102,29 @@ def estimate(
         others: Tasks to judge on beside the run's own.
         config: What would be compared.
         settings: Of the stages, by name.
-        rate: Operations a second.
+        known: The model.
+        rate: Operations a second, such as from `work.stated_rate`.
     """
-    known = outline(run.config.model)
-    names = config.names(known.size.n_layers)
-    parts = [
-        _stage(run, stage, settings_of(run, stage, settings.get(stage, {})), known)
-        for stage in stages_of(names, run)
-        if stage in ("search", "menu") and not run.facts(stage)
-    ]
+    size, tokenizer = known.size, known.tokenizer
+    names = config.names(size.n_layers)
+    parts = []
+    for stage in stages_of(names, run):
+        if stage in ("search", "menu") and not run.facts(stage):
+            n_rows, split = _rows_of(run, stage, settings, size.n_layers)
+            parts.append(work(stage, n_rows, run.task, split, size, tokenizer))
     for task in (run.task, *others):
-        n_questions = len(task.examples(config.split, config.limit))
-        n_rows = n_questions * sum(map(_n_answers, names))
-        parts.append(_work(task.name, n_rows, _lengths(task, config.split, known), known.size))
+        n_rows = len(task.examples(config.split, config.limit)) * sum(map(_n_answers, names))
+        parts.append(work(task.name, n_rows, task, config.split, size, tokenizer))
     return Estimate(parts=tuple(parts), weight_bytes=known.n_bytes, rate=rate)
 
 
-def _stage(run: RunFolder, stage: Stage, told: Any, known: Outline) -> Work:  # noqa: ANN401 - one of CONFIGS
-    """Count a search or a menu."""
-    n_rows = told.n_trials if stage == "search" else _n_menu(told, known.size.n_layers)
-    return _work(stage, n_rows, _lengths(run.task, told.split, known), known.size)
-
-
-def _n_menu(told: MenuConfig, n_layers: int) -> int:
-    """Return the answers of a menu: of each race half a table, then the menu on the rest."""
-    raced = len(told.edits(n_layers)) + (told.max_edits - 1) * PARENTS * PARENTS
-    return raced * told.race_questions // 2 + told.size * (told.limit - told.race_questions)
+def _rows_of(run: RunFolder, stage: Stage, settings: Settings, n_layers: int) -> tuple[int, str]:
+    """Return the answers of a search or a menu, and of which part of the task."""
+    told = settings_of(run, stage, settings.get(stage, {}))
+    return told.n_trials if stage == "search" else menu_rows(told, n_layers), told.split
 
 
 def _n_answers(name: str) -> int:
     """Return how many answers a method writes to a question."""
     entry, argument = find(name)
     return int(argument) if entry.role in {"vote", "sample"} and argument else 1
-
-
-def _lengths(task: Task, split: str, known: Outline) -> tuple[float, int]:
-    """Return the mean tokens of a prompt, and the most new tokens of an answer."""
-    prompts = [task.prompt(example) for example in task.examples(split)[:_SAMPLE]]
-    return fmean(len(known.tokenizer(prompt)["input_ids"]) for prompt in prompts), max(
-        task.max_new_tokens, 1
-    )
-
-
-def _work(what: str, n_rows: int, lengths: tuple[float, int], size: Size) -> Work:
-    n_prompt, n_new = lengths
-    a_row = size.flops(size.n_layers * (n_prompt + n_new - 1), n_new)
-    n_bytes = n_rows * (_BYTES_A_TRIAL + _BYTES_A_TOKEN * n_new)
-    return Work(what=what, n_rows=n_rows, flops=n_rows * a_row, n_bytes=n_bytes)

@@ -17,7 +17,6 @@ from skiploop.runs.questions import searched_examples
 from skiploop.runs.session import Run
 from skiploop.search.campaign import SearchConfig
 from skiploop.stack import LayerStack
-from skiploop.tasks.base import questions_id
 from skiploop.tasks.prompt_form import PromptForm
 
 CARD_FILE = "card.md"
@@ -40,12 +39,13 @@ all of them. Judge the policy on held-out questions before you rely on it; it kn
 """
 
 
-def export_selector(run: Run, n_landmarks: int, out: Path) -> Kept:
+def export_selector(run: Run, n_landmarks: int, max_slots: float | None, out: Path) -> Kept:
     """Write the selector of a run as a packed policy, with the recipe of its model.
 
     Args:
         run: Holds a trained selector.
         n_landmarks: Questions that it keeps of those it learned from.
+        max_slots: Layer passes that it keeps to on average; None for no limit.
         out: A new or empty folder.
 
     Returns:
@@ -53,13 +53,16 @@ def export_selector(run: Run, n_landmarks: int, out: Path) -> Kept:
 
     Raises:
         RunError: There is no selector, or it keeps the plain model.
-        ConfigError: The folder holds something.
+        ConfigError: The folder holds something, or no choice from the menu is so short.
     """
     check_new(out)
     config = run.finished("selector", SelectorConfig)
     made = run.config
-    form = PromptForm(made.task, made.options, questions_id(run.task))
-    policy, kept = pack(run.selector, run.stack, form, config, n_landmarks)
+    form = PromptForm.carried(made.task, made.options, run.task)
+    whole = run.selector
+    if max_slots is not None:
+        whole = whole.within(max_slots, f"selector:{max_slots:g}")
+    policy, kept = pack(whole, run.stack, form, config, n_landmarks, max_slots)
     spec = policy.features.encoder.spec
     layers = f"its first {spec['layer']} layers" if "layer" in spec else str(spec["name"])
     card = _CARD.format(

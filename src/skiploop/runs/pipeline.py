@@ -10,9 +10,12 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import torch
+
 from skiploop.evaluation.search_table import SearchTable
 from skiploop.menus.menu import Menu, MenuConfig, build_menu, coverage
 from skiploop.models.identity import check_model
+from skiploop.models.size import size_of
 from skiploop.policies.polar.checkpoint import Metrics
 from skiploop.policies.polar.policy import PREDICTOR_FOLDER, PredictorPolicy, has_predictor
 from skiploop.policies.polar.recipe import train as train_predictor
@@ -36,6 +39,7 @@ from skiploop.runs.methods.make import make_methods
 from skiploop.runs.policies import available, checked_name, controls_of
 from skiploop.runs.questions import menu_examples, searched_examples
 from skiploop.runs.session import Run
+from skiploop.runs.work import menu_rows, stated_rate, work
 from skiploop.search.campaign import Campaign, SearchConfig
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import Example
@@ -79,6 +83,7 @@ def search(
     config = config.fitted(len(examples))
     runner = run.runner(progress)  # loads the model: a wrong name must not occupy the folder
     with run.lock_config("search", config):
+        _announce(run, "search", config.n_trials, config.split)
         expect(config.n_trials)
         campaign = Campaign(runner, examples, config, run.config.seed)
         campaign.search()
@@ -144,7 +149,9 @@ def menu(
                 config.race_questions,
                 config.size,
             )
-        expect(config.n_trials(run.stack.n_layers))
+        n_layers = run.stack.n_layers
+        _announce(run, "menu", menu_rows(config, n_layers), config.split)
+        expect(config.n_trials(n_layers))
         found = build_menu(runner, examples[: config.race_questions], config)
         expect(len(examples) * len(found.programs))
         table = collect(runner, examples, found.programs)
@@ -223,6 +230,15 @@ def report(run: RunFolder) -> Report:
         DataError: Its records are damaged.
     """
     return reporting.report(run, run.finished("evaluate", EvaluateConfig).split)
+
+
+def _announce(run: Run, stage: str, n_rows: int, split: str) -> None:
+    """Say how long a stage takes, before it starts; nothing if it is finished."""
+    if run.facts(stage):
+        return
+    stack = run.stack
+    left = work(stage, n_rows, run.task, split, size_of(stack.model), stack.tokenizer)
+    _log.info("%s", left.words(stated_rate(run.device, torch.get_num_threads())))
 
 
 def _graded_programs(run: Run) -> tuple[list[QuestionPrograms], ProgramSpace]:

@@ -39,6 +39,9 @@ class Watcher(Protocol):
     def epochs(self, n_epochs: int) -> Callable[[Metrics], None]:
         """Return what is told about finished epochs of a training."""
 
+    def begins(self, what: str) -> None:
+        """Be told of something that is not counted."""
+
 
 def stages_of(names: Sequence[str], run: RunFolder) -> list[Stage]:
     """Return the stages that some methods need, in the order in which they run.
@@ -72,6 +75,13 @@ def settings_of(run: RunFolder, stage: Stage, given: Mapping[str, object]) -> An
     return config.fitted(n_questions)
 
 
+def is_there(run: RunFolder, stage: Stage, given: Mapping[str, object]) -> bool:
+    """Whether a stage ran to its end with these settings."""
+    if not run.facts(stage):
+        return False
+    return bool(settings_of(run, stage, given) == run.finished(stage, CONFIGS[stage]))
+
+
 def run_stage(
     run: Run, stage: Stage, given: Mapping[str, object], clock: Stopwatch, watch: Watcher
 ) -> None:
@@ -80,9 +90,9 @@ def run_stage(
     Raises:
         RunError: It is there with other settings.
     """
-    config = settings_of(run, stage, given)
-    if run.facts(stage) and config == run.finished(stage, CONFIGS[stage]):
+    if is_there(run, stage, given):
         return
+    config = settings_of(run, stage, given)
     with clock.running(stage):
         if stage == "search":
             progress, expect = watch.trials("search")
@@ -93,6 +103,7 @@ def run_stage(
         elif stage == "train":
             pipeline.train(run, config, watch.epochs(config.epochs))
         else:
+            watch.begins("selector")
             pipeline.train_on_menu(run, config)
 
 

@@ -11,6 +11,7 @@ from skiploop.errors import ConfigError, RunError
 from skiploop.tasks import get_task
 from skiploop.tasks.asked import AskedTask
 from skiploop.tasks.base import Example, Task, questions_id
+from skiploop.tasks.questions import Lines, QuestionTask
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class PromptForm:
         task: A name that `skiploop.get_task` takes.
         options: Options of the task, as `key=value`.
         questions: The task's name and version then; None if they were not noted.
+        lines: What takes the place of a task of one's own file, which may be elsewhere or gone.
 
     Raises:
         RunError: On use, if the task puts its questions in another way now.
@@ -31,6 +33,20 @@ class PromptForm:
     task: str
     options: tuple[str, ...] = ()
     questions: str | None = None
+    lines: Lines | None = None
+
+    @classmethod
+    def carried(cls, name: str, options: tuple[str, ...], made: Task) -> PromptForm:
+        """Return the form of a task for those who have not got its file.
+
+        Args:
+            name: As for `get_task`.
+            options: As `key=value`.
+            made: The task itself.
+        """
+        if isinstance(made, QuestionTask):
+            return cls(made.name, (), questions_id(made), made.lines)
+        return cls(name, options, questions_id(made))
 
     def prompt(self, question: str) -> str:
         """Return the prompt of a bare question, such as `65 + 38`.
@@ -70,7 +86,9 @@ class PromptForm:
 
     @cached_property
     def made(self) -> Task:
-        """The task, with its options."""
+        """The task, with its options, or what takes its place."""
+        if self.lines:
+            return self.lines.task(self.task)
         task = get_task(self.task, **settings.apply_overrides({}, self.options))
         questions = questions_id(task)
         if self.questions not in (None, questions):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from skiploop.graders.choice import grade_choice
@@ -18,7 +18,50 @@ from skiploop.graders.exact import (
     rules_out_text,
 )
 from skiploop.graders.spelling import cased, folded
-from skiploop.tasks.base import Example, Grade, ListTask, Split
+from skiploop.tasks.base import SPLITS, Example, Grade, ListTask, Split
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A question with its answer."""
+
+    question: str
+    answer: str
+    choices: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, example: Example) -> Solved:
+        """Return what an example asks for, and its answer."""
+        return cls(example.question, example.gold, example.choices)
+
+    def example(self) -> Example:
+        """Return an example of it."""
+        return Example(self.question, self.question, self.answer, self.choices)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """What puts a question, and reads its answer, where the file of all questions is not at hand.
+
+    Attributes:
+        shots: Solved questions of every prompt.
+        sample: Another one: answers are read as answers to it.
+        max_new_tokens: Tokens for a written answer, 0 for choices.
+    """
+
+    shots: tuple[Solved, ...]
+    sample: Solved
+    max_new_tokens: int
+
+    def task(self, name: str) -> QuestionTask:
+        """Return a task that knows no other questions."""
+        splits: dict[Split, list[Example]] = {
+            "train": [self.sample.example()],
+            "validation": [],
+            "test": [],
+        }
+        shots = [shot.example() for shot in self.shots]
+        return QuestionTask(name, splits, shots=shots, max_new_tokens=self.max_new_tokens)
 
 
 class QuestionTask(ListTask):
@@ -44,6 +87,7 @@ class QuestionTask(ListTask):
         shots: Sequence[Example],
         max_new_tokens: int,
     ) -> None:
+        self._shots = tuple(shots)
         self._others = _differ_in_case_alone([*shots, *chain(*splits.values())])
         super().__init__(
             name, {split: list(map(self._keyed, found)) for split, found in splits.items()}
@@ -54,6 +98,12 @@ class QuestionTask(ListTask):
     def _keyed(self, example: Example) -> Example:
         is_cased = not example.choices and example.gold in self._others
         return replace(example, answer_key=cased(example.gold)) if is_cased else example
+
+    @property
+    def lines(self) -> Lines:
+        """What puts a question as this task does, and reads its answer."""
+        sample = next(one for split in SPLITS for one in self.examples(split))
+        return Lines(tuple(map(Solved.of, self._shots)), Solved.of(sample), self.max_new_tokens)
 
     def ask(self, example: Example) -> str:
         """Return one question up to the place where its answer starts."""

@@ -79,7 +79,12 @@ class Kept:
 
 
 def pack(
-    policy: SelectorPolicy, stack: LayerStack, form: PromptForm, config: SelectorConfig, n: int
+    policy: SelectorPolicy,
+    stack: LayerStack,
+    form: PromptForm,
+    config: SelectorConfig,
+    n: int,
+    max_slots: float | None = None,
 ) -> tuple[MenuChoice, Kept]:
     """Return a selector that keeps few of the questions that it learned from.
 
@@ -91,9 +96,11 @@ def pack(
         form: How the questions were put.
         config: How the selector was trained.
         n: Questions to keep.
+        max_slots: Layer passes that it keeps to on average; None for no limit.
 
     Raises:
-        RunError: The selector keeps the identity, as it is not shown to help.
+        RunError: The selector keeps the identity, as it is not shown to help, and is not to save
+            layer passes either.
         ConfigError: `n` is not above 0.
 
     Cost:
@@ -101,7 +108,8 @@ def pack(
     """
     if n < 1:
         raise ConfigError(f"{n} landmarks are none: give a number above 0")
-    if not policy.validation.is_shown_to_help:
+    saves = max_slots is not None and max_slots < policy.slots_P[0]
+    if not (policy.validation.is_shown_to_help or saves):
         raise RunError(
             "the selector is not shown to help and keeps the plain model for every prompt: there "
             "is nothing to export; learn from more questions"
@@ -113,7 +121,7 @@ def pack(
         held_Q = fold_Q == fold
         model = fit_landmarks(known.of(~held_Q), ridge, n, config.seed)
         predicted_QP[held_Q] = model.predict(known.features_QF[held_Q])
-    gate = tune(predicted_QP, known.right_QP, known.weight_Q, policy.slots_P)
+    gate = tune(predicted_QP, known.right_QP, known.weight_Q, policy.slots_P, max_slots)
     menu = replace(policy.menu, weights_id=stack.model_id)
     packed = MenuChoice(
         menu,

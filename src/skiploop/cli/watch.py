@@ -1,0 +1,46 @@
+"""What is shown of stages that run one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from skiploop.cli.console import EpochProgress, TrialProgress, say
+
+if TYPE_CHECKING:
+    from skiploop.cli.console import Bar
+    from skiploop.policies.polar.checkpoint import Metrics
+    from skiploop.trials.runner import Progress
+
+
+class Watch:
+    """Says what begins, and shows how far it is.
+
+    Args:
+        bar: Shows the counts; None shows nothing.
+
+    Attributes:
+        stages: What was counted so far.
+    """
+
+    def __init__(self, bar: Bar | None) -> None:
+        self.stages: list[TrialProgress | EpochProgress] = []
+        self._bar = bar
+
+    def trials(self, what: str) -> tuple[Progress, Callable[[int], None]]:
+        """Return what is told about finished trials, and about how many will come."""
+        self.begins(what)
+        progress = TrialProgress(self._bar, what)
+        self.stages.append(progress)
+        return progress, progress.expect
+
+    def epochs(self, n_epochs: int) -> Callable[[Metrics], None]:
+        """Return what is told about finished epochs of a training."""
+        self.begins("training")
+        progress = EpochProgress(self._bar, n_epochs)
+        self.stages.append(progress)
+        return progress
+
+    def begins(self, what: str) -> None:
+        """Say what begins."""
+        say(what)
