@@ -2,29 +2,16 @@
 
 import re
 
-import numpy as np
 import pytest
-from scipy.stats import binom
 
 from skiploop.cli import demo
+from skiploop.evaluation.power import Judged, power
 from skiploop.runs.demonstration import DemoConfig
 from skiploop.shipped import gain_in_words, shipped_policies
+from skiploop.stats import SIGNIFICANCE
 from skiploop.tasks import get_task
 
 N_TESTS = 2
-
-
-def power(n_questions, fixed, broken, level):
-    """Return how often McNemar's exact test finds such shares of fixed and broken questions."""
-    differing = fixed + broken
-    found = 0.0
-    for n in range(1, n_questions + 1):
-        fixed_n = np.arange(n // 2 + 1, n + 1)
-        enough = fixed_n[2 * binom.sf(fixed_n - 1, n, 0.5) < level]
-        if len(enough):
-            of_n = binom.pmf(n, n_questions, differing)
-            found += of_n * binom.sf(enough[0] - 1, n, fixed / differing)
-    return found
 
 
 @pytest.mark.parametrize(
@@ -39,9 +26,9 @@ def test_its_number_of_questions_is_the_least_ten_with_95_percent_power(
 ):
     card = (shipped_policies()[policy] / "card.md").read_text()
     fixed, broken = (int(count) / n_read for count in re.search(counts, card).groups())
-    level = 0.05 / N_TESTS
-    assert power(n_questions, fixed, broken, level) >= 0.95
-    assert power(n_questions - 10, fixed, broken, level) < 0.95
+    level = SIGNIFICANCE / N_TESTS
+    assert power(Judged(n_questions, level), fixed, broken) >= 0.95
+    assert power(Judged(n_questions - 10, level), fixed, broken) < 0.95
 
 
 def test_its_questions_are_none_of_those_that_the_cards_were_written_from():

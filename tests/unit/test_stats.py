@@ -12,6 +12,7 @@ from skiploop.stats import (
     Share,
     holm,
     mcnemar_exact,
+    paired_interval,
     sign_flip_exact,
     wilson,
 )
@@ -159,3 +160,40 @@ def test_a_pair_counts_only_if_both_verdicts_are_known():
     assert paired.difference == 0.25
     assert paired.p == 1.0
     assert Paired.of([(None, True)]).difference is None
+
+
+def coverage(n, first, second):
+    """Return how often the interval of a paired difference holds it, over all tables."""
+    held = 0.0
+    for b in range(n + 1):
+        for c in range(n + 1 - b):
+            ways = math.comb(n, b) * math.comb(n - b, c)
+            chance = ways * first**b * second**c * (1 - first - second) ** (n - b - c)
+            if chance > 1e-7:
+                low, high = paired_interval(b, c, n)
+                held += chance * (low <= first - second <= high)
+    return held
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.1, 0.05), (0.2, 0.2), (0.3, 0.1), (0.03, 0.0)])
+def test_the_interval_of_a_paired_difference_holds_it_95_times_of_100(first, second):
+    assert 0.94 <= coverage(25, first, second) <= 1
+
+
+def test_the_interval_of_a_paired_difference_is_wilsons_where_nothing_differs():
+    low, high = paired_interval(0, 0, 36)
+    assert (-low, high) == pytest.approx((wilson(0, 36)[1],) * 2)
+    assert Paired(0, 0, 36).interval == (low, high) and Paired(0, 0, 0).interval is None
+
+
+@pytest.mark.parametrize("counts", [(25, 8, 150), (5, 0, 30), (36, 0, 36), (1, 1, 2)])
+def test_the_interval_of_a_paired_difference_turns_round_with_the_two_answerers(counts):
+    first, second, total = counts
+    low, high = paired_interval(first, second, total)
+    assert paired_interval(second, first, total) == pytest.approx((-high, -low))
+    assert -1 <= low < (first - second) / total <= high <= 1
+
+
+def test_questions_that_are_one_make_the_interval_of_a_difference_wider():
+    alone, tied = Paired(12, 3, 60), Paired(12, 3, 60, tied=((4, 0), (4, 0)))
+    assert tied.interval[0] < alone.interval[0] < alone.interval[1] < tied.interval[1]

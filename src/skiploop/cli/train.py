@@ -24,7 +24,6 @@ from skiploop.errors import ConfigError
 if TYPE_CHECKING:
     from skiploop.policies.polar.training import TrainConfig
     from skiploop.policies.selector.learning import SelectorConfig
-    from skiploop.policies.selector.policy import SelectorPolicy
     from skiploop.runs.session import Run
 
 
@@ -133,6 +132,7 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
     from skiploop.config import to_dict
     from skiploop.policies.selector.calibration import calibration
     from skiploop.report.tables.selector import calibration_table
+    from skiploop.report.validation import validation_lines
     from skiploop.runs import pipeline
 
     started = time.perf_counter()
@@ -152,7 +152,7 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
         f"learned from {figures['n_questions']} questions under {len(policy.menu.programs)} "
         f"programs: {run.folder}/selector"
     )
-    print(_validation_words(policy))
+    print("\n".join(validation_lines(policy.validation, run.folder)))
     console.print_table(calibration_table(bins))
     if as_json:
         console.print_json(
@@ -164,28 +164,3 @@ def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
                 "timing": {"seconds": time.perf_counter() - started},
             }
         )
-
-
-def _validation_words(policy: SelectorPolicy) -> str:
-    """Say what the selector is worth on questions that it did not learn from."""
-    from skiploop.report.words import p_words, paired_words
-
-    found = policy.validation
-    if not found.paired.total:
-        return (
-            "all questions chose the menu, so none can judge the choice, which keeps the identity: "
-            "build a menu with --limit above --race-questions"
-        )
-    verdict = "" if found.is_shown_to_help else ": not shown to help, it keeps the identity"
-    blind = (
-        f"; where another program answers, {100 * found.beyond.value:+.1f} beyond what an answer "
-        f"given whatever is asked would gain, p {p_words(found.beyond.p)}"
-        if found.beyond
-        else ""
-    )
-    return (
-        f"on {found.paired.total} questions, each judged by what others before it taught, points "
-        f"over the identity (fixed / broken): {paired_words(found.paired)}; with all right "
-        f"answers of a category counting alike {100 * found.gain:+.1f}, p {p_words(found.p)}{blind}"
-        f"{verdict}"
-    )

@@ -55,14 +55,15 @@ def outcome(rows: Sequence[PolicyRow], goal: Goal) -> Outcome:
     """Return what the rows of a report come to.
 
     Args:
-        rows: The plain model, then the selector, then one that was told to run fewer layers; each
-            of the two only if the goal needs it.
+        rows: The plain model, then one that was told to run fewer layers, then one that was not;
+            each of the two only if the goal needs it. Of equals the first one is taken.
         goal: What was to be gained.
     """
     plain, *others = rows
     found = [_outcome(plain, row, goal) for row in others]
-    best = max(found, key=lambda one: (one.is_more_right, one.is_shorter), default=None)
-    return best or Outcome(plain=plain, best=None, is_more_right=False, is_shorter=False)
+    if not found:
+        return Outcome(plain=plain, best=None, is_more_right=False, is_shorter=False)
+    return max(found, key=lambda one: (one.is_more_right, one.is_shorter))
 
 
 def _outcome(plain: PolicyRow, row: PolicyRow, goal: Goal) -> Outcome:

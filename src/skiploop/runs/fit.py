@@ -136,16 +136,16 @@ def fit(run: Run, plan: FitPlan, watch: Watcher) -> Fitted:
     for stage in STAGES:
         run_stage(run, stage, plan.settings[stage], clock, watch)
     layers = None if plan.goal is Goal.accuracy else _fewer_layers(run)
-    names = [] if plan.goal is Goal.layers else ["selector"]
-    names += [f"selector:{layers:g}"] if layers else []
-    judging = replace(plan.judging, policies=tuple(names))
+    limited = [f"selector:{layers:g}"] if layers else []
+    unlimited = [] if plan.goal is Goal.layers else ["selector"]
+    judging = replace(plan.judging, policies=(*limited, *unlimited))
     if were_there and run.facts("evaluate") and run.section("evaluate", EvaluateConfig) == judging:
         report = pipeline.report(run)
     else:
         progress, expect = watch.trials("held-out questions")
         report = pipeline.evaluate(run, judging, progress, expect)
     found = outcome(report.policies, plan.goal)
-    is_limited = found.best is not None and found.best.policy == names[-1] != "selector"
+    is_limited = found.best is not None and found.best.policy in limited
     return Fitted(report=report, outcome=found, layers=layers if is_limited else None)
 
 
