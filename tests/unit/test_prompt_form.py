@@ -1,9 +1,11 @@
 """A bare question gets the prompt that a policy has learned from, or is refused."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from skiploop.config import from_dict, to_dict
 from skiploop.errors import ConfigError, RunError
 from skiploop.tasks import get_task
 from skiploop.tasks.prompt_form import PromptForm
@@ -42,3 +44,32 @@ def test_a_task_that_puts_its_questions_in_another_way_now_is_refused():
     form = PromptForm("arithmetic", ("level=2",), "arithmetic-2, version 1")
     with pytest.raises(RunError, match=r"version 1, but arithmetic is now arithmetic-2, version 2"):
         form.prompt("2 + 3")
+
+
+@pytest.mark.parametrize("answers", [["7", "8", "9"], ["Rome", "Oslo", "Bern"]])
+def test_a_form_of_a_file_puts_and_reads_questions_when_the_file_is_gone(tmp_path, answers):
+    path = tmp_path / "my.jsonl"
+    rows = [{"question": f"what is {i}?", "answer": answers[i % 3]} for i in range(60)]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    task = get_task(f"jsonl:{path}", shots=3)
+    examples = task.examples("test", 5)
+    form = PromptForm.carried(f"jsonl:{path}", ("shots=3",), task)
+    path.unlink()
+    form = from_dict(PromptForm, json.loads(json.dumps(to_dict(form))))  # as a policy keeps it
+    assert str(tmp_path) not in str(form)
+    assert [form.prompt(one.question) for one in examples] == [task.prompt(one) for one in examples]
+    assert (form.stop, form.max_new_tokens) == (task.stop, task.max_new_tokens)
+    texts = [f" {answers[0]}.\n", f" {answers[1].upper()} ", " it depends"]
+    grades = task.grade_many([examples[0]] * 3, texts)
+    assert form.read("another prompt", texts) == [grade.answer for grade in grades]
+
+
+def test_a_form_of_choices_without_its_file_still_takes_no_bare_question():
+    form = PromptForm.carried(f"jsonl:{CHOICES}", (), get_task(f"jsonl:{CHOICES}"))
+    with pytest.raises(ConfigError, match="asks for one of several choices"):
+        form.prompt("Where are books read?")
+
+
+def test_a_form_of_a_task_that_comes_with_skiploop_names_it():
+    form = PromptForm.carried("words", (), get_task("words"))
+    assert form == PromptForm("words", (), form.questions) and form.lines is None

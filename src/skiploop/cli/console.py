@@ -165,11 +165,13 @@ class TrialProgress:
         """Return what is done, in one line."""
         n_done = max(self.n_trials, self._stored())
         of = f"{min(n_done, self.total)} of {self.total}" if self.total else str(n_done)
-        known = f" ({self.facts()})" if n_done == self.n_trials else ""
-        return f"{of} trials{known}"
+        facts = self.facts() if n_done == self.n_trials else ""
+        return f"{of} trials ({facts})" if facts else f"{of} trials"
 
     def facts(self) -> str:
-        """Return what was found so far, in one line."""
+        """Return what was found so far, in one line; empty before the plain model has answered."""
+        if not self._base:
+            return ""
         n_right = sum(correct is True for correct in self._base.values())
         fixed = sum(self._base[i] is False for i in self._right if i in self._base)
         return f"base {n_right} of {len(self._base)} right, {fixed} more found a program"

@@ -161,6 +161,7 @@ def judge(
     timing = None
     if run.task.max_new_tokens:  # nothing is generated for choices
         choices = [m for m in methods if entry_of(m.name).role == "choice"]
+        _log.info("measuring wall times")
         timing = time_choices(run.stack, prompts, choices)
     Measured(timing=timing, calibration=_calibration(learned, names)).save(run.folder)
     run.note_provenance("evaluate")
