@@ -22,7 +22,6 @@ from skiploop.cli.options import (
     Model,
     Overrides,
     Seed,
-    TaskName,
     TaskOptions,
     Threads,
     read_settings,
@@ -49,7 +48,9 @@ def fit(
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Look at the questions; nothing starts.")
     ] = False,
-    task: TaskName = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="A task in place of a file, see 'skiploop tasks'.")
+    ] = None,
     level: Level = None,
     option: TaskOptions = None,
     model: Model = None,
