@@ -36,10 +36,8 @@ BUDGET = 36
 
 NEXT = """What to type next:
   skiploop generate --policy smollm2-135m/words --ask "plural of mouse"
-  skiploop menu build --model MODEL --task jsonl:FILE --out RUN   # your model and questions
-  skiploop train --method selector --run RUN                      # which program suits which
-  skiploop evaluate --run RUN --policy selector                   # beside its controls
-  skiploop demo --full                                            # the long way, with controls"""
+  skiploop fit --model MODEL --data FILE --out RUN   # your model and questions
+  skiploop demo --full                               # the long way, with controls"""
 
 
 def demo(

@@ -31,7 +31,7 @@ def _plain(plain: PolicyRow) -> str:
 
 
 def _questions(plain: PolicyRow) -> str:
-    return f"{plain.accuracy.total:,} held-out questions"
+    return f"{plain.n_examples:,} held-out questions"
 
 
 def _right(plain: PolicyRow, best: PolicyRow) -> str:
