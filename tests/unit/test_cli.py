@@ -17,8 +17,9 @@ from skiploop.files import at_home
 
 COMMANDS = ["demo", "search", "menu", "train", "evaluate", "compare"]
 COMMANDS += ["report", "export", "import", "generate", "serve", "trace", "show", "tasks"]
-COMMANDS += ["doctor", "models"]
+COMMANDS += ["doctor", "fit", "models"]
 RUN_COMMANDS = [("demo",), ("search",), ("menu", "build"), ("train",), ("evaluate",), ("compare",)]
+RUN_COMMANDS += [("fit",)]
 
 
 def run(capsys, *arguments):
