@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import psutil
 
-PATIENCE_S = 600
+PATIENCE_S = 3600
 
 
 @dataclass

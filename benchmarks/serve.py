@@ -21,7 +21,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from clients import Turn, all_at_once, ask, posted, serving
+from clients import PATIENCE_S, Turn, all_at_once, ask, posted, serving
 from measure import arguments, must_be_equal, ratio, report, spread
 from reference import written
 from tiny import tiny_model, tokenizer
@@ -47,7 +47,8 @@ def main():
             for side in sides:
                 turn = side()
                 turns[side.__name__].append(turn)
-                print(f"{side.__name__}: {turn.s_each:.3f} s each", file=sys.stderr, flush=True)
+                told = f"{side.__name__}: {turn.s_each:.3f} s each, {turn.cpu_s_each:.3f} s of CPU"
+                print(told, file=sys.stderr, flush=True)
     differing = {
         "peer": must_agree(turns["mixed"], turns["peer"], options),
         "peer_batch": must_agree(turns["one_program"], turns["peer_batch"], options),
@@ -128,6 +129,7 @@ class Load:
         command = [sys.executable, "-c", "from skiploop.cli.main import run; run()", "serve"]
         command += ["--model", self.model, "--name", "m", "--dtype", self.options.dtype]
         command += ["--threads", str(self.options.threads), "--device", self.options.device]
+        command += ["--seconds", str(PATIENCE_S)]
         with serving(command, self.log) as server:
             return self._all(variants, server)
 

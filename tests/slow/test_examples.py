@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
+NOTEBOOK = ROOT / "examples" / "first_look.ipynb"
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
@@ -28,3 +31,21 @@ def test_an_example_runs_and_prints_something(example, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def printed(notebook):
+    """Return what each cell of a notebook prints."""
+    return [
+        "".join(output.text for output in cell.get("outputs", ()) if output.output_type == "stream")
+        for cell in notebook.cells
+    ]
+
+
+@pytest.mark.slow
+def test_the_notebook_prints_what_it_shows_and_ends_with_a_picture(tmp_path):
+    shown = nbformat.read(NOTEBOOK, as_version=4)
+    done = nbformat.read(NOTEBOOK, as_version=4)
+    NotebookClient(done, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert printed(done) == printed(shown)
+    (*_, drawn, _) = done.cells
+    assert "<svg" in drawn.outputs[0].data["image/svg+xml"]
