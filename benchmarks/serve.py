@@ -3,7 +3,7 @@
     python benchmarks/serve.py --clients 32 --requests 4 --out benchmarks/results/serve.json
     python benchmarks/serve.py --tiny
 
-Four sides answer the same questions over HTTP, in turns, one process at a time:
+Four sides answer the same questions over HTTP, in turns; the servers of the others wait meanwhile:
 
 - `mixed`: `skiploop serve`, all clients at once, a program for each;
 - `one_program`: the same server, all clients with one program of about as many layer passes;
@@ -19,9 +19,10 @@ import os
 import random
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
-from clients import PATIENCE_S, Turn, all_at_once, ask, posted, serving
+from clients import PATIENCE_S, Turn, all_at_once, ask, serving
 from measure import arguments, must_be_equal, ratio, report, spread
 from reference import written
 from tiny import tiny_model, tokenizer
@@ -38,8 +39,8 @@ IN_BATCHES = ["--continuous-batching", "--cb-num-blocks", "256", "--cb-block-siz
 def main():
     options = arguments(__doc__, clients=32, requests=4, tokens=32, peer=8, tiny=False)
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # transformers has no option for it
-    with tempfile.TemporaryDirectory() as folder:
-        load = Load(options, Path(folder))
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as servers:
+        load = Load(options, Path(folder), servers)
         sides = [load.mixed, load.one_program, load.peer, load.peer_batch]
         turns = {side.__name__: [] for side in sides}
         load.check()
@@ -70,71 +71,69 @@ def main():
 
 
 class Load:
-    """The same questions for all sides."""
+    """The same questions for all sides.
 
-    def __init__(self, options, folder):
+    Args:
+        options: Of the command line.
+        folder: Of checkpoints and of what servers say.
+        servers: Ends them.
+    """
+
+    def __init__(self, options, folder, servers):
         self.options = options
         self.folder = folder
-        self.log = folder / "log.txt"
         self.model = saved_tiny_model(folder / "model") if options.tiny else "smollm2-135m"
         self.stack = skiploop.load(self.model, dtype=options.dtype)
-        self.programs, self.one = chosen_programs(self.stack, options.clients)
+        self.programs = chosen_programs(self.stack, options.clients)
+        self.one = self.programs[0]
         self.prompts = questions(options.clients * options.requests)
+        log = folder / "log.txt"
+        self.ours = servers.enter_context(serving(self._skiploop(), log))
+        self.theirs = servers.enter_context(serving(self._transformers(), log))
+        in_batches = [*self._transformers(), *IN_BATCHES]
+        self.theirs_in_batches = servers.enter_context(serving(in_batches, log))
+        asked = [{"model": self._checkpoint(one)} for one in self.programs[: options.peer]]
+        self.peer_fields = [{**fields, "temperature": 0} for fields in asked]
+        for server, fields in (
+            (self.ours, {"program": str(self.one)}),
+            *((self.theirs, fields) for fields in self.peer_fields),
+            (self.theirs_in_batches, self.peer_fields[0]),
+        ):
+            ask(server.port, self.prompts[0], options.tokens, **fields)  # loads and warms up
 
     def mixed(self):
-        return self._skiploop([{"program": str(program)} for program in self.programs])
+        return self._all([{"program": str(program)} for program in self.programs], self.ours)
 
     def one_program(self):
-        return self._skiploop([{"program": str(self.one)}] * self.options.clients)
+        return self._all([{"program": str(self.one)}] * self.options.clients, self.ours)
 
     def peer(self):
-        """Load one program after the other; its questions come one after the other, too."""
+        """Ask one program after the other; its questions come one after the other, too."""
         turn = Turn({}, 0.0, 0.0)
-        with serving(self._transformers(), self.log) as server:
-            for client, program in enumerate(self.programs[: self.options.peer]):
-                fields = {"model": self._checkpoint(program), "temperature": 0}
-                ask(server.port, self.prompts[0], 2, **fields)  # loads it
-                own = all_at_once(server, [(self._of(client), fields)], self.options.tokens)
-                turn.answers |= own.answers
-                turn.seconds += own.seconds
-                turn.cpu_s += own.cpu_s
-                posted(server.port, "/reset", {}).read()  # forgets it
+        for client, fields in enumerate(self.peer_fields):
+            own = all_at_once(self.theirs, [(self._of(client), fields)], self.options.tokens)
+            turn.answers |= own.answers
+            turn.seconds += own.seconds
+            turn.cpu_s += own.cpu_s
         return turn
 
     def peer_batch(self):
-        fields = {"model": self._checkpoint(self.one), "temperature": 0}
-        with serving([*self._transformers(), *IN_BATCHES], self.log) as server:
-            return self._all([fields] * self.options.clients, server)
+        return self._all(self.peer_fields[:1] * self.options.clients, self.theirs_in_batches)
 
     def check(self):
         """Compare what the server writes under every program with `generate` on its view."""
         served = self.mixed().answers
         ends = self.stack.model.generation_config.eos_token_id
-        self.stack.tokenizer.pad_token = (
-            self.stack.tokenizer.pad_token or self.stack.tokenizer.eos_token
-        )
+        tokenizer = self.stack.tokenizer
+        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
         for client, program in enumerate(self.programs):
-            (tokens,) = written(
-                self.stack.view(program),
-                self.stack,
-                [self.prompts[client]],
-                self.options.tokens,
-                ends,
-            )
-            text = self.stack.tokenizer.decode(tokens, skip_special_tokens=True)
+            view, prompt = self.stack.view(program), self.prompts[client]
+            (tokens,) = written(view, self.stack, [prompt], self.options.tokens, ends)
+            text = tokenizer.decode(tokens, skip_special_tokens=True)
             if text != served[client][0] and must_be_equal(self.options):
                 raise SystemExit(f"under {program} generate writes {text!r}, not {served[client]}")
 
-    def _skiploop(self, variants):
-        command = [sys.executable, "-c", "from skiploop.cli.main import run; run()", "serve"]
-        command += ["--model", self.model, "--name", "m", "--dtype", self.options.dtype]
-        command += ["--threads", str(self.options.threads), "--device", self.options.device]
-        command += ["--seconds", str(PATIENCE_S)]
-        with serving(command, self.log) as server:
-            return self._all(variants, server)
-
     def _all(self, variants, server):
-        ask(server.port, self.prompts[0], self.options.tokens, **variants[0])  # warms up
         clients = [(self._of(client), fields) for client, fields in enumerate(variants)]
         return all_at_once(server, clients, self.options.tokens)
 
@@ -143,15 +142,21 @@ class Load:
         places = range(client, len(self.prompts), self.options.clients)
         return {place: self.prompts[place] for place in places}
 
+    def _skiploop(self):
+        command = [sys.executable, "-c", "from skiploop.cli.main import run; run()", "serve"]
+        command += ["--model", self.model, "--name", "m", "--dtype", self.options.dtype]
+        command += ["--threads", str(self.options.threads), "--device", self.options.device]
+        return [*command, "--seconds", str(PATIENCE_S)]
+
     def _transformers(self):
         command = [str(Path(sys.executable).parent / "transformers"), "serve"]
+        command += ["--model-timeout", str(PATIENCE_S)]
         return [*command, "--dtype", self.options.dtype, "--device", self.options.device]
 
     def _checkpoint(self, program):
         """Return the folder of a program as a model of its own."""
         folder = self.folder / str(self.programs.index(program))
-        if not folder.exists():
-            checkpoint.write(folder, Contents(programs=(program,)), self.stack)
+        checkpoint.write(folder, Contents(programs=(program,)), self.stack)
         return str(folder)
 
 
@@ -183,13 +188,13 @@ def over(others, ours):
 
 
 def chosen_programs(stack, n):
-    """Return different programs of one edit, and the one nearest to their mean length."""
+    """Return different programs of one edit, that nearest to their mean length first."""
     space = ProgramSpace(stack.n_layers, max_block=4, max_runs=2)
     identity = Program.identity(stack.n_layers)
     all_of_them = [identity.with_edit(edit) for edit in space.edits(identity)]
     drawn = random.Random(0).sample(all_of_them, n)
     mean = sum(program.n_slots for program in drawn) / n
-    return drawn, min(drawn, key=lambda program: abs(program.n_slots - mean))
+    return sorted(drawn, key=lambda program: abs(program.n_slots - mean))
 
 
 def questions(n):
