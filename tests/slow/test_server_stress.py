@@ -22,10 +22,9 @@ from skiploop import Program
 from skiploop.engine.sampling import Sampling
 from skiploop.server.limits import Limits
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-
 N_REQUESTS = int(os.environ.get("SKIPLOOP_STRESS", "400"))
-"""Of all sorts together; with --log-cli-level=INFO what they came to is told."""
+"""Of all sorts together; with --log-cli-level=INFO what they come to is told."""
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(4 * N_REQUESTS)]
 N_PARTS = 10
 """Between which memory is looked at."""
 N_CLIENTS = 24
@@ -149,6 +148,7 @@ def test_every_answer_is_right_none_is_lost_and_memory_is_flat():
             run(start, stop - start)
             sizes.append(resident_bytes())
             n_threads.append(threading.active_count())
+            _log.info("%d requests, memory %.1f MB", stop, sizes[-1] / 1e6)
         assert service.metrics.kv_bytes._value.get() == 0
     growth = statistics.linear_regression(places[2:], sizes[1:]).slope  # the first part warms up
     n_well = sum(random.Random(number).choice(SORTS) is well for number in range(N_REQUESTS))
