@@ -95,7 +95,7 @@ def commands(text):
 
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
-SMALLER = {"--race-questions": "16", "--size": "3", "--limit": "30"}
+SMALLER = {"--race-questions": "8", "--size": "3", "--limit": "60"}
 """Sizes with which the tutorial takes a minute or two."""
 
 
