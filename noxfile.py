@@ -1,4 +1,11 @@
-"""Every habit as one short command: `nox -l` lists them. They run in the environment at hand."""
+"""Every habit as one short command: `nox -l` lists them. They run in the environment at hand.
+
+Only `release` makes one of its own.
+"""
+
+import sys
+from pathlib import Path
+from zipfile import ZipFile
 
 import nox
 
@@ -34,6 +41,26 @@ def docs(session: nox.Session) -> None:
     session.run("python", "docs/make_cli_reference.py")
     quiet = {"NO_MKDOCS_2_WARNING": "1"}
     session.run("mkdocs", "build", "--strict", "-f", ".ci/mkdocs.yml", env=quiet)
+
+
+@nox.session(venv_backend="venv")
+def release(session: nox.Session) -> None:
+    """Build sdist and wheel in build/dist, and use the wheel where nothing else is installed."""
+    dist, src = Path("build/dist").absolute(), Path("src")
+    for old in dist.glob("skiploop-*"):
+        old.unlink()
+    session.run(sys.executable, "-m", "build", "--outdir", str(dist), external=True)
+    (wheel,) = dist.glob("*.whl")
+    files = {file.relative_to(src).as_posix() for file in src.rglob("*.*") if file.is_file()}
+    built = set(ZipFile(wheel).namelist())
+    if missing := [name for name in sorted(files - built) if not name.endswith(".pyc")]:
+        session.error(f"not in the wheel: {', '.join(missing)}")
+    session.install("-c", "constraints.txt", f"{wheel}[demo]")
+    session.chdir(session.create_tmp())
+    session.run("skiploop", "--version")
+    session.run(
+        "skiploop", "generate", "--policy", "smollm2-135m/words", "--ask", "plural of mouse"
+    )
 
 
 @nox.session

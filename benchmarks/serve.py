@@ -3,81 +3,198 @@
     python benchmarks/serve.py --clients 32 --requests 4 --out benchmarks/results/serve.json
     python benchmarks/serve.py --tiny
 
-Three sides answer the same requests: `skiploop serve` with a program for each client, the same
-server with one program of about as many layer passes for all, and Hugging Face `generate` on
-program views, one request after the other, without HTTP: what a server does that knows one model at
-a time, at its best. In float32 all texts must be equal.
+Four sides answer the same questions over HTTP, in turns; the servers of the others wait meanwhile:
+
+- `mixed`: `skiploop serve`, all clients at once, a program for each;
+- `one_program`: the same server, all clients with one program of about as many layer passes;
+- `peer`: `transformers serve` on physical checkpoints, program by program, as it runs one model at
+  a time. It gets some of the programs, and the time to load them is not counted;
+- `peer_batch`: `transformers serve --continuous-batching` on one checkpoint, all clients at once.
+
+Answers of `mixed` are compared with Hugging Face `generate` on program views before anything is
+timed, and those of all sides with each other afterwards. In float32 all texts must be equal.
 """
 
-import http.client
-import json
+import os
 import random
-import re
-import subprocess
 import sys
 import tempfile
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
-from measure import arguments, must_be_equal, n_differing, report, spread
+from clients import PATIENCE_S, Turn, all_at_once, ask, serving
+from measure import arguments, must_be_equal, ratio, report, spread
 from reference import written
 from tiny import tiny_model, tokenizer
 
 import skiploop
 from skiploop import Program, ProgramSpace
+from skiploop.exchange import checkpoint
+from skiploop.exchange.contents import Contents
+
+IN_BATCHES = ["--continuous-batching", "--cb-num-blocks", "256", "--cb-block-size", "32"]
+"""Room for 8,192 tokens; by itself transformers takes most of the memory of the machine."""
 
 
 def main():
-    options = arguments(__doc__, clients=32, requests=4, tokens=32, peer=32, tiny=False)
-    with tempfile.TemporaryDirectory() as folder:
-        model = saved_tiny_model(Path(folder)) if options.tiny else "smollm2-135m"
-        stack = skiploop.load(model, dtype=options.dtype)
-        stack.tokenizer.pad_token = stack.tokenizer.pad_token or stack.tokenizer.eos_token
-        programs, one = chosen_programs(stack, options.clients)
-        prompts = questions(options.clients * options.requests)
-        sides = {"mixed": programs, "one_program": [one] * options.clients}
-        found = {}
-        with server(options, model) as port:
-            ask(port, prompts[0], one, options.tokens)  # warms up
-            for name, their in sides.items():
-                found[name] = [
-                    loaded(port, prompts, their, options) for _ in range(options.repeats)
-                ]
-    peer = one_at_a_time(stack, prompts[: options.peer], programs, options)
-    n_other = n_differing([text for text, _ in found["mixed"][0]["answers"]], peer["texts"])
-    if n_other and must_be_equal(options):
-        raise SystemExit(f"{n_other} of {len(peer['texts'])} answers differ from generate's")
-    rate = {
-        name: spread([turn["requests_per_s"] for turn in turns]) for name, turns in found.items()
+    options = arguments(__doc__, clients=32, requests=4, tokens=32, peer=8, tiny=False)
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)  # transformers has no option for it
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as servers:
+        load = Load(options, Path(folder), servers)
+        sides = [load.mixed, load.one_program, load.peer, load.peer_batch]
+        turns = {side.__name__: [] for side in sides}
+        load.check()
+        for _ in range(options.repeats):
+            for side in sides:
+                turn = side()
+                turns[side.__name__].append(turn)
+                told = f"{side.__name__}: {turn.s_each:.3f} s each, {turn.cpu_s_each:.3f} s of CPU"
+                print(told, file=sys.stderr, flush=True)
+    differing = {
+        "peer": must_agree(turns["mixed"], turns["peer"], options),
+        "peer_batch": must_agree(turns["one_program"], turns["peer_batch"], options),
     }
-    passes = sum(program.n_slots for program in programs) / len(programs)
-    mixed, alike = rate["mixed"]["median"], rate["one_program"]["median"]
+    passes = sum(program.n_slots for program in load.programs) / len(load.programs)
     figures = {
         "clients": options.clients,
-        "programs": len(set(programs)),
-        "requests": len(prompts),
+        "programs": len(set(load.programs)),
+        "requests": len(load.prompts),
         "tokens": options.tokens,
-        "requests_per_s": rate,
-        "generate_requests_per_s": round(peer["requests_per_s"], 3),
-        "over_generate": round(mixed / peer["requests_per_s"], 2),
-        "over_one_program_per_layer_pass": round(mixed * passes / (alike * one.n_slots), 3),
-        "first_token_s": {name: percentiles(turns) for name, turns in found.items()},
-        "answers_differing": f"{n_other} of {len(peer['texts'])}",
+        "requests_per_s": {k: spread([1 / turn.s_each for turn in v]) for k, v in turns.items()},
+        "cpu_s_each": {k: spread([turn.cpu_s_each for turn in v]) for k, v in turns.items()},
+        "mixed_over": {name: over(turns[name], turns["mixed"]) for name in list(turns)[1:]},
+        "layer_passes_over_one_program": round(passes / load.one.n_slots, 3),
+        "first_token_s": {name: percentiles(done) for name, done in turns.items()},
+        "answers_differing": differing,
     }
     report(options, [f"{name}: {value}" for name, value in figures.items()], figures)
 
 
+class Load:
+    """The same questions for all sides.
+
+    Args:
+        options: Of the command line.
+        folder: Of checkpoints and of what servers say.
+        servers: Ends them.
+    """
+
+    def __init__(self, options, folder, servers):
+        self.options = options
+        self.folder = folder
+        self.model = saved_tiny_model(folder / "model") if options.tiny else "smollm2-135m"
+        self.stack = skiploop.load(self.model, dtype=options.dtype)
+        self.programs = chosen_programs(self.stack, options.clients)
+        self.one = self.programs[0]
+        self.prompts = questions(options.clients * options.requests)
+        log = folder / "log.txt"
+        self.ours = servers.enter_context(serving(self._skiploop(), log))
+        self.theirs = servers.enter_context(serving(self._transformers(), log))
+        in_batches = [*self._transformers(), *IN_BATCHES]
+        self.theirs_in_batches = servers.enter_context(serving(in_batches, log))
+        asked = [{"model": self._checkpoint(one)} for one in self.programs[: options.peer]]
+        self.peer_fields = [{**fields, "temperature": 0} for fields in asked]
+        for server, fields in (
+            (self.ours, {"program": str(self.one)}),
+            *((self.theirs, fields) for fields in self.peer_fields),
+            (self.theirs_in_batches, self.peer_fields[0]),
+        ):
+            ask(server.port, self.prompts[0], options.tokens, **fields)  # loads and warms up
+
+    def mixed(self):
+        return self._all([{"program": str(program)} for program in self.programs], self.ours)
+
+    def one_program(self):
+        return self._all([{"program": str(self.one)}] * self.options.clients, self.ours)
+
+    def peer(self):
+        """Ask one program after the other; its questions come one after the other, too."""
+        turn = Turn({}, 0.0, 0.0)
+        for client, fields in enumerate(self.peer_fields):
+            own = all_at_once(self.theirs, [(self._of(client), fields)], self.options.tokens)
+            turn.answers |= own.answers
+            turn.seconds += own.seconds
+            turn.cpu_s += own.cpu_s
+        return turn
+
+    def peer_batch(self):
+        return self._all(self.peer_fields[:1] * self.options.clients, self.theirs_in_batches)
+
+    def check(self):
+        """Compare what the server writes under every program with `generate` on its view."""
+        served = self.mixed().answers
+        ends = self.stack.model.generation_config.eos_token_id
+        tokenizer = self.stack.tokenizer
+        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+        for client, program in enumerate(self.programs):
+            view, prompt = self.stack.view(program), self.prompts[client]
+            (tokens,) = written(view, self.stack, [prompt], self.options.tokens, ends)
+            text = tokenizer.decode(tokens, skip_special_tokens=True)
+            if text != served[client][0] and must_be_equal(self.options):
+                raise SystemExit(f"under {program} generate writes {text!r}, not {served[client]}")
+
+    def _all(self, variants, server):
+        clients = [(self._of(client), fields) for client, fields in enumerate(variants)]
+        return all_at_once(server, clients, self.options.tokens)
+
+    def _of(self, client):
+        """Return the questions of a client by their place."""
+        places = range(client, len(self.prompts), self.options.clients)
+        return {place: self.prompts[place] for place in places}
+
+    def _skiploop(self):
+        command = [sys.executable, "-c", "from skiploop.cli.main import run; run()", "serve"]
+        command += ["--model", self.model, "--name", "m", "--dtype", self.options.dtype]
+        command += ["--threads", str(self.options.threads), "--device", self.options.device]
+        return [*command, "--seconds", str(PATIENCE_S)]
+
+    def _transformers(self):
+        command = [str(Path(sys.executable).parent / "transformers"), "serve"]
+        command += ["--model-timeout", str(PATIENCE_S)]
+        return [*command, "--dtype", self.options.dtype, "--device", self.options.device]
+
+    def _checkpoint(self, program):
+        """Return the folder of a program as a model of its own."""
+        folder = self.folder / str(self.programs.index(program))
+        checkpoint.write(folder, Contents(programs=(program,)), self.stack)
+        return str(folder)
+
+
+def must_agree(ours, theirs, options):
+    """Return how many answers of two sides differ."""
+    pairs = [
+        (characters(turn.answers[place][0]), characters(text))
+        for turn, other in zip(ours, theirs, strict=True)
+        for place, (text, _) in other.answers.items()
+    ]
+    differing = [pair for pair in pairs if pair[0] != pair[1]]
+    if differing and must_be_equal(options):
+        raise SystemExit(f"{len(differing)} of {len(pairs)} answers differ: {differing[0]}")
+    return f"{len(differing)} of {len(pairs)}"
+
+
+def characters(text):
+    """Return a text without what is no whole character, which transformers' streams leave out."""
+    return text.replace("\N{REPLACEMENT CHARACTER}", "")
+
+
+def over(others, ours):
+    """Return how many times more requests we answer in a second, and in a processor second."""
+    pairs = {
+        "by_wall": [[turn.s_each for turn in turns] for turns in (others, ours)],
+        "by_cpu": [[turn.cpu_s_each for turn in turns] for turns in (others, ours)],
+    }
+    return {name: ratio(*pair) for name, pair in pairs.items()}
+
+
 def chosen_programs(stack, n):
-    """Return different programs of one edit, and the one nearest to their mean length."""
+    """Return different programs of one edit, that nearest to their mean length first."""
     space = ProgramSpace(stack.n_layers, max_block=4, max_runs=2)
-    edits = space.edits(Program.identity(stack.n_layers))
     identity = Program.identity(stack.n_layers)
-    drawn = random.Random(0).sample([identity.with_edit(edit) for edit in edits], n)
+    all_of_them = [identity.with_edit(edit) for edit in space.edits(identity)]
+    drawn = random.Random(0).sample(all_of_them, n)
     mean = sum(program.n_slots for program in drawn) / n
-    return drawn, min(drawn, key=lambda program: abs(program.n_slots - mean))
+    return sorted(drawn, key=lambda program: abs(program.n_slots - mean))
 
 
 def questions(n):
@@ -94,92 +211,9 @@ def saved_tiny_model(folder):
     return str(folder)
 
 
-@contextmanager
-def server(options, model):
-    """Run `skiploop serve` in a process of its own; give its port."""
-    command = [sys.executable, "-c", "from skiploop.cli.main import run; run()", "serve"]
-    command += ["--model", model, "--name", "m", "--port", "0", "--dtype", options.dtype]
-    command += ["--threads", str(options.threads), "--device", options.device]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        for line in process.stderr:
-            if found := re.search(r"serving m at http://127.0.0.1:(\d+)/", line):
-                port = int(found[1])
-                break
-        else:
-            raise SystemExit("the server did not start")
-        threading.Thread(target=process.stderr.read, daemon=True).start()
-        wait_until_up(port)
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def wait_until_up(port):
-    for _ in range(600):
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/health")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit("the server does not answer")
-
-
-def loaded(port, prompts, programs, options):
-    """Let all clients ask at once, each one question after the other."""
-    each = [prompts[i :: len(programs)] for i in range(len(programs))]
-    started = time.perf_counter()
-    with ThreadPoolExecutor(len(programs)) as pool:
-        clients = [
-            pool.submit(lambda some, p: [ask(port, q, p, options.tokens) for q in some], some, p)
-            for some, p in zip(each, programs, strict=True)
-        ]
-        found = [client.result() for client in clients]
-    seconds = time.perf_counter() - started
-    in_order = [found[i % len(programs)][i // len(programs)] for i in range(len(prompts))]
-    return {"answers": in_order, "requests_per_s": len(prompts) / seconds}
-
-
-def ask(port, prompt, program, n_tokens):
-    """Return the text of one streamed answer, and the seconds to its first token."""
-    body = {"prompt": prompt, "program": str(program), "max_tokens": n_tokens, "stream": True}
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
-    started = time.perf_counter()
-    connection.request(
-        "POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"}
-    )
-    response = connection.getresponse()
-    text, first = "", None
-    for line in response:
-        if not line.startswith(b"data: {"):
-            continue
-        first = time.perf_counter() - started if first is None else first
-        text += json.loads(line[6:])["choices"][0]["text"]
-    connection.close()
-    return text, first
-
-
-def one_at_a_time(stack, prompts, programs, options):
-    """Return what `generate` on views writes, and how many requests it answers in a second."""
-    ends = stack.model.generation_config.eos_token_id
-    views = [stack.view(programs[i % len(programs)]) for i in range(len(prompts))]
-    written(views[0], stack, prompts[:1], 2, ends)
-    started = time.perf_counter()
-    tokens = [
-        written(view, stack, [prompt], options.tokens, ends)[0]
-        for view, prompt in zip(views, prompts, strict=True)
-    ]
-    seconds = time.perf_counter() - started
-    texts = stack.tokenizer.batch_decode(tokens, skip_special_tokens=True)
-    return {"texts": texts, "requests_per_s": len(prompts) / seconds}
-
-
 def percentiles(turns):
     """Return the median and the 95th percentile of the seconds to a first token."""
-    firsts = sorted(first for turn in turns for _, first in turn["answers"])
+    firsts = sorted(first for turn in turns for _, first in turn.answers.values())
     return {f"p{share}": round(firsts[len(firsts) * share // 100], 3) for share in (50, 95)}
 
 

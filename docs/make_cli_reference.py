@@ -10,6 +10,10 @@ from pathlib import Path
 
 from skiploop.cli.main import app, main
 
+HABITS = """\
+`skiploop --install-completion` lets bash, zsh, fish and PowerShell complete commands and options
+with the tab key, from the next shell on."""
+
 TARGET = Path(__file__).parent / "reference" / "cli.md"
 
 
@@ -27,7 +31,7 @@ def reference() -> str:
     names = [str(command.name) for command in app.registered_commands]
     groups = [("menu",), ("menu", "build"), ("menu", "show"), ("models",), ("models", "pull")]
     commands = [(), *((name,) for name in names), *groups]
-    parts = ["# The command line", "Made by `python docs/make_cli_reference.py`."]
+    parts = ["# The command line", "Made by `python docs/make_cli_reference.py`.", HABITS]
     for command in commands:
         parts.append(f"## skiploop {' '.join(command)}".rstrip())
         parts.append(f"```\n{help_of(*command)}\n```")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from skiploop.tasks.base import Example, Grade
     from skiploop.trials.table import score_grid
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Completion": "skiploop.engine.completion",

@@ -16,7 +16,7 @@ import typer
 
 import skiploop
 from skiploop import Program
-from skiploop.cli.main import app
+from skiploop.cli.main import app, main
 from skiploop.models.packaged import PACKAGED
 
 ROOT = Path(__file__).parents[2]
@@ -92,6 +92,27 @@ def commands(text):
     lines = text.replace("\\\n", " ").splitlines()
     parts = [part.strip().removeprefix("Example: ") for line in lines for part in line.split("&&")]
     return [part for part in parts if part.startswith("skiploop ")]
+
+
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+SMALLER = {"--race-questions": "8", "--size": "3", "--limit": "60"}
+"""Sizes with which the tutorial takes a minute or two."""
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs_from_its_first_block_to_the_last(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    n_commands = 0
+    for language, block in blocks(TUTORIAL):
+        if language == "python":
+            exec(compile(block, str(TUTORIAL), "exec"), {})
+        for line in commands(block):
+            _, *given = shlex.split(line)
+            before = [None, *given]
+            arguments = [SMALLER.get(b, a) for b, a in zip(before, given, strict=False)]
+            assert main(arguments) == 0, line
+            n_commands += 1
+    assert n_commands >= 6
 
 
 def all_commands():

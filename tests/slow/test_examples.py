@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+NOTEBOOK = ROOT / "examples" / "first_look.ipynb"
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
@@ -28,3 +29,24 @@ def test_an_example_runs_and_prints_something(example, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def printed(notebook):
+    """Return what each cell of a notebook prints."""
+    return [
+        "".join(one.text for one in cell.get("outputs", ()) if one.get("name") == "stdout")
+        for cell in notebook.cells
+    ]
+
+
+@pytest.mark.slow
+def test_the_notebook_prints_what_it_shows_and_ends_with_a_picture(tmp_path):
+    import nbformat  # of the extra dev
+    from nbclient import NotebookClient
+
+    shown = nbformat.read(NOTEBOOK, as_version=4)
+    done = nbformat.read(NOTEBOOK, as_version=4)
+    NotebookClient(done, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert printed(done) == printed(shown)
+    (*_, drawn, _) = done.cells
+    assert "<svg" in drawn.outputs[0].data["image/svg+xml"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skiploop.cli.drawing import DrawSeed, Temperature, TopK, TopP, check_draws, sampling_of
 from skiploop.cli.options import Device, Dtype, Json, Memory, Threads, unescaped
 from skiploop.errors import ConfigError
 from skiploop.models.packaged import DEFAULT_MODEL
@@ -60,16 +61,10 @@ def generate(
         ),
     ] = None,
     dtype: Dtype = None,
-    temperature: Annotated[
-        float, typer.Option(help="Draw tokens at random; 0 takes the most likely.", min=0)
-    ] = 0.0,
-    top_k: Annotated[int | None, typer.Option(help="Draw among so many tokens.", min=1)] = None,
-    top_p: Annotated[
-        float | None, typer.Option(help="Draw among tokens of this probability. [1]")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Of the draws; the same for every program. [0]")
-    ] = None,
+    temperature: Temperature = 0.0,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    seed: DrawSeed = None,
     device: Device = "cpu",
     memory: Memory = None,
     threads: Threads = 1,
@@ -83,8 +78,6 @@ def generate(
 
     Example: skiploop generate --policy smollm2-135m/arithmetic --ask "65 + 38"
     """
-    drawing = {"--top-k": top_k, "--top-p": top_p, "--seed": seed}
-    given = [flag for flag, value in drawing.items() if value is not None]
     for is_wrong, message in (
         ((prompt is None) == (ask is None), "give a prompt to continue or a question to --ask"),
         (
@@ -102,31 +95,23 @@ def generate(
             "--abstain-below is about the weight of a vote: give --vote K",
         ),
         (policy and program, "--policy chooses the programs: give it or --program, not both"),
-        (
-            given and not temperature,
-            f"{', '.join(given)}: nothing is drawn, give --temperature above 0 too",
-        ),
     ):
         if is_wrong:
             raise ConfigError(message)
+    check_draws(temperature, top_k, top_p, seed)
     written = program or ["identity"]
     for text in written:
         Program.read_edits(text)  # a typing error is told before the model is loaded
 
     from skiploop.cli.answers import Answers
     from skiploop.cli.console import made_by, prepare, print_json
-    from skiploop.engine.sampling import Sampling
     from skiploop.loading import load
     from skiploop.policies.base import FixedPolicy, Ranked
     from skiploop.runs.asking import answer_asked
     from skiploop.runs.ready import base_of, load_policy, origin_of
     from skiploop.trials.evaluator import Evaluator
 
-    sampling = (
-        Sampling(temperature=temperature, top_k=top_k, top_p=1.0 if top_p is None else top_p)
-        if temperature
-        else None
-    )
+    sampling = sampling_of(temperature, top_k, top_p)
     form = origin_of(policy).form if policy and (vote or ask is not None) else None
     reader = form.made if form and vote else None
     if form and ask is not None:

@@ -15,6 +15,7 @@ import typer
 
 import skiploop
 from skiploop.cli import (
+    chat,
     compare,
     demo,
     doctor,
@@ -80,6 +81,7 @@ app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("import")(import_.import_)
 app.command("generate")(generate.generate)
+app.command("chat")(chat.chat)
 app.command("serve")(serve.serve)
 app.command("trace")(trace.trace)
 app.command("show")(show.show)

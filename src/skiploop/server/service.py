@@ -12,7 +12,7 @@ from skiploop.arguments import shown
 from skiploop.engine.options import Options
 from skiploop.engine.sampling import Sampling
 from skiploop.errors import ConfigError
-from skiploop.server.chat import chat_prompt
+from skiploop.server.chat import prompt_of
 from skiploop.server.errors import wrong
 from skiploop.server.events import Ask
 from skiploop.server.keys import Keys
@@ -101,7 +101,7 @@ class Service:
         name = "max_tokens" if body.max_tokens else "max_completion_tokens"
         limit = body.max_tokens or body.max_completion_tokens or self.limits.new_tokens
         ask = Ask(
-            prompt=chat_prompt(self.stack.tokenizer, body.messages),
+            prompt=prompt_of(self.stack.tokenizer, body.messages),
             field="messages",
             variant=variant,
             options=self._options(body, limit, name),
@@ -121,7 +121,7 @@ class Service:
         if (body.prompt is None) == (body.messages is None):
             raise wrong("prompt", "give either a prompt or messages")
         if body.messages is not None:
-            return variant, chat_prompt(self.stack.tokenizer, body.messages)
+            return variant, prompt_of(self.stack.tokenizer, body.messages)
         prompt = body.prompt or ""
         return variant, _asked(_form(variant), prompt) if body.ask else prompt
 
