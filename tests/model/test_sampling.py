@@ -47,6 +47,20 @@ def test_tokens_are_drawn_with_their_probabilities(sampling, expected):
     torch.testing.assert_close(logprobs, logits.gather(1, tokens[:, None])[:, 0])
 
 
+def test_logits_that_are_equal_but_for_rounding_draw_the_same_tokens():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(1, 50, generator=generator).repeat(2000, 1)
+    logits[:, 10], logits[:, 40] = logits[:, 40] + 2e-7, logits[:, 40]
+    others = logits.clone()
+    others[:, 10] -= 4e-7  # it and its neighbour change places in the order of likelihood
+    seeds, steps = range(2000), [1] * 2000
+    for sampling in (Sampling(), Sampling(temperature=0.8, top_p=0.9)):
+        tokens, _ = draw(logits, sampling, seeds, steps)
+        same, _ = draw(others, sampling, seeds, steps)
+        assert tokens.equal(same)
+        assert {10, 40} <= set(tokens.tolist())
+
+
 def test_uniform_numbers_depend_on_seed_and_step_alone_and_fill_the_interval():
     seeds, steps = np.divmod(np.arange(40_000), 200)
     numbers = uniform(seeds, steps)

@@ -64,8 +64,9 @@ def draw(
     """Return a random token of each row and its log-probability under the model.
 
     One uniform number a row, a function of its seed and of how many tokens it has, picks a token
-    from the cumulated probabilities, the most likely first. So a row draws the same tokens
-    whatever else is in the batch, as far as the logits are the same.
+    from the cumulated probabilities in the order of the vocabulary. So a row draws the same tokens
+    whatever else is in the batch: logits that differ by rounding move the bounds between tokens by
+    as little, and nothing else.
 
     Args:
         logits_BV: Of the next tokens.
@@ -79,11 +80,14 @@ def draw(
         probabilities_BV[:, sampling.top_k :] = 0
     before_BV = probabilities_BV.cumsum(dim=-1) - probabilities_BV
     probabilities_BV[before_BV >= sampling.top_p * probabilities_BV.sum(-1, keepdim=True)] = 0
-    sums_BV = probabilities_BV.cumsum(dim=-1)
+    # Not in the order of likelihood, in which nearly equal logits change places by rounding.
+    sums_BV = torch.zeros_like(sorted_BV).scatter(-1, order_BV, probabilities_BV).cumsum(dim=-1)
+    total_B1 = sums_BV[:, -1:]
     uniform_B1 = torch.from_numpy(uniform(seeds, steps)).to(sums_BV)[:, None]
-    ranks_B1 = torch.searchsorted(sums_BV, uniform_B1 * sums_BV[:, -1:], right=True)
-    last_B1 = ((probabilities_BV > 0).sum(-1, keepdim=True) - 1).clamp(min=0)
-    tokens_B1 = order_BV.gather(-1, torch.minimum(ranks_B1, last_B1))
+    below_B1 = total_B1.nextafter(torch.zeros_like(total_B1))  # rounding may reach the total
+    points_B1 = (uniform_B1 * total_B1).minimum(below_B1)
+    ranks_B1 = torch.searchsorted(sums_BV, points_B1, right=True)
+    tokens_B1 = ranks_B1.clamp(max=logits_BV.shape[-1] - 1)  # of NaN, which is refused elsewhere
     logprobs_B = logits_BV.gather(-1, tokens_B1)[:, 0] - logits_BV.logsumexp(dim=-1)
     return tokens_B1[:, 0], logprobs_B
 
