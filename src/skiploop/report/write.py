@@ -1,22 +1,33 @@
-"""The files of a report: the same as JSON, Markdown and HTML."""
+"""The files of a report: the same as JSON, Markdown and a folder of pages."""
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 from skiploop.errors import RunError
 from skiploop.files import write_atomic
 from skiploop.jsontext import json_text
-from skiploop.report.html import page_text
+from skiploop.report.details import Details
 from skiploop.report.markdown import markdown_text
+from skiploop.report.page import SCRIPTS, page_text, style_text
+from skiploop.report.page_data import data_script
 from skiploop.report.report import Report
 
+PAGES = "report"
+"""Folder of the pages within a run; `index.html` in it opens from the disk."""
 
-def write_report(run_dir: str | Path, report: Report) -> list[Path]:
-    """Write `report.json`, `report.md` and `report.html`, each replaced in one step.
+
+def write_report(run_dir: str | Path, report: Report, details: Details | None = None) -> list[Path]:
+    """Write `report.json`, `report.md` and the folder `report`, each file replaced in one step.
+
+    Args:
+        run_dir: The run folder.
+        report: The numbers.
+        details: The questions behind them.
 
     Returns:
-        The three files.
+        All files.
 
     Raises:
         RunError: The folder does not exist.
@@ -27,12 +38,17 @@ def write_report(run_dir: str | Path, report: Report) -> list[Path]:
     run_dir = Path(run_dir)
     if not run_dir.is_dir():
         raise RunError(f"no run folder {str(run_dir)!r}: create it or check the path")
-    data = json_text(report, indent=2)
+    (run_dir / PAGES).mkdir(exist_ok=True)
     texts = {
-        "report.json": data + "\n",
+        "report.json": json_text(report, indent=2) + "\n",
         "report.md": markdown_text(report),
-        "report.html": page_text(report),
+        f"{PAGES}/index.html": page_text(report),
+        f"{PAGES}/style.css": style_text(),
+        f"{PAGES}/data.js": data_script(report, details or Details()),
     }
+    static = resources.files("skiploop.report") / "static"
+    for name in (*SCRIPTS, "plot.LICENSE"):
+        texts[f"{PAGES}/{name}"] = (static / name).read_text(encoding="utf-8")
     for name, text in texts.items():
         write_atomic(run_dir / name, text)
     return [run_dir / name for name in texts]

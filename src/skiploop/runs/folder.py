@@ -350,12 +350,17 @@ class RunFolder:
 
     @property
     def n_trials(self) -> int:
-        """Trials stored so far; looks them up without keeping the run from other processes."""
-        path = self.folder / TRIALS
-        if not path.exists():
+        """Trials stored so far."""
+        if not (self.folder / TRIALS).exists():
             return 0
-        with closing(TrialStore(path)) as store:
+        with self.reading() as store:
             return len(store)
+
+    @contextmanager
+    def reading(self) -> Iterator[TrialStore]:
+        """Open the trials without keeping the run from other processes."""
+        with closing(TrialStore(self.folder / TRIALS)) as store:
+            yield store
 
 
 def _made(task: str, options: Sequence[str]) -> Task:

@@ -1,0 +1,63 @@
+"""The questions of a report with all that was answered to them, from what a run folder holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from skiploop.evaluation.records import Record
+from skiploop.menus.menu import Menu
+from skiploop.report.details import Asked, Details
+from skiploop.runs.folder import RunFolder
+from skiploop.runs.questions import menu_examples
+from skiploop.tasks.base import Example
+from skiploop.trials.store import Trial
+
+
+def details(
+    run: RunFolder, examples: Sequence[Example], records: Sequence[Record], menu: Menu | None
+) -> Details:
+    """Return what stands behind the numbers of a report.
+
+    Args:
+        run: A run folder with a finished evaluation.
+        examples: The questions on which the policies were judged.
+        records: Of all policies.
+        menu: Of the run, if it has one.
+
+    Raises:
+        RunError: The menu is not finished, or its trials are lost or damaged.
+    """
+    answers: dict[str, dict[str, Record]] = {example.id: {} for example in examples}
+    for record in records:
+        if record.rank == 0:
+            answers[record.example_id][record.policy] = record
+    judged_by_id = _trials(run, examples, records[0].program.n_layers)
+    judged = [
+        Asked(
+            example=example,
+            prompt=run.task.prompt(example),
+            answers=answers[example.id],
+            trials=judged_by_id[example.id],
+        )
+        for example in examples
+    ]
+    return Details(judged=judged, of_menu=_of_menu(run, menu) if menu else ())
+
+
+def _of_menu(run: RunFolder, menu: Menu) -> list[Asked]:
+    """Return what all programs on a menu answered to the questions that it was made for."""
+    examples = menu_examples(run)
+    by_id = _trials(run, examples, menu.programs[0].n_layers)
+    asked = []
+    for example in examples:
+        known = {trial.program: trial for trial in by_id[example.id]}
+        trials = [known[program] for program in menu.programs if program in known]
+        asked.append(Asked(example=example, prompt=run.task.prompt(example), trials=trials))
+    return asked
+
+
+def _trials(
+    run: RunFolder, examples: Sequence[Example], n_layers: int
+) -> Mapping[str, Sequence[Trial]]:
+    with run.reading() as store:
+        return store.of_examples([example.id for example in examples], n_layers)
