@@ -13,7 +13,7 @@ from skiploop.evaluation.wall_time import Timing
 from skiploop.policies.selector.calibration import CalibrationBin
 from skiploop.stats import Mean, Share
 
-REPORTS = ("report.json", "report.md", "report.html")
+REPORTS = ("report.json", "report.md", "report/index.html", "report/data.js")
 
 
 @pytest.fixture(scope="module")

@@ -97,14 +97,17 @@ def _beginnings(asked: Sequence[Asked]) -> dict[str, str]:
     prompts: dict[str, list[str]] = {}
     for one in asked:
         prompts.setdefault(one.example.category, []).append(one.prompt)
-    return {category: os.path.commonprefix(some) for category, some in prompts.items()}
+    return {
+        category: os.path.commonprefix(some)  # noqa: RUF071 - no paths
+        for category, some in prompts.items()
+    }
 
 
 def _answer(record: Record, programs: Places[Program], texts: Places[str]) -> list[object]:
     sure = None if record.confidence is None else round(record.confidence, 4)
     return [
         programs.of(record.program),
-        _verdict(record.correct),
+        record.correct,
         sure,
         texts.of(shortened(record.text)),
     ]
@@ -114,15 +117,11 @@ def _trial(trial: Trial, programs: Places[Program], texts: Places[str]) -> list[
     text = f"{trial.text} …" if trial.stopped_by == "decided" else trial.text
     return [
         programs.of(trial.program),
-        _verdict(trial.correct),
+        trial.correct,
         _probability(trial.logprob),
         texts.of(shortened(text)),
         _probability(trial.gold_logprob),
     ]
-
-
-def _verdict(correct: bool | None) -> int | None:
-    return None if correct is None else int(correct)
 
 
 def _probability(logprob: float | None) -> float | None:

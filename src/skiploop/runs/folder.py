@@ -11,7 +11,7 @@ RUN/methods/           what other methods found out when they were made
 RUN/records.jsonl      what the last evaluation judged
 RUN/measured.json      what it measured beside them
 RUN/readings.jsonl     which held-out questions evaluations have read
-RUN/report.{md,json,html}
+RUN/report.{md,json}     what is told about it, and in RUN/report/ as pages
 RUN/compare/           a file for each task on which methods were compared
 RUN/on/TASK/           a run folder of another task, on which what was learned here is judged
 ```

@@ -50,7 +50,7 @@ function filtered(state) {
     if (category && one.category !== category) return false;
     if (program && String(answer?.[0]) !== program) return false;
     if (state.get("sure") && !isSure(answer?.[2] ?? null)) return false;
-    if (change === "any") return answer?.[1] === 0 && one.trials.some((trial) => trial[1] === 1);
+    if (change === "any") return answer?.[1] === false && one.trials.some((trial) => trial[1]);
     return !change || changeOf(one, policy) === change;
   };
   return DATA.questions[state.get("part") ?? "judged"].filter(isAsked);

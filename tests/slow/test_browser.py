@@ -1,0 +1,177 @@
+"""The pages of a report in headless Chromium: clicked, read, and kept as pictures in build/."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import pages
+from skiploop.report.write import write_report
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+VIEWS = ("overview", "questions", "policies", "programs")
+DESKTOP, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium"),
+]
+
+
+TIMED = """async (views) => {
+    const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+    const times = [];
+    for (const view of views) {
+        const start = performance.now();
+        location.replace(view);
+        await painted();
+        await painted();
+        times.push((performance.now() - start) / 1000);
+    }
+    return times;
+}"""
+"""Seconds until each view is on the screen."""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """Return the address of a report on 120 questions, on the disk."""
+    return written(tmp_path_factory.mktemp("report"))
+
+
+def written(folder, **sizes):
+    write_report(folder, *pages.report_and_details(**sizes))
+    return (folder / "report" / "index.html").as_uri()
+
+
+@pytest.fixture
+def opened(browser, report):
+    """Return what opens a view; whatever the console or the network says fails the test."""
+    said, contexts = [], []
+
+    def open_view(view="overview", *, at=report, size=DESKTOP, scheme="light"):
+        context = browser.new_context(viewport=size, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("dialog", lambda dialog: said.append(dialog.message))
+        beside = at.removesuffix("index.html")
+        page.on("request", lambda one: one.url.startswith(beside) or said.append(one.url))
+        page.goto(f"{at}#{view}")
+        page.wait_for_selector(".drawn")
+        return page
+
+    yield open_view
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
+def picture(page, name):
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "scheme"),
+    [("desktop", DESKTOP, "light"), ("dark", DESKTOP, "dark"), ("phone", PHONE, "light")],
+)
+def test_every_view_opens_from_the_disk_and_fits_the_screen(opened, name, size, scheme):
+    page = opened(size=size, scheme=scheme)
+    for view in VIEWS:
+        page.get_by_role("link", name=view.capitalize(), exact=True).click()
+        page.locator(f"#{view}").wait_for()
+        assert page.locator(".view:visible").count() == 1
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+        for figure in page.locator("figure:visible").all():
+            assert figure.locator("svg").count() == 1, figure.get_attribute("data-chart")
+        picture(page, f"{view}-{name}")
+
+
+def test_texts_of_a_run_stay_texts(opened):
+    page = opened("questions?open=q0")
+    assert page.locator("h1").inner_text() == f"toy, test, {pages.HOSTILE}".strip()
+    assert pages.HOSTILE.strip() in page.locator(".detail dd").first.inner_text()
+
+
+def test_a_question_is_searched_opened_and_read(opened):
+    page = opened("questions")
+    page.get_by_placeholder("question, gold or answer").fill("question 17:")
+    assert page.get_by_role("status").inner_text() == "1 of 120 questions"
+    assert page.evaluate("document.activeElement.name") == "text"  # and can be typed on
+    page.locator(".row").click()
+    detail = page.locator(".detail")
+    assert "20" in detail.locator("dd").nth(1).inner_text()
+    names = detail.locator("tbody th").all_inner_texts()
+    assert names == [*pages.POLICIES, *pages.MENU]
+    detail.get_by_text("prompt", exact=True).click()
+    assert "Examples: 1 + 1 = 2" in detail.locator("pre").inner_text()
+    picture(page, "question-desktop")
+
+
+def test_filters_show_what_a_policy_fixed(opened):
+    page = opened("questions")
+    page.locator("[name=policy]").select_option("selector")
+    page.locator("[name=change]").select_option("fixed")
+    report, details = pages.report_and_details()
+    row = next(row for row in report.policies if row.policy == "selector")
+    n_fixed = row.against_identity.only_first
+    assert page.get_by_role("status").inner_text() == f"{n_fixed} of 120 questions"
+    assert set(page.locator(".verdict").all_inner_texts()) == {"fixed"}
+    page.locator("[name=category]").select_option("plural")
+    asked = [one for one in details.judged if one.example.category == "plural"]
+    fixed = [
+        one.example.question
+        for one in asked
+        if one.answers["selector"].correct and one.answers["identity"].correct is False
+    ]
+    assert page.locator(".asked").all_inner_texts() == fixed
+    page.locator("[name=sure]").select_option("0.75-1")
+    assert page.locator(".row").count() < len(fixed)
+    page.go_back()
+    assert page.url.endswith("#questions") or "questions" in page.url
+
+
+def test_all_of_it_can_be_reached_with_the_keyboard(opened):
+    page = opened()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.locator("#questions").is_visible()
+    page.locator(".row").nth(2).focus()
+    page.keyboard.press("Enter")
+    assert page.locator(".detail").get_attribute("aria-label") == "Question q2"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "✕ close"
+    page.keyboard.press("Enter")
+    assert page.locator(".detail").count() == 0
+
+
+def test_a_question_of_the_menu_is_opened_from_its_grid(opened):
+    page = opened("programs")
+    assert page.locator(".grid tbody tr").count() == 50
+    page.get_by_role("link", name="next →").click()
+    assert page.locator(".grid tbody tr").count() == 40
+    page.locator(".grid a").first.click()
+    assert page.locator(".detail").get_attribute("aria-label") == "Question q170"
+    assert page.locator(".detail tbody th").all_inner_texts() == list(pages.MENU)
+
+
+def test_ten_thousand_questions_stay_fluid(opened, tmp_path):
+    page = opened("questions", at=written(tmp_path, n_judged=10_000, n_of_menu=2_000))
+    views = ("questions?text=question+77", "questions?change=fixed&policy=vote:5", "policies")
+    views += ("questions?open=q9999", "questions?page=150", "programs?page=20")
+    times = page.evaluate(TIMED, [f"#{view}" for view in views])
+    assert max(times) < 2, dict(zip(views, times, strict=True))  # 0.1 s on a machine at rest
