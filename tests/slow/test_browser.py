@@ -12,7 +12,7 @@ sync_api = pytest.importorskip("playwright.sync_api")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
-VIEWS = ("overview", "questions", "policies", "programs")
+VIEWS = ("overview", "questions", "policies", "programs", "search")
 DESKTOP, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
 
 pytestmark = [
@@ -167,6 +167,23 @@ def test_a_question_of_the_menu_is_opened_from_its_grid(opened):
     page.locator(".grid a").first.click()
     assert page.locator(".detail").get_attribute("aria-label") == "Question q170"
     assert page.locator(".detail tbody th").all_inner_texts() == list(pages.MENU)
+
+
+def test_a_search_is_walked_through_step_by_step(opened):
+    page = opened("search")
+    steps = page.locator("[name=step]")
+    assert steps.input_value() == str(pages.N_STEPS - 1)
+    assert page.locator(".tree .node").count() == pages.N_STEPS
+    steps.focus()
+    page.keyboard.press("Home")
+    assert page.locator(".tree .node").all_inner_texts()[0].startswith("identity")
+    assert page.locator(".tree .node").count() == 1
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    assert page.locator(".tree .node").count() == 4
+    assert page.locator(".tree .on-walk").count() >= 2
+    page.locator("[name=question]").select_option("q1")
+    assert "gold: 2" in page.locator("#search p").first.inner_text()
 
 
 def test_ten_thousand_questions_stay_fluid(opened, tmp_path):

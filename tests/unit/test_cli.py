@@ -16,7 +16,7 @@ from skiploop.cli.options import unescaped
 from skiploop.files import at_home
 
 COMMANDS = ["demo", "search", "menu", "train", "evaluate", "compare"]
-COMMANDS += ["report", "export", "import", "generate", "serve", "trace", "show", "tasks"]
+COMMANDS += ["report", "studio", "export", "import", "generate", "serve", "trace", "show", "tasks"]
 COMMANDS += ["doctor", "fit", "models"]
 RUN_COMMANDS = [("demo",), ("search",), ("menu", "build"), ("train",), ("evaluate",), ("compare",)]
 RUN_COMMANDS += [("fit",)]

@@ -1,5 +1,6 @@
 """The page of a report, as text: what a browser makes of it is in tests/slow/test_browser.py."""
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -9,8 +10,10 @@ from skiploop import Program
 from skiploop.evaluation.records import Record
 from skiploop.evaluation.search_table import SearchOutcome, search_table
 from skiploop.evaluation.wall_time import Timing
+from skiploop.jsontext import plain
 from skiploop.programs.space import ProgramSpace
-from skiploop.report.page import SCRIPTS, page_text, style_text
+from skiploop.report.details import Details
+from skiploop.report.page import SCRIPTS, Playground, page_files, page_text
 from skiploop.report.report import build_report
 from skiploop.report.write import write_report
 from skiploop.tasks.base import Example
@@ -101,7 +104,8 @@ def test_nothing_is_loaded_but_the_files_beside_the_page(page, tmp_path):
         if name in {"src", "href"} and not value.startswith("#")
     ]
     assert loaded == ["style.css", "data.js", *SCRIPTS] and set(loaded) <= written
-    assert "url(" not in style_text() and "@import" not in style_text()
+    style = page_files(make_report(), Details())["style.css"]
+    assert "url(" not in style and "@import" not in style
 
 
 def test_browsers_are_told_to_load_nothing_else(page):
@@ -111,6 +115,15 @@ def test_browsers_are_told_to_load_nothing_else(page):
         if tag == "meta" and attributes.get("http-equiv") == "Content-Security-Policy"
     ]
     assert policies == ["default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'"]
+
+
+def test_a_page_with_a_playground_may_ask_its_server_and_nobody_else():
+    playground = Playground(model=ATTACK, policies=(ATTACK,), stop=("'", ATTACK))
+    reader = read(page_text(make_report(), playground))
+    (policy,) = (a["content"] for tag, a in reader.elements if "http-equiv" in a)
+    assert policy.endswith("; connect-src 'self'") and policy.startswith("default-src 'none'; ")
+    (given,) = (a["data-playground"] for _, a in reader.elements if "data-playground" in a)
+    assert json.loads(given) == plain(playground)
 
 
 def test_every_text_is_escaped(page):

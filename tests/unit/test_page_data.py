@@ -56,7 +56,8 @@ def test_prompts_are_whole_where_their_beginning_stands_elsewhere(data):
 
 
 def test_programs_come_in_the_order_of_the_menu_and_tell_how_often_each_layer_runs(data):
-    assert [program["text"] for program in data["programs"]] == list(pages.MENU)
+    listed = [program["text"] for program in data["programs"]]
+    assert listed[: len(pages.MENU)] == list(pages.MENU)
     assert data["programs"][2]["runs"] == [1] * 18 + [2] + [1] * 11
     assert [data["programs"][1][name] for name in ("slots", "damped")] == [22, False]
     assert data["programs"][4]["damped"]
@@ -89,3 +90,13 @@ def test_no_text_ends_the_script_or_starts_another():
     assert name == "const DATA"
     assert json.loads(text) == json.loads(json.dumps(page_data(REPORT, DETAILS)))
     assert json.loads(text)["questions"]["judged"][0]["question"] == pages.HOSTILE
+
+
+def test_every_step_of_a_search_comes_after_those_that_led_to_it(data):
+    for shown, grown in zip(data["searches"], DETAILS.searches, strict=True):
+        assert shown["id"] == grown.example.id and len(shown["steps"]) == pages.N_STEPS
+        for number, (program, *_, walk) in enumerate(shown["steps"]):
+            assert walk[0] == 0 and walk[-1] == number and walk == sorted(walk)
+            texts = [data["programs"][shown["steps"][step][0]]["text"] for step in walk]
+            assert texts == [str(one) for one in grown.steps[number].walk]
+            assert texts[-1] == data["programs"][program]["text"]

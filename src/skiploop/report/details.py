@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from skiploop.evaluation.records import Record
+from skiploop.programs.program import Program
 from skiploop.tasks.base import Example
 from skiploop.trials.store import Trial
 
@@ -27,6 +28,32 @@ class Asked:
     trials: Sequence[Trial] = ()
 
 
+@dataclass(frozen=True)
+class Step:
+    """One step of a search.
+
+    Attributes:
+        trial: What was tried.
+        walk: The programs from the identity to that of the trial.
+    """
+
+    trial: Trial
+    walk: Sequence[Program]
+
+
+@dataclass(frozen=True)
+class Grown:
+    """The search of one question.
+
+    Attributes:
+        example: The question.
+        steps: In their order, the identity first.
+    """
+
+    example: Example
+    steps: Sequence[Step]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Details:
     """All questions of a report.
@@ -34,7 +61,9 @@ class Details:
     Attributes:
         judged: Those on which the policies were judged.
         of_menu: Those that every program on the menu answered, its trials in the menu's order.
+        searches: Some of those that were searched.
     """
 
     judged: Sequence[Asked] = ()
     of_menu: Sequence[Asked] = ()
+    searches: Sequence[Grown] = ()

@@ -14,7 +14,7 @@ from skiploop.evaluation.changed_answers import shortened
 from skiploop.evaluation.records import Record
 from skiploop.jsontext import json_text, plain
 from skiploop.programs.program import Program
-from skiploop.report.details import Asked, Details
+from skiploop.report.details import Asked, Details, Grown
 from skiploop.report.report import Report
 from skiploop.trials.store import Trial
 
@@ -64,6 +64,7 @@ def page_data(report: Report, details: Details) -> dict[str, object]:
     return {
         "report": plain(report),
         "questions": questions,
+        "searches": [_search(grown, programs, texts) for grown in details.searches],
         "programs": [_program(program) for program in programs.values],
         "texts": list(texts.values),
     }
@@ -100,6 +101,20 @@ def _beginnings(asked: Sequence[Asked]) -> dict[str, str]:
     return {
         category: os.path.commonprefix(some)  # noqa: RUF071 - no paths
         for category, some in prompts.items()
+    }
+
+
+def _search(grown: Grown, programs: Places[Program], texts: Places[str]) -> dict[str, object]:
+    """Return a search: each step is a trial, and the steps that led to it from the identity."""
+    step_of = {step.trial.program: number for number, step in enumerate(grown.steps)}
+    return {
+        "id": grown.example.id,
+        "question": grown.example.question,
+        "gold": grown.example.gold,
+        "steps": [
+            [*_trial(step.trial, programs, texts), [step_of[program] for program in step.walk]]
+            for step in grown.steps
+        ],
     }
 
 

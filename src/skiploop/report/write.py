@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 from skiploop.errors import RunError
@@ -10,8 +9,7 @@ from skiploop.files import write_atomic
 from skiploop.jsontext import json_text
 from skiploop.report.details import Details
 from skiploop.report.markdown import markdown_text
-from skiploop.report.page import SCRIPTS, page_text, style_text
-from skiploop.report.page_data import data_script
+from skiploop.report.page import page_files
 from skiploop.report.report import Report
 
 PAGES = "report"
@@ -39,16 +37,12 @@ def write_report(run_dir: str | Path, report: Report, details: Details | None = 
     if not run_dir.is_dir():
         raise RunError(f"no run folder {str(run_dir)!r}: create it or check the path")
     (run_dir / PAGES).mkdir(exist_ok=True)
+    pages = page_files(report, details or Details())
     texts = {
         "report.json": json_text(report, indent=2) + "\n",
         "report.md": markdown_text(report),
-        f"{PAGES}/index.html": page_text(report),
-        f"{PAGES}/style.css": style_text(),
-        f"{PAGES}/data.js": data_script(report, details or Details()),
+        **{f"{PAGES}/{name}": text for name, text in pages.items()},
     }
-    static = resources.files("skiploop.report") / "static"
-    for name in (*SCRIPTS, "plot.LICENSE"):
-        texts[f"{PAGES}/{name}"] = (static / name).read_text(encoding="utf-8")
     for name, text in texts.items():
         write_atomic(run_dir / name, text)
     return [run_dir / name for name in texts]

@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from skiploop.evaluation.records import Record
 from skiploop.menus.menu import Menu
-from skiploop.report.details import Asked, Details
+from skiploop.report.details import Asked, Details, Grown, Step
 from skiploop.runs.folder import RunFolder
-from skiploop.runs.questions import menu_examples
+from skiploop.runs.questions import menu_examples, searched_examples
+from skiploop.search.campaign import SearchConfig, Searcher
 from skiploop.tasks.base import Example
 from skiploop.trials.store import Trial
+
+N_SEARCHES = 20
+"""Searches that are shown: growing a tree of 200 steps again takes a second."""
 
 
 def details(
@@ -41,7 +45,38 @@ def details(
         )
         for example in examples
     ]
-    return Details(judged=judged, of_menu=_of_menu(run, menu) if menu else ())
+    return Details(
+        judged=judged,
+        of_menu=_of_menu(run, menu) if menu else (),
+        searches=_searches(run, records[0].program.n_layers) if run.has("search") else (),
+    )
+
+
+def _searches(run: RunFolder, n_layers: int) -> list[Grown]:
+    """Return the first searches, their trees grown again from the recorded verdicts.
+
+    A search that does not grow again as it was recorded, such as one of other rules that was
+    imported, is left out.
+    """
+    config = run.section("search", SearchConfig)
+    with run.reading() as store:
+        tried = store.asked("search", n_layers)
+    examples = [example for example in searched_examples(run) if example.id in tried]
+    grown = [
+        _grown(example, config.searcher_of(example, n_layers, run.config.seed), tried[example.id])
+        for example in examples[:N_SEARCHES]
+    ]
+    return [one for one in grown if one is not None]
+
+
+def _grown(example: Example, searcher: Searcher, trials: Sequence[Trial]) -> Grown | None:
+    steps = []
+    for trial in trials:
+        if searcher.ask() != trial.program:
+            return None
+        steps.append(Step(trial, searcher.walk_to(trial.program)))
+        searcher.tell(trial.program, None if trial.correct is None else float(trial.correct))
+    return Grown(example, steps)
 
 
 def _of_menu(run: RunFolder, menu: Menu) -> list[Asked]:

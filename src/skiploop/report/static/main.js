@@ -2,11 +2,8 @@
 // Which view is shown, and what fills it: the address says so.
 
 const FIRST = "overview";
-const PARTS_OF = {
-  questions: showQuestions,
-  layers: showLayers,
-  menu: showMenu,
-};
+const SHOW = { questions: showQuestions, layers: showLayers, menu: showMenu, search: showSearch };
+if (document.getElementById("playground")) SHOW.playground = showPlayground; // of a studio
 
 /** Show the view that the address names. */
 function show() {
@@ -20,7 +17,7 @@ function show() {
   }
   drawCharts(shown);
   const parts = [shown, ...shown.querySelectorAll("[data-part]")].filter((one) => one.dataset.part);
-  for (const part of parts) PARTS_OF[part.dataset.part](part, state);
+  for (const part of parts) SHOW[part.dataset.part](part, state);
 }
 
 let width = window.innerWidth;

@@ -116,6 +116,10 @@ function answersTable(title, rows, chosen) {
     el("div", { class: "wide" }, el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, lines)))];
 }
 
+function promptOf(one) {
+  return DATA.texts[one.prompt[0]] + one.prompt[1];
+}
+
 /** Return one question with all that was said to it. */
 function questionDetail(one, policy, links) {
   const answer = answerOf(one, policy);
@@ -126,7 +130,8 @@ function questionDetail(one, policy, links) {
   return el("article", { class: "detail", tabindex: "-1", "aria-label": `Question ${one.id}` },
     links,
     el("dl", {}, facts.filter(([, text]) => text).flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)])),
-    el("details", {}, el("summary", {}, "prompt"), el("pre", {}, DATA.texts[one.prompt[0]] + one.prompt[1])),
+    el("details", {}, el("summary", {}, "prompt"), el("pre", {}, promptOf(one))),
+    document.getElementById("playground") ? el("p", {}, el("a", { href: addressOf("playground", { prompt: promptOf(one) }) }, "ask in the playground")) : null,
     program ? [el("h3", {}, `${one.answers[policy] ? policy : PLAIN} runs ${programWords(program)}`), numberedLayers(program)] : [],
     Object.keys(one.answers).length ? answersTable("What each policy says", Object.entries(one.answers), answer?.[0]) : [],
     trials.length ? answersTable("What each program says", trials, answer?.[0]) : []);
