@@ -1,25 +1,14 @@
 """The pages of a report in headless Chromium: clicked, read, and kept as pictures in build/."""
 
-import shutil
-from pathlib import Path
-
 import pytest
 
 import pages
+from chromium import DESKTOP, NEEDED, PHONE, launched, picture, sync_api
 from skiploop.report.write import write_report
 
-sync_api = pytest.importorskip("playwright.sync_api")
+pytestmark = NEEDED
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 VIEWS = ("overview", "questions", "policies", "programs", "search")
-DESKTOP, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium"),
-]
-
 
 TIMED = """async (views) => {
     const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
@@ -39,7 +28,7 @@ TIMED = """async (views) => {
 @pytest.fixture(scope="module")
 def browser():
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        browser = launched(playwright)
         yield browser
         browser.close()
 
@@ -77,11 +66,6 @@ def opened(browser, report):
     for context in contexts:
         context.close()
     assert said == []
-
-
-def picture(page, name):
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
 @pytest.mark.parametrize(
