@@ -7,10 +7,12 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+sync_api.expect.set_options(timeout=60_000)  # milliseconds, on a machine that does much else
+
 NEEDED = [
     pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium"),
+    pytest.mark.skipif(_CHROMIUM is None, reason="no chromium: apt-get install chromium"),
 ]
 DESKTOP, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
 
@@ -18,7 +20,7 @@ _SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
 
 
 def launched(playwright):
-    return playwright.chromium.launch(executable_path=CHROMIUM)
+    return playwright.chromium.launch(executable_path=_CHROMIUM)
 
 
 def picture(page, name):

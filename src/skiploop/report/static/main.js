@@ -2,17 +2,19 @@
 // Which view is shown, and what fills it: the address says so.
 
 const FIRST = "overview";
+const PREFIX = "view-"; // an element of the view's own name would be scrolled to
 const SHOW = { questions: showQuestions, layers: showLayers, menu: showMenu, search: showSearch };
-if (document.getElementById("playground")) SHOW.playground = showPlayground; // of a studio
+if (document.getElementById("view-playground")) SHOW.playground = showPlayground; // of a studio
 
 /** Show the view that the address names. */
 function show() {
   const { view, state } = address();
   const views = [...document.querySelectorAll(".view")];
-  const shown = views.find((one) => one.id === view) ?? document.getElementById(FIRST);
+  const shown = views.find((one) => one.id === PREFIX + view) ?? document.getElementById(PREFIX + FIRST);
+  if (shown.hidden) window.scrollTo(0, 0);
   for (const one of views) one.hidden = one !== shown;
   for (const link of document.querySelectorAll("header nav a")) {
-    if (link.hash === `#${shown.id}`) link.setAttribute("aria-current", "page");
+    if (PREFIX + link.hash.slice(1) === shown.id) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   drawCharts(shown);

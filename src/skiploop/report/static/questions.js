@@ -4,11 +4,11 @@
 const N_ON_PAGE = 50;
 const CHANGES = [
   ["", "all"],
-  ["fixed", "fixed: only the policy is right"],
-  ["broken", "broken: only the identity is right"],
-  ["right", "both right"],
-  ["wrong", "both wrong"],
-  ["any", "some program is right, not the policy"],
+  ["fixed", "fixed"],
+  ["broken", "broken"],
+  ["right", "right as before"],
+  ["wrong", "wrong as before"],
+  ["any", "another program right"],
 ];
 const SURENESS = [["", "any"], ["0-0.25", "below 25 %"], ["0.25-0.5", "25 to 50 %"], ["0.5-0.75", "50 to 75 %"], ["0.75-1", "75 % and more"]];
 const PARTS = { judged: "judged", menu: "of the menu" };
@@ -106,12 +106,12 @@ function answersTable(title, rows, chosen) {
     const [words, look] = verdictWords(verdict);
     return el("tr", { class: program === chosen ? "chosen-row" : null },
       el("th", { scope: "row" }, name),
-      el("td", {}, layerBar(DATA.programs[program])),
-      el("td", { class: "text" }, DATA.texts[text].trim() || "(nothing)"),
       el("td", { class: look }, words),
-      el("td", {}, percent(sure)));
+      el("td", { class: "text" }, DATA.texts[text].trim() || "(nothing)"),
+      el("td", {}, percent(sure)),
+      el("td", {}, layerBar(DATA.programs[program])));
   });
-  const head = ["", "layers", "answer", "verdict", "probability"].map((name) => el("th", { scope: "col" }, name));
+  const head = ["", "verdict", "answer", "probability", "layers"].map((name) => el("th", { scope: "col" }, name));
   return [el("h3", {}, title),
     el("div", { class: "wide" }, el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, lines)))];
 }
@@ -131,7 +131,7 @@ function questionDetail(one, policy, links) {
     links,
     el("dl", {}, facts.filter(([, text]) => text).flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)])),
     el("details", {}, el("summary", {}, "prompt"), el("pre", {}, promptOf(one))),
-    document.getElementById("playground") ? el("p", {}, el("a", { href: addressOf("playground", { prompt: promptOf(one) }) }, "ask in the playground")) : null,
+    document.getElementById("view-playground") ? el("p", {}, el("a", { href: addressOf("playground", { prompt: promptOf(one) }) }, "ask in the playground")) : null,
     program ? [el("h3", {}, `${one.answers[policy] ? policy : PLAIN} runs ${programWords(program)}`), numberedLayers(program)] : [],
     Object.keys(one.answers).length ? answersTable("What each policy says", Object.entries(one.answers), answer?.[0]) : [],
     trials.length ? answersTable("What each program says", trials, answer?.[0]) : []);
