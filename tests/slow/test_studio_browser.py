@@ -46,8 +46,8 @@ def test_a_prompt_is_asked_under_two_programs_side_by_side(stack, address):
         asked = page.locator("[name=prompt]")
         assert "question 5:" in asked.input_value()
         asked.fill(PROMPT)
-        for box in page.locator("[name=variant]:checked").all():
-            box.uncheck()
+        for name in pages.MENU:
+            page.locator(f"[value='tiny:{name}']").uncheck()
         page.locator("[value='tiny:identity']").check()
         page.locator("[name=other]").fill(PROGRAMS[1])
         page.get_by_role("button", name="Ask").click()
