@@ -8,6 +8,7 @@ from skiploop import Program
 from skiploop.evaluation.records import Record
 from skiploop.evaluation.search_table import SearchOutcome, search_table
 from skiploop.evaluation.wall_time import Timing
+from skiploop.jsontext import plain
 from skiploop.menus.menu import Menu
 from skiploop.policies.selector.calibration import CalibrationBin
 from skiploop.programs.space import ProgramSpace
@@ -109,4 +110,9 @@ def report_and_details(n_judged=120, n_of_menu=90):
     )
     bins = [CalibrationBin(x / 10, Mean(x / 11, 0.02, 90), Share(x, 10)) for x in range(1, 9)]
     report = replace(report, calibration=tuple(bins))
-    return report, Details(judged=judged, of_menu=of_menu, searches=searches)
+    return report, Details(
+        judged=judged,
+        of_menu=of_menu,
+        searches=searches,
+        elsewhere={"another task": plain(report.policies)},
+    )

@@ -31,7 +31,7 @@ def studio(
     from skiploop.cli.console import prepare, say, show_log
     from skiploop.report.page import Playground, page_files
     from skiploop.runs import pipeline
-    from skiploop.runs.ready import load_policy
+    from skiploop.runs.ready import has_policy, load_policy
     from skiploop.runs.session import Run
     from skiploop.server.limits import Limits
     from skiploop.server.service import make_service
@@ -42,8 +42,7 @@ def studio(
     sock = bound(HOST, port)  # a port that is taken is told before the model is loaded
     prepare(threads)
     model = Path(opened.config.model).name
-    learned = opened.has("selector") or opened.has("train")
-    policies = {run.resolve().name: load_policy(run, opened.stack)} if learned else {}
+    policies = {run.resolve().name: load_policy(run, opened.stack)} if has_policy(run) else {}
     playground = Playground(
         model=model,
         policies=tuple(policies),

@@ -62,8 +62,11 @@ class Details:
         judged: Those on which the policies were judged.
         of_menu: Those that every program on the menu answered, its trials in the menu's order.
         searches: Some of those that were searched.
+        elsewhere: By the title of another report, what was learned here does to other questions:
+            its rows of policies, as in `report.json`.
     """
 
     judged: Sequence[Asked] = ()
     of_menu: Sequence[Asked] = ()
     searches: Sequence[Grown] = ()
+    elsewhere: Mapping[str, object] = field(default_factory=dict)

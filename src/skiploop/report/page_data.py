@@ -65,6 +65,7 @@ def page_data(report: Report, details: Details) -> dict[str, object]:
         "report": plain(report),
         "questions": questions,
         "searches": [_search(grown, programs, texts) for grown in details.searches],
+        "elsewhere": details.elsewhere,
         "programs": [_program(program) for program in programs.values],
         "texts": list(texts.values),
     }

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from skiploop.errors import RunError, one_line
 from skiploop.evaluation.records import Record
+from skiploop.jsontext import read_json
 from skiploop.menus.menu import Menu
 from skiploop.report.details import Asked, Details, Grown, Step
 from skiploop.runs.folder import RunFolder
 from skiploop.runs.questions import menu_examples, searched_examples
+from skiploop.runs.session import BESIDE
 from skiploop.search.campaign import SearchConfig, Searcher
 from skiploop.tasks.base import Example
 from skiploop.trials.store import Trial
@@ -49,7 +52,23 @@ def details(
         judged=judged,
         of_menu=_of_menu(run, menu) if menu else (),
         searches=_searches(run, records[0].program.n_layers) if run.has("search") else (),
+        elsewhere=_elsewhere(run),
     )
+
+
+def _elsewhere(run: RunFolder) -> dict[str, object]:
+    """Return the rows of policies of the reports on other tasks, by title."""
+    found: dict[str, object] = {}
+    for path in sorted((run.folder / BESIDE).glob("*/report.json")):
+        try:
+            told = read_json(path)
+            found[str(told["title"])] = told["policies"]
+        except (OSError, ValueError, KeyError) as error:
+            raise RunError(
+                f"cannot read {path}: {one_line(error)}; 'skiploop report {path.parent}' makes it "
+                "again"
+            ) from error
+    return found
 
 
 def _searches(run: RunFolder, n_layers: int) -> list[Grown]:

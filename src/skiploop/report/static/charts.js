@@ -153,6 +153,16 @@ function pairedChart({ policies }, width) {
   });
 }
 
+/** Show what was learned here does on other tasks. */
+function showElsewhere(place) {
+  const parts = Object.entries(DATA.elsewhere).flatMap(([title, policies]) => {
+    const figure = el("figure", { "aria-label": `Questions fixed and broken by each policy: ${title}` });
+    draw(figure, pairedChart({ policies }, place.clientWidth));
+    return [el("h3", {}, title), figure];
+  });
+  place.replaceChildren(...(parts.length ? [el("h2", {}, "Fixed and broken on other tasks"), ...parts] : []));
+}
+
 function calibrationChart({ calibration }, width) {
   const bins = calibration
     .filter(({ observed }) => observed.value !== null && observed.low !== null)

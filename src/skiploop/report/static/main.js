@@ -3,7 +3,9 @@
 
 const FIRST = "overview";
 const PREFIX = "view-"; // an element of the view's own name would be scrolled to
-const SHOW = { questions: showQuestions, layers: showLayers, menu: showMenu, search: showSearch };
+const SHOW = {
+  elsewhere: showElsewhere, questions: showQuestions, layers: showLayers, menu: showMenu, search: showSearch,
+};
 if (document.getElementById("view-playground")) SHOW.playground = showPlayground; // of a studio
 
 /** Show the view that the address names. */
