@@ -5,6 +5,7 @@ Programs and texts stand in lists of their own, and are elsewhere named by their
 
 from __future__ import annotations
 
+import json
 import math
 import os.path
 from collections.abc import Hashable, Sequence
@@ -12,11 +13,14 @@ from typing import Generic, TypeVar
 
 from skiploop.evaluation.changed_answers import shortened
 from skiploop.evaluation.records import Record
-from skiploop.jsontext import json_text, plain
+from skiploop.jsontext import plain
 from skiploop.programs.program import Program
 from skiploop.report.details import Asked, Details, Grown
 from skiploop.report.report import Report
 from skiploop.trials.store import Trial
+
+LESS_THAN = "\\u003c"
+"""How JSON may write `<`, which a script may not hold in a text."""
 
 _Value = TypeVar("_Value", bound=Hashable)
 
@@ -44,8 +48,10 @@ def data_script(report: Report, details: Details) -> str:
     Guarantees:
         No text in it ends a script, wherever it is put (tests/unit/test_page_data.py).
     """
-    data = json_text(page_data(report, details)).replace("<", "\\u003c")
-    return f"const DATA = {data};\n"
+    data = json.dumps(
+        page_data(report, details), ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    )
+    return f"const DATA = {data.replace('<', LESS_THAN)};\n"
 
 
 def page_data(report: Report, details: Details) -> dict[str, object]:
