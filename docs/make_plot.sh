@@ -9,8 +9,9 @@ cd "$work"
 npm install --silent @observablehq/plot@0.6.17 esbuild@0.28.2
 node node_modules/esbuild/install.js
 cat >plot.mjs <<'EOF'
-export { plot, axisX, axisY, barX, cell, dot, gridX, gridY, lineY, link, rectY, ruleX, ruleY, text,
-  tip, pointer, pointerX, pointerY } from "@observablehq/plot";
+export {
+  plot, barX, cell, dot, lineY, link, pointer, pointerX, pointerY, rectY, ruleX, ruleY, text, tip,
+} from "@observablehq/plot";
 EOF
 npx esbuild plot.mjs --bundle --minify --format=iife --global-name=Plot --legal-comments=none \
   --metafile=meta.json --outfile="$static/plot.js"
