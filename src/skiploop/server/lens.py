@@ -1,5 +1,7 @@
 """The logit lens: which token the model would write next, were each of its layer passes the last.
 
+Shapes: P layer passes, N likeliest tokens.
+
 Source: nostalgebraist 2020, "interpreting GPT: the logit lens".
 """
 
