@@ -15,6 +15,7 @@ PACKAGES = {
     "math": ("math_verify",),
     "reasoning-gym": ("reasoning_gym",),
     "serve": ("fastapi", "prometheus_client", "pydantic", "uvicorn"),
+    "studio": ("fastapi", "prometheus_client", "pydantic", "uvicorn"),
 }
 """What is imported of each extra."""
 

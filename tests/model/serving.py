@@ -30,10 +30,10 @@ def stack_with_template(template=TEMPLATE, family="llama"):
 
 
 @contextmanager
-def served(stack, policies=None, **settings):
+def served(stack, policies=None, *, app_of=make_app, **settings):
     """Serve a stack as `tiny`; give the service and its address."""
     service = make_service(stack, "tiny", policies, **settings)
-    server = server_of(make_app(service), service)
+    server = server_of(app_of(service), service)
     sock = bound("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()

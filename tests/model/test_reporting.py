@@ -13,7 +13,7 @@ from skiploop.evaluation.wall_time import Timing
 from skiploop.policies.selector.calibration import CalibrationBin
 from skiploop.stats import Mean, Share
 
-REPORTS = ("report.json", "report.md", "report.html")
+REPORTS = ("report.json", "report.md", "report/index.html", "report/data.js")
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,46 @@ def test_a_report_made_again_is_the_same_to_the_byte(run, capsys):
     assert printed.pop("run") == str(run)
     assert printed == json.loads(before["report.json"])
     assert printed["read_before"]["n_times"] == 1 and printed["calibration"]
+
+
+def shown(run):
+    """Return what the page of a run is given."""
+    script = (run / "report" / "data.js").read_text(encoding="utf-8")
+    return json.loads(script.removeprefix("const DATA = ").removesuffix(";\n"))
+
+
+def test_the_page_has_every_question_with_what_policies_and_programs_said(run):
+    data, report = shown(run), json.loads((run / "report.json").read_text())
+    assert data["report"] == report and data["elsewhere"] == {}
+    judged, menu = data["questions"]["judged"], data["questions"]["menu"]
+    programs = [program["text"] for program in data["programs"]]
+    policies = [row["policy"] for row in report["policies"]]
+    assert all(sorted(one["answers"]) == sorted(policies) for one in judged)
+    n_right = sum(one["answers"]["selector"][1] for one in judged)
+    assert n_right == report["policies"][1]["accuracy"]["count"] and len(judged) == 9
+    assert len(menu) == 180
+    for one in menu:
+        assert [programs[trial[0]] for trial in one["trials"]] == report["menu"]["programs"]
+
+
+def test_the_page_has_the_searches_with_every_step(run):
+    searches = shown(run)["searches"]
+    assert len(searches) == 8
+    for one in searches:
+        assert len(one["steps"]) == 9 and one["steps"][0][-1] == [0]
+        assert all(walk[-1] == step for step, (*_, walk) in enumerate(one["steps"]))
+
+
+def test_the_page_tells_of_evaluations_on_other_tasks(run, capsys):
+    other = run / "on" / "words" / "report.json"
+    other.parent.mkdir(parents=True)
+    shutil.copy(run / "report.json", other)
+    planted.command("report", run)
+    data = shown(run)
+    assert data["elsewhere"] == {data["report"]["title"]: data["report"]["policies"]}
+    other.write_text(other.read_text()[:-20])
+    assert main(["report", str(run)]) == 2
+    assert f"cannot read {other}" in capsys.readouterr().err
 
 
 def test_a_changed_record_changes_the_report(run):

@@ -67,7 +67,7 @@ def test_a_menu_and_what_is_learned_from_it_are_judged_on_held_out_questions(fol
     assert [row.policy for row in report.policies] == ["identity", *NAMES]
     assert {row.n_examples for row in report.policies} == {6}
     assert report.search is None and report.menu == menu
-    page = (folder / "report.html").read_text()
+    page = (folder / "report" / "index.html").read_text()
     assert "Oracle coverage of other questions" in page and str(menu.programs[1]) in page
     oracle = {row.policy: list(row.oracle) for row in report.policies}
     assert oracle["sample:2"] == [2] and oracle["vote:3"] == [2, 3] and oracle["damped"] == []

@@ -16,8 +16,8 @@ from skiploop.cli.options import unescaped
 from skiploop.files import at_home
 
 COMMANDS = ["demo", "search", "menu", "train", "evaluate", "compare"]
-COMMANDS += ["report", "export", "import", "generate", "chat", "serve", "trace", "show", "tasks"]
-COMMANDS += ["doctor", "fit", "models"]
+COMMANDS += ["report", "studio", "export", "import", "generate", "chat", "serve", "trace"]
+COMMANDS += ["show", "tasks", "doctor", "fit", "models"]
 RUN_COMMANDS = [("demo",), ("search",), ("menu", "build"), ("train",), ("evaluate",), ("compare",)]
 RUN_COMMANDS += [("fit",)]
 

@@ -60,7 +60,7 @@ def test_every_extra_for_users_has_its_packages_listed():
 def test_the_core_is_imported_without_extras_but_for_what_is_of_one_alone():
     done = subprocess.run([sys.executable, "-c", CORE], capture_output=True, text=True, check=True)
     # The first is imported in grading processes only, after math_verify_version was asked; those of
-    # the server are behind 'skiploop serve', which names its extra.
+    # the server are behind 'skiploop serve' and 'skiploop studio', which name their extras.
     assert done.stdout.strip() == str(
         [
             ("skiploop.graders.equivalence", "ModuleNotFoundError"),
@@ -69,6 +69,7 @@ def test_the_core_is_imported_without_extras_but_for_what_is_of_one_alone():
             ("skiploop.server.metrics", "ModuleNotFoundError"),
             ("skiploop.server.protocol", "ModuleNotFoundError"),
             ("skiploop.server.service", "ModuleNotFoundError"),
+            ("skiploop.studio", "ModuleNotFoundError"),
             ("skiploop.tasks.reasoning_gym", "MissingExtraError"),
         ]
     )

@@ -53,7 +53,7 @@ def test_a_fact_that_is_collected_cannot_be_given():
 
 def test_provenance_and_reports_import_no_torch_and_no_scipy():
     code = (
-        "import sys, skiploop.runs.provenance, skiploop.config, skiploop.report.html, "
+        "import sys, skiploop.runs.provenance, skiploop.config, skiploop.report.page, "
         "skiploop.report.markdown; skiploop.runs.provenance.collect(); "
         "print(sorted({'torch', 'scipy', 'transformers', 'numpy'} & sys.modules.keys()))"
     )

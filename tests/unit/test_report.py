@@ -289,10 +289,11 @@ def test_equal_records_give_equal_bytes_in_any_order(tmp_path):
     assert texts[0] == texts[1]
 
 
-def test_three_files_are_written_and_no_other_is_left(tmp_path):
+def test_two_files_and_a_folder_are_written_and_nothing_else_is_left(tmp_path):
     (tmp_path / "report.md").write_text("old")
-    write_report(tmp_path, small_report())
-    assert {p.name for p in tmp_path.iterdir()} == {"report.json", "report.md", "report.html"}
+    written = write_report(tmp_path, small_report())
+    assert {p.name for p in tmp_path.iterdir()} == {"report.json", "report.md", "report"}
+    assert {p for p in tmp_path.rglob("*") if p.is_file()} == set(written)
     data = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert data == plain(small_report())
     assert data["policies"][1]["accuracy"]["total"] == 3

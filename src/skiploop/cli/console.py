@@ -107,7 +107,7 @@ def print_report(report: Report, folder: Path) -> None:
     print_table(policies_table(report.policies, report.timing).transposed())
     print_table(layers_table(report.policies))
     print("\n".join(conclusions(report)))
-    print(f"report: {folder / 'report.html'}")
+    print(f"report: {folder / 'report' / 'index.html'}")
 
 
 def peak_memory_bytes() -> int:

@@ -133,7 +133,7 @@ def _fitted(run: Run, planned: FitPlan) -> dict[str, object]:
     report = found.report
     console.print_table(policies_table(report.policies, report.timing).transposed())
     sentence, commands = outcome_sentence(found.outcome), _next(run, found)
-    print(f"report: {run.folder / 'report.html'}\n\n{sentence}\n\nNext:")
+    print(f"report: {run.folder / 'report' / 'index.html'}\n\n{sentence}\n\nNext:")
     for command in commands:
         print(f"  {shlex.join(command)}")
     return {

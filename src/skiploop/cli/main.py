@@ -30,6 +30,7 @@ from skiploop.cli import (
     search,
     serve,
     show,
+    studio,
     tasks,
     trace,
     train,
@@ -78,6 +79,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
+app.command("studio")(studio.studio)
 app.command("export")(export.export)
 app.command("import")(import_.import_)
 app.command("generate")(generate.generate)

@@ -14,9 +14,9 @@ def report(
     run: Annotated[Path, typer.Argument(help="Run folder with a finished evaluation.", **PATH)],
     as_json: Json = False,
 ) -> None:
-    """Make the report of the last evaluation again, from its records alone.
+    """Make the report of the last evaluation again, from what the run folder holds.
 
-    No model is loaded.
+    No model is loaded. RUN/report/index.html opens in a browser; the folder can be sent to others.
 
     Example: skiploop report RUN
     """

@@ -60,6 +60,23 @@ def logits_after(
 
 
 @torch.inference_mode()
+def logits_along(stack: LayerStack, tokens: Sequence[int], program: Program) -> Tensor:
+    """Return logits_PV, float32: final norm and head on the last state after each pass P.
+
+    Args:
+        stack: The model.
+        tokens: At least one.
+        program: Its layer passes are the P paths: each ends one pass later.
+
+    Raises:
+        BatchError: The model takes fewer tokens.
+    """
+    steps = program.layer_inputs
+    executor, states_PTD = _run(stack, tokens, [steps[: n + 1] for n in range(len(steps))])
+    return executor.head(states_PTD[:, -1:])[:, 0]
+
+
+@torch.inference_mode()
 def losses(stack: LayerStack, tokens: Sequence[int], programs: Sequence[Program]) -> list[float]:
     """Return for each program the mean cross-entropy of every token but the first.
 

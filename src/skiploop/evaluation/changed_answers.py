@@ -74,15 +74,16 @@ def _change_of(ours: Record | None, plain: Record | None, example: Example) -> A
         policy=ours.policy,
         change="fixed" if ours.correct else "broken",
         example_id=example.id,
-        question=_shortened(example.question),
-        gold=_shortened(example.gold),
+        question=shortened(example.question),
+        gold=shortened(example.gold),
         program=str(ours.program),
-        identity_text=_shortened(plain.text),
-        policy_text=_shortened(ours.text),
+        identity_text=shortened(plain.text),
+        policy_text=shortened(ours.text),
     )
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """Return a text of at most some 400 characters, what is too much cut out of its middle."""
     if len(text) <= _N_CHARS:
         return text
     return f"{text[: _N_CHARS - _N_TAIL_CHARS]} … {text[-_N_TAIL_CHARS:]}"

@@ -25,22 +25,11 @@ class Line(NamedTuple):
 
 
 class Dot(NamedTuple):
-    """A small disc, or a ring."""
+    """A small disc."""
 
     style: str
     x: float
     y: float
-
-
-class Bar(NamedTuple):
-    """A filled rectangle from its upper left corner; `words` are shown when it is pointed at."""
-
-    style: str
-    x: float
-    y: float
-    width: float
-    height: float
-    words: str
 
 
 class Text(NamedTuple):
@@ -54,7 +43,7 @@ class Text(NamedTuple):
 
 @dataclass
 class Picture:
-    """Marks in a frame; lines are drawn first, then bars, dots and texts.
+    """Marks in a frame; lines are drawn first, then dots and texts.
 
     Attributes:
         title: Read by screen readers.
@@ -65,7 +54,6 @@ class Picture:
     width: float
     height: float
     lines: list[Line] = field(default_factory=list)
-    bars: list[Bar] = field(default_factory=list)
     dots: list[Dot] = field(default_factory=list)
     texts: list[Text] = field(default_factory=list)
 

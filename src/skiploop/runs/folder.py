@@ -11,7 +11,7 @@ RUN/methods/           what other methods found out when they were made
 RUN/records.jsonl      what the last evaluation judged
 RUN/measured.json      what it measured beside them
 RUN/readings.jsonl     which held-out questions evaluations have read
-RUN/report.{md,json,html}
+RUN/report.{md,json}     what is told about it, and in RUN/report/ as pages
 RUN/compare/           a file for each task on which methods were compared
 RUN/on/TASK/           a run folder of another task, on which what was learned here is judged
 ```
@@ -350,12 +350,17 @@ class RunFolder:
 
     @property
     def n_trials(self) -> int:
-        """Trials stored so far; looks them up without keeping the run from other processes."""
-        path = self.folder / TRIALS
-        if not path.exists():
+        """Trials stored so far."""
+        if not (self.folder / TRIALS).exists():
             return 0
-        with closing(TrialStore(path)) as store:
+        with self.reading() as store:
             return len(store)
+
+    @contextmanager
+    def reading(self) -> Iterator[TrialStore]:
+        """Open the trials without keeping the run from other processes."""
+        with closing(TrialStore(self.folder / TRIALS)) as store:
+            yield store
 
 
 def _made(task: str, options: Sequence[str]) -> Task:

@@ -25,6 +25,7 @@ from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import SelectorPolicy, train_selector
 from skiploop.programs.program import Program
 from skiploop.programs.space import ProgramSpace
+from skiploop.report.details import Details
 from skiploop.report.report import Report
 from skiploop.runs import reporting
 from skiploop.runs.folder import RunFolder
@@ -230,6 +231,11 @@ def report(run: RunFolder) -> Report:
         DataError: Its records are damaged.
     """
     return reporting.report(run, run.finished("evaluate", EvaluateConfig).split)
+
+
+def report_and_details(run: RunFolder) -> tuple[Report, Details]:
+    """Return the report of the last evaluation and the questions behind it; see `report`."""
+    return reporting.report_and_details(run, run.finished("evaluate", EvaluateConfig).split)
 
 
 def _announce(run: Run, stage: str, n_rows: int, split: str) -> None:

@@ -14,7 +14,7 @@ from skiploop.models.packaged import PACKAGED
 from skiploop.models.recipe import Recipe, has_recipe
 from skiploop.models.resolve import fetch_hub, is_hub_id
 from skiploop.policies.base import FixedPolicy
-from skiploop.policies.polar.policy import PredictorPolicy, load_predictor
+from skiploop.policies.polar.policy import PredictorPolicy, has_predictor, load_predictor
 from skiploop.policies.selector.choice import MenuChoice
 from skiploop.policies.selector.packed import POLICY_FILE, Origin, load_packed, read_origin
 from skiploop.policies.selector.policy import SELECTOR_FOLDER, load_selector
@@ -64,6 +64,11 @@ def load_policy(
         trained = load_predictor(folder, stack)
     trained.form = origin_of(folder).form
     return trained
+
+
+def has_policy(run: Path) -> bool:
+    """Whether a run folder holds a policy that was trained in it."""
+    return (run / SELECTOR_FOLDER).exists() or has_predictor(run)
 
 
 def base_of(policy: str | Path) -> tuple[str, str]:

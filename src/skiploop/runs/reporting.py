@@ -12,8 +12,10 @@ from skiploop.evaluation.records import RECORDS, Record, read_records
 from skiploop.evaluation.search_table import SearchOutcome, SearchTable, search_table
 from skiploop.evaluation.shuffled_answers import shuffled_accuracy
 from skiploop.menus.menu import Menu
+from skiploop.report.details import Details
 from skiploop.report.report import Report, build_report
 from skiploop.report.write import write_report
+from skiploop.runs.details import details
 from skiploop.runs.folder import RunFolder
 from skiploop.runs.questions import searched_examples
 from skiploop.tasks.base import Example
@@ -31,18 +33,26 @@ def report(run: RunFolder, split: str) -> Report:
         DataError: The records are damaged.
 
     Guarantees:
-        Made again, the three files are the same, to the byte (tests/model/test_reporting.py).
+        Made again, its files are the same, to the byte (tests/model/test_reporting.py).
     """
+    found, behind = report_and_details(run, split)
+    write_report(run.folder, found, behind)
+    return found
+
+
+def report_and_details(run: RunFolder, split: str) -> tuple[Report, Details]:
+    """Return the report of the last evaluation, and the questions behind it; see `report`."""
     records = read_records(run.folder / RECORDS)
     everything = run.task.examples(split)
     examples = _asked(run, everything, records)
     measured = Measured.load(run.folder)
+    menu = Menu.load(run.folder) if run.has("menu") else None
     found = build_report(
         records,
         title=f"{run.task.name}, {split}, {run.config.model}",
         examples=examples,
         shuffled_answers=shuffled_accuracy(records, run.task, examples),
-        menu=Menu.load(run.folder) if run.has("menu") else None,
+        menu=menu,
         search=read_search_table(run, records[0].program.n_layers) if run.has("search") else None,
         timing=measured.timing,
         provenance=run.facts("evaluate"),
@@ -50,8 +60,7 @@ def report(run: RunFolder, split: str) -> Report:
     earlier = read_readings(run.folder)[:-1]  # the last one is that of these records
     before = read_before(earlier, everything, examples)
     found = replace(found, calibration=measured.calibration, read_before=before)
-    write_report(run.folder, found)
-    return found
+    return found, details(run, examples, records, menu)
 
 
 def read_search_table(run: RunFolder, n_layers: int) -> SearchTable:

@@ -36,6 +36,9 @@ class Searcher(Protocol):
     def tell(self, program: Program, reward: float | None) -> None:
         """Report its reward, 0..1, None if the answer could not be graded."""
 
+    def walk_to(self, program: Program) -> list[Program]:
+        """Return the way from the identity to a program that is not told yet."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig(TreeRules):
@@ -102,6 +105,10 @@ class SearchConfig(TreeRules):
             return ReleasedTree(n_layers, self.budget)
         return Tree(self.space(n_layers), seed, self)
 
+    def searcher_of(self, example: Example, n_layers: int, seed: int) -> Searcher:
+        """Return the search for a question in a run with a seed of its own."""
+        return self.searcher(n_layers, derive_seed(seed, "search", example.id))
+
 
 class Campaign:
     """The searches over some questions, and their chance control.
@@ -133,7 +140,7 @@ class Campaign:
             `budget + 1` verdicts per question, each from the first layer that is new.
         """
         trees = [
-            self.config.searcher(self.space.n_layers, derive_seed(self.seed, "search", example.id))
+            self.config.searcher_of(example, self.space.n_layers, self.seed)
             for example in self.examples
         ]
         # Programs of one question start with the same layers, from one step to the next.

@@ -127,6 +127,21 @@ class ReleasedTree:
         if node is not self.root:
             self._pay(node, self._last_reward)
 
+    def walk_to(self, program: Program) -> list[Program]:
+        """Return the way from the root to the program that was asked for and is not told yet.
+
+        Raises:
+            ProgramError: It is no such program.
+        """
+        node = self._asked
+        if node is None or program.path != node.path:
+            raise ProgramError(f"program {program} was not asked for, or was told already")
+        walk = []
+        while node is not None:
+            walk.append(self._program(node.path))
+            node = node.parent
+        return walk[::-1]
+
     def _walk(self) -> Node:
         node = self.root
         while node.children:

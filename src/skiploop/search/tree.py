@@ -152,6 +152,16 @@ class Tree:
         if node is not self.root:
             walk[-2].children.remove(node)
 
+    def walk_to(self, program: Program) -> list[Program]:
+        """Return the way from the root to a program that was asked for and is not told yet.
+
+        Raises:
+            ProgramError: It is no such program.
+        """
+        if program not in self._walks:
+            raise ProgramError(f"program {program} was not asked for, or was told already")
+        return [node.program for node in self._walks[program]]
+
     def nodes(self) -> Iterator[Node]:
         """Yield every node in the order in which it was proposed."""
         yield from self._nodes.values()

@@ -24,6 +24,7 @@ from skiploop.server import metrics
 from skiploop.server.answers import DONE, ChatForm, Form, TextForm, event_bytes, route_body
 from skiploop.server.errors import ApiError, broken, wrong
 from skiploop.server.events import Ask, Ended, Event, Failed, Written
+from skiploop.server.lens import lens_body
 from skiploop.server.protocol import Body, ChatBody, CompletionBody, RouteBody, Writing, read
 from skiploop.server.service import Service
 from skiploop.server.variants import Chooser
@@ -90,6 +91,15 @@ def make_app(service: Service) -> FastAPI:
         variant, prompt = service.route(await _body(service, request, RouteBody))
         why = service.scheduler.call(lambda: variant.why(prompt))
         return JSONResponse(route_body(variant.name, await asyncio.wrap_future(why)))
+
+    @app.post("/v1/skiploop/lens")
+    async def lens(request: Request) -> Response:
+        variant, prompt = service.route(await _body(service, request, RouteBody))
+
+        def look() -> dict[str, object]:
+            return lens_body(service.stack, prompt, variant.why(prompt).considered[0].program)
+
+        return JSONResponse(await asyncio.wrap_future(service.scheduler.call(look)))
 
     return app
 

@@ -126,6 +126,23 @@ class TrialStore:
             }
         return {key: _trial(row, key[1]) for key, row in rows.items() if row}
 
+    def of_examples(self, example_ids: Iterable[str], n_layers: int) -> dict[str, list[Trial]]:
+        """Return all trials of some questions, by question, programs in the order of their texts.
+
+        Args:
+            example_ids: The questions.
+            n_layers: Of the model.
+        """
+        query = f"SELECT {_COLUMNS} FROM trials WHERE example_id = ? ORDER BY program"
+        parse = cache(partial(Program.parse, n_layers=n_layers))
+        with self._reporting():
+            return {
+                example_id: [
+                    _trial(row, parse(row[1])) for row in self._db.execute(query, (example_id,))
+                ]
+                for example_id in example_ids
+            }
+
     def add(self, trials: Sequence[Trial]) -> None:
         """Write trials in one transaction.
 
