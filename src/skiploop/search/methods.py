@@ -1,0 +1,79 @@
+"""The searches by name: how each makes the searcher of a question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skiploop.programs.space import ProgramSpace
+from skiploop.search.bayesian import BayesianSearch
+from skiploop.search.belief import prior
+from skiploop.search.first_order import first_order_gains
+from skiploop.search.protocol import Searcher
+from skiploop.search.released import MAX_BLOCK, MAX_RUNS, ReleasedTree
+from skiploop.search.tree import Tree, TreeRules
+from skiploop.tasks.base import Example
+from skiploop.trials.runner import TrialRunner
+
+if TYPE_CHECKING:
+    from skiploop.search.campaign import SearchConfig
+
+BAYESIAN = "bayesian"
+TREE = "tree"
+POLAR_RELEASED = "polar-released"
+
+Make = Callable[[TrialRunner, Example, "SearchConfig", int], Searcher]
+"""From runner, question, settings and seed to the search for the question."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A search.
+
+    Attributes:
+        make: Makes the searcher of one question.
+        at_once: Programs that a question is asked for together.
+        scores_gold: Whether it needs the log-probability of right answers.
+        fixed: Settings that it has no choice of, with their values.
+    """
+
+    make: Make
+    at_once: int = 1
+    scores_gold: bool = False
+    fixed: Mapping[str, object] = field(default_factory=dict)
+
+
+def _bayesian(runner: TrialRunner, example: Example, config: SearchConfig, _: int) -> Searcher:
+    space = config.space(runner.stack.n_layers)
+    return BayesianSearch(space, prior(space.single_edits, _effects(runner, example, space)))
+
+
+def _effects(runner: TrialRunner, example: Example, space: ProgramSpace) -> np.ndarray:
+    """Return the gains of all single edits to first order; zeros where no right answer is known."""
+    answer = f" {example.gold}" if example.choices else runner.task.draft(example)
+    if not answer:
+        return np.zeros(len(space.single_edits))
+    prompt, edits = runner.prompt(example), space.single_edits
+    return first_order_gains(runner.stack, prompt, answer, edits)
+
+
+def _tree(runner: TrialRunner, _: Example, config: SearchConfig, seed: int) -> Searcher:
+    return Tree(config.space(runner.stack.n_layers), seed, config)
+
+
+def _released(runner: TrialRunner, _: Example, config: SearchConfig, __: int) -> Searcher:
+    return ReleasedTree(runner.stack.n_layers, config.budget)
+
+
+_TREE_RULES = vars(TreeRules())
+
+METHODS: Mapping[str, Method] = {
+    BAYESIAN: Method(_bayesian, at_once=8, scores_gold=True, fixed={**_TREE_RULES, "max_runs": 2}),
+    TREE: Method(_tree),
+    POLAR_RELEASED: Method(
+        _released, fixed={**_TREE_RULES, "max_block": MAX_BLOCK, "max_runs": MAX_RUNS}
+    ),
+}
