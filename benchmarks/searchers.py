@@ -28,12 +28,14 @@ STEPS = (5, 10, 25, 50, 100, 200)
 
 def wrong_ones(runner, examples, n):
     """Return the first questions that the plain model answers wrong."""
-    plain = skiploop.Program.identity(runner.stack.n_layers)
-    trials = runner.grade_pairs([(example, plain) for example in examples])
-    wrong = [e for e, trial in zip(examples, trials, strict=True) if trial.correct is False]
-    if len(wrong) < n:
-        raise SystemExit(f"{len(wrong)} questions are answered wrong, asked for {n}: lower that")
-    return wrong[:n]
+    plain, wrong = skiploop.Program.identity(runner.stack.n_layers), []
+    for start in range(0, len(examples), n):
+        some = examples[start : start + n]
+        trials = runner.grade_pairs([(example, plain) for example in some])
+        wrong += [e for e, trial in zip(some, trials, strict=True) if trial.correct is False]
+        if len(wrong) >= n:
+            return wrong[:n]
+    raise SystemExit(f"{len(wrong)} questions are answered wrong, asked for {n}: lower that")
 
 
 def drawn(space, example, budget, *, most_edits):

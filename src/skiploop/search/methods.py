@@ -56,8 +56,9 @@ def _effects(runner: TrialRunner, example: Example, space: ProgramSpace) -> np.n
     answer = f" {example.gold}" if example.choices else runner.task.draft(example)
     if not answer:
         return np.zeros(len(space.single_edits))
-    prompt, edits = runner.prompt(example), space.single_edits
-    return first_order_gains(runner.stack, prompt, answer, edits)
+    end = "\n" if "\n" in runner.task.stop else ""
+    prompt = runner.prompt(example)
+    return first_order_gains(runner.stack, prompt, answer + end, space.single_edits)
 
 
 def _tree(runner: TrialRunner, _: Example, config: SearchConfig, seed: int) -> Searcher:
