@@ -2,8 +2,8 @@
 
 Every outcome moves what is believed of the gains of all edits that resemble the one that ran. Asked
 for programs, the search proposes those that are likeliest to reach the log-probability from which
-answers are right: single edits, and pairs of those that helped. It is Bayesian
-optimisation by the probability of improvement; all of it is closed form, and nothing is drawn.
+answers are right: single edits, and pairs of those that helped. It is Bayesian optimisation by the
+probability of improvement; all of it is closed form, and nothing is drawn.
 
 Shapes: E single edits.
 """

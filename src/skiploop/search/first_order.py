@@ -6,6 +6,8 @@ by about g_j (h_i - h_j). A block F that runs again puts F(h_j) there: g_j (F(h_
 attribution patching, with the states of the same pass in the place of those of another prompt.
 
 No weight gets a gradient: it is that of states alone.
+
+Shapes: E edits; S sequences, T tokens, V vocabulary, as in the engine.
 """
 
 from __future__ import annotations
