@@ -80,7 +80,7 @@ class BayesianSearch:
         """
         proposed: list[Program] = []
         if self._identity not in self._is_told:
-            proposed = [self._identity]
+            proposed = [self._identity][:n]
         elif self._plain is not None:
             proposed = self._likeliest(n)
         self._is_told |= dict.fromkeys(proposed, False)

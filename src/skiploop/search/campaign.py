@@ -112,7 +112,8 @@ class Campaign:
             (tests/model/test_campaign.py).
 
         Cost:
-            `budget + 1` verdicts per question, each from the first layer that is new.
+            `budget + 1` verdicts per question, each from the first layer that is new; before that,
+            with the method `bayesian`, about 13 passes of the model over prompt and answer.
         """
         method, store = METHODS[self.config.method], self.runner.store
         searchers = [
