@@ -63,7 +63,7 @@ def _effects(runner: TrialRunner, example: Example, space: ProgramSpace) -> np.n
     prompt = runner.prompt(example)
     effects_E = first_order_gains(runner.stack, prompt, answer + end, space.single_edits)
     # A search that goes on must find the same numbers again; on a GPU their last digits change.
-    return np.round(np.nan_to_num(effects_E, posinf=0, neginf=0), 2)
+    return np.asarray(np.nan_to_num(effects_E, posinf=0, neginf=0).round(2))
 
 
 def _tree(runner: TrialRunner, _: Example, config: SearchConfig, seed: int) -> Searcher:
