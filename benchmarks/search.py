@@ -17,6 +17,7 @@ from reference import answers, stop_tokens
 import skiploop
 from skiploop.engine.counters import Work
 from skiploop.search.campaign import Campaign, SearchConfig
+from skiploop.search.methods import TREE
 from skiploop.trials.runner import TrialRunner
 from skiploop.trials.store import Trial, TrialStore
 
@@ -24,7 +25,7 @@ from skiploop.trials.store import Trial, TrialStore
 class OneByOneRunner(TrialRunner):
     """Evaluates one pair at a time with `generate` on a program view."""
 
-    def grade_pairs(self, pairs, saved=None):
+    def grade_pairs(self, pairs, saved=None, *, score_gold=False):
         """Return the trials of some pairs."""
         return [self._one(example, program) for example, program in pairs]
 
@@ -51,7 +52,7 @@ def main():
     stack = load(options)
     task = skiploop.get_task("arithmetic", level=options.level)
     examples = task.examples("train", options.questions)
-    config = SearchConfig(limit=options.questions, budget=options.budget)
+    config = SearchConfig(limit=options.questions, budget=options.budget, method=TREE)
 
     def search(runner_class, examples, path):
         runner = runner_class(stack, task, TrialStore(path))

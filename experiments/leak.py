@@ -30,6 +30,7 @@ from skiploop.runs.folder import RunConfig
 from skiploop.runs.methods.make import make_methods
 from skiploop.runs.session import Run
 from skiploop.search.campaign import SearchConfig
+from skiploop.search.methods import TREE
 from skiploop.stats import Paired, Share
 from skiploop.tasks import SPLITS, get_task
 from skiploop.tasks.base import Example, Task, take
@@ -102,7 +103,7 @@ def _row(example, number):
 
 def learn(run, options):
     """Search, train the published predictor, make a menu, and train the selector."""
-    search = SearchConfig(limit=options.train, budget=options.budget)
+    search = SearchConfig(limit=options.train, budget=options.budget, method=TREE)
     pipeline.search(run, search)
     pipeline.train(run, TrainConfig(epochs=options.epochs))
     raced = max(options.train // 4, 1)

@@ -10,7 +10,7 @@ model=$1 out=$2
 options=(
   --model "$model" --dtype bfloat16 --device cuda
   --methods identity,polar,selector,vote:5,static,random
-  --set search.limit=1250 --set search.budget=100
+  --set search.limit=1250 --set search.budget=100 --set search.method=tree
   --set menu.limit=1250 --set menu.race_questions=120
   "${@:3}"
 )

@@ -14,6 +14,7 @@ from skiploop.policies.selector.calibration import CalibrationBin
 from skiploop.programs.space import ProgramSpace
 from skiploop.report.details import Asked, Details, Grown, Step
 from skiploop.report.report import build_report
+from skiploop.search.protocol import Outcome
 from skiploop.search.tree import Tree
 from skiploop.stats import Mean, Share
 from skiploop.tasks.base import Example
@@ -57,10 +58,10 @@ def searched(one, rng):
     """Return a question with the tree of a search."""
     tree, steps = Tree(ProgramSpace(N_LAYERS), seed=0), []
     for _ in range(N_STEPS):
-        program = tree.ask()
+        (program,) = tree.ask(1)
         tried = trial(one, program, rng)
         steps.append(Step(tried, tree.walk_to(program)))
-        tree.tell(program, tried.correct and float(tried.correct))
+        tree.tell(program, Outcome(tried.correct, tried.gold_logprob))
     return Grown(one, steps)
 
 

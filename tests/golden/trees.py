@@ -8,6 +8,7 @@ from parity import ParityTask
 
 import skiploop
 from skiploop import ProgramSpace
+from skiploop.search.protocol import Outcome
 from skiploop.search.tree import Tree, TreeRules
 
 RULES = {
@@ -18,7 +19,7 @@ RULES = {
 
 
 def without_a_model():
-    """Return trees of all rules whose rewards are a hash: right, wrong, or not to be graded."""
+    """Return trees of all rules whose verdicts are a hash: right, wrong, or not to be graded."""
     return {
         f"{name}, {ahead} at once": _grown(Tree(ProgramSpace(12), seed, rules), ahead, _hashed)
         for seed, ((name, rules), ahead) in enumerate(itertools.product(RULES.items(), (1, 4)))
@@ -30,11 +31,11 @@ def on_a_model():
     stack, task = families.load("llama"), ParityTask()
 
     def judged(example):
-        def reward(program):
-            ((verdict,),) = skiploop.score_grid(stack, task, [example], [program])
-            return float(verdict)
+        def verdict(program):
+            ((found,),) = skiploop.score_grid(stack, task, [example], [program])
+            return bool(found)
 
-        return reward
+        return verdict
 
     space = ProgramSpace(stack.n_layers)
     return {
@@ -43,12 +44,11 @@ def on_a_model():
     }
 
 
-def _grown(tree, ahead, reward, n_asks=60):
+def _grown(tree, ahead, verdict, n_asks=60):
     """Ask for some programs before each telling, and return the rows of all nodes."""
     for _ in range(n_asks // ahead):
-        asked = [program for _ in range(ahead) if (program := tree.ask())]
-        for program in asked:
-            tree.tell(program, reward(program))
+        for program in tree.ask(ahead):
+            tree.tell(program, Outcome(verdict(program)))
     nodes = list(tree.nodes())
     number_of = {id(node): number for number, node in enumerate(nodes)}
     return [
@@ -59,4 +59,4 @@ def _grown(tree, ahead, reward, n_asks=60):
 
 def _hashed(program):
     digest = hashlib.sha256(str(program).encode()).digest()
-    return None if digest[1] < 12 and program.edits else float(digest[0] % 2)
+    return None if digest[1] < 12 and program.edits else digest[0] % 2 == 1

@@ -63,7 +63,7 @@ def finished_run():
     families.tokenizer().save_pretrained(model)
     lines.write_text("".join(f"{json.dumps(line)}\n" for line in json.loads(QUESTIONS.read_text())))
     what = ["--model", model, "--task", f"jsonl:{lines}", "--option", "shots=0", "--out", run]
-    command("search", *what, "--limit", 8, "--budget", 8)
+    command("search", *what, "--method", "tree", "--limit", 8, "--budget", 8)
     menu = [
         "--size",
         5,
@@ -91,7 +91,7 @@ def written_run():
     families.build("llama").save_pretrained(model)
     families.tokenizer().save_pretrained(model)
     what = ["--model", model, "--task", "arithmetic", "--option", "level=1", "--out", run]
-    command("search", *what, "--limit", 2, "--budget", 2)
+    command("search", *what, "--method", "tree", "--limit", 2, "--budget", 2)
     return run
 
 

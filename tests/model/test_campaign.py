@@ -1,12 +1,18 @@
+from dataclasses import replace
+
 import pytest
 from families import load
-from parity import ParityTask
+from parity import FirstLetterTask, ParityTask
 
+from skiploop.config import from_dict
+from skiploop.errors import ConfigError
 from skiploop.search.campaign import Campaign, SearchConfig
+from skiploop.search.methods import BAYESIAN, TREE
 from skiploop.trials.runner import TrialRunner
 from skiploop.trials.store import TrialStore
 
 CONFIG = SearchConfig(limit=5, budget=12)
+each_method = pytest.mark.parametrize("method", [BAYESIAN, TREE])
 
 
 @pytest.fixture(scope="module")
@@ -14,10 +20,11 @@ def stack():
     return load("llama")
 
 
-def campaign(stack, path, *, seed=1, progress=None):
-    task = ParityTask()
+def campaign(stack, path, method=BAYESIAN, *, seed=1, progress=None, task=None):
+    task = task or ParityTask()
     runner = TrialRunner(stack, task, TrialStore(path), progress)
-    return Campaign(runner, task.examples("train", CONFIG.limit), CONFIG, seed)
+    config = replace(CONFIG, method=method)
+    return Campaign(runner, task.examples("train", CONFIG.limit), config, seed)
 
 
 def asked(campaign, source):
@@ -25,8 +32,11 @@ def asked(campaign, source):
     return {key: [(t.program, t.correct) for t in trials] for key, trials in found.items()}
 
 
-def test_each_question_gets_the_identity_and_as_many_programs_as_the_budget(stack, tmp_path):
-    one = campaign(stack, tmp_path / "a.sqlite")
+@each_method
+def test_each_question_gets_the_identity_and_as_many_programs_as_the_budget(
+    stack, tmp_path, method
+):
+    one = campaign(stack, tmp_path / "a.sqlite", method)
     one.search()
     for trials in asked(one, "search").values():
         programs = [program for program, _ in trials]
@@ -35,8 +45,9 @@ def test_each_question_gets_the_identity_and_as_many_programs_as_the_budget(stac
         assert all(program in one.space for program in programs)
 
 
-def test_a_search_that_was_killed_goes_on_to_the_same_trials(stack, tmp_path):
-    whole = campaign(stack, tmp_path / "whole.sqlite")
+@each_method
+def test_a_search_that_was_killed_goes_on_to_the_same_trials(stack, tmp_path, method):
+    whole = campaign(stack, tmp_path / "whole.sqlite", method)
     whole.search()
     whole.control()
     n_trials = 0
@@ -49,8 +60,8 @@ def test_a_search_that_was_killed_goes_on_to_the_same_trials(stack, tmp_path):
 
     path = tmp_path / "killed.sqlite"
     with pytest.raises(KeyboardInterrupt):
-        campaign(stack, path, progress=kill).search()
-    again = campaign(stack, path)
+        campaign(stack, path, method, progress=kill).search()
+    again = campaign(stack, path, method)
     n_known = len(again.runner.store)
     again.search()
     again.control()
@@ -72,11 +83,37 @@ def test_the_control_tries_as_many_programs_with_as_many_edits(stack, tmp_path):
         assert len(set(control)) == len(control)
 
 
-def test_questions_have_searches_of_their_own(stack, tmp_path):
-    one = campaign(stack, tmp_path / "a.sqlite")
+def test_questions_have_trees_of_their_own(stack, tmp_path):
+    one = campaign(stack, tmp_path / "a.sqlite", TREE)
     one.search()
     firsts = [tuple(program for program, _ in trials) for trials in asked(one, "search").values()]
     assert len(set(firsts)) == len(firsts)
-    other = campaign(stack, tmp_path / "b.sqlite", seed=2)
+    other = campaign(stack, tmp_path / "b.sqlite", TREE, seed=2)
     other.search()
     assert asked(other, "search") != asked(one, "search")
+
+
+def test_a_bayesian_search_fills_batches_and_is_the_same_with_every_seed(stack, tmp_path):
+    sizes = []
+    one = campaign(stack, tmp_path / "a.sqlite", progress=lambda trials: sizes.append(len(trials)))
+    one.search()
+    assert sizes == [5, 40, 20]  # five questions: the identity, then eight programs each, then four
+    other = campaign(stack, tmp_path / "b.sqlite", seed=2)
+    other.search()
+    assert asked(other, "search") == asked(one, "search")
+
+
+def test_a_bayesian_search_knows_how_likely_right_answers_are(stack, tmp_path):
+    one = campaign(stack, tmp_path / "a.sqlite", task=FirstLetterTask())
+    one.search()
+    trials = [trial for some in one.runner.store.asked("search", 6).values() for trial in some]
+    assert len(trials) == 5 * 13 and all(trial.gold_logprob < 0 for trial in trials)
+
+
+def test_methods_go_by_their_old_names_too_and_others_are_refused():
+    assert from_dict(SearchConfig, {"rules": "widening"}).method == TREE
+    assert from_dict(SearchConfig, {}).method == BAYESIAN
+    with pytest.raises(ConfigError, match="unknown method 'tre': did you mean 'tree'"):
+        SearchConfig(method="tre")
+    with pytest.raises(ConfigError, match="bayesian has no choice of exploration, max_runs"):
+        SearchConfig(exploration=1.0, max_runs=3)

@@ -104,11 +104,11 @@ def test_a_folder_from_before_a_setting_existed_has_its_default(config, tmp_path
     pipeline.search(Run.create(tmp_path / "run", config), CONFIG)
     path = tmp_path / "run" / "config.json"
     stored = json.loads(path.read_text())
-    del stored["search"]["max_runs"]
+    del stored["search"]["max_block"]
     path.write_text(json.dumps(stored))
     pipeline.search(Run.create(tmp_path / "run", config), CONFIG)
-    with pytest.raises(RunError, match="max_runs: 2 in the run, 3 asked"):
-        pipeline.search(Run.create(tmp_path / "run", config), replace(CONFIG, max_runs=3))
+    with pytest.raises(RunError, match="max_block: 4 in the run, 3 asked"):
+        pipeline.search(Run.create(tmp_path / "run", config), replace(CONFIG, max_block=3))
 
 
 def test_nothing_is_trained_or_judged_before_the_search_is_finished(config, tmp_path):

@@ -4,25 +4,32 @@ import math
 
 import pytest
 
-from skiploop import Program
+from skiploop import Program, ProgramSpace
 from skiploop.errors import ConfigError, ProgramError
-from skiploop.search.campaign import POLAR_RELEASED, SearchConfig
+from skiploop.search.campaign import SearchConfig
+from skiploop.search.methods import POLAR_RELEASED
+from skiploop.search.protocol import Outcome
 from skiploop.search.released import ReleasedTree, length_window
 from skiploop.search.rules import released_bound
 
 
-def run(n_layers, reward=lambda _: 0.0, simulations=100):
+def run(n_layers, verdict=lambda _: False, simulations=100):
     """Return the programs that are proposed, in order."""
-    tree, asked = ReleasedTree(n_layers, simulations), []
-    while (program := tree.ask()) is not None:
-        asked.append(program)
-        tree.tell(program, reward(program))
+    return grown(ReleasedTree(n_layers, simulations), verdict)
+
+
+def grown(tree, verdict):
+    """Ask a tree to its end, and return the programs."""
+    asked = []
+    while programs := tree.ask(1):
+        asked += programs
+        tree.tell(*programs, Outcome(verdict(*programs)))
     return asked
 
 
 def some(program):
-    """Return a reward that is 1 for a third of the programs."""
-    return float(sum(program.path) % 3 == 0)
+    """Say that a third of the programs are right."""
+    return sum(program.path) % 3 == 0
 
 
 def test_the_first_programs_are_those_of_the_released_code():
@@ -37,14 +44,14 @@ def test_the_first_programs_are_those_of_the_released_code():
     ]
 
 
-@pytest.mark.parametrize("reward", [some, lambda _: 0.0, lambda _: 1.0])
+@pytest.mark.parametrize("verdict", [some, lambda _: False, lambda _: True])
 @pytest.mark.parametrize(
     ("n_layers", "fewest", "most"), [(24, 16, 28), (28, 16, 32), (36, 24, 44), (30, 20, 35)]
 )
 def test_programs_keep_to_the_window_and_run_no_layer_more_than_twice(
-    n_layers, fewest, most, reward
+    n_layers, fewest, most, verdict
 ):
-    asked = run(n_layers, reward)
+    asked = run(n_layers, verdict)
     assert length_window(n_layers) == (fewest, most)
     assert len(set(asked)) == len(asked) == 101 and asked[0].is_identity
     assert all(fewest <= program.n_slots <= most for program in asked)
@@ -53,8 +60,7 @@ def test_programs_keep_to_the_window_and_run_no_layer_more_than_twice(
 
 def test_blocks_are_edited_at_the_root_alone_and_single_layers_below_it():
     tree = ReleasedTree(36)
-    while (program := tree.ask()) is not None:
-        tree.tell(program, some(program))
+    grown(tree, some)
 
     def below(node):
         return [one for child in node.children for one in (child, *below(child))]
@@ -82,33 +88,28 @@ def test_the_score_is_that_of_the_released_code():
 
 def test_a_walk_to_a_program_that_has_run_pays_the_reward_before_it():
     """A defect of the released code, kept: two layers leave little to reach, so walks come back."""
-    tree, n_asked = ReleasedTree(2, simulations=50), 0
-    while (program := tree.ask()) is not None:
-        tree.tell(program, 1.0)
-        n_asked += 1
-    assert n_asked < 51
+    tree = ReleasedTree(2, simulations=50)
+    assert len(grown(tree, lambda _: True)) < 51
     assert tree.root.visits == tree.root.reward == 50
 
 
 def test_programs_are_told_one_by_one():
     tree = ReleasedTree(6)
-    program = tree.ask()
-    with pytest.raises(ProgramError, match="tell the reward"):
-        tree.ask()
+    (program,) = tree.ask(4)
+    with pytest.raises(ProgramError, match="tell what came out"):
+        tree.ask(1)
     with pytest.raises(ProgramError, match="not asked for"):
-        tree.tell(Program.parse("0:1x0", 6), 1.0)
-    tree.tell(program, None)
+        tree.tell(Program.parse("0:1x0", 6), Outcome(True))
+    tree.tell(program, Outcome(None))
     with pytest.raises(ProgramError, match="told already"):
-        tree.tell(program, 1.0)
+        tree.tell(program, Outcome(True))
 
 
 def test_what_could_not_be_graded_is_worth_nothing():
-    assert run(28, lambda _: None) == run(28, lambda _: 0.0)
+    assert run(28, lambda _: None) == run(28)
 
 
-def test_released_rules_take_no_other_constants_and_unknown_rules_are_refused():
-    assert isinstance(SearchConfig(rules=POLAR_RELEASED).searcher(28, 0), ReleasedTree)
-    with pytest.raises(ConfigError, match="leave out exploration, max_block"):
-        SearchConfig(rules=POLAR_RELEASED, exploration=1.0, max_block=2)
-    with pytest.raises(ConfigError, match="unknown rules 'polar'"):
-        SearchConfig(rules="polar")
+def test_the_released_search_takes_no_other_constants():
+    assert SearchConfig(method=POLAR_RELEASED).space(28) == ProgramSpace(28)
+    with pytest.raises(ConfigError, match="has no choice of exploration, max_block"):
+        SearchConfig(method=POLAR_RELEASED, exploration=1.0, max_block=2)

@@ -73,7 +73,7 @@ def _skiploop(
 
 app.command("demo")(demo.demo)
 app.command("fit")(fit.fit)
-app.command("search")(search.search)
+app.command("search", context_settings=search.OLD_NAMES)(search.search)
 app.add_typer(menu.app, name="menu")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)

@@ -39,7 +39,7 @@ ConfigFile = Annotated[
     typer.Option("--config", help="YAML or JSON with the sections of config.json.", **PATH),
 ]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="Any setting, such as search.exploration=1.0.")
+    list[str] | None, typer.Option("--set", help="Any setting, such as search.max_block=2.")
 ]
 Device = Annotated[str, typer.Option(help="Where the model runs: cpu, cuda, cuda:1, ...")]
 Threads = Annotated[

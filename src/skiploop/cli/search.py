@@ -26,6 +26,9 @@ from skiploop.cli.options import (
     run_flags,
 )
 
+OLD_NAMES = {"token_normalize_func": lambda name: {"rules": "method"}.get(name, name)}
+"""Options as they were called in the last version: still read, in no help text."""
+
 
 def search(
     out: Folder,
@@ -39,9 +42,11 @@ def search(
         int | None,
         typer.Option(help="Programs a question. [200, under polar-released 100]", min=1),
     ] = None,
-    rules: Annotated[
+    method: Annotated[
         str | None,
-        typer.Option(help="widening, or polar-released: PoLar's search as released. [widening]"),
+        typer.Option(
+            help="bayesian; tree, as published; or polar-released, PoLar's as released. [bayesian]"
+        ),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Part of the task. [train]")] = None,
     model: Model = None,
@@ -72,7 +77,7 @@ def search(
             option=option,
             seed=seed,
         ),
-        "search": {"limit": limit, "budget": budget, "rules": rules, "split": split},
+        "search": {"limit": limit, "budget": budget, "method": method, "split": split},
     }
     sections = read_settings(("run", "search"), config, overrides, flags)
 
@@ -82,10 +87,11 @@ def search(
     from skiploop.runs import pipeline
     from skiploop.runs.folder import RunConfig
     from skiploop.runs.session import Run
-    from skiploop.search.campaign import POLAR_RELEASED, SearchConfig
+    from skiploop.search.campaign import SearchConfig
+    from skiploop.search.methods import POLAR_RELEASED
     from skiploop.search.released import SIMULATIONS
 
-    if sections["search"].get("rules") == POLAR_RELEASED:
+    if sections["search"].get("method") == POLAR_RELEASED:
         sections["search"].setdefault("budget", SIMULATIONS)
 
     console.prepare(threads)

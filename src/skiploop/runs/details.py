@@ -8,11 +8,16 @@ from skiploop.errors import RunError, one_line
 from skiploop.evaluation.records import Record
 from skiploop.jsontext import read_json
 from skiploop.menus.menu import Menu
+from skiploop.programs.program import Program
 from skiploop.report.details import Asked, Details, Grown, Step
 from skiploop.runs.folder import RunFolder
 from skiploop.runs.questions import menu_examples, searched_examples
 from skiploop.runs.session import BESIDE
-from skiploop.search.campaign import SearchConfig, Searcher
+from skiploop.search.campaign import SearchConfig, seed_of
+from skiploop.search.methods import METHODS
+from skiploop.search.protocol import Outcome
+from skiploop.search.released import ReleasedTree
+from skiploop.search.tree import Tree
 from skiploop.tasks.base import Example
 from skiploop.trials.store import Trial
 
@@ -78,24 +83,35 @@ def _searches(run: RunFolder, n_layers: int) -> list[Grown]:
     imported, is left out.
     """
     config = run.section("search", SearchConfig)
+    grow = METHODS[config.method].grow
     with run.reading() as store:
         tried = store.asked("search", n_layers)
-    examples = [example for example in searched_examples(run) if example.id in tried]
-    grown = [
-        _grown(example, config.searcher_of(example, n_layers, run.config.seed), tried[example.id])
-        for example in examples[:N_SEARCHES]
-    ]
+    grown = []
+    for example in [one for one in searched_examples(run) if one.id in tried][:N_SEARCHES]:
+        trials = tried[example.id]
+        if grow:
+            tree = grow(config, n_layers, seed_of(run.config.seed, example))
+            grown.append(_grown(example, tree, trials))
+        else:
+            grown.append(_star(example, trials))
     return [one for one in grown if one is not None]
 
 
-def _grown(example: Example, searcher: Searcher, trials: Sequence[Trial]) -> Grown | None:
+def _grown(example: Example, tree: Tree | ReleasedTree, trials: Sequence[Trial]) -> Grown | None:
     steps = []
     for trial in trials:
-        if searcher.ask() != trial.program:
+        if tree.ask(1) != [trial.program]:
             return None
-        steps.append(Step(trial, searcher.walk_to(trial.program)))
-        searcher.tell(trial.program, None if trial.correct is None else float(trial.correct))
+        steps.append(Step(trial, tree.walk_to(trial.program)))
+        tree.tell(trial.program, Outcome(trial.correct, trial.gold_logprob))
     return Grown(example, steps)
+
+
+def _star(example: Example, trials: Sequence[Trial]) -> Grown:
+    """Return a search that is no tree: every program comes straight from the plain model."""
+    plain = Program.identity(trials[0].program.n_layers)
+    ways = [list(dict.fromkeys([plain, trial.program])) for trial in trials]
+    return Grown(example, [Step(trial, way) for trial, way in zip(trials, ways, strict=True)])
 
 
 def _of_menu(run: RunFolder, menu: Menu) -> list[Asked]:

@@ -14,6 +14,7 @@ from skiploop.programs.program import Program, shortest_first
 from skiploop.runs.folder import RunConfig
 from skiploop.runs.ledger import TRIALS, Ledger
 from skiploop.search.campaign import SearchConfig
+from skiploop.search.methods import TREE
 from skiploop.tasks import SPLITS
 from skiploop.tasks.base import Example, Task
 from skiploop.tasks.key import question_key
@@ -112,6 +113,7 @@ def _search_config(task: Task, train: Sequence[Example], verdicts: Verdicts) -> 
         budget=max(1, max(map(len, tried)) - 1),
         max_block=max([SearchConfig.max_block, *map(len, loops)]),
         max_runs=max([SearchConfig.max_runs, *(loop.runs for loop in loops)]),
+        method=TREE,
     )
 
 

@@ -1,48 +1,35 @@
 """Many searches, one per question, against one runner.
 
-Each round takes one proposal from every tree and evaluates them as one batch. What the trial store
-already knows costs nothing, so a search that was interrupted goes on where it stopped: the trees
-grow again, in the same way, from the recorded verdicts.
+Each round takes a few proposals from every search and evaluates them as one batch. What the trial
+store already knows costs nothing, so a search that was interrupted goes on where it stopped: it is
+made again, in the same way, from the recorded outcomes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Protocol
+from dataclasses import dataclass, replace
 
-from skiploop.config import AtMost
+from skiploop.config import AtMost, renamed
 from skiploop.engine.cache.states import StateCache
-from skiploop.errors import ConfigError
+from skiploop.errors import ConfigError, closest
 from skiploop.programs.program import Program
 from skiploop.programs.space import ProgramSpace
-from skiploop.search.released import MAX_BLOCK, MAX_RUNS, ReleasedTree
-from skiploop.search.tree import Tree, TreeRules
+from skiploop.search.methods import BAYESIAN, METHODS, TREE
+from skiploop.search.protocol import Outcome
+from skiploop.search.tree import TreeRules
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import Example
 from skiploop.trials.runner import TrialRunner
 from skiploop.trials.store import Trial
 
-WIDENING = "widening"
-POLAR_RELEASED = "polar-released"
-
-
-class Searcher(Protocol):
-    """The search for one question."""
-
-    def ask(self) -> Program | None:
-        """Propose the next program to evaluate, the identity first; None if there is none."""
-
-    def tell(self, program: Program, reward: float | None) -> None:
-        """Report its reward, 0..1, None if the answer could not be graded."""
-
-    def walk_to(self, program: Program) -> list[Program]:
-        """Return the way from the identity to a program that is not told yet."""
+_OLD_NAMES = {"widening": TREE}
+"""Methods as they were called in the last version: still read, in no help text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig(TreeRules):
-    """What one search tries; the constants of its trees are those of `TreeRules`.
+    """What one search tries; the constants of a `tree` are those of `TreeRules`.
 
     Attributes:
         limit: Questions, the first ones of the split; by default all where there are fewer.
@@ -51,12 +38,12 @@ class SearchConfig(TreeRules):
         split: Part of the task that is searched.
         max_block: Longest block that one edit skips or repeats.
         max_runs: Most passes over one block.
-        rules: How the trees grow: `widening`, with the constants above, or `polar-released`, with
-            those of the released code of PoLar.
+        method: What proposes programs: `bayesian`, which expects the gains of edits to add up;
+            `tree`, the published tree search; or `polar-released`, that of PoLar's released code.
 
     Raises:
-        ConfigError: A number is out of range, there are no such rules, or rules that have constants
-            of their own are given others.
+        ConfigError: A number is out of range, there is no such method, or a setting is given that
+            it has no choice of.
     """
 
     limit: int = AtMost(100)
@@ -64,21 +51,19 @@ class SearchConfig(TreeRules):
     split: str = "train"
     max_block: int = 4
     max_runs: int = 2
-    rules: str = WIDENING
+    method: str = renamed("rules", BAYESIAN)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rules not in (WIDENING, POLAR_RELEASED):
+        object.__setattr__(self, "method", _OLD_NAMES.get(self.method, self.method))
+        if self.method not in METHODS:
+            hint = closest(self.method, METHODS)
+            raise ConfigError(f"unknown method {self.method!r}: {hint}Known: {', '.join(METHODS)}")
+        fixed = METHODS[self.method].fixed
+        if others := [name for name, value in fixed.items() if vars(self)[name] != value]:
             raise ConfigError(
-                f"unknown rules {self.rules!r}: expected {WIDENING} or {POLAR_RELEASED}"
-            )
-        given = {one.name: vars(self)[one.name] for one in fields(TreeRules)}
-        given |= {"max_block": self.max_block, "max_runs": self.max_runs}
-        fixed = {**vars(TreeRules()), "max_block": MAX_BLOCK, "max_runs": MAX_RUNS}
-        if self.rules == POLAR_RELEASED and given != fixed:
-            others = ", ".join(name for name in given if given[name] != fixed[name])
-            raise ConfigError(
-                f"{POLAR_RELEASED} has constants of its own: leave out {others}, or the rules"
+                f"{self.method} has no choice of {', '.join(others)}: leave that out, or search "
+                f"with the method {TREE}"
             )
         numbers = (self.limit, self.budget, self.max_block, self.max_runs)
         if min(numbers) < 1:
@@ -99,15 +84,10 @@ class SearchConfig(TreeRules):
         """Return the programs that the search may propose."""
         return ProgramSpace(n_layers, max_block=self.max_block, max_runs=self.max_runs)
 
-    def searcher(self, n_layers: int, seed: int) -> Searcher:
-        """Return the search for one question; released rules have one seed for all."""
-        if self.rules == POLAR_RELEASED:
-            return ReleasedTree(n_layers, self.budget)
-        return Tree(self.space(n_layers), seed, self)
 
-    def searcher_of(self, example: Example, n_layers: int, seed: int) -> Searcher:
-        """Return the search for a question in a run with a seed of its own."""
-        return self.searcher(n_layers, derive_seed(seed, "search", example.id))
+def seed_of(seed: int, example: Example) -> int:
+    """Return the seed of the search for a question in a run with a seed of its own."""
+    return derive_seed(seed, "search", example.id)
 
 
 class Campaign:
@@ -137,25 +117,37 @@ class Campaign:
             (tests/model/test_campaign.py).
 
         Cost:
-            `budget + 1` verdicts per question, each from the first layer that is new.
+            `budget + 1` verdicts per question, each from the first layer that is new; before that,
+            with the method `bayesian`, about 13 passes of the model over prompt and answer.
         """
-        trees = [
-            self.config.searcher_of(example, self.space.n_layers, self.seed)
+        method, store = METHODS[self.config.method], self.runner.store
+        searchers = [
+            method.make(self.runner, example, self.config, seed_of(self.seed, example))
             for example in self.examples
         ]
-        # Programs of one question start with the same layers, from one step to the next.
+        n_asked = [0] * len(searchers)
+        # Programs of one question start with the same layers, from one round to the next.
         saved = StateCache(self.runner.stack.memory * 3 // 4, self.runner.stack.tuning)
-        for step in range(self.config.budget + 1):
-            asks = [
-                (tree, example, program)
-                for tree, example in zip(trees, self.examples, strict=True)
-                if (program := tree.ask())
-            ]
-            pairs = [(example, program) for _, example, program in asks]
-            trials = self.runner.grade_pairs(pairs, saved)
-            self.runner.store.add_asks("search", [(e.id, step, p) for _, e, p in asks])
-            for (tree, _, program), trial in zip(asks, trials, strict=True):
-                tree.tell(program, None if trial.correct is None else float(trial.correct))
+        while asks := [
+            (number, step, program)
+            for number, searcher in enumerate(searchers)
+            for step, program in enumerate(
+                searcher.ask(min(method.at_once, self.config.budget + 1 - n_asked[number])),
+                start=n_asked[number],
+            )
+        ]:
+            trials = self.runner.grade_pairs(
+                [(self.examples[number], program) for number, _, program in asks],
+                saved,
+                score_gold=method.scores_gold,
+            )
+            store.add_asks(
+                "search",
+                [(self.examples[number].id, step, program) for number, step, program in asks],
+            )
+            for (number, _, program), trial in zip(asks, trials, strict=True):
+                n_asked[number] += 1
+                searchers[number].tell(program, Outcome(trial.correct, trial.gold_logprob))
 
     def control(self) -> None:
         """Evaluate the chance control: as many random programs per question as were searched.

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from skiploop.errors import ProgramError
 from skiploop.programs.program import Program
+from skiploop.search.protocol import Outcome
 from skiploop.search.rules import released_bound
 
 SEED = 42
@@ -93,14 +94,17 @@ class ReleasedTree:
         self._asked: Node | None = None
         self._last_reward = 0.0
 
-    def ask(self) -> Program | None:
-        """Propose the next program to evaluate, the identity first; None at the end.
+    def ask(self, n: int) -> list[Program]:
+        """Propose the next program to evaluate, the identity first; none at the end.
+
+        Args:
+            n: How many at most; never more than one comes, as the next one depends on it.
 
         Raises:
             ProgramError: The last program was not told.
         """
         if self._asked is not None:
-            raise ProgramError(f"tell the reward of {self._asked.path} before the next program")
+            raise ProgramError(f"tell what came out of {self._asked.path} before the next program")
         if not self.root.has_run:
             self._asked = self.root
         while self._asked is None and self._n_left:
@@ -110,10 +114,10 @@ class ReleasedTree:
                 self._pay(node, self._last_reward)
             else:
                 self._asked = node
-        return None if self._asked is None else self._program(self._asked.path)
+        return [] if self._asked is None else [self._program(self._asked.path)]
 
-    def tell(self, program: Program, reward: float | None) -> None:
-        """Report the reward of the proposed program; what could not be graded is worth nothing.
+    def tell(self, program: Program, outcome: Outcome) -> None:
+        """Report what came out of the proposed program; only a right answer is worth something.
 
         Raises:
             ProgramError: It was not asked for.
@@ -123,7 +127,7 @@ class ReleasedTree:
             raise ProgramError(f"program {program} was not asked for, or was told already")
         self._asked = None
         node.has_run = True
-        self._last_reward = reward or 0.0
+        self._last_reward = float(outcome.correct is True)
         if node is not self.root:
             self._pay(node, self._last_reward)
 

@@ -1,7 +1,6 @@
 """Monte-Carlo tree search over the programs of one question, driven from outside.
 
-`ask` proposes a program, `tell` reports its reward. The tree runs no model, reads no clock and
-draws from its own seeded generator, so the same answers always grow the same tree.
+`ask` proposes programs, `tell` reports what came out: the protocol of every searcher.
 
 A node is a program, whatever order of edits led to it (a transposition is one node). From the
 root, the identity, the search walks down to the child with the best score until it meets a node
@@ -20,6 +19,7 @@ from skiploop.errors import ConfigError, ProgramError
 from skiploop.programs.program import Program
 from skiploop.programs.segment import Segment
 from skiploop.programs.space import ProgramSpace
+from skiploop.search.protocol import Outcome
 from skiploop.search.rules import n_children_allowed, upper_confidence_bound
 
 
@@ -63,9 +63,9 @@ class Node:
         program: What would run here.
         untried: Legal further edits that have not been proposed from here.
         visits: Evaluations in the subtree, the proposed ones included.
-        reward: Sum of the rewards told in the subtree.
+        reward: Right answers told in the subtree.
         children: Programs one edit further.
-        is_told: Whether the reward of this very program is known.
+        is_told: Whether the outcome of this very program is known.
         is_exhausted: Whether every program that can be reached from here was proposed and told.
     """
 
@@ -95,8 +95,8 @@ class Tree:
 
     Example:
         >>> tree = Tree(ProgramSpace(8), seed=0)
-        >>> str(tree.ask())
-        'identity'
+        >>> print(*tree.ask(1))
+        identity
     """
 
     def __init__(self, space: ProgramSpace, seed: int, rules: TreeRules | None = None) -> None:
@@ -107,15 +107,24 @@ class Tree:
         self._walks: dict[Program, list[Node]] = {}
         self.root = self._add_node(Program.identity(space.n_layers))
 
-    def ask(self) -> Program | None:
-        """Propose the next program to evaluate, the identity first.
+    def ask(self, n: int) -> list[Program]:
+        """Propose the next programs to evaluate, the identity first.
 
-        Several programs may be asked for before their rewards are told; each counts as a visit
-        without reward until then.
+        Several programs may be asked for before their outcomes are told; each counts as a visit
+        without reward until then. The published search asks for one at a time.
+
+        Args:
+            n: How many at most.
 
         Returns:
-            A program that was not proposed before, or None if there is none left to reach now.
+            Programs that were not proposed before, fewer if no others can be reached now.
         """
+        proposed: list[Program] = []
+        while len(proposed) < n and (program := self._next()):
+            proposed.append(program)
+        return proposed
+
+    def _next(self) -> Program | None:
         is_started = self.root.is_told or self.root.program in self._walks
         walk = self._walk_from([self.root]) if is_started else [self.root]
         if not walk:
@@ -126,14 +135,14 @@ class Tree:
         self._walks[program] = walk
         return program
 
-    def tell(self, program: Program, reward: float | None) -> None:
-        """Report the reward of a proposed program.
+    def tell(self, program: Program, outcome: Outcome) -> None:
+        """Report what came out of a proposed program.
 
         Args:
-            program: What `ask` returned.
-            reward: In 0..1, or None if the answer could not be graded: the visit is then taken
-                back and the search does not go through this program again, unless it is the
-                root.
+            program: One that `ask` returned.
+            outcome: A right answer is worth 1, a wrong one 0. If it could not be graded, the visit
+                is taken back and the search does not go through this program again, unless it is
+                the root.
 
         Raises:
             ProgramError: The program was not asked for or was told already.
@@ -143,9 +152,9 @@ class Tree:
             raise ProgramError(f"program {program} was not asked for, or was told already")
         node = walk[-1]
         node.is_told = True
-        if reward is not None:
+        if outcome.correct is not None:
             for visited in walk:
-                visited.reward += reward
+                visited.reward += outcome.correct
             return
         for visited in walk:
             visited.visits -= 1

@@ -1,0 +1,98 @@
+"""The searches by name: how each makes the searcher of a question.
+
+Shapes: E single edits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skiploop.programs.space import ProgramSpace
+from skiploop.search.bayesian import BayesianSearch
+from skiploop.search.belief import prior
+from skiploop.search.first_order import first_order_gains
+from skiploop.search.protocol import Searcher
+from skiploop.search.released import MAX_BLOCK, MAX_RUNS, ReleasedTree
+from skiploop.search.tree import Tree, TreeRules
+from skiploop.tasks.base import Example
+from skiploop.trials.runner import TrialRunner
+
+if TYPE_CHECKING:
+    from skiploop.search.campaign import SearchConfig
+
+BAYESIAN = "bayesian"
+TREE = "tree"
+POLAR_RELEASED = "polar-released"
+
+Make = Callable[[TrialRunner, Example, "SearchConfig", int], Searcher]
+"""From runner, question, settings and seed to the search for the question."""
+
+Grow = Callable[["SearchConfig", int, int], Tree | ReleasedTree]
+"""From settings, layers and seed to the same search, where it needs no model."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A search.
+
+    Attributes:
+        make: Makes the searcher of one question.
+        grow: Makes its tree without a model; None if it is no tree.
+        at_once: Programs that a question is asked for together.
+        scores_gold: Whether it needs the log-probability of right answers.
+        fixed: Settings that it has no choice of, with their values.
+    """
+
+    make: Make
+    grow: Grow | None = None
+    at_once: int = 1
+    scores_gold: bool = False
+    fixed: Mapping[str, object] = field(default_factory=dict)
+
+
+def _bayesian(runner: TrialRunner, example: Example, config: SearchConfig, _: int) -> Searcher:
+    space = config.space(runner.stack.n_layers)
+    return BayesianSearch(space, prior(space.single_edits, _effects(runner, example, space)))
+
+
+def _effects(runner: TrialRunner, example: Example, space: ProgramSpace) -> np.ndarray:
+    """Return the gains of all single edits to first order; zeros where no right answer is known."""
+    answer = f" {example.gold}" if example.choices else runner.task.draft(example)
+    if not answer:
+        return np.zeros(len(space.single_edits))
+    end = "\n" if "\n" in runner.task.stop else ""
+    prompt = runner.prompt(example)
+    effects_E = first_order_gains(runner.stack, prompt, answer + end, space.single_edits)
+    # A search that goes on must find the same numbers again; on a GPU their last digits change.
+    return np.asarray(np.nan_to_num(effects_E, posinf=0, neginf=0).round(2))
+
+
+def _tree(config: SearchConfig, n_layers: int, seed: int) -> Tree:
+    return Tree(config.space(n_layers), seed, config)
+
+
+def _released(config: SearchConfig, n_layers: int, _: int) -> ReleasedTree:
+    return ReleasedTree(n_layers, config.budget)
+
+
+def _of_tree(grow: Grow, fixed: Mapping[str, object] = MappingProxyType({})) -> Method:
+    def make(runner: TrialRunner, _: Example, config: SearchConfig, seed: int) -> Searcher:
+        return grow(config, runner.stack.n_layers, seed)
+
+    return Method(make, grow=grow, fixed=fixed)
+
+
+_TREE_RULES = vars(TreeRules())
+
+METHODS: Mapping[str, Method] = {
+    BAYESIAN: Method(_bayesian, at_once=8, scores_gold=True, fixed={**_TREE_RULES, "max_runs": 2}),
+    TREE: _of_tree(_tree),
+    POLAR_RELEASED: _of_tree(
+        _released, {**_TREE_RULES, "max_block": MAX_BLOCK, "max_runs": MAX_RUNS}
+    ),
+}
