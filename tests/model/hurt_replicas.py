@@ -1,0 +1,40 @@
+"""Replicas of a run to which something happens: the factories of workers in tests of faults."""
+
+import os
+import signal
+from pathlib import Path
+
+import torch
+
+from skiploop.runs.replica import replica
+from skiploop.stack import LayerStack
+
+ROOM = 50_000
+"""Bytes of a batch above which the small one is out of memory."""
+
+
+def deadly(**settings):
+    """Return what ends its worker at one question, as often as there are files for it."""
+    do, left = replica(**settings), Path(os.environ["DEADLY"])
+
+    def die_or_do(job, tell):
+        do(job, tell)
+        if any(one["id"] == os.environ["DEADLY_QUESTION"] for one in job["examples"]):
+            for file in left.iterdir():
+                file.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return die_or_do
+
+
+def small(**settings):
+    """Return what runs out of memory where a batch may take more than `ROOM`."""
+    stream = LayerStack.stream
+
+    def within_room(self, *arguments):
+        if self.memory > ROOM:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        yield from stream(self, *arguments)
+
+    LayerStack.stream = within_room
+    return replica(**settings)
