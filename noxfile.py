@@ -1,5 +1,7 @@
 """Every habit as one short command: `nox -l` lists them. They run in the environment at hand."""
 
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2025.2"
@@ -34,6 +36,15 @@ def docs(session: nox.Session) -> None:
     session.run("python", "docs/make_cli_reference.py")
     quiet = {"NO_MKDOCS_2_WARNING": "1"}
     session.run("mkdocs", "build", "--strict", "-f", ".ci/mkdocs.yml", env=quiet)
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Look up known holes of what is installed, and list its parts in build/sbom.json."""
+    Path("build").mkdir(exist_ok=True)
+    made = ("--output-reproducible", "--of", "JSON", "-o", "build/sbom.json")
+    session.run("cyclonedx-py", "environment", "--pyproject", "pyproject.toml", *made)
+    session.run("pip-audit", "--skip-editable", "--progress-spinner", "off")
 
 
 @nox.session

@@ -1,6 +1,7 @@
 """Workers give what one process gives, whoever of them runs what."""
 
 import logging
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import asdict
@@ -103,7 +104,8 @@ def test_a_job_that_fails_leaves_the_stage_unfinished_and_all_else_stored(
     monkeypatch.setattr(LayerStack, "stream", fail_once)
     run = Run.create(tmp_path / "run", config)
     with InlineBackend(2) as run.backend:
-        with pytest.raises(JobsFailedError, match=rf"1 of 2 jobs .*{question.id}.*: bad luck"):
+        named = rf"1 of 2 jobs .*{re.escape(question.id)}.*: bad luck"
+        with pytest.raises(JobsFailedError, match=named):
             pipeline.search(run, SEARCH)
         assert run.has("search") and not run.facts("search")
         monkeypatch.undo()

@@ -73,7 +73,7 @@ class Tuning:
     patience: float = math.inf
     least_call: int = 2000
     most_parts: int = 8
-    job_tokens: int = 8192
+    job_tokens: int = 4096
     job_questions: int = 8
 
 
