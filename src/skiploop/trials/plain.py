@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache, partial
 from typing import Any
@@ -31,7 +31,7 @@ def examples_out(examples: Iterable[Example]) -> list[dict[str, Any]]:
     return [asdict(example) for example in examples]
 
 
-def examples_in(plain: Iterable[dict[str, Any]]) -> list[Example]:
+def examples_in(plain: Iterable[Mapping[str, Any]]) -> list[Example]:
     """Return the questions that `examples_out` made plain data of."""
     return [Example(**{**one, "choices": tuple(one["choices"])}) for one in plain]
 
@@ -45,7 +45,7 @@ def pairs_out(pairs: Sequence[Pair]) -> dict[str, Any]:
     }
 
 
-def pairs_in(plain: dict[str, Any], n_layers: int) -> list[Pair]:
+def pairs_in(plain: Mapping[str, Any], n_layers: int) -> list[Pair]:
     """Return the pairs that `pairs_out` made plain data of."""
     examples = {example.id: example for example in examples_in(plain["examples"])}
     parse = cache(partial(Program.parse, n_layers=n_layers))

@@ -6,16 +6,21 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from skiploop.errors import RunError
 from skiploop.files import check_new
 from skiploop.trials.schema import COVERED, checksum, upgrade
 
 _ORDER = {"trials": ("example_id", "program"), "asks": ("source", "example_id", "step")}
 """What rows are sorted by in the file."""
+
+_PAGE = 4096
+_LENGTH = slice(28, 32)
+"""Bytes of a page, and where the header of a file says how many pages there are."""
 
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError, OverflowError)
 
@@ -48,30 +53,26 @@ def salvage(damaged: Path, new: Path, example_ids: Iterable[str] = ()) -> Salvag
         ConfigError: The new file exists.
     """
     check_new(new)
+    with closing(sqlite3.connect(new)) as db:
+        _prepare(db, new)
     rows: dict[str, dict[tuple[Any, ...], tuple[Any, ...]]] = {name: {} for name in COVERED}
-    facts: list[tuple[Any, ...]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / damaged.name
-        for suffix in ("", "-wal"):
-            with suppress(FileNotFoundError):
-                shutil.copyfile(f"{damaged}{suffix}", f"{copy}{suffix}")
-        with closing(sqlite3.connect(copy)) as db, suppress(*_UNREADABLE):
-            db.create_function("checksum_of", -1, checksum, deterministic=True)
-            with suppress(*_UNREADABLE):
-                upgrade(db, copy)
-            facts = list(_readable(db, "SELECT name, value FROM facts"))
+    facts: dict[str, str] = {}
+    for first_page in (b"", new.read_bytes()[:_PAGE]):
+        with _copy(damaged, first_page) as copy, closing(sqlite3.connect(copy)) as db:
+            with suppress(RunError, *_UNREADABLE):
+                _prepare(db, copy)
+            facts |= dict(_readable(db, "SELECT name, value FROM facts"))
             for name in ("asks", "trials"):
-                ids = {*example_ids, *(key[-2] for key in rows["asks"])}
-                rows[name] = {key: row for key, row in _rows(db, name, ids)}
+                ids = {*example_ids, *(key[1] for key in rows["asks"])}
+                rows[name] |= _rows(db, name, ids)
     intact = {
         name: [row for row in found.values() if row[-1] in (None, checksum(*row[:-1]))]
         for name, found in rows.items()
     }
     with closing(sqlite3.connect(new)) as db:
-        db.create_function("checksum_of", -1, checksum, deterministic=True)
-        upgrade(db, new)
+        _prepare(db, new)
         with db:
-            db.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", facts)
+            db.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?)", facts.items())
             for name, found in intact.items():
                 holes = ", ".join("?" * (COVERED[name].count(",") + 2))
                 query = f"INSERT OR IGNORE INTO {name} ({COVERED[name]}, checksum) VALUES ({holes})"
@@ -81,6 +82,32 @@ def salvage(damaged: Path, new: Path, example_ids: Iterable[str] = ()) -> Salvag
         (n_trials,) = db.execute("SELECT count(*) FROM trials").fetchone()
     n_damaged = sum(len(rows[name]) - len(intact[name]) for name in rows)
     return Salvaged(n_trials=n_trials, n_damaged=n_damaged)
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    """Give a file the tables of today."""
+    db.create_function("checksum_of", -1, checksum, deterministic=True)
+    upgrade(db, path)
+
+
+@contextmanager
+def _copy(damaged: Path, first_page: bytes) -> Iterator[Path]:
+    """Give a copy of a file whose header knows how long it is.
+
+    Args:
+        damaged: The file.
+        first_page: Of a new file, whose tables start at the same pages, in place of its own.
+    """
+    content = bytearray(damaged.read_bytes())
+    content[: len(first_page)] = first_page
+    content += bytes(-len(content) % _PAGE)
+    content[_LENGTH] = (len(content) // _PAGE).to_bytes(4, "big")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / damaged.name
+        copy.write_bytes(content)
+        with suppress(FileNotFoundError):
+            shutil.copyfile(f"{damaged}-wal", f"{copy}-wal")
+        yield copy
 
 
 def _rows(
