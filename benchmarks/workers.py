@@ -6,7 +6,7 @@
 A table of the packaged model is made by each number of workers in turn, on warm workers. Where the
 machine is shared, wall time says who else is busy, so processor seconds stand beside it: those of
 the workers are the work, those of the driver the price. `--actors` keeps so many actors of Ray busy
-with jobs that sleep.
+with jobs that sleep; `--tokens` makes small jobs of a small table.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import resource
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from measure import arguments, report, spread
@@ -22,10 +23,12 @@ from measure import arguments, report, spread
 import skiploop
 from skiploop.backends.base import Backend, Work
 from skiploop.backends.tries import Job
+from skiploop.engine.tuning import TUNINGS
 from skiploop.runs.folder import RunConfig
 from skiploop.runs.session import Run
 from skiploop.runs.workers import WorkersConfig, start
 from skiploop.trials.handing import HandingRunner
+from skiploop.trials.plain import trials_out
 from skiploop.trials.store import Trial, TrialStore
 
 N_LAYERS = 30
@@ -66,6 +69,8 @@ def table(run, backend, examples, programs):
 
 def scaling(options):
     """Return what tables take with each number of workers."""
+    if options.tokens:
+        TUNINGS["cpu"] = replace(TUNINGS["cpu"], job_tokens=options.tokens)
     sizes = [int(size) for size in options.workers.split(",")]
     figures = {size: [] for size in sizes}
     with contextlib.ExitStack() as stack:
@@ -143,8 +148,6 @@ def driver_cost(options):
             store.add(trials[at : at + 64])
         alone = time.process_time() - started[0], time.perf_counter() - started[1]
         store.close()
-        from skiploop.trials.plain import trials_out
-
         parts = [{"trials": trials_out(trials[at : at + 64])} for at in range(0, n_trials, 64)]
         run = Run.create(Path(folder) / "run", RunConfig(options=("level=2",)))
         pairs = [(one, program) for one in examples for program in programs][:n_trials]
@@ -200,8 +203,8 @@ def busy_actors(options):
 
 def main():
     options = arguments(
-        __doc__, workers="1,2", questions=64, programs=48, trials=100_000, actors=0, sleep=2.0,
-        jobs=8,
+        __doc__, workers="1,2", questions=64, programs=48, trials=100_000, tokens=0,
+        actors=0, sleep=2.0, jobs=8,
     )  # fmt: skip
     if options.actors:
         figures = {"actors": busy_actors(options)}

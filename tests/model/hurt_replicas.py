@@ -14,17 +14,21 @@ ROOM = 10**8
 
 
 def deadly(**settings):
-    """Return what ends its worker at one question, as often as there are files for it."""
+    """Return what ends its worker in the job of a question, as often as there are files for it."""
     do, left = replica(**settings), Path(os.environ["DEADLY"])
 
-    def die_or_do(job, tell):
-        do(job, tell)
-        if any(one["id"] == os.environ["DEADLY_QUESTION"] for one in job["examples"]):
+    def do_or_die(job, tell):
+        is_deadly = any(one["id"] == os.environ["DEADLY_QUESTION"] for one in job["examples"])
+
+        def tell_and_die(part):
+            tell(part)
             for file in left.iterdir():
                 file.unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    return die_or_do
+        do(job, tell_and_die if is_deadly else tell)
+
+    return do_or_die
 
 
 def small(**settings):

@@ -4,8 +4,6 @@ import ast
 import pickle
 from pathlib import Path
 
-import pytest
-
 import skiploop
 from skiploop.cli.main import main
 
@@ -34,11 +32,12 @@ def called(tree):
     return (ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call))
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
-def test_no_module_can_read_a_pickle(path):
-    tree = ast.parse(path.read_text())
-    assert UNSAFE_MODULES.isdisjoint(name.partition(".")[0] for name in imported(tree))
-    assert UNSAFE_CALLS.isdisjoint(called(tree))
+def test_no_module_can_read_a_pickle():
+    assert len(SOURCES) > 100
+    for path in SOURCES:
+        tree = ast.parse(path.read_text())
+        modules = {name.partition(".")[0] for name in imported(tree)}
+        assert UNSAFE_MODULES.isdisjoint(modules) and UNSAFE_CALLS.isdisjoint(called(tree)), path
 
 
 def test_no_code_that_comes_with_weights_runs_unless_it_is_asked_for():

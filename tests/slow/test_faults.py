@@ -3,6 +3,7 @@
 Run `pytest -m slow -s tests/slow/test_faults.py` to see the table of what was survived.
 """
 
+import gc
 import json
 import os
 import random
@@ -170,10 +171,10 @@ def test_a_driver_that_is_killed_again_and_again(search, whole, loaded, tmp_path
     note("kill -9 of the driver", n_kills, f"{n_runs} searches, no trial lost or run twice")
 
 
-def test_a_worker_that_is_killed(search, whole, tmp_path, hurt, capsys):
+def test_a_worker_that_is_killed(search, whole, tmp_path, hurt, caplog):
     hurt("deadly", searched(whole)[0], times=1)
     assert main([*search, *WITH_WORKERS, "--out", str(tmp_path / "run")]) == 0
-    assert "was killed by signal 9" in capsys.readouterr().err
+    assert "was killed by signal 9" in caplog.text
     assert same(tmp_path / "run", whole)
     note("kill -9 of a worker", 1, "its job went to another, the same table")
 
@@ -184,16 +185,17 @@ def test_a_question_that_kills_every_worker(search, whole, tmp_path, hurt, capsy
     assert main([*search, *WITH_WORKERS, "--max-retries", "1", "--out", out]) == 3
     last = capsys.readouterr().err.splitlines()[-1]
     assert "1 of 2 jobs failed" in last and question in last and "2 tries" in last
-    assert {row[0] for row in rows(out, ASKS.replace("*", "example_id"))} < {*searched(whole)}
+    asked = {row[0] for row in rows(out, ASKS.replace("*", "example_id"))}
+    assert asked < {*searched(whole)} and question not in asked
     assert main([*search, "--out", out]) == 0
     assert same(out, whole)
     note("a job that kills every worker", 2, "listed, the rest is done, exit code 3; then made")
 
 
-def test_a_worker_that_is_out_of_memory(search, whole, tmp_path, hurt, capsys):
+def test_a_worker_that_is_out_of_memory(search, whole, tmp_path, hurt, caplog):
     hurt("small")
     assert main([*search, *WITH_WORKERS, "--out", str(tmp_path / "run")]) == 0
-    assert "out of memory with" in capsys.readouterr().err
+    assert "out of memory with" in caplog.text
     assert same(tmp_path / "run", whole)
     note("out of memory in a worker", 1, "half the batch, again and again, the same table")
 
@@ -210,6 +212,7 @@ def small_disk(tmp_path):
 
 
 def remount(folder, option):
+    gc.collect()  # closes what the last command left open
     subprocess.run(["mount", "-o", f"remount,{option}", str(folder)], check=True)
 
 
