@@ -184,9 +184,7 @@ def busy_actors(options):
 
     sys.modules["workers"] = sys.modules["__main__"]
     settings = {"seconds": options.sleep}
-    with RayBackend(
-        Work("workers:sleeper", settings), n_workers=options.actors, n_threads=0
-    ) as backend:
+    with RayBackend(Work("workers:sleeper", settings), n_workers=options.actors) as backend:
         jobs = [Job(str(i), lambda: {}) for i in range(options.actors)]
         list(backend.map(jobs))  # all have started
         jobs *= options.jobs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from queue import SimpleQueue
@@ -34,7 +35,8 @@ class RayBackend(Backend):
         address: Of a cluster that is joined; None starts one on this machine.
 
     Raises:
-        BackendError: There is no cluster at the address, or one cannot be started.
+        BackendError: There is no cluster at the address, one cannot be started, or it has no room
+            for a worker.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class RayBackend(Backend):
         self._needs = {"num_cpus": n_threads, "num_gpus": n_gpus}
         try:
             if address:
+                _knock(address)
                 ray.init(address, log_to_driver=False, logging_level="ERROR")
             else:
                 n_cpus = n_workers * n_threads if n_workers else None
@@ -64,9 +67,13 @@ class RayBackend(Backend):
             raise BackendError(
                 f"a Ray cluster could not be {where}: {one_line(error)}; check 'ray status'"
             ) from error
-        has = ray.cluster_resources()
-        kind, each = ("GPU", n_gpus) if n_gpus else ("CPU", n_threads)
-        n_fitting = max(1, int(has.get(kind, 0) // each))
+        needs, has = {"CPU": n_threads, "GPU": n_gpus}, ray.cluster_resources()
+        n_fitting = min(int(has.get(kind, 0) // each) for kind, each in needs.items() if each)
+        if n_fitting < 1:
+            raise BackendError(
+                f"a worker needs {n_threads} CPUs and {n_gpus} GPUs, the Ray cluster has "
+                f"{has.get('CPU', 0):g} and {has.get('GPU', 0):g}: start Ray on more machines"
+            )
         super().__init__(work, n_workers=n_workers or n_fitting, max_retries=max_retries)
 
     def start(self, number: int, replies: Replies) -> RayWorker:
@@ -80,6 +87,20 @@ class RayBackend(Backend):
         """End all actors, and the cluster if it was started here."""
         super().close()
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Fail at once where nobody listens, for which Ray waits minutes.
+
+    Raises:
+        OSError: Nobody does.
+    """
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
+
+
+_KNOCK_S = 10.0
 
 
 class RayWorker:
