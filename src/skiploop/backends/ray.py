@@ -65,7 +65,8 @@ class RayBackend(Backend):
         except Exception as error:  # Ray raises no more special one where a node does not start
             where = f"joined at {address}" if address else "started"
             raise BackendError(
-                f"a Ray cluster could not be {where}: {one_line(error)}; check 'ray status'"
+                f"a Ray cluster could not be {where}: {one_line(error).rstrip('.')}; check "
+                "'ray status', and whether the machine is too busy"
             ) from error
         needs, has = {"CPU": n_threads, "GPU": n_gpus}, ray.cluster_resources()
         n_fitting = min(int(has.get(kind, 0) // each) for kind, each in needs.items() if each)
