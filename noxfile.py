@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from zipfile import ZipFile
 
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2025.2"
@@ -61,6 +63,15 @@ def release(session: nox.Session) -> None:
     session.run(
         "skiploop", "generate", "--policy", "smollm2-135m/words", "--ask", "plural of mouse"
     )
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Look up known holes of what is installed, and list its parts in build/sbom.json."""
+    Path("build").mkdir(exist_ok=True)
+    made = ("--output-reproducible", "--of", "JSON", "-o", "build/sbom.json")
+    session.run("cyclonedx-py", "environment", "--pyproject", "pyproject.toml", *made)
+    session.run("pip-audit", "--skip-editable", "--progress-spinner", "off")
 
 
 @nox.session

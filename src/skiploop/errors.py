@@ -54,6 +54,14 @@ class GraderError(SkiploopError, RuntimeError):
     """The grading processes could not be started."""
 
 
+class BackendError(SkiploopError, RuntimeError):
+    """Workers could not be started, or a cluster could not be joined."""
+
+
+class JobsFailedError(SkiploopError, RuntimeError):
+    """Some jobs of a stage failed and all others are stored; the command line exits with 3."""
+
+
 def closest(name: str, known: Iterable[str]) -> str:
     """Return "did you mean ...? " for the closest known name, empty if none is close."""
     close = difflib.get_close_matches(name, list(known), n=1)

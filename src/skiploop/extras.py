@@ -13,6 +13,7 @@ PACKAGES = {
     "hub": ("datasets", "math_verify"),
     "lm-eval": ("accelerate", "lm_eval"),
     "math": ("math_verify",),
+    "ray": ("ray",),
     "reasoning-gym": ("reasoning_gym",),
     "serve": ("fastapi", "prometheus_client", "pydantic", "uvicorn"),
     "studio": ("fastapi", "prometheus_client", "pydantic", "uvicorn"),

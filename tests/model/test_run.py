@@ -1,6 +1,8 @@
 """A run folder keeps what it was made with, and refuses what would mix two things."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -173,7 +175,8 @@ def test_two_processes_do_not_work_in_one_run(config, tmp_path):
     )
     command = [sys.executable, "-c", code, str(tmp_path / "run")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "another process is working in" in done.stderr.splitlines()[-1]
+    line = done.stderr.splitlines()[-1]
+    assert f"process {os.getpid()} on {socket.gethostname()} is working in" in line
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_the_model_is_loaded(

@@ -54,7 +54,7 @@ def without(monkeypatch):
 def test_every_extra_for_users_has_its_packages_listed():
     pyproject = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     extras = pyproject["project"]["optional-dependencies"].keys()
-    assert PACKAGES.keys() == extras - {"demo", "dev", "docs", "test"}
+    assert PACKAGES.keys() == extras - {"audit", "demo", "dev", "docs", "test"}
 
 
 def test_the_core_is_imported_without_extras_but_for_what_is_of_one_alone():
@@ -63,6 +63,7 @@ def test_the_core_is_imported_without_extras_but_for_what_is_of_one_alone():
     # the server are behind 'skiploop serve' and 'skiploop studio', which name their extras.
     assert done.stdout.strip() == str(
         [
+            ("skiploop.backends.ray", "MissingExtraError"),
             ("skiploop.graders.equivalence", "ModuleNotFoundError"),
             ("skiploop.integrations.lm_eval", "MissingExtraError"),
             ("skiploop.server.app", "ModuleNotFoundError"),

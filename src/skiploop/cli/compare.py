@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skiploop.backends.base import MAX_RETRIES
 from skiploop.cli.options import (
     PATH,
     ConfigFile,
@@ -32,6 +33,7 @@ from skiploop.cli.options import (
     read_settings,
     run_flags,
 )
+from skiploop.cli.workers import BackendName, MaxRetries, RayAddress, Workers, working
 from skiploop.errors import ConfigError
 from skiploop.runs.policies import patterns
 
@@ -89,6 +91,10 @@ def compare(
     device: Device = "cpu",
     memory: Memory = None,
     threads: Threads = 1,
+    backend: BackendName = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    max_retries: MaxRetries = MAX_RETRIES,
     seed: Seed = None,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -144,7 +150,8 @@ def compare(
     if estimate:
         _print_estimate(run, others, asked, sections, rate, threads, as_json=as_json)
         return
-    _compare(run, others, asked, sections, as_json=as_json)
+    with working(run, backend, workers, ray_address, max_retries, threads=threads):
+        _compare(run, others, asked, sections, as_json=as_json)
 
 
 def _compare(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from skiploop.cli.interrupt import Interrupt
 from skiploop.cli.lines import ProgressLines
 from skiploop.jsontext import json_text
 from skiploop.runs.provenance import collect
@@ -118,6 +119,10 @@ def peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+INTERRUPT = Interrupt(say)
+"""Of this process: there is one keyboard."""
+
+
 class TrialProgress:
     """Counts finished trials and shows them on stderr.
 
@@ -154,6 +159,7 @@ class TrialProgress:
                 self._right.add(trial.example_id)
         if self._bar and self._task is not None:
             self._bar.update(self._task, completed=self.n_trials, facts=self.facts())
+        INTERRUPT.check()
 
     def expect(self, n_trials: int) -> None:
         """Note that so many further trials will come."""
@@ -196,6 +202,7 @@ class EpochProgress:
         self._last = metrics
         if self._bar and self._task is not None:
             self._bar.update(self._task, completed=metrics["epoch"], facts=self.summary())
+        INTERRUPT.check()
 
     def summary(self) -> str:
         """Return what is done, in one line."""
@@ -207,9 +214,10 @@ class EpochProgress:
 
 @contextmanager
 def resumable(stages: Sequence[TrialProgress | EpochProgress], folder: Path) -> Iterator[None]:
-    """On Ctrl-C, say what was done, that nothing is lost, and how to go on."""
+    """On Ctrl-C, finish what is being graded; on a second one, or then, say what is not lost."""
     try:
-        yield
+        with INTERRUPT.at_the_next_stop():
+            yield
     except KeyboardInterrupt:
         command = shlex.join(["skiploop", *sys.argv[1:]])
         done = "; ".join(stage.summary() for stage in stages)

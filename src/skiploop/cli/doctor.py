@@ -1,4 +1,4 @@
-"""`skiploop doctor`: what is installed, what the machine has, and whether a model runs right."""
+"""`skiploop doctor`: what is installed, what the machine has, whether a model or a run is right."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import os
 import platform
 import shutil
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from skiploop import __version__
-from skiploop.cli.options import Device, Dtype, Json, Threads
+from skiploop.cli.options import PATH, Device, Dtype, Json, Threads
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +27,10 @@ _ROWS = {
 
 
 def doctor(
+    run: Annotated[
+        Path | None,
+        typer.Argument(help="Look at the files of this run folder, and at nothing else.", **PATH),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(help="Check this one, too: packaged name, hub id, folder or .gguf file."),
@@ -39,8 +44,16 @@ def doctor(
 
     The check is that of every load, made anew: the engine is compared with the plain model.
 
+    Of a run folder it names the files that are damaged. What is intact of damaged trials is
+    written to a new file.
+
     Example: skiploop doctor --model smollm2-135m
+
+    Example: skiploop doctor RUN
     """
+    if run is not None:
+        _examine(run, as_json=as_json)
+        return
     from skiploop.cli.console import made_by, prepare, print_json
 
     prepare(threads)
@@ -53,6 +66,21 @@ def doctor(
         _print("model", found["model"])
     if as_json:
         print_json({**found, **made})
+
+
+def _examine(folder: Path, *, as_json: bool) -> None:
+    """Name the damaged files of a run; with one, the command fails."""
+    from skiploop.cli.console import print_json
+    from skiploop.runs.health import examine
+
+    found = examine(folder)
+    print(f"{len(found.damaged)} of {found.n_files} files in {folder} are damaged")
+    for name, what in found.damaged.items():
+        print(f"{name}: {what}")
+    if as_json:
+        print_json({"run": str(folder), "n_files": found.n_files, "damaged": found.damaged})
+    if found.damaged:
+        raise typer.Exit(2)
 
 
 def _versions() -> Facts:

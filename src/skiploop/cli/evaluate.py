@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from skiploop.backends.base import MAX_RETRIES
 from skiploop.cli.options import (
     ConfigFile,
     Device,
@@ -23,6 +24,7 @@ from skiploop.cli.options import (
     read_settings,
     task_options,
 )
+from skiploop.cli.workers import BackendName, MaxRetries, RayAddress, Workers, working
 from skiploop.errors import ConfigError
 from skiploop.runs.policies import controls_of, patterns
 
@@ -62,6 +64,10 @@ def evaluate(
     device: Device = "cpu",
     memory: Memory = None,
     threads: Threads = 1,
+    backend: BackendName = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    max_retries: MaxRetries = MAX_RETRIES,
     seed: Seed = None,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -103,8 +109,12 @@ def evaluate(
     evaluate_config = from_dict(EvaluateConfig, sections["evaluate"], "evaluate")
     run = Run.open(out, device=device, memory=memory)
     run.check(sections["run"])
-    on = run if task is None else run.beside(task, options or (), as_trained=prompt is Prompt.run)
-    with console.progress_bar() as bar:
+    with (
+        working(run, backend, workers, ray_address, max_retries, threads=threads),
+        console.progress_bar() as bar,
+    ):
+        as_run = prompt is Prompt.run
+        on = run if task is None else run.beside(task, options or (), as_trained=as_run)
         progress = console.TrialProgress(bar, "evaluate")
         with console.resumable([progress], out):
             report = pipeline.evaluate(run, evaluate_config, progress, progress.expect, on)

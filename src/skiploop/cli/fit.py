@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skiploop.backends.base import MAX_RETRIES
 from skiploop.cli.options import (
     PATH,
     ConfigFile,
@@ -27,6 +28,7 @@ from skiploop.cli.options import (
     read_settings,
     run_flags,
 )
+from skiploop.cli.workers import BackendName, MaxRetries, RayAddress, Workers, working
 from skiploop.errors import ConfigError
 from skiploop.evaluation.outcome import Goal
 
@@ -59,6 +61,10 @@ def fit(
     device: Device = "cpu",
     memory: Memory = None,
     threads: Threads = 1,
+    backend: BackendName = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    max_retries: MaxRetries = MAX_RETRIES,
     seed: Seed = None,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -112,7 +118,8 @@ def fit(
     console.say(work.words())
     figures = {"run": str(out), "data": checked, "estimate": work.figures()}
     if not estimate:
-        figures |= _fitted(run, planned)
+        with working(run, backend, workers, ray_address, max_retries, threads=threads):
+            figures |= _fitted(run, planned)
     if as_json:
         console.print_json(figures)
 

@@ -1,6 +1,7 @@
 """The `skiploop` command: its sub-commands, and how errors reach the user.
 
-Exit codes: 0 done, 1 a bug, 2 the user's input or machine, 130 interrupted.
+Exit codes: 0 done, 1 a bug, 2 the user's input or machine, 3 done but for some jobs of workers,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from skiploop.cli import (
     train,
 )
 from skiploop.cli.console import print_json
-from skiploop.errors import SkiploopError, one_line
+from skiploop.errors import JobsFailedError, SkiploopError, one_line
 
 app = typer.Typer(
     name="skiploop",
@@ -145,7 +146,7 @@ def main(arguments: list[str], *, debug: bool = False) -> int:
 def _explain(error: Exception) -> tuple[str, int]:
     """Return one line about an error, and the exit code."""
     if isinstance(error, SkiploopError):
-        return one_line(error), 2
+        return one_line(error), 3 if isinstance(error, JobsFailedError) else 2
     # The parser's own errors share no public base class in all versions of typer, but this method.
     format_message = getattr(error, "format_message", None)
     if format_message:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from skiploop.backends.base import MAX_RETRIES
 from skiploop.cli.options import (
     PATH,
     ConfigFile,
@@ -27,6 +28,7 @@ from skiploop.cli.options import (
     read_settings,
     run_flags,
 )
+from skiploop.cli.workers import BackendName, MaxRetries, RayAddress, Workers, working
 from skiploop.exchange.listing import read_lines
 
 app = typer.Typer(
@@ -80,6 +82,10 @@ def build(
     device: Device = "cpu",
     memory: Memory = None,
     threads: Threads = 1,
+    backend: BackendName = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    max_retries: MaxRetries = MAX_RETRIES,
     seed: Seed = None,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -129,7 +135,10 @@ def build(
     run_config = from_dict(RunConfig, sections["run"], "run")
     run = Run.create(out, run_config, device=device, memory=memory)
     started = time.perf_counter()
-    with console.progress_bar() as bar:
+    with (
+        working(run, backend, workers, ray_address, max_retries, threads=threads),
+        console.progress_bar() as bar,
+    ):
         progress = console.TrialProgress(bar, "menu", stored=lambda: run.n_trials)
         with console.resumable([progress], out):
             menu = pipeline.menu(run, menu_config, progress, progress.expect)

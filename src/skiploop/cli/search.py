@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from skiploop.backends.base import MAX_RETRIES
 from skiploop.cli.options import (
     ConfigFile,
     Device,
@@ -25,6 +26,7 @@ from skiploop.cli.options import (
     read_settings,
     run_flags,
 )
+from skiploop.cli.workers import BackendName, MaxRetries, RayAddress, Workers, working
 
 OLD_NAMES = {"token_normalize_func": lambda name: {"rules": "method"}.get(name, name)}
 """Options as they were called in the last version: still read, in no help text."""
@@ -55,6 +57,10 @@ def search(
     device: Device = "cpu",
     memory: Memory = None,
     threads: Threads = 1,
+    backend: BackendName = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    max_retries: MaxRetries = MAX_RETRIES,
     seed: Seed = None,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -103,7 +109,10 @@ def search(
         memory=memory,
     )
     started = time.perf_counter()
-    with console.progress_bar() as bar:
+    with (
+        working(run, backend, workers, ray_address, max_retries, threads=threads),
+        console.progress_bar() as bar,
+    ):
         progress = console.TrialProgress(bar, "search", stored=lambda: run.n_trials)
         with console.resumable([progress], out):
             table = pipeline.search(run, search_config, progress, progress.expect)

@@ -46,6 +46,8 @@ class Tuning:
             about as long as compiling, some seconds.
         least_call: Tokens that a layer call of fewer counts as: launching its kernels takes as
             long.
+        job_tokens: New tokens of the answers in one job of a worker, which then takes seconds.
+        job_questions: Questions whose searches are one job.
         most_parts: Parts of a model that are compiled, and ways to call one: where all differ,
             compiling takes too long.
     """
@@ -71,6 +73,8 @@ class Tuning:
     patience: float = math.inf
     least_call: int = 2000
     most_parts: int = 8
+    job_tokens: int = 4096
+    job_questions: int = 8
 
 
 CPU = Tuning(rows=256, tokens=4096, call_flops=1.7e8, head_rows=64)
@@ -81,6 +85,8 @@ CUDA = Tuning(
     head_rows=1024,
     record_from=4,
     patience=4_000_000,
+    job_tokens=2**18,
+    job_questions=64,
 )
 OTHER = replace(CUDA, record_from=math.inf, patience=math.inf)
 """Of accelerators without CUDA: nothing is recorded or compiled there."""

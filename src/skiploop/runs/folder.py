@@ -27,13 +27,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self, TypeVar
 
-from filelock import FileLock, Timeout
-
 from skiploop import config as settings
 from skiploop.errors import ConfigError, RunError
 from skiploop.files import remove_unfinished
 from skiploop.models.packaged import DEFAULT_MODEL
-from skiploop.runs.ledger import SETTINGS, TRIALS, Ledger, check_writable, not_writable
+from skiploop.runs.ledger import SETTINGS, TRIALS, Ledger, check_writable
+from skiploop.runs.lock import LOCK_FILES, RunLock
 from skiploop.tasks import from_anywhere, get_task
 from skiploop.tasks.base import Task, questions_id
 from skiploop.tasks.reframed import ReframedTask
@@ -111,7 +110,7 @@ class RunFolder:
         self.config = config
         self._ledger = Ledger(folder)
         self._is_new = False
-        self._lock = FileLock(folder / ".lock", timeout=0, is_singleton=True)
+        self._lock = RunLock(folder)
 
     @classmethod
     def create(cls, folder: Path, config: RunConfig) -> Self:
@@ -198,7 +197,7 @@ class RunFolder:
             return
         self.store.close()
         del self.store
-        for name in (SETTINGS, TRIALS, f"{TRIALS}-wal", f"{TRIALS}-shm", ".lock"):
+        for name in (SETTINGS, TRIALS, f"{TRIALS}-wal", f"{TRIALS}-shm", *LOCK_FILES):
             (self.folder / name).unlink(missing_ok=True)
         self._lock.release()
         if self._is_new:
@@ -333,15 +332,7 @@ class RunFolder:
             RunError: Another process uses the run, or the file cannot be used or is damaged.
         """
         self._is_new = not self.folder.exists()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
-        except Timeout as error:
-            raise RunError(
-                f"another process is working in {self.folder}: wait for it, or use another --out"
-            ) from error
-        except OSError as error:
-            raise not_writable(self.folder) from error
+        self._lock.acquire()
         remove_unfinished(self.folder)
         (self.folder / TRIALS).touch()  # with the rights that every other file gets
         store = TrialStore(self.folder / TRIALS)

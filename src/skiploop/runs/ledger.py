@@ -162,5 +162,6 @@ def check_writable(folder: Path) -> None:
 def not_writable(folder: Path) -> RunError:
     """Return the error for a run folder in which nothing can be written."""
     return RunError(
-        f"cannot write in the run folder {folder}: check its rights, or choose another with --out"
+        f"cannot write in the run folder {folder}: check its rights and the free disk space, or "
+        "choose another with --out"
     )

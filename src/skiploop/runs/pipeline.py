@@ -39,6 +39,7 @@ from skiploop.runs.judging import (
 from skiploop.runs.methods.make import make_methods
 from skiploop.runs.policies import available, checked_name, controls_of
 from skiploop.runs.questions import menu_examples, searched_examples
+from skiploop.runs.search_jobs import search_by_workers
 from skiploop.runs.session import Run
 from skiploop.runs.work import menu_rows, stated_rate, work
 from skiploop.search.campaign import Campaign, SearchConfig
@@ -86,9 +87,12 @@ def search(
     with run.lock_config("search", config):
         _announce(run, "search", config.n_trials, config.split)
         expect(config.n_trials)
-        campaign = Campaign(runner, examples, config, run.config.seed)
-        campaign.search()
-        campaign.control()
+        if run.backend:
+            search_by_workers(run, run.backend, examples, config, progress)
+        else:
+            campaign = Campaign(runner, examples, config, run.config.seed)
+            campaign.search()
+            campaign.control()
     run.note_provenance("search")
     return reporting.read_search_table(run, run.stack.n_layers)
 

@@ -10,6 +10,8 @@ from typing import Self
 
 import torch
 
+from skiploop.backends.base import Backend
+from skiploop.config import to_dict
 from skiploop.loading import load
 from skiploop.models.identity import check_model
 from skiploop.policies.polar.policy import PredictorPolicy, load_predictor
@@ -19,6 +21,7 @@ from skiploop.policies.selector.policy import SelectorPolicy, load_selector
 from skiploop.runs import provenance
 from skiploop.runs.folder import RunConfig, RunFolder
 from skiploop.stack import LayerStack
+from skiploop.trials.handing import HandingRunner
 from skiploop.trials.runner import Progress, TrialRunner
 
 BESIDE = "on"
@@ -33,10 +36,12 @@ class Run(RunFolder):
     Attributes:
         device: Where the model runs.
         memory: Bytes that the keys and values of one batch may take; None as for `load`.
+        backend: Whose workers run pairs, each on a replica of the model; None for this process.
     """
 
     device: str = "cpu"
     memory: int | None = None
+    backend: Backend | None = None
 
     @classmethod
     def create(
@@ -94,6 +99,7 @@ class Run(RunFolder):
         )
         folder = self.folder / BESIDE / made.asked
         run = Run.create(folder, made, device=self.device, memory=self.memory)
+        run.backend = self.backend
         check_model(str(run.config.weights), self.stack, f"{folder} was made with", _OTHER_OUT)
         run.stack = self.stack
         return run
@@ -121,7 +127,16 @@ class Run(RunFolder):
 
     def runner(self, progress: Progress | None = None) -> TrialRunner:
         """Return what evaluates and remembers pairs in this run."""
-        return TrialRunner(self.stack, self.task, self.store, progress)
+        if self.backend is None:
+            return TrialRunner(self.stack, self.task, self.store, progress)
+        return HandingRunner(
+            self.stack, self.task, self.store, progress, backend=self.backend, about=self.about
+        )
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What a worker is told of the run, once model and task were made here."""
+        return {"folder": str(self.folder), "run": to_dict(self.config)}
 
     def note_provenance(self, section: str) -> dict[str, object]:
         """Store and return where the figures of a section come from."""

@@ -6,9 +6,7 @@ itself goes there, not its index: another process may make another question from
 
 from __future__ import annotations
 
-import base64
 import json
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
@@ -210,7 +208,7 @@ class ReasoningGymTask(ListTask):
         return shots
 
 
-def score(dataset: str, config: str, seed: int, size: int, entry: str, answer: str) -> Grade:
+def score(dataset: str, config: str, seed: int, size: int, entry: object, answer: str) -> Grade:
     """Return whether the data set's own scorer gives an answer full marks.
 
     Called in a grading process. Partial marks are given for an answer that merely contains the
@@ -225,16 +223,28 @@ def score(dataset: str, config: str, seed: int, size: int, entry: str, answer: s
         answer: Extracted answer.
     """
     source = _source(dataset, config, seed, size)
-    question = pickle.loads(base64.b64decode(entry))  # from our own process, see `_packed`
-    return Grade(bool(source.score_answer(answer, question) == 1.0))
+    return Grade(bool(source.score_answer(answer, _unpacked(entry)) == 1.0))
 
 
-def _packed(entry: Mapping[str, Any]) -> str:
-    """Return an entry as text for a grading process.
+def _packed(value: Any) -> Any:  # noqa: ANN401 - as json.loads returns
+    """Return a part of an entry as plain data for a grading process.
 
-    JSON would turn tuples into lists, and some scorers tell them apart.
+    JSON knows neither tuples nor numbers as keys, and some scorers look at both.
     """
-    return base64.b64encode(pickle.dumps(entry)).decode()
+    if isinstance(value, dict):
+        return {"dict": [[_packed(key), _packed(one)] for key, one in value.items()]}
+    if isinstance(value, tuple):
+        return {"tuple": [_packed(one) for one in value]}
+    return [_packed(one) for one in value] if isinstance(value, list) else value
+
+
+def _unpacked(plain: Any) -> Any:  # noqa: ANN401 - any part of an entry
+    """Return what `_packed` made plain data of."""
+    if isinstance(plain, dict) and "dict" in plain:
+        return {_unpacked(key): _unpacked(one) for key, one in plain["dict"]}
+    if isinstance(plain, dict):
+        return tuple(_unpacked(one) for one in plain["tuple"])
+    return [_unpacked(one) for one in plain] if isinstance(plain, list) else plain
 
 
 @lru_cache(maxsize=4)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from skiploop.engine.cache.states import StateCache
 from skiploop.tasks.base import Example, Task
 from skiploop.trials.evaluator import Evaluator, Pair, keyed
+from skiploop.trials.memory import within_memory
 from skiploop.trials.store import Trial, TrialStore
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class TrialRunner(Evaluator):
         if trials and self._progress:
             self._progress(list(trials.values()))
         missing = {key: pair for key, pair in asked.items() if key not in trials}
-        for new in stream(list(missing.values())):
+        for new in within_memory(self.stack, missing, stream):
             self.store.add(new)
             if self._progress:
                 self._progress(new)

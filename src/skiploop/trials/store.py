@@ -124,7 +124,7 @@ class TrialStore:
                 ).fetchone()
                 for example_id, program in keys
             }
-        return {key: _trial(row, key[1]) for key, row in rows.items() if row}
+        return {key: trial_of(row, key[1]) for key, row in rows.items() if row}
 
     def of_examples(self, example_ids: Iterable[str], n_layers: int) -> dict[str, list[Trial]]:
         """Return all trials of some questions, by question, programs in the order of their texts.
@@ -154,7 +154,7 @@ class TrialStore:
             f"ON CONFLICT DO UPDATE SET ({_OLD}) = ({_NEW}) WHERE stopped_by = 'decided'"
         )
         gold_query = "UPDATE trials SET gold_logprob = ? WHERE example_id = ? AND program = ?"
-        rows = list(map(_row, trials))
+        rows = list(map(row_of, trials))
         sign_query = (
             f"UPDATE trials SET checksum = checksum_of({_COLUMNS}) "
             "WHERE example_id = ? AND program = ?"
@@ -209,8 +209,20 @@ class TrialStore:
         parse = cache(partial(Program.parse, n_layers=n_layers))
         with self._reporting():
             for row in self._db.execute(query, (source,)):
-                asked.setdefault(row[0], []).append(_trial(row, parse(row[1])))
+                asked.setdefault(row[0], []).append(trial_of(row, parse(row[1])))
         return asked
+
+    def asks(self) -> list[tuple[Source, str, int, str]]:
+        """Return who asked for which program: source, example id, step, text of the program."""
+        query = f"SELECT {COVERED['asks']} FROM asks ORDER BY source, example_id, step"
+        with self._reporting():
+            return self._db.execute(query).fetchall()
+
+    def rows_about(self, example_ids: Iterable[str]) -> list[tuple[Any, ...]]:
+        """Return all that is known about some questions, as `row_of` returns it."""
+        query = f"SELECT {_COLUMNS} FROM trials WHERE example_id = ?"
+        with self._reporting():
+            return [row for one in example_ids for row in self._db.execute(query, (one,))]
 
     def __len__(self) -> int:
         with self._reporting():
@@ -231,11 +243,13 @@ class TrialStore:
             ) from error
 
 
-def _row(trial: Trial) -> tuple[Any, ...]:
+def row_of(trial: Trial) -> tuple[Any, ...]:
+    """Return a trial as plain values, those of the columns."""
     example_id, program, *others = _values(trial)
     return (example_id, str(program), *others)
 
 
-def _trial(row: tuple[Any, ...], program: Program) -> Trial:
+def trial_of(row: Sequence[Any], program: Program) -> Trial:
+    """Return the trial of a row, whose program was parsed."""
     example_id, _, correct, *others = row
     return Trial(example_id, program, None if correct is None else bool(correct), *others)

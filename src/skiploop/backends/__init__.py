@@ -1,0 +1,1 @@
+"""Work that is handed to many processes, on one machine or several; knows no trial."""

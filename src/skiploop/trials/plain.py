@@ -1,0 +1,52 @@
+"""Questions, pairs and trials as plain data, on their way between processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from functools import cache, partial
+from typing import Any
+
+from skiploop.programs.program import Program
+from skiploop.tasks.base import Example
+from skiploop.trials.evaluator import Pair
+from skiploop.trials.store import Trial, row_of, trial_of
+
+Rows = list[list[Any]]
+
+
+def trials_out(trials: Iterable[Trial]) -> Rows:
+    """Return trials as plain data."""
+    return [list(row_of(trial)) for trial in trials]
+
+
+def trials_in(rows: Iterable[Sequence[Any]], n_layers: int) -> list[Trial]:
+    """Return the trials that `trials_out` made plain data of."""
+    parse = cache(partial(Program.parse, n_layers=n_layers))
+    return [trial_of(row, parse(row[1])) for row in rows]
+
+
+def examples_out(examples: Iterable[Example]) -> list[dict[str, Any]]:
+    """Return questions as plain data."""
+    return [asdict(example) for example in examples]
+
+
+def examples_in(plain: Iterable[Mapping[str, Any]]) -> list[Example]:
+    """Return the questions that `examples_out` made plain data of."""
+    return [Example(**{**one, "choices": tuple(one["choices"])}) for one in plain]
+
+
+def pairs_out(pairs: Sequence[Pair]) -> dict[str, Any]:
+    """Return pairs as plain data, each question once."""
+    examples = {example.id: example for example, _ in pairs}
+    return {
+        "examples": examples_out(examples.values()),
+        "pairs": [[example.id, str(program)] for example, program in pairs],
+    }
+
+
+def pairs_in(plain: Mapping[str, Any], n_layers: int) -> list[Pair]:
+    """Return the pairs that `pairs_out` made plain data of."""
+    examples = {example.id: example for example in examples_in(plain["examples"])}
+    parse = cache(partial(Program.parse, n_layers=n_layers))
+    return [(examples[example_id], parse(text)) for example_id, text in plain["pairs"]]
