@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from zipfile import ZipFile
 
-from pathlib import Path
-
 import nox
 
 nox.needs_version = ">=2025.2"

@@ -138,7 +138,7 @@ class TrialStore:
         with self._reporting():
             return {
                 example_id: [
-                    _trial(row, parse(row[1])) for row in self._db.execute(query, (example_id,))
+                    trial_of(row, parse(row[1])) for row in self._db.execute(query, (example_id,))
                 ]
                 for example_id in example_ids
             }
