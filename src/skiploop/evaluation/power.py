@@ -1,6 +1,8 @@
 """How large a gain must be so that so many questions can show it.
 
 scipy is imported on first use.
+
+Shapes: N numbers of questions on which two policies differ.
 """
 
 from __future__ import annotations
