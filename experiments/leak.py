@@ -159,7 +159,8 @@ def drawn(pool, options, seed):
 def judged(leak, options):
     """Yield a line for each part of the data and method, over all draws."""
     pairs, groups = {}, {}
-    methods = {"polar": leak.predictor, "selector": leak.selector, "memory": leak.memory}
+    known = {"polar": leak.predictor, "selector": leak.selector, "memory": leak.memory}
+    methods = {name: known[name] for name in options.methods.split(",")}
     for seed in range(options.draws):
         for data, (train, test) in drawn(leak.pool, options, seed).items():
             seen = set(leak.groups(train))
@@ -187,6 +188,7 @@ def main():
     parser.add_argument("--train", type=int, default=1250, help="rows to learn from")
     parser.add_argument("--test", type=int, default=500, help="rows to judge on")
     parser.add_argument("--questions", type=int, default=560, help="that the rows are drawn from")
+    parser.add_argument("--methods", default="polar,selector,memory")
     parser.add_argument("--draws", type=int, default=3, help="how often all of it is done")
     parser.add_argument("--out", type=Path, default=Path("leak.json"))
     options = parser.parse_args()
