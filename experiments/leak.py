@@ -57,7 +57,7 @@ class Encoded:
 class Leak:
     """What a finished run knows: questions, the menu, and all verdicts.
 
-    The questions that chose the programs are left out.
+    The questions that chose the programs are left out, and others that are one of those left.
     """
 
     def __init__(self, run):
@@ -65,7 +65,8 @@ class Leak:
         self.run, self.menu = run, Menu.load(run.folder)
         self.examples = menu_examples(run)
         self.table = collect(run.runner(), self.examples, self.menu.programs)
-        self.pool = range(n_raced, len(self.examples))
+        first_of = {e.group: i for i, e in reversed(list(enumerate(self.examples)))}
+        self.pool = sorted(row for row in first_of.values() if row >= n_raced)
         self.prompts = [run.task.prompt(example) for example in self.examples]
         self.encoder = Encoded(make_encoder(run.stack, text_encoder=None, layer=None))
 
@@ -197,7 +198,8 @@ def main():
     lines = list(judged(leak, options))
     print("| " + " | ".join(HEADER) + " |\n|" + "---|" * len(HEADER))
     print("\n".join("| " + " | ".join(line) + " |" for line in lines))
-    write_json(options.out, {"header": HEADER, "rows": lines, "options": vars(options)})
+    told = {name: str(value) for name, value in vars(options).items()}
+    write_json(options.out, {"header": HEADER, "rows": lines, "options": told})
 
 
 if __name__ == "__main__":
