@@ -4,171 +4,202 @@ The released search of Program-of-Layers takes the first rows of a level, and a 
 response: a question has many. Split by position, the same question stands on both sides. Here rows
 are drawn with repetition in the same way, beside as many distinct questions; on both, the published
 predictor and the selector learn, and a memory of training questions that knows nothing else shows
-what the repetition alone is worth.
+what the repetition alone is worth. All verdicts are those of the menu of a finished run, whose
+programs stand in for those that a search would try: a draw runs no question again.
 
-    python experiments/leak.py --task arithmetic --option level=2,3 --out runs/leak
+    skiploop menu build --level 1,2,3,4,5 --limit 5000 --out RUN
+    skiploop train --method selector --run RUN
+    python experiments/leak.py RUN --out leak.json
 """
 
 import argparse
 import random
-from collections.abc import Sequence
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from skiploop.config import apply_overrides
-from skiploop.evaluation.answering import answer_all
-from skiploop.evaluation.policy_table import REFERENCE
-from skiploop.jsontext import write_json
-from skiploop.menus.menu import MenuConfig
-from skiploop.policies.base import Ranked
-from skiploop.policies.polar.training import TrainConfig
-from skiploop.policies.selector.learning import SelectorConfig
-from skiploop.programs.program import Program, shortest_first
-from skiploop.report.words import p_words, paired_words, percent
-from skiploop.runs import pipeline
-from skiploop.runs.folder import RunConfig
-from skiploop.runs.methods.make import make_methods
-from skiploop.runs.session import Run
-from skiploop.search.campaign import SearchConfig
-from skiploop.search.methods import TREE
-from skiploop.stats import Paired, Share
-from skiploop.tasks import SPLITS, get_task
-from skiploop.tasks.base import Example, Task, take
+import numpy as np
 
-LEARNED = ("polar", "selector")
+from skiploop.jsontext import write_json
+from skiploop.menus.menu import Menu, MenuConfig
+from skiploop.policies.encoders import make_encoder
+from skiploop.policies.polar.policy import PredictorPolicy
+from skiploop.policies.polar.targets import QuestionPrograms, build_targets
+from skiploop.policies.polar.training import TrainConfig, fit
+from skiploop.policies.selector.folds import numbered
+from skiploop.policies.selector.learning import SelectorConfig
+from skiploop.policies.selector.policy import SelectorPolicy, learn
+from skiploop.programs.program import shortest_first
+from skiploop.report.words import p_words, paired_words, percent
+from skiploop.runs.questions import menu_examples
+from skiploop.runs.session import Run
+from skiploop.seeds import derive_seed
+from skiploop.stats import Paired, Share
+from skiploop.trials.score_table import collect
+
+VALIDATION_SHARE = 0.1
 HEADER = ("data", "method", "test rows", "plain, %", "right, %", "points (fixed / broken)", "p")
 
 
-class RowsTask:
-    """The questions of a task, as rows that are split by their position.
+class Encoded:
+    """An encoder that encodes every prompt once, whoever asks."""
 
-    Args:
-        task: Gives prompts and verdicts.
-        train: Rows to learn from.
-        test: Rows to judge on.
+    def __init__(self, encoder):
+        self.spec, self.width, self._encoder, self._known = encoder.spec, encoder.width, encoder, {}
+
+    def encode(self, prompts):
+        """Return the encodings of prompts."""
+        new = list(dict.fromkeys(prompt for prompt in prompts if prompt not in self._known))
+        self._known.update(zip(new, self._encoder.encode(new), strict=True))
+        return [self._known[prompt] for prompt in prompts]
+
+
+class Leak:
+    """What a finished run knows: questions, the menu, and all verdicts.
+
+    The questions that chose the programs are left out, and others that are one of those left.
     """
 
-    def __init__(self, task: Task, train: Sequence[Example], test: Sequence[Example]) -> None:
-        self._task = task
-        self._splits = {"train": train, "validation": [], "test": test}
-        self.name, self.version = f"rows of {task.name}", task.version
-        self.stop, self.max_new_tokens = task.stop, task.max_new_tokens
-        self.prompt, self.grade, self.grade_many = task.prompt, task.grade, task.grade_many
-        self.draft, self.can_only_be_wrong = task.draft, task.can_only_be_wrong
-
-    def examples(self, split, limit=None):
-        """Return the first rows of a split."""
-        return take(self._splits[split], split, limit, self.name)
-
-
-class Memory:
-    """Runs for a training question the shortest program that was right; else the plain model."""
-
-    name = "memory"
-
     def __init__(self, run):
-        identity = Program.identity(run.stack.n_layers)
-        trials = run.store.asked("search", identity.n_layers)
-        self._identity = identity
-        self._known = {}
-        for example in run.task.examples("train"):
-            found = [
-                pipeline.reporting.verdict(one, identity.n_layers) for one in trials[example.id]
-            ]
-            right = sorted((p for p, correct in found if correct), key=shortest_first)
-            if right and identity not in right:
-                self._known[run.task.prompt(example)] = right[0]
+        n_raced = run.section("menu", MenuConfig).race_questions
+        self.run, self.menu = run, Menu.load(run.folder)
+        self.examples = menu_examples(run)
+        self.table = collect(run.runner(), self.examples, self.menu.programs)
+        first_of = {e.group: i for i, e in reversed(list(enumerate(self.examples)))}
+        self.pool = sorted(row for row in first_of.values() if row >= n_raced)
+        self.prompts = [run.task.prompt(example) for example in self.examples]
+        self.encoder = Encoded(make_encoder(run.stack, text_encoder=None, layer=None))
 
-    def rank(self, prompts, k):
-        """Return one program a prompt."""
-        return [[self._known.get(prompt, self._identity)] for prompt in prompts]
+    def valid(self, question):
+        """Return the programs of the menu that answer a question right."""
+        right_P = self.table.right_QP[question] == 1
+        return tuple(p for p, right in zip(self.table.programs, right_P, strict=True) if right)
+
+    def groups(self, rows):
+        """Return what tells which rows are the same question."""
+        return [self.examples[row].group for row in rows]
+
+    def verdicts(self, rows, programs):
+        """Return whether each program answers the question of its row; those off the menu run."""
+        column = {program: number for number, program in enumerate(self.table.programs)}
+        pairs = [(self.examples[row], program) for row, program in zip(rows, programs, strict=True)]
+        new = [pair for pair in dict.fromkeys(pairs) if pair[1] not in column]
+        trials = dict(zip(new, self.run.runner().grade_pairs(new), strict=True))
+        return [
+            bool(self.table.right_QP[row, column[pair[1]]] == 1)
+            if pair[1] in column
+            else trials[pair].correct is True
+            for row, pair in zip(rows, pairs, strict=True)
+        ]
+
+    def predictor(self, rows, seed):
+        """Train the published predictor on rows, the last of which choose the epoch."""
+        questions = [
+            QuestionPrograms(f"row {number}", self.prompts[row], self.valid(row), str(row))
+            for number, row in enumerate(rows)
+        ]
+        n_train = round((1 - VALIDATION_SHARE) * len(rows))
+        space = self.run.section("menu", MenuConfig).space(self.run.stack.n_layers)
+        config = TrainConfig(seed=seed)
+        training, validation = (
+            build_targets(some, space, rules=config.targets, seed=seed)[0]
+            for some in (questions[:n_train], questions[n_train:])
+        )
+        prompts = [self.prompts[row] for row in rows]
+        encodings = dict(zip(prompts, self.encoder.encode(prompts), strict=True))
+        with tempfile.TemporaryDirectory() as out:
+            network = fit(
+                training, validation, encodings, space=space, config=config, out=Path(out)
+            )
+        policy = PredictorPolicy(network, self.encoder, space, origin=None)
+        return lambda asked: policy.rank([self.prompts[row] for row in asked], 1)
+
+    def selector(self, rows, seed):
+        """Train the selector on rows."""
+        table, kept = self.table, list(rows)
+        table = replace(
+            table,
+            example_ids=tuple(f"row {number}" for number in range(len(rows))),
+            right_QP=table.right_QP[kept],
+            score_QP=table.score_QP[kept],
+            weight_Q=table.weight_Q[kept],
+            answers=tuple(table.answers[row] for row in rows),
+            is_lost=tuple(table.is_lost[row] for row in rows),
+        )
+        features = self.run.selector.features
+        prompts = [self.prompts[row] for row in rows]
+        config, groups = SelectorConfig(seed=seed), numbered(self.groups(rows))
+        policy = SelectorPolicy(
+            self.menu, features, learn(features.of(prompts), table, config, groups)
+        )
+        return lambda asked: policy.rank([self.prompts[row] for row in asked], 1)
+
+    def memory(self, rows, seed):
+        """Know a right program of every training question, the plain one first; nothing else."""
+        plain = self.table.programs[0]
+
+        def plain_first(program):
+            return program != plain, shortest_first(program)
+
+        known = {row: min(self.valid(row), key=plain_first, default=plain) for row in rows}
+        return lambda asked: [[known.get(row, plain)] for row in asked]
 
 
-def draw(task, options):
-    """Return the rows of both sorts of data, for training and for test."""
-    everything = [example for split in SPLITS for example in task.examples(split)]
-    rng = random.Random(options.seed)
-    rng.shuffle(everything)
+def drawn(pool, options, seed):
+    """Return by sort of data the rows to learn from and those to judge on."""
+    rng = random.Random(derive_seed(seed, "rows"))
     n_rows = options.train + options.test
-    distinct = list({example.group: example for example in everything}.values())[:n_rows]
+    distinct = rng.sample(pool, n_rows)
     repeated = rng.choices(distinct[: options.questions], k=n_rows)
-    drawn = {"distinct questions": distinct, "rows": repeated}
-    rows = {name: [_row(e, i) for i, e in enumerate(found)] for name, found in drawn.items()}
-    return {name: (one[: options.train], one[options.train :]) for name, one in rows.items()}
-
-
-def _row(example, number):
-    return replace(example, id=f"row {number}: {example.id}")
-
-
-def learn(run, options):
-    """Search, train the published predictor, make a menu, and train the selector."""
-    search = SearchConfig(limit=options.train, budget=options.budget, method=TREE)
-    pipeline.search(run, search)
-    pipeline.train(run, TrainConfig(epochs=options.epochs))
-    raced = max(options.train // 4, 1)
-    pipeline.menu(run, MenuConfig(limit=options.train, race_questions=raced, size=options.size))
-    pipeline.train_on_menu(run, SelectorConfig())
-
-
-def judged(run, name, train, test):
-    """Return the lines of the table: all test rows, those seen in training, and the others."""
-    methods = [*make_methods([REFERENCE, *LEARNED], run), Ranked(Memory(run))]
-    verdicts = {}
-    for record in answer_all(methods, test, run.runner()):
-        verdicts.setdefault(record.policy, {})[record.example_id] = record.correct
-    known = {example.group for example in train}
-    parts = {
-        name: test,
-        f"{name}: also in training": [e for e in test if e.group in known],
-        f"{name}: not in training": [e for e in test if e.group not in known],
+    return {
+        "distinct questions": (distinct[: options.train], distinct[options.train :]),
+        "rows": (repeated[: options.train], repeated[options.train :]),
     }
-    for part, examples in parts.items():
-        for method in (*LEARNED, "memory"):
-            pairs = [(verdicts[method][e.id], verdicts[REFERENCE][e.id]) for e in examples]
-            yield part, method, Paired.of(pairs, [e.group for e in examples]), pairs
 
 
-def cells(part, method, paired, pairs):
-    """Return one line in words."""
-    ours, plain = (Share.of(pair[side] for pair in pairs) for side in (0, 1))
-    shares = percent(plain.value), percent(ours.value)
-    return part, method, str(len(pairs)), *shares, paired_words(paired), p_words(paired.p)
+def judged(leak, options):
+    """Yield a line for each part of the data and method, over all draws."""
+    pairs, groups = {}, {}
+    known = {"polar": leak.predictor, "selector": leak.selector, "memory": leak.memory}
+    methods = {name: known[name] for name in options.methods.split(",")}
+    for seed in range(options.draws):
+        for data, (train, test) in drawn(leak.pool, options, seed).items():
+            seen = set(leak.groups(train))
+            plain = leak.verdicts(test, [leak.table.programs[0]] * len(test))
+            for name, make in methods.items():
+                programs = [ranked[0] for ranked in make(train, seed)(test)]
+                ours = leak.verdicts(test, programs)
+                for row, pair in zip(test, zip(ours, plain, strict=True), strict=True):
+                    is_seen = leak.examples[row].group in seen
+                    part = f"{data}: {'also' if is_seen else 'not'} in training"
+                    for where in (data, part):
+                        pairs.setdefault((where, name), []).append(pair)
+                        groups.setdefault((where, name), []).append((seed, row))
+            print(f"draw {seed}, {data}: done", flush=True)
+    for (where, name), found in sorted(pairs.items()):
+        ours, plain = (Share.of(pair[side] for pair in found) for side in (0, 1))
+        paired = Paired.of(found, groups[where, name])
+        shares = percent(plain.value), percent(ours.value)
+        yield where, name, str(len(found)), *shares, paired_words(paired), p_words(paired.p)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--task", default="arithmetic")
-    parser.add_argument("--option", action="append", default=[], help="of the task, as KEY=VALUE")
-    parser.add_argument("--model", default="smollm2-135m")
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("run", type=Path, help="with a finished menu and selector")
     parser.add_argument("--train", type=int, default=1250, help="rows to learn from")
     parser.add_argument("--test", type=int, default=500, help="rows to judge on")
     parser.add_argument("--questions", type=int, default=560, help="that the rows are drawn from")
-    parser.add_argument("--budget", type=int, default=100, help="programs tried for each row")
-    parser.add_argument("--size", type=int, default=24, help="programs on the menu")
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("runs/leak"))
+    parser.add_argument("--methods", default="polar,selector,memory")
+    parser.add_argument("--draws", type=int, default=3, help="how often all of it is done")
+    parser.add_argument("--out", type=Path, default=Path("leak.json"))
     options = parser.parse_args()
-    task = get_task(options.task, **apply_overrides({}, options.option))
-    lines = []
-    for name, (train, test) in draw(task, options).items():
-        config = RunConfig(
-            model=options.model,
-            dtype=options.dtype,
-            task=options.task,
-            options=tuple(options.option),
-            seed=options.seed,
-        )
-        run = Run.create(options.out / name.replace(" ", "-"), config, device=options.device)
-        run.task = RowsTask(task, train, test)
-        learn(run, options)
-        lines += [cells(*line) for line in judged(run, name, train, test)]
+    leak = Leak(Run.open(options.run))
+    print(f"{len(leak.pool)} questions, {np.shape(leak.table.right_QP)[1]} programs", flush=True)
+    lines = list(judged(leak, options))
     print("| " + " | ".join(HEADER) + " |\n|" + "---|" * len(HEADER))
     print("\n".join("| " + " | ".join(line) + " |" for line in lines))
-    write_json(options.out / "leak.json", {"header": HEADER, "rows": lines})
+    told = {name: str(value) for name, value in vars(options).items()}
+    write_json(options.out, {"header": HEADER, "rows": lines, "options": told})
 
 
 if __name__ == "__main__":

@@ -5,4 +5,4 @@
 #
 #     recipes/paper-llama-3.2-3b.sh [FOLDER [options]]
 set -euo pipefail
-exec "$(dirname "$0")/paper.sh" meta-llama/Llama-3.2-3B-Instruct "${1:-runs/paper-llama-3.2-3b}" "${@:2}"
+exec "$(dirname "$0")/paper.sh" meta-llama/Llama-3.2-3B-Instruct 21 "${1:-runs/paper-llama-3.2-3b}" "${@:2}"

@@ -5,4 +5,4 @@
 #
 #     recipes/paper-qwen1.5-moe-a2.7b.sh [FOLDER [options]]
 set -euo pipefail
-exec "$(dirname "$0")/paper.sh" Qwen/Qwen1.5-MoE-A2.7B-Chat "${1:-runs/paper-qwen1.5-moe-a2.7b}" "${@:2}"
+exec "$(dirname "$0")/paper.sh" Qwen/Qwen1.5-MoE-A2.7B-Chat 18 "${1:-runs/paper-qwen1.5-moe-a2.7b}" "${@:2}"

@@ -5,4 +5,4 @@
 #
 #     recipes/paper-qwen2.5-7b.sh [FOLDER [options]]
 set -euo pipefail
-exec "$(dirname "$0")/paper.sh" Qwen/Qwen2.5-7B-Instruct "${1:-runs/paper-qwen2.5-7b}" "${@:2}"
+exec "$(dirname "$0")/paper.sh" Qwen/Qwen2.5-7B-Instruct 21 "${1:-runs/paper-qwen2.5-7b}" "${@:2}"

@@ -5,4 +5,4 @@
 #
 #     recipes/paper-qwen3-8b.sh [FOLDER [options]]
 set -euo pipefail
-exec "$(dirname "$0")/paper.sh" Qwen/Qwen3-8B "${1:-runs/paper-qwen3-8b}" "${@:2}"
+exec "$(dirname "$0")/paper.sh" Qwen/Qwen3-8B 27 "${1:-runs/paper-qwen3-8b}" "${@:2}"

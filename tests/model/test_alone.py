@@ -5,7 +5,8 @@ import torch
 from families import N_LAYERS, load
 from torch import nn
 
-from skiploop.engine.alone import Sequencer, answer_logprob, choose_alone, write_alone
+from skiploop.engine.alone import Sequencer, answer_logprobs, choose_alone, write_alone
+from skiploop.engine.batching.encoding import encode_pairs
 from skiploop.errors import BatchError, UnsupportedModelError
 from skiploop.models.view import shallow_clone
 from skiploop.programs.program import Program
@@ -39,12 +40,15 @@ def test_they_choose_what_it_chooses(family):
         assert found.choice_logprobs == pytest.approx(plain.choice_logprobs, abs=1e-3)
 
 
-def test_the_log_probability_of_an_answer_is_that_of_the_model_for_each_token():
-    stack = load("llama")
-    (expected,) = stack.loglikelihood(["12+7="], ["nine"], Program.identity(N_LAYERS))
-    n_tokens = len(stack.tokenizer("nine")["input_ids"])
-    found = answer_logprob(stack, "12+7=", "nine", own_layers(stack))
-    assert float(found.detach()) * n_tokens == pytest.approx(expected, abs=1e-4)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_log_probability_of_answers_of_any_length_is_that_of_the_model_for_each_token(family):
+    stack, answers = load(family), ["nine", "7", "th", "and"]
+    expected = stack.loglikelihood(PROMPTS, answers, Program.identity(N_LAYERS))
+    pairs = encode_pairs(stack, PROMPTS, answers)
+    found_B = answer_logprobs(stack, pairs, nn.ModuleList(stack.layers)).detach()
+    lengths = torch.tensor([pair.n_continued for pair in pairs])
+    assert len({len(pair.whole) for pair in pairs}) > 1
+    assert (found_B * lengths).tolist() == pytest.approx(expected, abs=1e-3)
 
 
 def test_prompts_that_are_too_long_or_empty_are_refused():

@@ -44,6 +44,13 @@ def test_every_row_of_every_comparison_is_there_with_what_filters_look_at(tmp_pa
     assert shown.count("select") == 4 and shown.count("svg") == 2
 
 
+def test_a_picture_says_what_was_learned_on_where_that_is_another_task(tmp_path):
+    elsewhere = replace(FOUND, task="words", questions="words, version 1")
+    titles = re.findall("<h2>(.*?)</h2>", page(tmp_path, elsewhere, FOUND))
+    here = f"{FOUND.model}, {FOUND.task}"
+    assert titles[:2] == [here, f"{FOUND.model}, words, learned on {FOUND.trained_on}"]
+
+
 def test_texts_of_a_file_stay_texts(tmp_path):
     row = replace(SHORT, method=HOSTILE, verdict=HOSTILE)
     hostile = replace(

@@ -1,4 +1,4 @@
-"""One prompt at a time, under layers that stand in for those of the model.
+"""Layers that stand in for those of the model: one prompt at a time, or answers to learn from.
 
 For methods that no program describes. How texts become tokens, when an answer ends and which choice
 is the likeliest is the same as in mixed batches; embeddings, masks, final norm and head are those
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from skiploop.engine.batching.encoding import encode, encode_pairs
+from skiploop.engine.batching.encoding import Pair, encode, encode_pairs
 from skiploop.engine.batching.rows import Row, check_lengths
 from skiploop.engine.cache.slots import CallCache
 from skiploop.engine.completion import Completion
@@ -165,20 +165,27 @@ def choose_alone(
     return best_choice(choices, scored, program)
 
 
-def answer_logprob(stack: LayerStack, prompt: str, answer: str, begin: Begin) -> Tensor:
-    """Return the log-probability of an answer for each of its tokens, with what gradients need.
+def answer_logprobs(stack: LayerStack, pairs: Sequence[Pair], layers: nn.ModuleList) -> Tensor:
+    """Return the log-probability of answers for each of their tokens, with what gradients need.
 
-    Raises:
-        BatchError: The prompt or the answer is empty or too long.
+    Shorter ones are padded behind, where no token of theirs looks.
+
+    Args:
+        stack: The model.
+        pairs: Prompts and answers.
+        layers: They stand in for those of the model, for all of the sequences.
     """
-    (pair,) = encode_pairs(stack, [prompt], [answer])
-    check_lengths(stack, [Row(0, pair.whole, Program.identity(stack.n_layers))], 0)
-    n_new = pair.n_continued
-    model = graft(stack.model, stack.layers_path, begin(len(pair.whole) - n_new))
-    tokens_ST = torch.tensor([pair.whole[:-1]], device=stack.device)
-    inputs = model_inputs(stack, tokens_ST, torch.ones_like(tokens_ST))
-    output = model(**inputs, **without_cache(stack))
-    return _logprob(output.logits[0, -n_new:].float(), pair.whole[-n_new:]) / n_new
+    model = graft(stack.model, stack.layers_path, layers)
+    longest = max(len(pair.whole) for pair in pairs) - 1
+    padded = [(*pair.whole[:-1], *[0] * (longest - len(pair.whole) + 1)) for pair in pairs]
+    tokens_BT = torch.tensor(padded, device=stack.device)
+    inputs = model_inputs(stack, tokens_BT, torch.ones_like(tokens_BT))
+    logits_BTV = model(**inputs, **without_cache(stack)).logits
+    found = []
+    for logits_TV, (whole, n_new) in zip(logits_BTV, pairs, strict=True):
+        answered_NV = logits_TV[len(whole) - 1 - n_new : len(whole) - 1].float()
+        found.append(_logprob(answered_NV, whole[-n_new:]) / n_new)
+    return torch.stack(found)
 
 
 def _logprob(logits_NV: Tensor, tokens: Sequence[int]) -> Tensor:

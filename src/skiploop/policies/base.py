@@ -6,8 +6,9 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from skiploop.arguments import instance, listed, texts, whole_number
 from skiploop.errors import ConfigError, ProgramError
@@ -18,7 +19,7 @@ from skiploop.trials.store import Trial
 
 if TYPE_CHECKING:
     from skiploop.engine.completion import Completion
-    from skiploop.engine.decoding.prefill_choice import PrefillChoice
+    from skiploop.engine.decoding.prefill_choice import ChoosesInPrefill, PrefillChoice
     from skiploop.tasks.prompt_form import PromptForm
     from skiploop.trials.evaluator import Evaluator
 
@@ -34,6 +35,18 @@ class Policy(Protocol):
 
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
         """Return at most `k` different programs a prompt, the best first, never none."""
+
+
+@runtime_checkable
+class ChoosesLate(Protocol):
+    """A policy that may choose while the prompts run."""
+
+    def during_prefill(self, k: int = 1) -> ChoosesInPrefill:
+        """Return what chooses the programs that `rank` gives.
+
+        Raises:
+            ConfigError: It has to choose before.
+        """
 
 
 class FixedPolicy:
@@ -183,9 +196,11 @@ class Method(ABC):
 
     Attributes:
         name: Unique within one table.
+        n_needed: Programs that it needs for an answer, the first ones that it chooses.
     """
 
     name: str
+    n_needed: int = 0
 
     def choose(self, prompts: Sequence[str]) -> list[list[Program]]:
         """Return the programs that are to answer each prompt, the best first.
@@ -227,6 +242,20 @@ class Method(ABC):
             for answers in self.answer_with(examples, chosen, evaluator)
         ]
 
+    @property
+    def chooses_late(self) -> bool:
+        """Whether `answer_alone` chooses programs while the prompt runs."""
+        return False
+
+    def answer_alone(self, example: Example, evaluator: Evaluator) -> list[Answer]:
+        """Return the answer to one question, and those that it needed for it.
+
+        Args:
+            example: The question.
+            evaluator: Runs and grades.
+        """
+        return self.answer([example], evaluator)[0]
+
 
 class PolicyMethod(Method):
     """Answers with the programs that a policy ranks first.
@@ -240,6 +269,7 @@ class PolicyMethod(Method):
     def __init__(self, policy: Policy, k: int, name: str) -> None:
         self.policy = policy
         self.k = k
+        self.n_needed = k
         self.name = name
 
     @abstractmethod
@@ -277,19 +307,29 @@ class PolicyMethod(Method):
         found = [[next(trials) for _ in programs] for programs in chosen]
         return self.combine(examples, found, evaluator)
 
-    def answer_at_once(
-        self, examples: Sequence[Example], evaluator: Evaluator, choice: PrefillChoice
-    ) -> list[list[Answer]]:
-        """Return what `answer` returns; the programs are chosen while the prompts run.
+    @property
+    def chooses_late(self) -> bool:
+        """Whether the policy chooses while the prompt runs, so that no layer runs twice for it."""
+        return self._late() is not None
 
-        Args:
-            examples: Questions.
-            evaluator: Runs and grades.
-            choice: `during_prefill(k)` of the policy.
+    def answer_alone(self, example: Example, evaluator: Evaluator) -> list[Answer]:
+        """Return the answer to one question, and those that it needed for it.
+
+        The programs are chosen while the prompt runs, where the policy can do that and the question
+        has no choices.
         """
-        return self.combine(
-            examples, evaluator.answer_choosing(examples, choice, self.k), evaluator
-        )
+        choice = self._late()
+        if choice is None or example.choices:
+            return super().answer_alone(example, evaluator)
+        trials = evaluator.answer_choosing([example], choice, self.n_needed)
+        return self.combine([example], trials, evaluator)[0]
+
+    def _late(self) -> ChoosesInPrefill | None:
+        """Return what chooses while a prompt runs; None where that has to happen before."""
+        if isinstance(self.policy, ChoosesLate):
+            with suppress(ConfigError):
+                return self.policy.during_prefill(self.n_needed)
+        return None
 
 
 class Ranked(PolicyMethod):
@@ -302,6 +342,7 @@ class Ranked(PolicyMethod):
 
     def __init__(self, policy: Policy, k: int = 1) -> None:
         super().__init__(policy, k, policy.name)
+        self.n_needed = 1
 
     def combine(
         self,

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from skiploop.engine.alone import answer_logprob
+from skiploop.engine.alone import answer_logprobs
+from skiploop.engine.batching.encoding import Pair, encode_pairs
+from skiploop.engine.batching.rows import Row, check_lengths
 from skiploop.errors import ConfigError, DataError
 from skiploop.policies.optimizing import cosine_with_warmup
+from skiploop.programs.program import Program
 from skiploop.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 MAX_NORM = 1.0
 """Of the gradient of a step; a longer one is shortened."""
+
+MOST_TOKENS = 2048
+"""Of lessons that run together, padding counted."""
 
 
 class Lesson(NamedTuple):
@@ -68,11 +74,12 @@ class TuningConfig:
 
 
 class Passing(NamedTuple):
-    """One lesson on its way through the model.
+    """Some lessons on their way through the model.
 
     Attributes:
         layers: They stand in for those of the model, routers in them.
-        penalty: Called after the pass; returns how much more of the model ran than is wanted.
+        penalty: Called after the pass; returns how much more of the model ran for each lesson than
+            is wanted.
     """
 
     layers: nn.ModuleList
@@ -83,7 +90,7 @@ def tune(
     stack: LayerStack,
     lessons: Sequence[Lesson],
     parameters: Sequence[nn.Parameter],
-    passing: Callable[[int], Passing],
+    passing: Callable[[Sequence[Pair]], Passing],
     config: TuningConfig,
 ) -> None:
     """Change some parameters so that right answers are likely and the penalty is small.
@@ -92,17 +99,22 @@ def tune(
         stack: The model.
         lessons: What to answer.
         parameters: What learns.
-        passing: Makes the way of a lesson through the model, given the tokens of its prompt.
+        passing: Makes the way of some lessons through the model, all of whose tokens but the last
+            run; short ones have padding behind them.
         config: How to learn.
 
     Raises:
+        BatchError: A prompt or an answer is empty or too long.
         DataError: There are no lessons.
 
     Cost:
-        A forward and a backward pass through the model for each lesson and epoch, one by one.
+        A forward and a backward pass through the model for each lesson and epoch.
     """
     if not lessons:
         raise DataError("there is no question to learn from: give training questions")
+    pairs = encode_pairs(stack, *map(list, zip(*lessons, strict=True)))
+    program = Program.identity(stack.n_layers)
+    check_lengths(stack, [Row(i, pair.whole, program) for i, pair in enumerate(pairs)], 0)
     generator = torch.Generator().manual_seed(derive_seed(config.seed, "order"))
     orders = [torch.randperm(len(lessons), generator=generator) for _ in range(config.epochs)]
     batches = [some.tolist() for order in orders for some in order.split(config.batch_size)]
@@ -114,8 +126,10 @@ def tune(
         share = cosine_with_warmup(step, warmup_steps=warmup_steps, n_steps=len(batches))
         optimizer.param_groups[0]["lr"] = config.learning_rate * share
         optimizer.zero_grad()
-        for number in batch:
-            loss = _loss(stack, lessons[number], passing, config.pressure) / len(batch)
+        for some in _together([pairs[number] for number in batch]):
+            way = passing(some)
+            logprob_B = answer_logprobs(stack, some, way.layers)
+            loss = (config.pressure * way.penalty() - logprob_B).sum() / len(batch)
             # Of these parameters alone: the model's own get no gradient.
             found = torch.autograd.grad(loss, parameters, allow_unused=True)
             for parameter, gradient in zip(parameters, found, strict=True):
@@ -125,18 +139,15 @@ def tune(
         optimizer.step()
 
 
-def _loss(
-    stack: LayerStack, lesson: Lesson, passing: Callable[[int], Passing], pressure: float
-) -> Tensor:
-    """Return the loss of one lesson."""
-    ways: list[Passing] = []
-
-    def begin(n_prompt: int) -> nn.ModuleList:
-        ways.append(passing(n_prompt))
-        return ways[0].layers
-
-    logprob = answer_logprob(stack, *lesson, begin)
-    return pressure * ways[0].penalty() - logprob
+def _together(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
+    """Yield lessons of a step that run together, the shortest first."""
+    some: list[Pair] = []
+    for pair in sorted(pairs, key=lambda pair: len(pair.whole)):
+        if some and (len(some) + 1) * len(pair.whole) > MOST_TOKENS:
+            yield some
+            some = []
+        some.append(pair)
+    yield some
 
 
 def digest(lessons: Sequence[Lesson]) -> str:

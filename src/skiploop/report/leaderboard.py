@@ -50,8 +50,8 @@ def page_text(found: Sequence[Comparison]) -> str:
             "method": sorted({row.method for one in found for row in one.rows}),
         },
         rows=[_row(one, i) for one in found for i in range(len(one.rows))],
-        charts=[(_marks(one), chart) for one in found if (chart := _chart(one))],
-        made=[(f"{one.model}, {one.task}", one.provenance) for one in found],
+        charts=[(_marks(one), _where(one), chart) for one in found if (chart := _chart(one))],
+        made=[(_where(one), one.provenance) for one in found],
     )
 
 
@@ -83,8 +83,14 @@ def _chart(one: Comparison) -> Picture | None:
         for row in one.rows
         if row.cost.time is not None
     ]
-    title = f"{one.model}, {one.task}: right answers against wall time"
+    title = f"{_where(one)}: right answers against wall time"
     return cost_chart(points, title, "wall time, plain model = 1") if points else None
+
+
+def _where(one: Comparison) -> str:
+    """Return what a comparison is about, in a line."""
+    learned = "" if one.is_in_distribution else f", learned on {one.trained_on}"
+    return f"{one.model}, {one.task}{learned}"
 
 
 def _hash(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from skiploop.errors import ConfigError
 from skiploop.policies.base import Answer, FixedPolicy, PolicyMethod, Ranked
 from skiploop.policies.polar.policy import PredictorPolicy
 from skiploop.policies.selector.choice import MenuChoice
@@ -36,8 +35,4 @@ def answer_asked(
         if n_voters
         else Ranked(policy)
     )
-    try:
-        choice = policy.during_prefill(n_voters or 1)
-    except ConfigError:  # it needs more than the first layers, or nothing: it chooses before
-        return method.answer([task.asked], evaluator)[0]
-    return method.answer_at_once([task.asked], evaluator, choice)[0]
+    return method.answer_alone(task.asked, evaluator)

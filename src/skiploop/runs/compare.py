@@ -195,23 +195,32 @@ def _costs(
     prompts = encode(place.stack, [place.task.prompt(example) for example in examples])
     n_tokens = {example.id: len(ids) for example, ids in zip(examples, prompts, strict=True)}
 
-    def flops(record: Record) -> float:
-        n_read = n_tokens[record.example_id] + max(record.n_tokens - 1, 0)
-        n_passes = record.n_slots + record.extra_passes
-        return size.flops(n_passes * n_read, max(record.n_tokens, 1))
-
-    by_method: dict[str, list[Record]] = {}
+    answers: dict[str, dict[str, list[Record]]] = {}
     for record in read_records(place.folder / RECORDS):
-        if record.rank == 0:
-            by_method.setdefault(record.policy, []).append(record)
+        answers.setdefault(record.policy, {}).setdefault(record.example_id, []).append(record)
+
+    def flops(first: Record, *others: Record) -> float:
+        n_read = (first.n_slots + first.extra_passes) * n_tokens[first.example_id]
+        n_written = sum(map(_passes_after_prompt, (first, *others)))
+        return size.flops(n_read + n_written, sum(max(r.n_tokens, 1) for r in (first, *others)))
+
     return {
         name: Cost(
-            kv_bytes=_mean([record.kv_bytes for record in records]),
-            flops=fmean(map(flops, records)),
+            kv_bytes=_mean([first.kv_bytes for first, *_ in by_question.values()]),
+            flops=fmean(flops(*records) for records in by_question.values()),
             training_s=training[name],
         )
-        for name, records in by_method.items()
+        for name, by_question in answers.items()
     }
+
+
+def _passes_after_prompt(record: Record) -> float:
+    """Return the layer passes of the tokens of an answer that are read again.
+
+    What a vote runs beyond the program of its winner stands in the other records.
+    """
+    n_passes = min(record.n_slots, record.n_slots + record.extra_passes)
+    return n_passes * max(record.n_tokens - 1, 0)
 
 
 def _mean(numbers: Sequence[int | None]) -> float | None:

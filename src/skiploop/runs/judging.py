@@ -12,7 +12,7 @@ from skiploop.evaluation.answering import answer_all
 from skiploop.evaluation.measured import Measured
 from skiploop.evaluation.readings import Reading, read_readings, unread, write_readings
 from skiploop.evaluation.records import RECORDS, write_records
-from skiploop.evaluation.timing import time_choices
+from skiploop.evaluation.timing import time_answers
 from skiploop.menus.menu import MenuConfig
 from skiploop.policies.base import Method
 from skiploop.policies.by_category import check_categories
@@ -158,11 +158,8 @@ def judge(
     run.forget("evaluate")  # not before, and finished again at the end
     run.record("evaluate", config)
     write_records(run.folder / RECORDS, records)
-    timing = None
-    if run.task.max_new_tokens:  # nothing is generated for choices
-        choices = [m for m in methods if entry_of(m.name).role == "choice"]
-        _log.info("measuring wall times")
-        timing = time_choices(run.stack, prompts, choices)
+    _log.info("measuring wall times")
+    timing = time_answers(run.stack, run.task, examples, methods)
     Measured(timing=timing, calibration=_calibration(learned, names)).save(run.folder)
     run.note_provenance("evaluate")
 

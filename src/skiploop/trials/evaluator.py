@@ -12,7 +12,7 @@ from skiploop.engine.cache.states import StateCache
 from skiploop.engine.completion import Completion
 from skiploop.engine.decoding.drafts import can_score
 from skiploop.engine.decoding.growing import GrowingTexts, Told
-from skiploop.engine.decoding.prefill_choice import PrefillChoice
+from skiploop.engine.decoding.prefill_choice import ChoosesInPrefill
 from skiploop.engine.decoding.row_state import TokenColumn
 from skiploop.engine.nan import first_bad_slot
 from skiploop.engine.options import Options
@@ -106,7 +106,7 @@ class Evaluator:
         )
 
     def answer_choosing(
-        self, examples: Sequence[Example], choice: PrefillChoice, k: int
+        self, examples: Sequence[Example], choice: ChoosesInPrefill, k: int
     ) -> list[list[Trial]]:
         """Return the trials of the programs that are chosen for each question while it runs.
 
@@ -232,7 +232,7 @@ class Evaluator:
     def _stream(
         self,
         prompts: Sequence[str],
-        programs: Sequence[Program] | PrefillChoice,
+        programs: Sequence[Program] | ChoosesInPrefill,
         options: Options,
     ) -> Iterator[TokenColumn]:
         """Yield what the model writes, and tell whoever looks on."""

@@ -53,8 +53,14 @@ class RouterPolicy:
         ran = self._stack.generate(prompts, self.during_prefill(), max_new_tokens=1)
         return [[one.program] for one in ran]
 
-    def during_prefill(self) -> LayerwiseChoice:
-        """Return the choice made while prompts run, for `LayerStack.generate`."""
+    def during_prefill(self, k: int = 1) -> LayerwiseChoice:
+        """Return the choice made while prompts run, for `LayerStack.generate`.
+
+        Raises:
+            ConfigError: More than the one program of each prompt is asked for.
+        """
+        if whole_number("k", k, at_least=1, error=ConfigError) > 1:
+            raise ConfigError(f"{self.name} chooses one program for each prompt, not {k}")
         n_layers = self._stack.n_layers
         return LayerwiseChoice(_Deciding(self.routers, n_layers), longest_of(n_layers))
 

@@ -93,9 +93,9 @@ class _Block:
         return len(self.layers) * self.n_run
 
     @property
-    def n_bytes(self) -> int:
-        """Memory that keys and values take."""
-        return self._executor.cache.n_bytes if self.n_run else 0
+    def kv_bytes(self) -> int | None:
+        """Bytes of the keys and values of what ran; None where nobody can tell."""
+        return self.stack.kv_size.of(self.layers, self.n_run)
 
 
 class ExitRow:
@@ -141,6 +141,7 @@ class ExitRow:
         return sum(block.n_layer_passes for block in self._blocks) - self._n_before
 
     @property
-    def n_bytes(self) -> int:
-        """Memory that keys and values take."""
-        return sum(block.n_bytes for block in self._blocks)
+    def kv_bytes(self) -> int | None:
+        """Bytes of the keys and values of what ran; None where nobody can tell."""
+        sizes = [block.kv_bytes for block in self._blocks]
+        return sum(size for size in sizes if size is not None) if None not in sizes else None

@@ -89,7 +89,7 @@ def _write(stack: LayerStack, row: ExitRow, prompt: str, task: Task) -> tuple[Co
         stop=task.stop,
     )
     n_run = completion.batch_shape[1] + max(len(completion.token_ids) - 1, 0)
-    return completion, Cost(n_passes=row.n_layer_passes / n_run, kv_bytes=row.n_bytes)
+    return completion, Cost(n_passes=row.n_layer_passes / n_run, kv_bytes=row.kv_bytes)
 
 
 def _choose(
@@ -117,4 +117,4 @@ def _choose(
         n_passes += forked.n_layer_passes
         n_run += len(whole) - 1 - n_common
     completion = best_choice(choices, scored, Program.identity(stack.n_layers))
-    return completion, Cost(n_passes=n_passes / n_run, kv_bytes=row.n_bytes)
+    return completion, Cost(n_passes=n_passes / n_run, kv_bytes=row.kv_bytes)

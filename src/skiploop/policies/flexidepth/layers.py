@@ -88,21 +88,20 @@ class LearningLayer(StandIn):
         adapter: Learns.
 
     Attributes:
-        gate_T: After the pass, that of every token.
+        gate_BT: After the pass, that of every token.
     """
 
     def __init__(self, layer: nn.Module, router: Router, adapter: Adapter) -> None:
         super().__init__(layer)
         self._route = router.forward
         self._adapt = adapter.forward
-        self.gate_T = torch.ones(1)
+        self.gate_BT = torch.ones(1, 1)
 
     def forward(self, hidden_states: Tensor, **arguments: Any) -> Tensor:  # noqa: ANN401
         """Return the states after the layer, of one sequence."""
         normed_BTE = self.layer.input_layernorm(hidden_states)
-        gate_BT = self._route(normed_BTE.float())
-        self.gate_T = gate_BT[0]
-        gate_BT1 = gate_BT[..., None]
+        self.gate_BT = self._route(normed_BTE.float())
+        gate_BT1 = self.gate_BT[..., None]
         runs_BT1 = (gate_BT1 > HALF).float()
         attended_BTE = self.layer.self_attn(hidden_states=normed_BTE, **arguments)[0]
         mask_BT1 = runs_BT1 + gate_BT1 - gate_BT1.detach()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from skiploop.engine.batching.encoding import Pair
 from skiploop.policies.flexidepth.layers import LearningLayer
 from skiploop.policies.flexidepth.network import Router, Skippers
 from skiploop.policies.router_tuning import Lesson, Passing, TuningConfig, tune
@@ -61,7 +62,7 @@ def train_skippers(stack: LayerStack, lessons: Sequence[Lesson], config: TuningC
     for layer, router in skippers.routers.items():
         _open(stack, layer, router, [lesson.prompt for lesson in lessons[:N_FITTED]])
 
-    def passing(_n_prompt: int) -> Passing:
+    def passing(pairs: Sequence[Pair]) -> Passing:
         layers: list[nn.Module] = list(stack.layers)
         made = {
             layer: LearningLayer(layers[layer], router, skippers.adapters[layer])
@@ -71,7 +72,9 @@ def train_skippers(stack: LayerStack, lessons: Sequence[Lesson], config: TuningC
             layers[layer] = learning
 
         def penalty() -> Tensor:
-            return torch.stack([one.gate_T for one in made.values()]).sum(0).square().mean()
+            run_BT = torch.stack([one.gate_BT for one in made.values()]).sum(0)
+            own = [run_T[: len(pair.whole) - 1] for run_T, pair in zip(run_BT, pairs, strict=True)]
+            return torch.stack([run_T.square().mean() for run_T in own])
 
         return Passing(nn.ModuleList(layers), penalty)
 

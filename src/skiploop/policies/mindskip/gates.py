@@ -9,7 +9,7 @@ released code computes the attention and multiplies it by the mask; here it is n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -51,20 +51,8 @@ class Gates(nn.Module):
         return torch.sigmoid(self.weight_AE[self.layers.index(layer)] @ states_TE.float().mean(0))
 
 
-class _Gate(StandIn):
-    """Stands where the attention of a layer stands, for one sequence."""
-
-    def __init__(self, attention: nn.Module, n_returned: int, n_prompt: int) -> None:
-        super().__init__(attention)
-        self._n_returned = n_returned
-        self._n_prompt = n_prompt
-
-    def _prompt(self, states_BTE: Tensor) -> Tensor:
-        return states_BTE[0, : self._n_prompt]
-
-
-class ClosingGate(_Gate):
-    """Decides once, by the prompt, whether the attention runs.
+class ClosingGate(StandIn):
+    """Stands where the attention of a layer stands; the prompt decides once whether that runs.
 
     Args:
         attention: What may be skipped.
@@ -80,7 +68,9 @@ class ClosingGate(_Gate):
         n_prompt: int,
         is_open: Callable[[Tensor], bool],
     ) -> None:
-        super().__init__(attention, n_returned, n_prompt)
+        super().__init__(attention)
+        self._n_returned = n_returned
+        self._n_prompt = n_prompt
         self._is_open = is_open
         self._decided: bool | None = None
 
@@ -88,43 +78,40 @@ class ClosingGate(_Gate):
         """Return what the attention returns, or zeros in its form."""
         states_BTE: Tensor = args[0] if args else kwargs["hidden_states"]
         if self._decided is None:
-            self._decided = self._is_open(self._prompt(states_BTE))
+            self._decided = self._is_open(states_BTE[0, : self._n_prompt])
         if self._decided:
             return self.layer(*args, **kwargs)
         return torch.zeros_like(states_BTE), *[None] * (self._n_returned - 1)
 
 
-class LearningGate(_Gate):
-    """Multiplies the attention by a mask of 0 or 1 that has the gradient of its score.
+class LearningGate(StandIn):
+    """Multiplies the attention by masks of 0 or 1 that have the gradients of its scores.
 
     Args:
         attention: What may be skipped; it always runs here.
-        n_returned: Entries of what it returns.
-        n_prompt: Tokens of the prompt.
-        score: Told what the attention is given of the prompt.
+        n_prompt_B: Tokens of the prompt of each sequence.
+        score: Told what the attention is given of a prompt.
 
     Attributes:
-        mask: After the pass, the mask.
+        mask_B: After the pass, the mask of each sequence.
     """
 
     def __init__(
-        self,
-        attention: nn.Module,
-        n_returned: int,
-        n_prompt: int,
-        score: Callable[[Tensor], Tensor],
+        self, attention: nn.Module, n_prompt_B: Sequence[int], score: Callable[[Tensor], Tensor]
     ) -> None:
-        super().__init__(attention, n_returned, n_prompt)
+        super().__init__(attention)
+        self._n_prompt_B = n_prompt_B
         self._score = score
-        self.mask = torch.ones(())
+        self.mask_B = torch.ones(len(n_prompt_B))
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  as the attention
         """Return what the attention returns, times the mask."""
         states_BTE: Tensor = args[0] if args else kwargs["hidden_states"]
-        score = self._score(self._prompt(states_BTE))
-        self.mask = (score >= HALF).float() + score - score.detach()
+        prompts = zip(states_BTE, self._n_prompt_B, strict=True)
+        score_B = torch.stack([self._score(states_TE[:n]) for states_TE, n in prompts])
+        self.mask_B = (score_B >= HALF).float() + score_B - score_B.detach()
         output_BTE, *others = self.layer(*args, **kwargs)
-        return output_BTE * self.mask.to(output_BTE.dtype), *others
+        return output_BTE * self.mask_B[:, None, None].to(output_BTE.dtype), *others
 
 
 class _Noting(StandIn):

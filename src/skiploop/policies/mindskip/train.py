@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from skiploop.engine.batching.encoding import Pair
 from skiploop.policies.mindskip.gates import Attentions, Gates, LearningGate
 from skiploop.policies.router_tuning import Lesson, Passing, TuningConfig, tune
 
@@ -45,16 +46,17 @@ def train_gates(
     """
     gates = Gates(attentions.layers, _width(stack)).to(stack.device)
 
-    def passing(n_prompt: int) -> Passing:
+    def passing(pairs: Sequence[Pair]) -> Passing:
+        n_prompt_B = [len(pair.whole) - pair.n_continued for pair in pairs]
         made: list[LearningGate] = []
 
         def gate(layer: int, attention: nn.Module) -> nn.Module:
             score = partial(gates.score, layer)
-            made.append(LearningGate(attention, attentions.n_returned, n_prompt, score))
+            made.append(LearningGate(attention, n_prompt_B, score))
             return made[-1]
 
         def penalty() -> Tensor:
-            return torch.relu(torch.stack([one.mask for one in made]).mean() - capacity)
+            return torch.relu(torch.stack([one.mask_B for one in made]).mean(0) - capacity)
 
         return Passing(attentions.gated(gate), penalty)
 

@@ -29,8 +29,9 @@ def timing_table(timing: Timing) -> Table:
         "with choosing",
         "choosing, ms a prompt",
     )
+    what = f"{timing.n_tokens} new tokens together" if timing.n_tokens else "all its choices"
     note = (
-        f"{timing.n_prompts} prompts, each alone, with {timing.n_tokens} new tokens together in "
+        f"{timing.n_prompts} prompts, each alone, with {what} in "
         "every repetition, for every policy. ±: how far the ratio may be off for other prompts of "
         "this sort (95 %); more prompts are timed until it is small or time is up."
     )
