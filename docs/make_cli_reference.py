@@ -11,8 +11,8 @@ from pathlib import Path
 from skiploop.cli.main import app, main
 
 HABITS = """\
-`skiploop --install-completion` lets bash, zsh, fish and PowerShell complete commands and options
-with the tab key, from the next shell on."""
+The option `--install-completion` of `skiploop` lets bash, zsh, fish and PowerShell complete
+commands and options with the tab key, from the next shell on."""
 
 TARGET = Path(__file__).parent / "reference" / "cli.md"
 

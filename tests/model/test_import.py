@@ -162,7 +162,10 @@ def test_a_wrong_command_is_refused_before_anything_is_loaded(more, message, tmp
         (["--program", "2:4x2", "--to", "gguf"], "unknown format to export 'gguf'"),
         (["--program", "2:4y2"], "in program '2:4y2'"),
         (["--run", "R", "--model", "m"], "a run knows its model: leave out --model and --dtype"),
-        (["--program", "2:4x2", "--landmarks", "9"], "--landmarks is of the policy of a run"),
+        (
+            ["--program", "2:4x2", "--landmarks", "9"],
+            "--landmarks and --layers are of the policy of a run",
+        ),
         (["--run", "R", "--to", "rys"], "there is no folder R"),
     ],
 )

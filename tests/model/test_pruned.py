@@ -48,11 +48,11 @@ def with_an_idle_layer(family):
 def own_text(stack):
     """Return what the model itself draws: on average no other model finds it likelier."""
     drawn = stack.generate(
-        ["to be "] * 3,
+        ["to be "] * 6,
         Program.identity(stack.n_layers),
         max_new_tokens=100,
         sampling=Sampling(),
-        seeds=[1, 2, 3],
+        seeds=range(1, 7),
     )
     return [one.token_ids for one in drawn]
 
@@ -157,7 +157,7 @@ def test_the_angular_distance_of_a_block_is_taken_from_end_to_end():
 
 
 def test_sleb_measures_the_model_that_is_left_and_not_the_whole_one_again():
-    stack = load("llama")
+    stack = load("olmo2")
     text = own_text(stack)
 
     def loss(dropped):

@@ -205,7 +205,7 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
         Greedy cover: Nemhauser, Wolsey, Fisher 1978.
     """
     identity = Program.identity(runner.stack.n_layers)
-    first = list(dict.fromkeys((identity, *_first_programs(config, identity))))
+    first = list(dict.fromkeys((identity, *first_programs(config, identity.n_layers))))
     if len(first) > config.size:
         seen = race(runner, examples, first, config.layer_cost)
     else:  # there is a place for each
@@ -223,9 +223,12 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
     )
 
 
-def _first_programs(config: MenuConfig, identity: Program) -> list[Program]:
-    """Return the programs that race first: the candidates, or all of one edit."""
-    n_layers = identity.n_layers
+def first_programs(config: MenuConfig, n_layers: int) -> list[Program]:
+    """Return the programs that race first: the candidates, or all of one edit.
+
+    Raises:
+        ConfigError: There is none.
+    """
     if config.candidates:
         return [Program.parse(text, n_layers) for text in config.candidates]
     edits = config.edits(n_layers)
@@ -234,6 +237,7 @@ def _first_programs(config: MenuConfig, identity: Program) -> list[Program]:
             f"no layer may be edited: the model has {n_layers} layers, but the first "
             f"{config.first_layer} are kept; lower first_layer"
         )
+    identity = Program.identity(n_layers)
     return [identity.with_edit(edit) for edit in edits]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from skiploop.menus.menu import PARENTS, MenuConfig
+from skiploop.menus.menu import PARENTS, MenuConfig, first_programs
 from skiploop.models.size import Size
 from skiploop.report.words import duration
 from skiploop.tasks.base import Task
@@ -87,6 +87,5 @@ def work(
 
 def menu_rows(told: MenuConfig, n_layers: int) -> int:
     """Return the answers of a menu: of each race half a table, then the menu on the rest."""
-    first = told.candidates or told.edits(n_layers)
-    raced = len(first) + (told.max_edits - 1) * PARENTS * PARENTS
+    raced = len(first_programs(told, n_layers)) + (told.max_edits - 1) * PARENTS * PARENTS
     return raced * told.race_questions // 2 + told.size * (told.limit - told.race_questions)
