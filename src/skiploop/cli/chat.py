@@ -13,7 +13,6 @@ import typer
 from skiploop.cli.drawing import DrawSeed, Temperature, TopK, TopP, check_draws, sampling_of
 from skiploop.cli.options import Device, Dtype, Memory, Threads
 from skiploop.errors import ConfigError, SkiploopError, one_line, unknown_name
-from skiploop.models.packaged import DEFAULT_MODEL
 from skiploop.programs.program import Program
 
 if TYPE_CHECKING:
@@ -75,17 +74,12 @@ def chat(
     from skiploop.cli.conversation import Conversation
     from skiploop.engine.options import Options
     from skiploop.loading import load
-    from skiploop.runs.ready import base_of, load_policy
+    from skiploop.runs.ready import base_for, load_policy
 
     sampling = sampling_of(temperature, top_k, top_p)
-    made_on = base_of(policy) if policy else (DEFAULT_MODEL, None)
+    base, made_in = base_for(policy, model, dtype)
     prepare(threads)
-    stack = load(
-        made_on[0] if model is None else model,
-        dtype=made_on[1] if dtype is None else dtype,
-        device=device,
-        memory=memory,
-    )
+    stack = load(base, dtype=made_in, device=device, memory=memory)
     conversation = Conversation(
         stack,
         load_policy(policy, stack) if policy else _always(program or "identity", stack),

@@ -10,7 +10,6 @@ import typer
 from skiploop.cli.drawing import DrawSeed, Temperature, TopK, TopP, check_draws, sampling_of
 from skiploop.cli.options import Device, Dtype, Json, Memory, Threads, unescaped
 from skiploop.errors import ConfigError
-from skiploop.models.packaged import DEFAULT_MODEL
 from skiploop.programs.program import Program
 
 DEFAULT_LENGTH = 32
@@ -108,7 +107,7 @@ def generate(
     from skiploop.loading import load
     from skiploop.policies.base import FixedPolicy, Ranked
     from skiploop.runs.asking import answer_asked
-    from skiploop.runs.ready import base_of, load_policy, origin_of
+    from skiploop.runs.ready import base_for, load_policy, origin_of
     from skiploop.trials.evaluator import Evaluator
 
     sampling = sampling_of(temperature, top_k, top_p)
@@ -120,13 +119,8 @@ def generate(
         stops = [unescaped(text) for text in stop or ()]
         task = _asked(prompt or "", max_new_tokens or DEFAULT_LENGTH, stops, reader)
     prepare(threads)
-    made_on = base_of(policy) if policy else (DEFAULT_MODEL, None)
-    stack = load(
-        made_on[0] if model is None else model,
-        dtype=made_on[1] if dtype is None else dtype,
-        device=device,
-        memory=memory,
-    )
+    base, made_in = base_for(policy, model, dtype)
+    stack = load(base, dtype=made_in, device=device, memory=memory)
     shown = Answers([] if vote else [policy] if policy else written, strips=ask is not None)
     evaluator = Evaluator(stack, task, sampling=sampling, seed=seed or 0, told=shown.told)
     with shown.interruptible():

@@ -11,7 +11,6 @@ import typer
 from skiploop.cli.options import PATH, Device, Dtype, Memory, Threads
 from skiploop.errors import ConfigError, ProgramError
 from skiploop.extras import brought_by
-from skiploop.models.packaged import DEFAULT_MODEL
 from skiploop.programs.program import Program
 
 
@@ -77,7 +76,7 @@ def serve(
         from skiploop.server.app import bound, make_app, server_of
     from skiploop.cli.console import prepare, say
     from skiploop.loading import load
-    from skiploop.runs.ready import base_of, load_policy
+    from skiploop.runs.ready import base_for, load_policy
     from skiploop.server.keys import read_keys
     from skiploop.server.limits import Limits
     from skiploop.server.service import make_service
@@ -94,15 +93,10 @@ def serve(
         seconds=seconds,
     )
     opened = read_keys(keys) if keys else None
-    made_on = base_of(names[0]) if names else (DEFAULT_MODEL, None)
+    base, made_in = base_for(names[0] if names else None, model, dtype)
     sock = bound(host, port)  # a port that is taken is told before the model is loaded
     prepare(threads)
-    stack = load(
-        made_on[0] if model is None else model,
-        dtype=made_on[1] if dtype is None else dtype,
-        device=device,
-        memory=memory,
-    )
+    stack = load(base, dtype=made_in, device=device, memory=memory)
     called = name or Path(stack.name).name
     service = make_service(
         stack,

@@ -22,10 +22,9 @@ from skiploop.engine.score import loglikelihood
 from skiploop.errors import BatchError, ConfigError
 from skiploop.extras import brought_by
 from skiploop.loading import load
-from skiploop.models.packaged import DEFAULT_MODEL
 from skiploop.policies.base import FixedPolicy, Policy
 from skiploop.programs.program import Program
-from skiploop.runs.ready import base_of, load_policy
+from skiploop.runs.ready import base_for, load_policy
 
 with brought_by("lm-eval", "lm-evaluation-harness is the package lm_eval"):
     from lm_eval.__main__ import cli_evaluate
@@ -90,10 +89,10 @@ class SkiploopLM(HFLM):
     ) -> None:
         if program and policy:
             raise ConfigError("the policy chooses the programs: give program or policy, not both")
-        base, made_in = base_of(policy) if policy else (DEFAULT_MODEL, None)
+        base, made_in = base_for(policy, pretrained, dtype)
         self.stack = load(
-            base if pretrained is None else pretrained,
-            dtype=made_in if dtype is None else dtype,
+            base,
+            dtype=made_in,
             device=device,
             layers=layers,
             exact=exact,

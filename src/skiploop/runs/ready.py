@@ -10,7 +10,7 @@ from skiploop.errors import ConfigError, unknown_name
 from skiploop.files import at_home
 from skiploop.loading import load
 from skiploop.models.identity import check_model
-from skiploop.models.packaged import PACKAGED
+from skiploop.models.packaged import DEFAULT_MODEL, PACKAGED
 from skiploop.models.recipe import Recipe, has_recipe
 from skiploop.models.resolve import fetch_hub, is_hub_id
 from skiploop.policies.base import FixedPolicy
@@ -87,6 +87,19 @@ def base_of(policy: str | Path) -> tuple[str, str]:
         return recipe.model, recipe.dtype
     origin = origin_of(policy)
     return origin.model, origin.dtype
+
+
+def base_for(
+    policy: str | Path | None, model: str | None, dtype: str | None
+) -> tuple[str, str | None]:
+    """Return the model to load and its number format: as given, else those of a policy, if any.
+
+    Raises:
+        UnknownNameError: There is no such policy.
+        RunError: The folder holds no policy and is no run.
+    """
+    made_on, made_in = base_of(policy) if policy else (DEFAULT_MODEL, None)
+    return (made_on if model is None else model, made_in if dtype is None else dtype)
 
 
 def origin_of(policy: str | Path) -> Origin:
