@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from skiploop.models.declared import build_empty
 from skiploop.models.reading import quiet_transformers, reading
 from skiploop.models.resolve import is_on_hub, resolve
 from skiploop.models.size import Size, size_of
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 _ADVICE = "check the name, the network and your access to the model"
 

@@ -6,12 +6,10 @@ A model without numbers, as `declared.build_empty` makes one, is enough.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from transformers import PreTrainedModel
 
 from skiploop.models.finding import find_layers, module_list
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 _TOP = ("num_experts_per_tok", "num_experts_per_token", "experts_per_token", "moe_topk", "top_k")
 _ALL = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")

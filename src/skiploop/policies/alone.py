@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -14,12 +14,9 @@ from skiploop.engine.batching.encoding import encode
 from skiploop.engine.completion import Completion
 from skiploop.errors import ConfigError
 from skiploop.policies.base import Answer, Cost
+from skiploop.stack import LayerStack
 from skiploop.tasks.base import Example, Grade
 from skiploop.trials.evaluator import Evaluator
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
-
 
 NOTHING_RUNS = 1 + 1e-6
 """A threshold above all scores, which are 0..1."""

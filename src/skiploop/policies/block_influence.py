@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,9 +17,7 @@ from torch.nn.functional import cosine_similarity
 
 from skiploop.engine.windows import states_after
 from skiploop.programs.segment import Segment
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
+from skiploop.stack import LayerStack
 
 
 def block_influence(stack: LayerStack, windows: Sequence[Sequence[int]]) -> list[float]:

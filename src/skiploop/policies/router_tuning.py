@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +21,7 @@ from skiploop.errors import ConfigError, DataError
 from skiploop.policies.optimizing import cosine_with_warmup
 from skiploop.programs.program import Program
 from skiploop.seeds import derive_seed
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
+from skiploop.stack import LayerStack
 
 MAX_NORM = 1.0
 """Of the gradient of a step; a longer one is shortened."""

@@ -9,13 +9,10 @@ Source: arXiv 2402.09025.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from skiploop.engine.windows import losses
 from skiploop.policies.dropping import without
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
+from skiploop.stack import LayerStack
 
 N_WINDOWS = 4
 """Windows of text at most: every step measures the loss about once for each layer."""

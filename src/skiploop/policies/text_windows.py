@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from skiploop.engine.batching.encoding import encode
 from skiploop.errors import DataError
+from skiploop.stack import LayerStack
 from skiploop.tasks.base import Example, Task
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
 
 N_TOKENS = 128
 """Tokens of a window."""

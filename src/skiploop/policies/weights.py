@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -16,9 +15,7 @@ from skiploop.errors import RunError, one_line
 from skiploop.jsontext import read_json, write_json
 from skiploop.models.identity import check_model
 from skiploop.policies.tensors import read_tensors, write_tensors
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
+from skiploop.stack import LayerStack
 
 _CONFIG = "config.json"
 _TENSORS = "model.safetensors"

@@ -13,7 +13,6 @@ Shapes: E edits; S sequences, T tokens, V vocabulary, as in the engine.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,9 +22,7 @@ from skiploop.engine.batching.encoding import Pair, encode_pairs
 from skiploop.engine.forward.calling import StandIn, model_inputs, without_cache
 from skiploop.models.view import graft
 from skiploop.programs.segment import Segment
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
+from skiploop.stack import LayerStack
 
 
 class _Noting(StandIn):

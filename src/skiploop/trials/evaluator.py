@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from skiploop.engine.batching.encoding import encode
 from skiploop.engine.cache.states import StateCache
@@ -19,11 +18,9 @@ from skiploop.engine.options import Options
 from skiploop.engine.sampling import Sampling
 from skiploop.engine.score import choose
 from skiploop.programs.program import Program
+from skiploop.stack import LayerStack
 from skiploop.tasks.base import Example, Grade, Task
 from skiploop.trials.store import Key, Trial
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
 
 Pair = tuple[Example, Program]
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from skiploop.backends.base import Backend
 from skiploop.backends.tries import Job
 from skiploop.engine.cache.states import StateCache
+from skiploop.stack import LayerStack
 from skiploop.tasks.base import Task
 from skiploop.trials.evaluator import Pair, keyed
 from skiploop.trials.plain import pairs_out, trials_in
 from skiploop.trials.runner import Progress, TrialRunner
 from skiploop.trials.store import Key, Trial, TrialStore
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
 
 LEAST_TOKENS = 16
 """New tokens that an answer counts as at least: reading the question takes as long."""

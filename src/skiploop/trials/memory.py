@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
+from skiploop.stack import LayerStack
+from skiploop.trials.evaluator import Pair
 from skiploop.trials.store import Key, Trial
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
-    from skiploop.trials.evaluator import Pair
 
 LEAST_BYTES = 2**20
 """A budget that is not halved any more: what does not fit then never will."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from skiploop.engine.cache.states import StateCache
+from skiploop.stack import LayerStack
 from skiploop.tasks.base import Example, Task
 from skiploop.trials.evaluator import Evaluator, Pair, keyed
 from skiploop.trials.memory import within_memory
 from skiploop.trials.store import Trial, TrialStore
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
 
 Progress = Callable[[Sequence[Trial]], None]
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skiploop.arguments import instance, listed
 from skiploop.models.identity import check_model
 from skiploop.programs.program import Program
+from skiploop.stack import LayerStack
 from skiploop.tasks.base import Example, Task
 from skiploop.trials.runner import Progress, TrialRunner
 from skiploop.trials.store import TrialStore
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
 
 
 def score_grid(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor
 
 from skiploop.engine.cache.arena import DeviceMemory, PagedMemory, n_bytes
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class SegmentedLRU:

@@ -9,16 +9,14 @@ the same layers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+from torch import Tensor
 
 from skiploop.engine.cache.slru import SegmentedLRU
 from skiploop.engine.plan.beginnings import common_length
 from skiploop.engine.plan.schedule import Passes
 from skiploop.engine.tuning import CPU, Tuning
 from skiploop.programs.damping import inside_loops
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Tokens = tuple[int, ...]
 

@@ -9,7 +9,6 @@ first row's decision to the whole batch; here every prompt decides for itself, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -19,9 +18,7 @@ from skiploop.errors import ConfigError
 from skiploop.policies.drllm.network import N_ACTIONS, Routers, padded_windows, window_means
 from skiploop.programs.program import Program
 from skiploop.programs.segment import Segment
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
+from skiploop.stack import LayerStack
 
 
 class RouterPolicy:

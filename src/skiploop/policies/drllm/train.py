@@ -15,7 +15,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -29,9 +28,7 @@ from skiploop.policies.optimizing import cosine_with_warmup
 from skiploop.programs.program import Program, shortest_first
 from skiploop.programs.segment import Segment
 from skiploop.seeds import derive_seed
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
+from skiploop.stack import LayerStack
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,10 +21,8 @@ from skiploop.engine.batching.encoding import encode, encode_pairs
 from skiploop.engine.windows import logits_after
 from skiploop.errors import ConfigError
 from skiploop.programs.program import Program
+from skiploop.stack import LayerStack
 from skiploop.tasks.base import Example, Task
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
 
 N_EXITS = 8
 """Exits at most: each costs a pass of the head."""

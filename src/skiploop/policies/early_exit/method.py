@@ -9,7 +9,6 @@ Shapes: V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -23,11 +22,9 @@ from skiploop.policies.alone import graded
 from skiploop.policies.base import Answer, Cost, Method
 from skiploop.policies.early_exit.executor import ExitRow, check_supported
 from skiploop.programs.program import Program
+from skiploop.stack import LayerStack
 from skiploop.tasks.base import Example, Task
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
-    from skiploop.trials.evaluator import Evaluator
+from skiploop.trials.evaluator import Evaluator
 
 
 class EarlyExit(Method):

@@ -8,7 +8,7 @@ Source: arXiv 2503.23798, section 3.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,7 @@ from skiploop.errors import UnsupportedModelError
 from skiploop.models.view import graft
 from skiploop.policies.flexidepth.attention import PartialAttention
 from skiploop.policies.flexidepth.network import Adapter, Router
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
+from skiploop.stack import LayerStack
 
 HALF = 0.5
 """Gate above which a token runs a layer, as published."""

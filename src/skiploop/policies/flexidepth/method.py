@@ -9,7 +9,6 @@ Source: arXiv 2503.23798.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -18,11 +17,9 @@ from skiploop.policies.base import Answer, Method
 from skiploop.policies.flexidepth.layers import HALF, SkippingLayer, check_family
 from skiploop.policies.flexidepth.network import Skippers
 from skiploop.programs.program import Program
+from skiploop.stack import LayerStack
 from skiploop.tasks.base import Example
 from skiploop.trials.evaluator import Evaluator
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
 
 
 class FlexiDepth(Method):

@@ -13,16 +13,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
 from skiploop.errors import RunError
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
+from skiploop.stack import LayerStack
 
 REDUCTION = 16
 """How much narrower routers and adapters are than the model."""

@@ -13,7 +13,6 @@ Source: arXiv 2503.23798, section 3, and the released script.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +22,7 @@ from skiploop.policies.flexidepth.layers import LearningLayer
 from skiploop.policies.flexidepth.network import Router, Skippers
 from skiploop.policies.router_tuning import Lesson, Passing, TuningConfig, tune
 from skiploop.seeds import derive_seed
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
+from skiploop.stack import LayerStack
 
 OPEN_LOGIT = 4.0
 """Of the gates at the start: they are 0.98."""

@@ -10,7 +10,7 @@ released code computes the attention and multiplies it by the mask; here it is n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +20,7 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from skiploop.engine.forward.calling import StandIn
 from skiploop.errors import UnsupportedModelError
 from skiploop.models.view import graft, shallow_clone
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
+from skiploop.stack import LayerStack
 
 MOST = 16
 """Layers that may lose their attention, those before the last one; half of the model at most."""

@@ -9,7 +9,6 @@ Source: arXiv 2410.13184, sequence level, attention.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -17,11 +16,9 @@ from skiploop.policies.alone import answers_alone, check_limit, mean_passes, thr
 from skiploop.policies.base import Answer, Method
 from skiploop.policies.mindskip.gates import HALF, Attentions, ClosingGate, Gates
 from skiploop.programs.program import Program
+from skiploop.stack import LayerStack
 from skiploop.tasks.base import Example
 from skiploop.trials.evaluator import Evaluator
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
 
 
 class MindSkip(Method):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +16,7 @@ from torch import Tensor, nn
 from skiploop.engine.batching.encoding import Pair
 from skiploop.policies.mindskip.gates import Attentions, Gates, LearningGate
 from skiploop.policies.router_tuning import Lesson, Passing, TuningConfig, tune
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
+from skiploop.stack import LayerStack
 
 
 def train_gates(
