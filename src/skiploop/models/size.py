@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import nn
 from transformers import PreTrainedModel
 
 from skiploop.models.finding import find_layers, module_list
@@ -58,6 +59,11 @@ def size_of(model: PreTrainedModel) -> Size:
         head=0 if head is None else sum(weight.numel() for weight in head.parameters()),
         total=sum(weight.numel() for weight in model.parameters()),
     )
+
+
+def n_weights(module: nn.Module) -> int:
+    """Return the weights of a module that states are multiplied with as matrices."""
+    return sum(weight.numel() for weight in module.parameters() if weight.ndim > 1)
 
 
 def _share_of_experts(config: dict[str, object]) -> float:

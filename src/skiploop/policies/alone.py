@@ -1,7 +1,8 @@
-"""Answers of methods that run each question alone, under layers that stand in for the model's."""
+"""Methods that run each question alone, under layers that stand in for the model's."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Protocol
@@ -13,10 +14,14 @@ from skiploop.engine.alone import Sequencer, choose_alone, write_alone
 from skiploop.engine.batching.encoding import encode
 from skiploop.engine.completion import Completion
 from skiploop.errors import ConfigError
-from skiploop.policies.base import Answer, Cost
+from skiploop.policies.base import Answer, Cost, Method
+from skiploop.programs.program import Program
 from skiploop.stack import LayerStack
 from skiploop.tasks.base import Example, Grade
 from skiploop.trials.evaluator import Evaluator
+
+HALF = 0.5
+"""Score from which a part of a layer runs, as published."""
 
 NOTHING_RUNS = 1 + 1e-6
 """A threshold above all scores, which are 0..1."""
@@ -41,25 +46,91 @@ class Way(Protocol):
         """Return the layers that have kept keys and values."""
 
 
-def answers_alone(
-    stack: LayerStack,
-    examples: Sequence[Example],
-    evaluator: Evaluator,
-    begin: Callable[[int], Way],
-) -> list[list[Answer]]:
-    """Return the one answer to each question.
+class AnswersAlone(Method):
+    """Answers one question after the other while parts of layers are skipped by their scores.
 
     Args:
         stack: The model.
-        examples: Questions.
-        evaluator: Grades.
-        begin: Makes the way of a sequence, given the tokens of its prompt.
-
-    Cost:
-        Each question runs alone, each of its choices anew.
+        threshold: Score from which a part runs.
+        name: Name in tables.
     """
-    written = [_ask(stack, example, evaluator, begin) for example in examples]
-    return graded(examples, written, evaluator)
+
+    def __init__(self, stack: LayerStack, *, threshold: float, name: str) -> None:
+        self.name = name
+        self.threshold = threshold
+        self._stack = stack
+
+    @abstractmethod
+    def way(self, n_prompt: int) -> Way:
+        """Return the way of one sequence through the model, given the tokens of its prompt."""
+
+    @property
+    @abstractmethod
+    def least_passes(self) -> float:
+        """Layer passes that are left where everything is skipped that can be."""
+
+    def answer_with(
+        self,
+        examples: Sequence[Example],
+        chosen: Sequence[Sequence[Program]],
+        evaluator: Evaluator,
+    ) -> list[list[Answer]]:
+        """Return the answer to each question.
+
+        Cost:
+            Each question runs alone, each of its choices anew.
+        """
+        written = [self._ask(example, evaluator) for example in examples]
+        return graded(examples, written, evaluator)
+
+    def within(self, most_passes: float, prompts: Sequence[str]) -> None:
+        """Raise the threshold until prompts take so many layer passes on average, no more.
+
+        Args:
+            most_passes: How many are allowed.
+            prompts: Of questions that nothing was learned from.
+
+        Raises:
+            ConfigError: Skipping all that can be skipped is not enough.
+
+        Cost:
+            One run of each prompt, and `N_HALVINGS` more where the threshold has to be raised.
+        """
+        check_limit(self.name, most_passes, self.least_passes)
+
+        def is_within(threshold: float) -> bool:
+            self.threshold = threshold
+            return mean_passes(self._stack, prompts, self.way) <= most_passes
+
+        too_low, enough = self.threshold, NOTHING_RUNS
+        if is_within(too_low):
+            return
+        for _ in range(N_HALVINGS):
+            middle = (too_low + enough) / 2
+            if is_within(middle):
+                enough = middle
+            else:
+                too_low = middle
+        self.threshold = enough
+
+    def _ask(self, example: Example, evaluator: Evaluator) -> tuple[Completion, Cost]:
+        """Return what is said to a question, and what that took."""
+        stack, ways = self._stack, list[Way]()
+
+        def layers(n_prompt: int) -> nn.ModuleList:
+            ways.append(self.way(n_prompt))
+            return ways[-1].layers
+
+        prompt, task = evaluator.prompt(example), evaluator.task
+        if example.choices:
+            completion = choose_alone(stack, prompt, [f" {one}" for one in example.choices], layers)
+        else:
+            completion = write_alone(
+                stack, prompt, layers, max_new_tokens=task.max_new_tokens, stop=task.stop
+            )
+        n_tokens = len(encode(stack, [prompt])[0]) + max(len(completion.token_ids) - 1, 0)
+        kv_bytes = stack.kv_size.of(ways[0].with_slots(), n_tokens)
+        return completion, Cost(n_passes=fmean(way.n_passes() for way in ways), kv_bytes=kv_bytes)
 
 
 def graded(
@@ -97,31 +168,6 @@ def mean_passes(stack: LayerStack, prompts: Sequence[str], begin: Callable[[int]
     return fmean(found)
 
 
-def threshold_within(
-    most_passes: float, start: float, passes_at: Callable[[float], float]
-) -> float:
-    """Return a threshold, no lower than `start`, at which layer passes keep to a limit.
-
-    Args:
-        most_passes: The limit; kept to at the threshold at which nothing runs.
-        start: Kept if it is enough.
-        passes_at: Returns the layer passes at a threshold; the higher, the fewer.
-
-    Cost:
-        `N_HALVINGS` calls of `passes_at`.
-    """
-    if passes_at(start) <= most_passes:
-        return start
-    too_low, enough = start, NOTHING_RUNS
-    for _ in range(N_HALVINGS):
-        middle = (too_low + enough) / 2
-        if passes_at(middle) <= most_passes:
-            enough = middle
-        else:
-            too_low = middle
-    return enough
-
-
 def check_limit(name: str, most_passes: float, least_passes: float) -> None:
     """Refuse a limit that is not kept even where everything is skipped that can be.
 
@@ -133,25 +179,3 @@ def check_limit(name: str, most_passes: float, least_passes: float) -> None:
             f"{name}: where all is skipped that can be, {least_passes:.4g} layer passes are left, "
             f"but {most_passes:g} were allowed: allow more"
         )
-
-
-def _ask(
-    stack: LayerStack, example: Example, evaluator: Evaluator, begin: Callable[[int], Way]
-) -> tuple[Completion, Cost]:
-    """Return what is said to a question, and what that took."""
-    ways: list[Way] = []
-
-    def layers(n_prompt: int) -> nn.ModuleList:
-        ways.append(begin(n_prompt))
-        return ways[-1].layers
-
-    prompt, task = evaluator.prompt(example), evaluator.task
-    if example.choices:
-        completion = choose_alone(stack, prompt, [f" {one}" for one in example.choices], layers)
-    else:
-        completion = write_alone(
-            stack, prompt, layers, max_new_tokens=task.max_new_tokens, stop=task.stop
-        )
-    n_tokens = len(encode(stack, [prompt])[0]) + max(len(completion.token_ids) - 1, 0)
-    kv_bytes = stack.kv_size.of(ways[0].with_slots(), n_tokens)
-    return completion, Cost(n_passes=fmean(way.n_passes() for way in ways), kv_bytes=kv_bytes)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from skiploop.engine.forward.rotary import longest, room
 from skiploop.errors import BatchError
+from skiploop.models.size import n_weights
 from skiploop.programs.program import Program
 
 if TYPE_CHECKING:
@@ -138,8 +139,7 @@ def split(
 
 def call_tokens(stack: LayerStack) -> int:
     """Return the tokens whose products take as long as a layer call does apart from them."""
-    weights = sum(weight.numel() for weight in stack.layers[0].parameters() if weight.ndim > 1)
-    return int(stack.tuning.call_flops / (2 * max(weights, 1)))
+    return int(stack.tuning.call_flops / (2 * max(n_weights(stack.layers[0]), 1)))
 
 
 def _most_tokens(stack: LayerStack) -> int:

@@ -16,12 +16,10 @@ from torch import Tensor, nn
 from skiploop.engine.forward.calling import StandIn, find_calling
 from skiploop.errors import UnsupportedModelError
 from skiploop.models.view import graft
+from skiploop.policies.alone import HALF
 from skiploop.policies.flexidepth.attention import PartialAttention
 from skiploop.policies.flexidepth.network import Adapter, Router
 from skiploop.stack import LayerStack
-
-HALF = 0.5
-"""Gate above which a token runs a layer, as published."""
 
 _PARTS = ("input_layernorm", "self_attn", "post_attention_layernorm", "mlp")
 _MAPS = ("q_proj", "k_proj", "v_proj", "o_proj")

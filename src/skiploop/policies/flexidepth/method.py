@@ -12,17 +12,14 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from skiploop.policies.alone import answers_alone, check_limit, mean_passes, threshold_within
-from skiploop.policies.base import Answer, Method
-from skiploop.policies.flexidepth.layers import HALF, SkippingLayer, check_family
+from skiploop.models.size import n_weights
+from skiploop.policies.alone import HALF, AnswersAlone
+from skiploop.policies.flexidepth.layers import SkippingLayer, check_family
 from skiploop.policies.flexidepth.network import Skippers
-from skiploop.programs.program import Program
 from skiploop.stack import LayerStack
-from skiploop.tasks.base import Example
-from skiploop.trials.evaluator import Evaluator
 
 
-class FlexiDepth(Method):
+class FlexiDepth(AnswersAlone):
     """Answers while tokens skip layers.
 
     Args:
@@ -44,45 +41,17 @@ class FlexiDepth(Method):
         name: str = "flexidepth",
     ) -> None:
         check_family(stack)
-        self.name = name
-        self.threshold = threshold
-        self._stack = stack
+        super().__init__(stack, threshold=threshold, name=name)
         self._skippers = skippers
 
-    def answer_with(
-        self,
-        examples: Sequence[Example],
-        chosen: Sequence[Sequence[Program]],
-        evaluator: Evaluator,
-    ) -> list[list[Answer]]:
-        """Return the answer to each question.
-
-        Cost:
-            Each question runs alone.
-        """
-        return answers_alone(self._stack, examples, evaluator, lambda _n_prompt: self.way())
-
-    def within(self, most_passes: float, prompts: Sequence[str]) -> None:
-        """Raise the threshold until prompts take so many layer passes on average, no more.
-
-        Args:
-            most_passes: How many are allowed.
-            prompts: Of questions that nothing was learned from.
-
-        Raises:
-            ConfigError: Skipping all that can be skipped is not enough.
-        """
-        check_limit(self.name, most_passes, self.way().least_passes)
-
-        def passes_at(threshold: float) -> float:
-            self.threshold = threshold
-            return mean_passes(self._stack, prompts, lambda _n_prompt: self.way())
-
-        self.threshold = threshold_within(most_passes, HALF, passes_at)
-
-    def way(self) -> FlexibleWay:
-        """Return the way of one sequence through the model."""
+    def way(self, n_prompt: int = 0) -> FlexibleWay:
+        """Return the way of one sequence through the model; prompt and answer skip alike."""
         return FlexibleWay(self._stack, self._skippers, self.threshold)
+
+    @property
+    def least_passes(self) -> float:
+        """Layer passes of a token that skips all that it may."""
+        return self.way().least_passes
 
 
 class FlexibleWay:
@@ -129,8 +98,4 @@ def _share_met(layer: nn.Module, router: nn.Module, adapter: nn.Module) -> float
     """Return the weights that a token meets where it skips a layer, as a share of the layer's."""
     attention = layer.get_submodule("self_attn")
     met = [attention.get_submodule("k_proj"), attention.get_submodule("v_proj"), router, adapter]
-    return sum(map(_n_weights, met)) / _n_weights(layer)
-
-
-def _n_weights(module: nn.Module) -> int:
-    return sum(weight.numel() for weight in module.parameters() if weight.ndim > 1)
+    return sum(map(n_weights, met)) / n_weights(layer)

@@ -19,14 +19,13 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from skiploop.engine.forward.calling import StandIn
 from skiploop.errors import UnsupportedModelError
+from skiploop.models.size import n_weights
 from skiploop.models.view import graft, shallow_clone
+from skiploop.policies.alone import HALF
 from skiploop.stack import LayerStack
 
 MOST = 16
 """Layers that may lose their attention, those before the last one; half of the model at most."""
-
-HALF = 0.5
-"""Score from which attention runs, as published."""
 
 
 class Gates(nn.Module):
@@ -149,7 +148,7 @@ class Attentions:
                 f"{stack.name} has {stack.n_layers} layer, before which none can be skipped"
             )
         first = stack.layers[self.layers[0]]
-        self.share = _n_weights(self._of(self.layers[0])) / _n_weights(first)
+        self.share = n_weights(self._of(self.layers[0])) / n_weights(first)
         self.n_returned = self._count_returned()
         self.least_passes = stack.n_layers - len(self.layers) * self.share
 
@@ -200,7 +199,3 @@ class Attentions:
             clone._modules[name] = gate(layer, self._of(layer))
             layers[layer] = clone
         return nn.ModuleList(layers)
-
-
-def _n_weights(module: nn.Module) -> int:
-    return sum(weight.numel() for weight in module.parameters() if weight.ndim > 1)

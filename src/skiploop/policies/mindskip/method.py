@@ -8,20 +8,14 @@ Source: arXiv 2410.13184, sequence level, attention.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
-from skiploop.policies.alone import answers_alone, check_limit, mean_passes, threshold_within
-from skiploop.policies.base import Answer, Method
-from skiploop.policies.mindskip.gates import HALF, Attentions, ClosingGate, Gates
-from skiploop.programs.program import Program
+from skiploop.policies.alone import HALF, AnswersAlone
+from skiploop.policies.mindskip.gates import Attentions, ClosingGate, Gates
 from skiploop.stack import LayerStack
-from skiploop.tasks.base import Example
-from skiploop.trials.evaluator import Evaluator
 
 
-class MindSkip(Method):
+class MindSkip(AnswersAlone):
     """Answers without the attention of the layers whose gates the prompt closes.
 
     Args:
@@ -41,48 +35,18 @@ class MindSkip(Method):
         threshold: float = HALF,
         name: str = "mindskip",
     ) -> None:
-        self.name = name
-        self.threshold = threshold
-        self._stack = stack
+        super().__init__(stack, threshold=threshold, name=name)
         self._attentions = attentions
         self._gates = gates.to(stack.device)
-
-    def answer_with(
-        self,
-        examples: Sequence[Example],
-        chosen: Sequence[Sequence[Program]],
-        evaluator: Evaluator,
-    ) -> list[list[Answer]]:
-        """Return the answer to each question.
-
-        Cost:
-            Each question runs alone.
-        """
-        return answers_alone(self._stack, examples, evaluator, self.way)
-
-    def within(self, most_passes: float, prompts: Sequence[str]) -> None:
-        """Raise the threshold until prompts take so many layer passes on average, no more.
-
-        A layer without its attention counts as the share of its weights that is left.
-
-        Args:
-            most_passes: How many are allowed.
-            prompts: Of questions that nothing was learned from.
-
-        Raises:
-            ConfigError: Skipping all that can be skipped is not enough.
-        """
-        check_limit(self.name, most_passes, self._attentions.least_passes)
-
-        def passes_at(threshold: float) -> float:
-            self.threshold = threshold
-            return mean_passes(self._stack, prompts, self.way)
-
-        self.threshold = threshold_within(most_passes, HALF, passes_at)
 
     def way(self, n_prompt: int) -> GatedWay:
         """Return the way of one sequence through the model, given the tokens of its prompt."""
         return GatedWay(self._stack, self._attentions, self._gates, self.threshold, n_prompt)
+
+    @property
+    def least_passes(self) -> float:
+        """Layer passes that are left without any attention that may be skipped."""
+        return self._attentions.least_passes
 
 
 class GatedWay:

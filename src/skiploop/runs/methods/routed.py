@@ -16,7 +16,7 @@ from skiploop.box import CLOSED_BOX
 from skiploop.errors import ConfigError
 from skiploop.menus.menu import Menu
 from skiploop.models.held import read_held, read_tensor
-from skiploop.policies.alone import check_limit
+from skiploop.policies.alone import AnswersAlone, check_limit
 from skiploop.policies.base import Method, Policy
 from skiploop.policies.drllm.network import Routers
 from skiploop.policies.drllm.policy import RouterPolicy
@@ -203,7 +203,7 @@ def _flexidepth_recipe(asked: Asked) -> tuple[TuningConfig, list[Lesson]]:
     return replace(FLEXIDEPTH_TUNING, seed=asked.run.config.seed), _lessons(asked)
 
 
-def _keep_to_limit(asked: Asked, method: MindSkip | FlexiDepth, made_from: Found) -> None:
+def _keep_to_limit(asked: Asked, method: AnswersAlone, made_from: Found) -> None:
     """Give a method the threshold at which validation questions keep to its limit."""
     run, limit = asked.run, float(asked.argument)
     examples = checking_examples(run)[:N_CALIBRATED]
