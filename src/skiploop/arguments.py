@@ -3,6 +3,8 @@
 One rule holds for every list: anything that can be gone through in an order is one, also an array,
 a generator or `map`, and it is read once. A single text is none, as its characters are not meant,
 and neither is a set or a mapping.
+
+`name` is what the caller calls a value, and `error` what is raised about it.
 """
 
 from __future__ import annotations
@@ -39,12 +41,6 @@ def listed(
     name: str, values: object, *, of: str, error: type[SkiploopError] = BatchError
 ) -> tuple[object, ...]:
     """Return the entries of a list, read once.
-
-    Args:
-        name: What the caller calls it.
-        values: What was given.
-        of: What the entries are, for the message.
-        error: What is raised.
 
     Raises:
         SkiploopError: It is no list, or does not end.
@@ -91,13 +87,6 @@ def whole_number(
 ) -> int:
     """Return a whole number as plain `int`; those of other libraries are welcome, bools are not.
 
-    Args:
-        name: What the caller calls it.
-        value: What was given.
-        at_least: The smallest one that is allowed.
-        at_most: The largest one.
-        error: What is raised.
-
     Raises:
         SkiploopError: It is something else, or out of range.
     """
@@ -137,13 +126,6 @@ def instance(
     error: type[SkiploopError] = BatchError,
 ) -> _Kind:
     """Return what is of a kind.
-
-    Args:
-        name: What the caller calls it.
-        value: What was given.
-        kind: Its class.
-        expected: What to give, for the message.
-        error: What is raised.
 
     Raises:
         SkiploopError: It is something else.

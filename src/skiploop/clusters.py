@@ -61,10 +61,6 @@ def text_clusters(texts: Sequence[str], size: int = MIN_SIZE) -> np.ndarray:
     """Return the group of each text, as `clusters` finds them by short runs of characters.
 
     Which numbers a text holds plays no part.
-
-    Args:
-        texts: At least one.
-        size: As for `clusters`.
     """
     if len(texts) < 2 * size:
         return np.zeros(len(texts), dtype=int)

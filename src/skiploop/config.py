@@ -65,11 +65,7 @@ def from_dict(cls: type[T], data: Mapping[str, object], section: str = "") -> T:
 
 
 def to_dict(config: object) -> dict[str, object]:
-    """Return a configuration as plain data for JSON or YAML; the inverse of `from_dict`.
-
-    Args:
-        config: An instance of a dataclass.
-    """
+    """Return a configuration as plain data for JSON or YAML; the inverse of `from_dict`."""
     return cast("dict[str, object]", plain(config))
 
 

@@ -20,12 +20,7 @@ HOST = "127.0.0.1"
 
 
 def make_studio(service: Service, files: Mapping[str, str]) -> FastAPI:
-    """Return the application of a server that shows some files, `index.html` first.
-
-    Args:
-        service: The model.
-        files: Texts, by name.
-    """
+    """Return the application of a server that shows some files, `index.html` first."""
     app = make_app(service)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
 

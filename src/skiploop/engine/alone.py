@@ -90,13 +90,6 @@ def write_alone(
 ) -> Completion:
     """Return the greedy answer to one prompt.
 
-    Args:
-        stack: The model.
-        prompt: The text to continue.
-        begin: Makes the layers.
-        max_new_tokens: As for `LayerStack.generate`.
-        stop: As for `LayerStack.generate`.
-
     Raises:
         BatchError: The prompt is empty or too long.
         UnsupportedModelError: As for `Sequencer`.

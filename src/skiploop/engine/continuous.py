@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from skiploop.engine.batching.encoding import encode
-from skiploop.engine.batching.grouping import alike
-from skiploop.engine.batching.prefix import no_prefix, shared_prefix
-from skiploop.engine.batching.rows import Row, check_lengths, n_most, row_bytes, split
+from skiploop.engine.batching.grouping import batches
+from skiploop.engine.batching.prefix import no_prefix
+from skiploop.engine.batching.rows import Row, check_lengths, n_most, row_bytes
 from skiploop.engine.decoding.batch import DecodeBatch
 from skiploop.engine.decoding.drafts import check_drafts
 from skiploop.engine.decoding.prefill import FirstPass, first_pass, run_again
@@ -62,9 +62,6 @@ class ContinuousBatch:
     """Runs jobs together: they start and are dropped between two tokens.
 
     One thread uses it, and the model with its tokenizer.
-
-    Args:
-        stack: The model.
 
     Guarantees:
         In float32 the tokens of a job are those of `LayerStack.generate` for it alone, whatever
@@ -140,7 +137,13 @@ class ContinuousBatch:
             writer, lengths = self.writer(options), [len(job.tokens) for job in some]
             for fitting, held in by_table(self._stack, some, lengths):
                 rows = [self._row(fitting, job) for job in held]
-                for first in _first_passes(fitting, rows, late, options.max_new_tokens):
+                may_share = late is None or late.shares_start
+                n_passes = 1 + options.max_new_tokens
+                for batch, start in batches(fitting, rows, n_passes=n_passes, may_share=may_share):
+                    if late is None:
+                        first = first_pass(fitting, batch, start, saved=None, may_go_on=True)
+                    else:
+                        first = late.first_pass(fitting, batch, start)
                     columns.append(self._join(first, writer))
         self._run_outgrown()
         return columns
@@ -218,19 +221,3 @@ class ContinuousBatch:
     def _forget(self, numbers: Collection[int]) -> None:
         for number in numbers:
             del self._sizes[number]
-
-
-def _first_passes(
-    stack: LayerStack, rows: Sequence[Row], late: ChoosesInPrefill | None, n_new: int
-) -> Iterator[FirstPass]:
-    """Yield rows whose prompts have run, in batches; what they start with alike runs once."""
-    for part in alike(stack, rows):
-        may_share = late is None or late.shares_start
-        start = shared_prefix(stack, part, None) if may_share else no_prefix(stack)
-        for group in start.groups(part):
-            for batch in split(stack, group, n_passes=1 + n_new, n_shared=start.n_tokens):
-                if late is None:
-                    yield first_pass(stack, batch, start, saved=None, may_go_on=True)
-                else:
-                    yield late.first_pass(stack, batch, start)
-            start.forget()

@@ -8,11 +8,7 @@ from skiploop.engine.tuning import tuning_of
 
 
 def automatic_memory(device: torch.device) -> int:
-    """Return the bytes that the keys and values of one batch may take.
-
-    Args:
-        device: Where the model is.
-    """
+    """Return the bytes that the keys and values of one batch may take."""
     if device.type != "cuda":
         return tuning_of(device).batch_bytes
     free, _ = torch.cuda.mem_get_info(device)

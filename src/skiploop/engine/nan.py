@@ -21,12 +21,6 @@ def first_bad_slot(
 ) -> int | None:
     """Return the first slot whose states are not all finite; None if it is the head.
 
-    Args:
-        stack: The model.
-        prompt: What the row was given.
-        program: What it ran.
-        written: Token ids it wrote before.
-
     Cost:
         One run of the row, alone.
     """

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from skiploop.engine.batching.encoding import Pair, encode, encode_pairs
-from skiploop.engine.batching.grouping import alike
+from skiploop.engine.batching.grouping import alike, batches
 from skiploop.engine.batching.prefix import (
     SharedPrefix,
     no_prefix,
@@ -121,13 +121,8 @@ def _scores(
         check_lengths(stack, [ran], 0)
     lengths = [len(stem.longest.tokens) for stem in stems]
     for fitting, some in by_table(stack, stems, lengths):
-        for part in alike(fitting, [stem.row for stem in some]):
-            start = shared_prefix(fitting, part, saved=None)
-            for number, group in enumerate(start.groups(part)):
-                if number:
-                    start.forget()
-                for batch in split(fitting, group, n_shared=start.n_tokens):
-                    yield _score_batch(fitting, [stems[row.index] for row in batch], start)
+        for batch, start in batches(fitting, [stem.row for stem in some]):
+            yield _score_batch(fitting, [stems[row.index] for row in batch], start)
 
 
 def _stems(stack: LayerStack, pairs: Sequence[Pair], programs: Sequence[Program]) -> list[_Stem]:

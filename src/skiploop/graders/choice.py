@@ -16,11 +16,6 @@ def grade_choice(text: str, choices: Sequence[str], gold: str) -> Grade:
     the way a number is written do not matter, as far as one choice only is left; if several are,
     the verdict is None. A letter or number that stands for a choice does not count unless it is
     itself one of the choices.
-
-    Args:
-        text: The choice that was picked or written.
-        choices: All choices.
-        gold: The right one.
     """
     found = next(filter(None, _readings(text, choices)), [])
     if not found:

@@ -54,10 +54,6 @@ _ALIKE = 0.92  # "slidding_window" is, "layer_norm_eps" for "rms_norm_eps" is no
 def check_fields(stated: Mapping[str, Any], config: PretrainedConfig) -> None:
     """Refuse fields that the configuration class passes over and that a model may depend on.
 
-    Args:
-        stated: What stands in config.json.
-        config: What transformers made of it.
-
     Raises:
         UnsupportedModelError: A field has no effect where it should have one.
     """

@@ -49,10 +49,6 @@ def build_empty(config: PretrainedConfig, *, trust_remote_code: bool = False) ->
 def check_size(empty: PreTrainedModel, n_values: int) -> None:
     """Refuse a larger model than the files hold: the rest would be random numbers.
 
-    Args:
-        empty: The model without numbers.
-        n_values: How many numbers the files hold.
-
     Raises:
         UnsupportedModelError: It is larger by more than the tables that are computed.
     """

@@ -94,12 +94,6 @@ def check_complete(
 ) -> None:
     """Refuse a model that was filled up with random numbers, or that leaves out tensors.
 
-    Args:
-        folder: Where the weights came from.
-        model: The model that was loaded.
-        held: What the files hold.
-        loading: What transformers says about the loading.
-
     Raises:
         UnsupportedModelError: The model is not what the files hold.
     """

@@ -39,12 +39,7 @@ class KVSize:
 
 
 def find_kv_size(model: PreTrainedModel, n_layers: int) -> KVSize:
-    """Return how much memory keys and values take: found by running one token.
-
-    Args:
-        model: Any that keeps them in a cache.
-        n_layers: How many layers it has.
-    """
+    """Return how much memory keys and values take: found by running one token."""
     cache = DynamicCache(config=model.config)
     with torch.inference_mode():
         token = torch.zeros(1, 1, dtype=torch.long, device=model.device)

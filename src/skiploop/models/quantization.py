@@ -20,10 +20,6 @@ _WITHOUT_SCALE = {"F64", "F32", "F16", "BF16", "BOOL"}
 def check_quantization(folder: Path, stated: Mapping[str, Any]) -> bool:
     """Return whether the weights are quantised; refuse the ways that are not supported.
 
-    Args:
-        folder: Where the weights lie.
-        stated: What stands in config.json.
-
     Raises:
         UnsupportedModelError: The way is none that is known to give the right numbers.
     """

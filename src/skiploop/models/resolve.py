@@ -257,9 +257,6 @@ def is_hub_id(name: str) -> bool:
 def fetch_hub(name: str) -> Path:
     """Fetch a model, a recipe or a policy of the Hugging Face hub into that hub's own cache.
 
-    Args:
-        name: OWNER/NAME.
-
     Raises:
         DownloadError: It cannot be fetched.
     """

@@ -136,13 +136,7 @@ class AnswersAlone(Method):
 def graded(
     examples: Sequence[Example], written: Sequence[tuple[Completion, Cost]], evaluator: Evaluator
 ) -> list[list[Answer]]:
-    """Return the one answer to each question; where logits were not numbers it has no verdict.
-
-    Args:
-        examples: Questions.
-        written: What was written to each of them, and what that took.
-        evaluator: Grades.
-    """
+    """Return the one answer to each question; where logits were not numbers it has no verdict."""
     known = [i for i, (completion, _) in enumerate(written) if completion.stopped_by != "nan"]
     texts = [written[i][0].text for i in known]
     grades = evaluator.grade_texts([examples[i] for i in known], texts)

@@ -228,12 +228,7 @@ class Method(ABC):
         """
 
     def answer(self, examples: Sequence[Example], evaluator: Evaluator) -> list[list[Answer]]:
-        """Return the answers to each question, that of the method first.
-
-        Args:
-            examples: Questions.
-            evaluator: Runs and grades.
-        """
+        """Return the answers to each question, that of the method first."""
         started = time.perf_counter()
         chosen = self.choose([evaluator.prompt(example) for example in examples])
         choosing_s = (time.perf_counter() - started) / max(len(examples), 1)
@@ -258,13 +253,7 @@ class Method(ABC):
 
 
 class PolicyMethod(Method):
-    """Answers with the programs that a policy ranks first.
-
-    Args:
-        policy: Ranks programs.
-        k: Programs that run.
-        name: Name in tables.
-    """
+    """Answers with the programs that a policy ranks first."""
 
     def __init__(self, policy: Policy, k: int, name: str) -> None:
         self.policy = policy

@@ -184,10 +184,6 @@ def make_encoder(
 def build_encoder(spec: Mapping[str, Any], stack: LayerStack) -> PromptEncoder:
     """Make the encoder that a `spec` describes.
 
-    Args:
-        spec: The `spec` of an encoder.
-        stack: The model, for encoders that use its layers.
-
     Raises:
         ConfigError: The spec describes no known encoder.
     """

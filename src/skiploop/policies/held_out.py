@@ -40,11 +40,6 @@ class HeldOut:
 def judge(runner: TrialRunner, examples: Sequence[Example], program: Program) -> HeldOut:
     """Compare a program with the plain model.
 
-    Args:
-        runner: Evaluates and remembers.
-        examples: Questions that did not choose the program.
-        program: The program.
-
     Cost:
         Two answers a question, less what is known.
     """

@@ -16,14 +16,7 @@ TEMPERATURES = (0.3, 0.7, 1.0)
 
 
 class Sampled(Method):
-    """Draws one answer of the plain model to each question.
-
-    Args:
-        n_layers: Of the model.
-        temperature: Divides the logits.
-        seed: The same seed draws the same answers.
-        name: Name in tables.
-    """
+    """Draws one answer of the plain model to each question."""
 
     def __init__(self, n_layers: int, temperature: float, *, seed: int, name: str) -> None:
         self.program = Program.identity(n_layers)

@@ -21,14 +21,7 @@ TEMPERATURE = 0.7
 
 
 class SelfConsistency(Method):
-    """Draws several answers of the plain model to each question; the most frequent one counts.
-
-    Args:
-        n_layers: Of the model.
-        n_samples: Answers to each question.
-        seed: The same seed draws the same answers.
-        name: Name in tables.
-    """
+    """Draws several answers of the plain model to each question; the most frequent one counts."""
 
     def __init__(self, n_layers: int, n_samples: int, *, seed: int, name: str) -> None:
         self.program = Program.identity(n_layers)

@@ -23,11 +23,6 @@ def race(
 
     The identity is left in any case and wins ties, then the shorter program.
 
-    Args:
-        runner: Evaluates and remembers.
-        examples: Training questions, at least one.
-        candidates: Programs that may win.
-
     Cost:
         Verdicts on a quarter of the questions for every program, on half of them for every other
         one, and on all for a quarter of the programs, less what is known.
@@ -59,9 +54,6 @@ def promising(trials: Iterable[Trial]) -> list[Program]:
     """Return the programs with the best verdicts among some trials, the identity left out.
 
     A right answer counts 1, a wrong one -0.5, one that could not be graded 0.
-
-    Args:
-        trials: What a search recorded.
     """
     worth = {True: 1.0, False: -0.5, None: 0.0}
     scores: dict[Program, float] = {}

@@ -43,11 +43,6 @@ def read_weights(
 ) -> dict[str, Tensor] | None:
     """Return what was learned before in the same way from the same data; None if nothing was.
 
-    Args:
-        folder: As for `write_weights`.
-        stack: The model that it is wanted for.
-        made_from: As for `write_weights`.
-
     Raises:
         RunError: It was learned for another model, or is damaged.
     """

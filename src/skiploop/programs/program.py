@@ -129,9 +129,6 @@ class Program:
     def read_edits(text: str) -> tuple[Segment, ...]:
         """Read the edits of a text form, without knowing the model they are for.
 
-        Args:
-            text: As for `parse`.
-
         Raises:
             ProgramError: A part is no segment.
         """

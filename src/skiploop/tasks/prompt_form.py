@@ -64,12 +64,7 @@ class PromptForm:
         return self.made.prompt(Example("asked", question.strip(), ""))
 
     def read(self, prompt: str, texts: Sequence[str]) -> list[str]:
-        """Return what the task takes for the answer in each text, empty if it finds none.
-
-        Args:
-            prompt: What was asked.
-            texts: What was written.
-        """
+        """Return what the task takes for the answer in each text, empty if it finds none."""
         asked = AskedTask(prompt, max_new_tokens=1, reader=self.made)
         grades = asked.grade_many([asked.asked] * len(texts), texts)
         return [grade.answer for grade in grades]

@@ -132,13 +132,7 @@ class QuestionTask(ListTask):
 
 
 def grade_question(example: Example, text: str, others: Collection[str] = ()) -> Grade:
-    """Return the verdict on an answer to one question.
-
-    Args:
-        example: The question.
-        text: What was written or picked.
-        others: See `grade_text`.
-    """
+    """Return the verdict on an answer to one question."""
     if example.choices:
         return grade_choice(text, example.choices, example.gold)
     if parse_number(example.gold) is not None:

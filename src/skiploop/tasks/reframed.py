@@ -11,10 +11,6 @@ class ReframedTask:
     """The questions and verdicts of one task, put as another task puts its own.
 
     Answers end as the prompt's task says, and have room for those of both.
-
-    Args:
-        task: Gives questions and verdicts.
-        form: Gives the prompt.
     """
 
     def __init__(self, task: Task, form: Task) -> None:

@@ -21,11 +21,7 @@ _SIZES = (3, 5)
 
 
 class Draw:
-    """Random picks that are the same with every version of Python.
-
-    Args:
-        seed: Decides all of them.
-    """
+    """Random picks that are the same with every version of Python."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed).random  # the one method whose numbers never change

@@ -130,11 +130,6 @@ class Evaluator:
 
         Asked for again, they are drawn again, and are the same in float32.
 
-        Args:
-            pairs: Questions and programs.
-            sampling: How tokens are drawn.
-            seeds: One a pair.
-
         Cost:
             What is written, and one run of what pairs have in common.
         """
@@ -158,11 +153,6 @@ class Evaluator:
 
         Those of the prompt and of all new tokens but the last, which no layer reads. None where
         the model keeps none, or keeps something else.
-
-        Args:
-            example: The question.
-            program: What answered it.
-            n_new_tokens: How long the answer is.
         """
         if example.id not in self._n_tokens:
             self._n_tokens[example.id] = len(encode(self.stack, [self.prompt(example)])[0])

@@ -127,12 +127,7 @@ class TrialStore:
         return {key: trial_of(row, key[1]) for key, row in rows.items() if row}
 
     def of_examples(self, example_ids: Iterable[str], n_layers: int) -> dict[str, list[Trial]]:
-        """Return all trials of some questions, by question, programs in the order of their texts.
-
-        Args:
-            example_ids: The questions.
-            n_layers: Of the model.
-        """
+        """Return all trials by question, programs in the order of their texts."""
         query = f"SELECT {_COLUMNS} FROM trials WHERE example_id = ? ORDER BY program"
         parse = cache(partial(Program.parse, n_layers=n_layers))
         with self._reporting():
@@ -194,12 +189,7 @@ class TrialStore:
             self._db.executemany(query, [(*row, checksum(*row)) for row in rows])
 
     def asked(self, source: Source, n_layers: int) -> dict[str, list[Trial]]:
-        """Return the evaluated trials of one source, by example, in the order asked.
-
-        Args:
-            source: Who asked.
-            n_layers: Of the model.
-        """
+        """Return the evaluated trials of one source, by example, in the order asked."""
         columns = ", ".join(f"trials.{field.name}" for field in fields(Trial))
         query = (
             f"SELECT {columns} FROM asks JOIN trials USING (example_id, program) "

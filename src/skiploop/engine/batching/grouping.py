@@ -1,4 +1,4 @@
-"""Which prompts of a call to take together: those that start alike.
+"""Which prompts of a call to take together: those that start alike, in batches that fit.
 
 Prompts of one kind start with the same solved questions, those of another kind with others. A call
 with several kinds is taken apart where its parts share more than the whole does.
@@ -6,12 +6,17 @@ with several kinds is taken apart where its parts share more than the whole does
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from skiploop.engine.batching.prefix import shares_prefixes
-from skiploop.engine.batching.rows import Row
+from skiploop.engine.batching.prefix import (
+    SharedPrefix,
+    no_prefix,
+    shared_prefix,
+    shares_prefixes,
+)
+from skiploop.engine.batching.rows import Row, split
 from skiploop.engine.cache.states import Tokens
 from skiploop.engine.plan.beginnings import common_length, count_nodes
 from skiploop.engine.tuning import Tuning
@@ -33,6 +38,26 @@ class _Parts(NamedTuple):
 
     parts: list[list[_Prompt]]
     n_saved: int
+
+
+def batches(
+    stack: LayerStack, rows: Sequence[Row], *, n_passes: int = 1, may_share: bool = True
+) -> Iterator[tuple[list[Row], SharedPrefix]]:
+    """Yield rows in batches, each with what its prompts start with, which runs once for all.
+
+    Args:
+        stack: The model.
+        rows: At least one.
+        n_passes: Forward passes that a batch may take.
+        may_share: Whether prompts may share their start at all.
+    """
+    for part in alike(stack, rows):
+        start = shared_prefix(stack, part, saved=None) if may_share else no_prefix(stack)
+        for number, group in enumerate(start.groups(part)):
+            if number:
+                start.forget()
+            for batch in split(stack, group, n_passes=n_passes, n_shared=start.n_tokens):
+                yield batch, start
 
 
 def alike(stack: LayerStack, rows: Sequence[Row]) -> list[list[Row]]:

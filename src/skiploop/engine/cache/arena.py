@@ -37,11 +37,7 @@ class Stored:
 
 
 class PagedMemory:
-    """A buffer in pages; it takes no memory where nothing was ever written.
-
-    Args:
-        max_bytes: Its length.
-    """
+    """A buffer in pages; it takes no memory where nothing was ever written."""
 
     def __init__(self, max_bytes: int) -> None:
         self._n_pages = max_bytes // PAGE
@@ -108,11 +104,7 @@ class Copies:
 
 
 class DeviceMemory:
-    """Copies on a device, whose allocator knows holes; pages would make the host wait for it.
-
-    Args:
-        max_bytes: What all of them together may take.
-    """
+    """Copies on a device, whose allocator knows holes; pages would make the host wait for it."""
 
     def __init__(self, max_bytes: int) -> None:
         self.n_bytes = self.n_free = max_bytes

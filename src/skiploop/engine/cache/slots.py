@@ -158,12 +158,7 @@ class CallCache(Cache):
         self.n_tokens = prefixes[0].keys.shape[-2] if prefixes else 0
 
     def add_slots(self, calls: Sequence[Call], prefixes: Sequence[PrefixKV]) -> None:
-        """Append a slot for each of some calls, whose tokens are those of the pass that is running.
-
-        Args:
-            calls: The calls.
-            prefixes: What their nodes go on from; none if they start from nothing.
-        """
+        """Append a slot for each of some calls, for the tokens of the pass that is running."""
         empty = DynamicCache(config=self.config).layers
         self.slots += [AttentionSlot(prefix) for prefix in prefixes] or [
             _empty_slot(empty[call.layer]) for call in calls

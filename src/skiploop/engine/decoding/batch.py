@@ -92,9 +92,6 @@ class DecodeBatch:
     def drop(self, rows: Collection[int]) -> None:
         """Let rows leave as they are, such as those that nobody waits for any more.
 
-        Args:
-            rows: Their numbers.
-
         Raises:
             BatchError: One of them is not open.
         """

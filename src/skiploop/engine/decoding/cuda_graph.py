@@ -43,7 +43,7 @@ def steps(executor: Executor, mask_BK: Tensor, n_most: int) -> Stepper:
     Args:
         executor: Holds the tokens so far.
         mask_BK: 1 at every token that it holds, 0 at padding.
-        n_most: Stepper at most.
+        n_most: Steps at most.
     """
     if n_most >= executor.stack.tuning.record_from and executor.stack.attends_fully:
         return GraphStepper(executor, mask_BK, n_most)
@@ -74,7 +74,7 @@ class GraphStepper:
     Args:
         executor: Holds the tokens so far; its keys and values get room for the others.
         mask_BK: 1 at every token that it holds, 0 at padding.
-        n_most: Stepper at most.
+        n_most: Steps at most.
     """
 
     def __init__(self, executor: Executor, mask_BK: Tensor, n_most: int) -> None:

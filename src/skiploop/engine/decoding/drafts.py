@@ -69,14 +69,7 @@ def is_whole(draft: Sequence[int], options: Options) -> bool:
 def score_drafts(
     executor: Executor, states_RTD: Tensor, answers: Sequence[RowState], endings: Tensor
 ) -> None:
-    """Note in each answer how likely its draft was, with an end after it, where that is wanted.
-
-    Args:
-        executor: Has run prompts and drafts.
-        states_RTD: What it returned.
-        answers: One a row.
-        endings: Tokens that end an answer.
-    """
+    """Note in each answer how likely its draft was, with an end after it, where that is wanted."""
     wanted = [row for row, answer in enumerate(answers) if answer.row.is_scored]
     places, targets = [], []
     for row in wanted:
@@ -150,12 +143,6 @@ def check_drafts(
     executor: Executor, states_RTD: Tensor, answers: Sequence[RowState], writer: TokenWriter
 ) -> Iterator[TokenColumn]:
     """Write the tokens that a pass over prompts and drafts tells: at least one for each row.
-
-    Args:
-        executor: Has run this pass.
-        states_RTD: What it returned.
-        answers: One a row, still empty.
-        writer: The rules of the call.
 
     Yields:
         A column for each token. Rows that are in no `finished` go on after their last token.

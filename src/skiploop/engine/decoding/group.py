@@ -23,9 +23,6 @@ class Group:
 
     Python looks at a row only where its newest token may end it, or when rows leave the executor.
 
-    Args:
-        rows: All rows of an executor.
-
     Attributes:
         states: One a row, without these tokens.
         open: The rows that have not ended.

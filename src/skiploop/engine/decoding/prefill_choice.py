@@ -117,59 +117,50 @@ class PrefillChoice(ChoosesInPrefill):
         Raises:
             ProgramError: A chosen program changes one of the first layers, or is for another model.
         """
-        return _choosing_pass(stack, rows, start, self)
+        firsts, sources = number_sources(rows)
+        common = tuple(range(self.layer))
+        before = schedule([common] * len(rows), sources)
+        chosen: list[Row] = []
 
+        def go_on(states_RTD: Tensor) -> tuple[Schedule, list[PrefixKV]] | None:
+            if chosen:
+                return None
+            start_TD = start.states(common)
+            states = [
+                torch.cat([start_TD, own_states(states_TD, row, start.n_tokens)]).float().cpu()
+                for row, states_TD in zip(rows, states_RTD, strict=True)
+            ]
+            programs = self.choose([row.index for row in rows], states)
+            chosen.extend(self._checked(stack, rows, programs))
+            after = extend(before, [row.program.layer_inputs[self.layer :] for row in chosen])
+            new_calls = after.calls[len(before.calls) :]
+            return after, start.prefixes(new_calls, after.beginnings)
 
-def _choosing_pass(
-    stack: LayerStack, rows: Sequence[Row], start: SharedPrefix, late: PrefillChoice
-) -> FirstPass:
-    firsts, sources = number_sources(rows)
-    common = tuple(range(late.layer))
-    before = schedule([common] * len(rows), sources)
-    chosen: list[Row] = []
+        prefixes = start.prefixes(before.calls, before.beginnings)
+        executor = Executor(stack, before, use_cache=True, prefixes=prefixes)
+        own = [(row.tokens + row.draft)[start.n_tokens :] for row in firsts]
+        tokens_ST, mask_SK = pad_behind(prefixes, own, stack.device)
+        states_RTD = executor.hidden(tokens_ST, mask_SK, then=go_on)
+        return FirstPass(stack, chosen, executor, states_RTD, mask_SK[sources], is_complete=True)
 
-    def go_on(states_RTD: Tensor) -> tuple[Schedule, list[PrefixKV]] | None:
-        if chosen:
-            return None
-        start_TD = start.states(common)
-        states = [
-            torch.cat([start_TD, own_states(states_TD, row, start.n_tokens)]).float().cpu()
-            for row, states_TD in zip(rows, states_RTD, strict=True)
-        ]
-        programs = late.choose([row.index for row in rows], states)
-        chosen.extend(_checked(stack, rows, programs, late))
-        after = extend(before, [row.program.layer_inputs[late.layer :] for row in chosen])
-        new_calls = after.calls[len(before.calls) :]
-        return after, start.prefixes(new_calls, after.beginnings)
-
-    prefixes = start.prefixes(before.calls, before.beginnings)
-    executor = Executor(stack, before, use_cache=True, prefixes=prefixes)
-    own = [(row.tokens + row.draft)[start.n_tokens :] for row in firsts]
-    tokens_ST, mask_SK = pad_behind(prefixes, own, stack.device)
-    states_RTD = executor.hidden(tokens_ST, mask_SK, then=go_on)
-    return FirstPass(stack, chosen, executor, states_RTD, mask_SK[sources], is_complete=True)
+    def _checked(self, stack: LayerStack, rows: Sequence[Row], programs: object) -> list[Row]:
+        """Return the rows with the programs chosen for them, which have to be possible ones."""
+        found = listed("what was chosen", programs, of="programs")
+        one_for_each(rows, "chosen programs", found)
+        checked = list(map(stack.check, found))
+        for program in checked:
+            if program.layer_inputs[: self.layer] != tuple(range(self.layer)):
+                raise ProgramError(
+                    f"program {program} was chosen after {self.layer} layers but changes one of "
+                    "them: choose earlier, or among programs that change later layers"
+                )
+        return with_programs(stack, rows, checked)
 
 
 def own_states(states_TD: Tensor, row: Row, n_shared: int) -> Tensor:
     """Return the states of a prompt after its first tokens, without padding and draft."""
     stop = len(states_TD) - len(row.draft)
     return states_TD[stop - len(row.tokens) + n_shared : stop]
-
-
-def _checked(
-    stack: LayerStack, rows: Sequence[Row], programs: object, late: PrefillChoice
-) -> list[Row]:
-    """Return the rows with the programs chosen for them, which have to be possible ones."""
-    found = listed("what was chosen", programs, of="programs")
-    one_for_each(rows, "chosen programs", found)
-    checked = list(map(stack.check, found))
-    for program in checked:
-        if program.layer_inputs[: late.layer] != tuple(range(late.layer)):
-            raise ProgramError(
-                f"program {program} was chosen after {late.layer} layers but changes one of them: "
-                "choose earlier, or among programs that change later layers"
-            )
-    return with_programs(stack, rows, checked)
 
 
 def with_programs(stack: LayerStack, rows: Sequence[Row], programs: Sequence[Program]) -> list[Row]:

@@ -111,13 +111,7 @@ class Part:
         return sum(compiled is not None for compiled in self._compiled.values())
 
     def __call__(self, plain: Callable[[], Any], weights: Sequence[Tensor], flat: Flat) -> Any:  # noqa: ANN401  one or more tensors
-        """Return what a module returns.
-
-        Args:
-            plain: Runs it as it is.
-            weights: Its parameters.
-            flat: What it is given.
-        """
+        """Return what a module returns."""
         tokens = flat.tokens
         n_tokens = len(tokens[0])
         if torch.is_grad_enabled() or not n_tokens:

@@ -38,10 +38,6 @@ class Fork(NamedTuple):
 def extend(before: Schedule, rests: Sequence[Sequence[int]]) -> Schedule:
     """Return a schedule whose rows go on along further layers once all calls have run.
 
-    Args:
-        before: The schedule so far.
-        rests: The further layers of each row.
-
     Guarantees:
         The calls and nodes of `before` keep their places (tests/unit/test_schedule.py).
     """

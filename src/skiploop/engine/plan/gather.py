@@ -207,9 +207,6 @@ class Picker:
     """Takes the entries of some token sequences from everything that a layer is called with.
 
     Plain values, the cache, and tensors without entries for each sequence are shared by all.
-
-    Args:
-        n_sources: Token sequences of the batch.
     """
 
     def __init__(self, n_sources: int) -> None:

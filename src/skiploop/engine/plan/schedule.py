@@ -177,12 +177,7 @@ class Numbering:
 
 
 class _Trie:
-    """The different beginnings of some paths. The order of the layers does not depend on tokens.
-
-    Args:
-        paths: One a row.
-        sources: The token sequence of each row.
-    """
+    """The different beginnings of some paths. The order of the layers does not depend on tokens."""
 
     def __init__(self, paths: Sequence[Passes], sources: Numbers) -> None:
         self._sources = sources

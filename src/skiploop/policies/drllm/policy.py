@@ -22,13 +22,7 @@ from skiploop.stack import LayerStack
 
 
 class RouterPolicy:
-    """Lets a router before each layer decide how often the layer runs.
-
-    Args:
-        stack: The model.
-        routers: Trained for it.
-        name: Name in tables.
-    """
+    """Lets a router before each layer decide how often the layer runs."""
 
     def __init__(self, stack: LayerStack, routers: Routers, name: str = "drllm") -> None:
         self.name = name

@@ -30,12 +30,6 @@ class SkippingLayer(StandIn):
 
     All tokens leave keys and values. Nothing else of the layer is computed of those that skip it.
 
-    Args:
-        layer: The layer.
-        router: Tells which tokens run.
-        adapter: Takes its place.
-        threshold: Gate above which a token runs.
-
     Attributes:
         n_tokens: That have come here.
         n_run: Of these.
@@ -77,11 +71,6 @@ class LearningLayer(StandIn):
 
     The published gradient of the choice (SparseMixer) is not used: the mask of the attention has
     the gradient of the gate (straight-through), and the branches have it by their weight.
-
-    Args:
-        layer: The layer.
-        router: Learns.
-        adapter: Learns.
 
     Attributes:
         gate_BT: After the pass, that of every token.

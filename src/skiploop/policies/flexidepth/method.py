@@ -22,12 +22,6 @@ from skiploop.stack import LayerStack
 class FlexiDepth(AnswersAlone):
     """Answers while tokens skip layers.
 
-    Args:
-        stack: The model.
-        skippers: Its routers and adapters.
-        threshold: Gate above which a token runs a layer.
-        name: Name in tables.
-
     Raises:
         UnsupportedModelError: Tokens cannot skip the layers of the family.
     """

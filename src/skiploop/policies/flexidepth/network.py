@@ -91,14 +91,7 @@ class Skippers:
 
     @classmethod
     def of_size(cls, stack: LayerStack, layers: Sequence[int], narrow: int, inner: int) -> Skippers:
-        """Return new ones, with random weights.
-
-        Args:
-            stack: The model that they are for.
-            layers: That tokens may skip.
-            narrow: Numbers within a router.
-            inner: Numbers within an adapter.
-        """
+        """Return new ones, with random weights."""
         config = stack.model.config.get_text_config(decoder=True)
         width, eps, activation = config.hidden_size, config.rms_norm_eps, config.hidden_act
         return cls(

@@ -125,9 +125,6 @@ class _Noting(StandIn):
 class Attentions:
     """The attention of each layer of a model that may be skipped.
 
-    Args:
-        stack: The model.
-
     Attributes:
         layers: The layers.
         share: Of the weights of such a layer, those of its attention.

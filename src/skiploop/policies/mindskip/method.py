@@ -16,15 +16,7 @@ from skiploop.stack import LayerStack
 
 
 class MindSkip(AnswersAlone):
-    """Answers without the attention of the layers whose gates the prompt closes.
-
-    Args:
-        stack: The model.
-        attentions: What may be skipped.
-        gates: Trained for it.
-        threshold: Score from which attention runs.
-        name: Name in tables.
-    """
+    """Answers without the attention of the layers whose gates the prompt closes."""
 
     def __init__(
         self,

@@ -23,11 +23,7 @@ from skiploop.tasks.prompt_form import PromptForm
 
 
 class PromptFeatures:
-    """What a selector sees of a prompt.
-
-    Args:
-        encoder: Turns prompts into token states.
-    """
+    """What a selector sees of a prompt."""
 
     def __init__(self, encoder: PromptEncoder) -> None:
         self.encoder = encoder

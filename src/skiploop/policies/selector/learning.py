@@ -60,14 +60,7 @@ def expect(known: Answers, config: SelectorConfig) -> tuple[Tensor, float]:
 
 
 def choose(features_MF: Tensor, known: Answers, slots_P: Tensor, config: SelectorConfig) -> Tensor:
-    """Return the column chosen for each new question, by nothing but what known ones teach.
-
-    Args:
-        features_MF: Of the new questions.
-        known: What ridge, gate and regression are learned from.
-        slots_P: Layer passes of each program.
-        config: How to learn.
-    """
+    """Return the column chosen for each new question, by nothing but what known ones teach."""
     predicted_QP, ridge = expect(known, config)
     gate = tune(predicted_QP, known.right_QP, known.weight_Q, slots_P)
     (model,) = KernelRidge.fit(known.features_QF, known.score_QP, known.weight_Q, (ridge,))

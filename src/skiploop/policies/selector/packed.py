@@ -182,11 +182,6 @@ def read_origin(folder: Path) -> Origin:
 def load_packed(folder: Path, stack: LayerStack, name: str) -> MenuChoice:
     """Return the packed policy in a folder.
 
-    Args:
-        folder: What `save_packed` wrote.
-        stack: The model that it chooses programs for.
-        name: Name in tables.
-
     Raises:
         RunError: There is none, it is damaged, or it was made for another model.
     """

@@ -42,12 +42,6 @@ MIN_QUESTIONS = 50
 class SelectorPolicy(MenuChoice):
     """A choice from a menu, with all that it was learned from.
 
-    Args:
-        menu: The programs, the identity first.
-        features: Of prompts.
-        data: What to learn from.
-        name: Name in tables.
-
     Attributes:
         validation: What such a choice is worth on questions that it had not seen.
         gate: When a program takes the place of the identity: never, unless the validation shows
@@ -210,10 +204,6 @@ def learn(
 
 def load_selector(run: Path, stack: LayerStack) -> SelectorPolicy:
     """Return the selector of a run.
-
-    Args:
-        run: The run folder.
-        stack: The model that it chooses programs for.
 
     Raises:
         RunError: The run has none, or one for another model.
