@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +28,7 @@ from skiploop.engine.forward.executor import Executor
 from skiploop.engine.forward.way import Way
 from skiploop.engine.plan.schedule import schedule
 from skiploop.errors import SkiploopError, UnsupportedModelError, one_line
-from skiploop.jsontext import read_json, write_json
+from skiploop.jsontext import digest, read_json, write_json
 from skiploop.models.resolve import cache_dir
 from skiploop.models.view import program_view
 from skiploop.programs.program import Program
@@ -123,8 +121,7 @@ def check_once(stack: LayerStack, folder: Path) -> None:
     versions = [skiploop.__version__, torch.__version__, transformers.__version__]
     ways = [str(stack.dtype), stack.device.type, stack.model.config._attn_implementation]
     facts = [NOTES, str(folder.resolve()), stack.layers_path, stack.exact, *ways, *versions, files]
-    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-    note = cache_dir() / "checked" / f"{key}.json"
+    note = cache_dir() / "checked" / f"{digest(facts)}.json"
     with contextlib.suppress(OSError, ValueError):  # not there, or damaged
         found = read_json(note)
         stack.way, stack.exact = Way[str(found["way"])], found["exact"] is True

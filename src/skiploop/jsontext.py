@@ -89,6 +89,11 @@ def read_json(path: Path) -> dict[str, object]:
     return data
 
 
+def digest(data: object) -> str:
+    """Return sixteen hexadecimal digits that change with plain data."""
+    return hashlib.sha256(json.dumps(data).encode()).hexdigest()[:16]
+
+
 def checksum(data: Mapping[str, object]) -> str:
     """Return a checksum of plain values, whatever their order and layout in a file."""
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

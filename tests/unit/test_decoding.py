@@ -8,10 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skiploop.errors import ConfigError
-from skiploop.policies.polar.decoding import beam, rank_programs, spans
+from skiploop.policies.polar.decoding import beam, likeliest_programs, spans
 from skiploop.programs.space import ProgramSpace
 
 RUNS = {"skip": 0, "keep": 1, "repeat": 2}
+
+
+def rank_programs(*scores, space, k):
+    return [program for program, _ in likeliest_programs(*scores, space=space, k=k)]
 
 
 def executed(candidate):

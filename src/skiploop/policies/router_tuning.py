@@ -5,8 +5,6 @@ The model takes part in the gradient and is not changed: no weight of it gets on
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -146,8 +144,3 @@ def _together(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
             some = []
         some.append(pair)
     yield some
-
-
-def digest(lessons: Sequence[Lesson]) -> str:
-    """Return a hash of lessons, by which equal trainings are known."""
-    return hashlib.sha256(json.dumps(lessons).encode()).hexdigest()[:16]

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from skiploop.engine.batching.encoding import Pair, encode_pairs
-from skiploop.engine.forward.calling import StandIn, model_inputs, without_cache
+from skiploop.engine.forward.calling import StandIn, model_inputs, states_of, without_cache
 from skiploop.models.view import graft
 from skiploop.programs.segment import Segment
 from skiploop.stack import LayerStack
@@ -46,13 +46,13 @@ class _Noting(StandIn):
             hidden_states = hidden_states.detach().requires_grad_()
         self.given, self.arguments = hidden_states, (args, kwargs)
         output = self.layer(hidden_states, *args, **kwargs)
-        self.returned = _states(output)
+        self.returned = states_of(output)
         return output
 
     def again(self, states: Tensor) -> Tensor:
         """Return what the layer makes of other states."""
         args, kwargs = self.arguments
-        return _states(self.layer(states, *args, **kwargs))
+        return states_of(self.layer(states, *args, **kwargs))
 
 
 def first_order_gains(
@@ -106,8 +106,3 @@ def _instead(edit: Segment, layers: Sequence[_Noting], states: Sequence[Tensor])
     for layer in layers[edit.start : edit.stop]:
         again = layer.again(again)
     return again
-
-
-def _states(output: Tensor | Sequence[Tensor]) -> Tensor:
-    """Return the states among what a layer returns: they come first."""
-    return output if isinstance(output, Tensor) else output[0]

@@ -216,6 +216,22 @@ def split_by_text(question: str, *, validation: float, test: float) -> Split:
     return "validation" if position < test + validation else "train"
 
 
+def in_splits(
+    examples: Iterable[Example], *, validation: float, test: float
+) -> dict[Split, list[Example]]:
+    """Return questions by split, each split in the order of the hashes of its keys.
+
+    Args:
+        examples: Any.
+        validation: As for `split_by_text`.
+        test: As for `split_by_text`.
+    """
+    splits: dict[Split, list[Example]] = {split: [] for split in SPLITS}
+    for one in sorted(examples, key=lambda one: text_position(question_key(one.question))):
+        splits[split_by_text(one.question, validation=validation, test=test)].append(one)
+    return splits
+
+
 def check_shares(validation: float, test: float) -> None:
     """Refuse shares that leave no room for training questions.
 

@@ -6,10 +6,9 @@ import hashlib
 from pathlib import Path
 
 from skiploop.errors import ConfigError
-from skiploop.tasks.base import SPLITS, Example, Split, split_by_text, text_position
+from skiploop.tasks.base import in_splits
 from skiploop.tasks.boxed import Box, BoxedTask
 from skiploop.tasks.jsonl import TEST_SHARE, VALIDATION_SHARE, read_questions
-from skiploop.tasks.key import question_key
 
 
 class BoxedLinesTask(BoxedTask):
@@ -31,9 +30,6 @@ class BoxedLinesTask(BoxedTask):
         content, examples = read_questions(file)
         if examples[0].choices:
             raise ConfigError(f"the questions of {file} have choices: use jsonl:{file}")
-        splits: dict[Split, list[Example]] = {split: [] for split in SPLITS}
-        for one in sorted(examples, key=lambda one: text_position(question_key(one.question))):
-            split = split_by_text(one.question, validation=VALIDATION_SHARE, test=TEST_SHARE)
-            splits[split].append(one)
+        splits = in_splits(examples, validation=VALIDATION_SHARE, test=TEST_SHARE)
         digest = hashlib.sha256(content).hexdigest()[:8]
         super().__init__(f"boxed:{Path(file).name}@{digest}", splits, box=box)

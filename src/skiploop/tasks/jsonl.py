@@ -9,14 +9,7 @@ from pathlib import Path
 
 from skiploop.errors import ConfigError, DataError
 from skiploop.files import at_home
-from skiploop.tasks.base import (
-    SPLITS,
-    Example,
-    Split,
-    check_shares,
-    split_by_text,
-    text_position,
-)
+from skiploop.tasks.base import Example, check_shares, in_splits
 from skiploop.tasks.key import question_key
 from skiploop.tasks.lines import EXPECTED, parse_lines
 from skiploop.tasks.questions import QuestionTask
@@ -63,10 +56,7 @@ class JsonlTask(QuestionTask):
     ) -> None:
         check_shares(validation, test)
         content, examples = read_questions(file)
-        splits: dict[Split, list[Example]] = {split: [] for split in SPLITS}
-        for example in sorted(examples, key=lambda one: text_position(_key(one))):
-            split = split_by_text(example.question, validation=validation, test=test)
-            splits[split].append(example)
+        splits = in_splits(examples, validation=validation, test=test)
         shown = _pick_shots(splits["train"], shots, file)
         shown_keys = {_key(example) for example in shown}
         splits["train"] = [one for one in splits["train"] if _key(one) not in shown_keys]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -54,14 +54,11 @@ class ScoreTable:
     def beside(self, other: ScoreTable) -> ScoreTable:
         """Return the table with further programs on the same questions; known ones stay as is."""
         new = [i for i, program in enumerate(other.programs) if program not in self.programs]
-        return ScoreTable(
-            self.example_ids,
-            self.programs + tuple(other.programs[i] for i in new),
-            np.hstack([self.right_QP, other.right_QP[:, new]]),
-            np.hstack([self.score_QP, other.score_QP[:, new]]),
-            self.weight_Q,
-            self.answers,
-            self.is_lost,
+        return replace(
+            self,
+            programs=self.programs + tuple(other.programs[i] for i in new),
+            right_QP=np.hstack([self.right_QP, other.right_QP[:, new]]),
+            score_QP=np.hstack([self.score_QP, other.score_QP[:, new]]),
         )
 
     def balanced_among(self, points_QF: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

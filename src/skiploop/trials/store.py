@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from functools import cache, partial
+from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
@@ -67,6 +67,7 @@ _COLUMNS = COVERED["trials"]
 _HOLES = ", ".join("?" for _ in fields(Trial))
 _OLD = ", ".join(field.name for field in fields(Trial)[:-1])  # all but gold_logprob
 _NEW = ", ".join(f"excluded.{field.name}" for field in fields(Trial)[:-1])
+program_of = lru_cache(2**16)(Program.parse)  # trials of a run have the same ones
 _values = attrgetter(*(field.name for field in fields(Trial)))
 
 
@@ -124,18 +125,15 @@ class TrialStore:
                 ).fetchone()
                 for example_id, program in keys
             }
-        return {key: trial_of(row, key[1]) for key, row in rows.items() if row}
+        return {key: trial_of(row, key[1].n_layers) for key, row in rows.items() if row}
 
     def of_examples(self, example_ids: Iterable[str], n_layers: int) -> dict[str, list[Trial]]:
         """Return all trials by question, programs in the order of their texts."""
         query = f"SELECT {_COLUMNS} FROM trials WHERE example_id = ? ORDER BY program"
-        parse = cache(partial(Program.parse, n_layers=n_layers))
         with self._reporting():
             return {
-                example_id: [
-                    trial_of(row, parse(row[1])) for row in self._db.execute(query, (example_id,))
-                ]
-                for example_id in example_ids
+                one: [trial_of(row, n_layers) for row in self._db.execute(query, (one,))]
+                for one in example_ids
             }
 
     def add(self, trials: Sequence[Trial]) -> None:
@@ -196,10 +194,9 @@ class TrialStore:
             "WHERE source = ? ORDER BY example_id, step"
         )
         asked: dict[str, list[Trial]] = {}
-        parse = cache(partial(Program.parse, n_layers=n_layers))
         with self._reporting():
             for row in self._db.execute(query, (source,)):
-                asked.setdefault(row[0], []).append(trial_of(row, parse(row[1])))
+                asked.setdefault(row[0], []).append(trial_of(row, n_layers))
         return asked
 
     def asks(self) -> list[tuple[Source, str, int, str]]:
@@ -239,7 +236,8 @@ def row_of(trial: Trial) -> tuple[Any, ...]:
     return (example_id, str(program), *others)
 
 
-def trial_of(row: Sequence[Any], program: Program) -> Trial:
-    """Return the trial of a row, whose program was parsed."""
-    example_id, _, correct, *others = row
-    return Trial(example_id, program, None if correct is None else bool(correct), *others)
+def trial_of(row: Sequence[Any], n_layers: int) -> Trial:
+    """Return the trial of a row."""
+    example_id, text, correct, *others = row
+    is_correct = None if correct is None else bool(correct)
+    return Trial(example_id, program_of(text, n_layers), is_correct, *others)

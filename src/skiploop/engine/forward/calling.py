@@ -122,6 +122,12 @@ def tensors(value: object, place: Place = ()) -> Iterator[tuple[Place, Tensor]]:
             yield from tensors(item, (*place, name))
 
 
+def states_of(output: Any) -> Tensor:  # noqa: ANN401  as many types as families
+    """Return the hidden states of a layer's output, in some families a tuple or list."""
+    states: Tensor = output[0] if isinstance(output, tuple | list) else output
+    return states
+
+
 def _probed(stack: LayerStack, n_sequences: int) -> list[_Probe]:
     """Return the probes through which a batch has run."""
     outputs: list[object] = []

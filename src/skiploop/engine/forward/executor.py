@@ -13,7 +13,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from transformers.utils import ModelOutput
 from skiploop.engine.cache.joined import Held, joined
 from skiploop.engine.cache.slots import CallCache, PrefixKV
 from skiploop.engine.cache.static import StaticCallCache
-from skiploop.engine.forward.calling import StandIn, model_inputs, without_cache
+from skiploop.engine.forward.calling import StandIn, model_inputs, states_of, without_cache
 from skiploop.engine.forward.fused import fused
 from skiploop.engine.forward.gqa import grouped
 from skiploop.engine.plan.fork import fork
@@ -326,7 +326,7 @@ class Executor:
                 args, kwargs = picker.pick((args, kwargs), self._plan.indices[step.sources], rows)
             states_CTD = self._plan.given(outputs, step)
             self._note_call(*states_CTD.shape[:2])
-            outputs.append(_tensor(self.layers[call.layer](states_CTD, *args, **kwargs)))
+            outputs.append(states_of(self.layers[call.layer](states_CTD, *args, **kwargs)))
             if self._keep:
                 for node in self._keep.intersection(range(call.start, call.stop)):
                     self.kept[node] = outputs[-1][node - call.start].clone()
@@ -347,9 +347,3 @@ class _Stub(StandIn):
         """Return the states in the form in which the layer would return them."""
         states = self.executor.visit(self.index, hidden_states, (args, kwargs))
         return self.executor.calling.returned(states)
-
-
-def _tensor(output: Any) -> Tensor:  # noqa: ANN401  as many types as families
-    """Return the hidden states of a layer's output, in some families a tuple or list."""
-    states: Tensor = output[0] if isinstance(output, tuple | list) else output
-    return states

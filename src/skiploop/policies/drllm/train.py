@@ -11,8 +11,6 @@ Source: arXiv 2510.12773, section 4, and the constants of its released code.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +20,7 @@ from torch.nn import functional as F
 
 from skiploop.engine.decoding.layerwise_choice import LayerwiseChoice
 from skiploop.errors import ConfigError, DataError
+from skiploop.jsontext import digest
 from skiploop.policies.drllm.network import N_ACTIONS, N_WINDOWS, Routers, window_means
 from skiploop.policies.drllm.policy import longest_of
 from skiploop.policies.optimizing import cosine_with_warmup
@@ -80,8 +79,8 @@ def _is_action(edit: Segment) -> bool:
 
 def told_by(config: RouterConfig, labels: Mapping[str, Program]) -> dict[str, object]:
     """Return the recipe and a hash of the labels, by which equal trainings are known."""
-    told = json.dumps([[prompt, str(program)] for prompt, program in labels.items()])
-    return {**vars(config), "labels": hashlib.sha256(told.encode()).hexdigest()[:16]}
+    told = [[prompt, str(program)] for prompt, program in labels.items()]
+    return {**vars(config), "labels": digest(told)}
 
 
 def train_routers(

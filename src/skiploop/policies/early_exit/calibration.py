@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -44,10 +43,6 @@ class Watched:
     n_prompt: int
     confidence_TE: list[list[float]]
     agrees_TE: list[list[bool]]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values, of which the constructor makes the same again."""
-        return asdict(self)
 
 
 def exits_of(n_layers: int) -> list[int]:

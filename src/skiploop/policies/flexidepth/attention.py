@@ -103,9 +103,9 @@ class PartialAttention:
         some = arguments | {
             "past_key_values": _Held(noted),
             "attention_mask": _mask(arguments["attention_mask"], runs_T, noted.held[0].shape[-2]),
-            "position_ids": _rows(arguments["position_ids"], runs_T),
+            "position_ids": arguments["position_ids"][:, runs_T],
             "position_embeddings": tuple(
-                _rows(one, runs_T) for one in arguments["position_embeddings"]
+                one[:, runs_T] for one in arguments["position_embeddings"]
             ),
         }
         asked: Tensor = self._queries(hidden_states=states_BTE[:, runs_T], **some)[0]
@@ -118,11 +118,6 @@ def _without(attention: nn.Module, names: tuple[str, ...]) -> Any:  # noqa: ANN4
     for name in names:
         clone._modules[name] = _Zeros(attention.get_submodule(name))  # type: ignore[arg-type]
     return clone
-
-
-def _rows(states_BTE: Tensor, runs_T: Tensor) -> Tensor:
-    """Return the entries of some tokens; where there is one batch entry for all, of that."""
-    return states_BTE[:, runs_T]
 
 
 def _mask(mask: Tensor | None, runs_T: Tensor, n_keys: int) -> Tensor:

@@ -19,7 +19,7 @@ from skiploop.programs.segment import Segment
 from skiploop.programs.space import ProgramSpace
 
 MIN_BEAM = 16
-"""Fewest candidates that `rank_programs` keeps while it searches."""
+"""Fewest candidates that `likeliest_programs` keeps while it searches."""
 
 
 class Candidate(NamedTuple):
@@ -81,18 +81,6 @@ def beam(
         grown = [((*runs, c), (*parts, logprobs[c])) for runs, parts in rows for c in choices]
         rows = sorted(grown, key=lambda row: -math.fsum(row[1]))[:beam_size]
     return [Candidate(_segments(blocks, runs), math.fsum(parts)) for runs, parts in rows]
-
-
-def rank_programs(
-    boundary_logits: Sequence[float],
-    run_logits: Sequence[Sequence[float]],
-    *,
-    space: ProgramSpace,
-    k: int,
-) -> list[Program]:
-    """Return the programs of `likeliest_programs`, without their scores."""
-    likeliest = likeliest_programs(boundary_logits, run_logits, space=space, k=k)
-    return [program for program, _ in likeliest]
 
 
 def likeliest_programs(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from skiploop.policies.base import Method
 from skiploop.policies.early_exit.calibration import Watched, exits_of, thresholds_within, watch
 from skiploop.policies.early_exit.executor import check_supported
@@ -51,7 +53,7 @@ def early_exit(asked: Asked) -> Method:
         "early-exit",
         {"n_watched": len(examples), "exits": exits},
         lambda known: (
-            known or {"watched": [one.to_json() for one in watch(run.stack, run.task, examples)]}
+            known or {"watched": [asdict(one) for one in watch(run.stack, run.task, examples)]}
         ),
     )
     watched = [Watched(**one) for one in found["watched"]]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from skiploop.box import CLOSED_BOX
 from skiploop.errors import ConfigError
+from skiploop.jsontext import digest
 from skiploop.menus.menu import Menu
 from skiploop.models.held import read_held, read_tensor
 from skiploop.policies.alone import AnswersAlone, check_limit
@@ -28,7 +29,7 @@ from skiploop.policies.flexidepth.train import FLEXIDEPTH_TUNING, train_skippers
 from skiploop.policies.mindskip.gates import Attentions, Gates
 from skiploop.policies.mindskip.method import MindSkip
 from skiploop.policies.mindskip.train import train_gates
-from skiploop.policies.router_tuning import Lesson, TuningConfig, digest
+from skiploop.policies.router_tuning import Lesson, TuningConfig
 from skiploop.policies.weights import read_weights, write_weights
 from skiploop.programs.program import Program
 from skiploop.runs.methods.kept import Found, kept
