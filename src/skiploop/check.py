@@ -110,10 +110,6 @@ def check_once(stack: LayerStack, folder: Path) -> None:
     The result is kept in skiploop's cache, for these files, number format, kind of device and
     versions.
 
-    Args:
-        stack: As for `check`.
-        folder: With the weights.
-
     Raises:
         UnsupportedModelError: As for `check`.
     """

@@ -41,11 +41,7 @@ NextLogits = Callable[[Sequence[int]], Tensor]
 
 
 class Sequencer:
-    """Runs one sequence, part by part, and keeps the keys and values of what has run.
-
-    Args:
-        stack: The model.
-        layers: They stand in for its layers, each called as the layer in its place.
+    """Runs one sequence, part by part, and keeps keys and values; layers stand in for the model's.
 
     Attributes:
         cache: A slot for each layer; that of a layer that writes nothing to it stays empty.
@@ -161,12 +157,8 @@ def choose_alone(
 def answer_logprobs(stack: LayerStack, pairs: Sequence[Pair], layers: nn.ModuleList) -> Tensor:
     """Return the log-probability of answers for each of their tokens, with what gradients need.
 
-    Shorter ones are padded behind, where no token of theirs looks.
-
-    Args:
-        stack: The model.
-        pairs: Prompts and answers.
-        layers: They stand in for those of the model, for all of the sequences.
+    Layers stand in for those of the model. Shorter sequences are padded behind, where no token of
+    theirs looks.
     """
     model = graft(stack.model, stack.layers_path, layers)
     longest = max(len(pair.whole) for pair in pairs) - 1

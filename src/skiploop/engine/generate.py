@@ -87,12 +87,7 @@ def _run_part(
 ) -> Iterator[TokenColumn]:
     """Yield the tokens and completions of rows that start alike.
 
-    Args:
-        stack: With the rotary tables of the rows.
-        rows: At least one.
-        writer: The rules of the call.
-        late: What chooses their programs, if they are not known.
-        outgrown: Gets the answers that need other rotary tables to go on.
+    Answers that need other rotary tables to go on are put into `outgrown`.
     """
     options = writer.options
     may_share = late is None or late.shares_start
@@ -144,12 +139,8 @@ def _run_batch(
 ) -> Iterator[TokenColumn]:
     """Yield the tokens and completions of some rows as they come.
 
-    Args:
-        first: Their prompts and drafts have run.
-        writer: The rules of the call.
-        few: Share of the batch below which answers that go on are put into `later`.
-        later: Gets the answers that neither end here nor can go on from here at little cost.
-        outgrown: Gets the answers that need other rotary tables to go on.
+    Answers are put into `later` where no more than the share `few` goes on, or none can go on from
+    here, and into `outgrown` where they need other rotary tables.
     """
     rows = first.rows
     answers = [RowState(row, writer, first.shape) for row in rows]

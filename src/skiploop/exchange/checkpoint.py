@@ -36,11 +36,6 @@ _PLAIN = (bool, int, float, str)
 def write(out: Path, contents: Contents, model: FrozenModel) -> None:
     """Write a checkpoint into a new folder, with tokenizer and generation settings.
 
-    Args:
-        out: A new or empty folder.
-        contents: Holds one program.
-        model: Its model.
-
     Raises:
         ProgramError: A loop is damped.
         UnsupportedModelError: What is loaded again would not be the program, as the family decides

@@ -143,9 +143,6 @@ def read_json(path: Path) -> object:
 class PathReader:
     """Reads paths as programs, and keeps what no program can say.
 
-    Args:
-        n_layers: Layers of the model.
-
     Attributes:
         left_out: Where a path stands that is none, and why; one text each time.
     """

@@ -46,10 +46,6 @@ def parse_number(text: str) -> Fraction | int | None:
 def grade_number(text: str, gold: str) -> Grade:
     """Return whether the whole text is one number, with or without a unit, equal to the gold one.
 
-    Args:
-        text: What the model wrote.
-        gold: A number without a unit.
-
     Raises:
         DataError: The gold answer is not a number.
     """

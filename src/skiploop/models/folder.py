@@ -19,11 +19,6 @@ from skiploop.models.quantization import check_numbers, check_quantization, unpa
 def read_model(folder: Path, dtype: torch.dtype, *, trust_remote_code: bool) -> PreTrainedModel:
     """Load the model of a folder.
 
-    Args:
-        folder: With config.json and safetensors.
-        dtype: Of the weights in memory.
-        trust_remote_code: Whether code that comes with the weights may run.
-
     Raises:
         UnsupportedModelError: The model would not be what the folder says.
     """

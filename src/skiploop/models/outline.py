@@ -34,9 +34,6 @@ def outline(name: str) -> Outline:
 
     Of a hub id only these are fetched, a few megabytes.
 
-    Args:
-        name: As for `skiploop.load`.
-
     Raises:
         UnknownNameError: No such model.
         DownloadError: It cannot be fetched.

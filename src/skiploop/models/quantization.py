@@ -47,13 +47,7 @@ def unpack(config: PretrainedConfig) -> None:
 def check_numbers(
     folder: Path, held: Mapping[str, HeldTensor], empty: PreTrainedModel, *, scaled: bool
 ) -> None:
-    """Refuse weights in numbers that mean nothing without a scale.
-
-    Args:
-        folder: Where the files lie.
-        held: What they hold.
-        empty: The model without numbers.
-        scaled: Whether the configuration says that scales belong to them.
+    """Refuse weights in numbers that mean nothing without a scale; `scaled` ones may have one.
 
     Raises:
         UnsupportedModelError: A weight is stored in float8 or in integers, and alone.

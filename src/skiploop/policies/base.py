@@ -50,11 +50,7 @@ class ChoosesLate(Protocol):
 
 
 class FixedPolicy:
-    """Gives every prompt the same programs.
-
-    Args:
-        programs: The best first.
-        name: Name in tables.
+    """Gives every prompt the same programs, the best first.
 
     Attributes:
         form: None: they were learned from no questions.
@@ -243,12 +239,7 @@ class Method(ABC):
         return False
 
     def answer_alone(self, example: Example, evaluator: Evaluator) -> list[Answer]:
-        """Return the answer to one question, and those that it needed for it.
-
-        Args:
-            example: The question.
-            evaluator: Runs and grades.
-        """
+        """Return the answer to one question, and those that it needed for it."""
         return self.answer([example], evaluator)[0]
 
 

@@ -23,10 +23,6 @@ from skiploop.stack import LayerStack
 def block_influence(stack: LayerStack, windows: Sequence[Sequence[int]]) -> list[float]:
     """Return the influence of each layer: 1 less the cosine of its input and output, 0..2.
 
-    Args:
-        stack: The model.
-        windows: Tokens, of which all count alike.
-
     Returns:
         The mean over tokens. That of the last layer is taken before the final norm.
 
@@ -45,12 +41,7 @@ def least_influential(influence: Sequence[float], n: int) -> list[int]:
 
 
 def angular_distance(stack: LayerStack, windows: Sequence[Sequence[int]], n: int) -> list[float]:
-    """Return how far the states are turned by each block of `n` layers, 0..1.
-
-    Args:
-        stack: The model.
-        windows: Tokens; the last token of each counts.
-        n: Layers of a block, from 1 to all.
+    """Return how far each block of `n` layers turns the states of the last tokens, 0..1.
 
     Returns:
         For each first layer the mean angle between input and output of the block, over pi.

@@ -169,13 +169,7 @@ def check_one_encoder(text_encoder: str | None, layer: int | None) -> None:
 def make_encoder(
     stack: LayerStack, *, text_encoder: str | None, layer: int | None
 ) -> PromptEncoder:
-    """Make the encoder that settings ask for.
-
-    Args:
-        stack: The model.
-        text_encoder: Folder or hub id of a Hugging Face encoder; None uses the model.
-        layer: As for `LayerStates`; not used by a text encoder.
-    """
+    """Make the encoder that settings ask for: layers of the model unless they name another."""
     if text_encoder is None:
         return LayerStates(stack, layer=layer)
     return TextEncoder(text_encoder, device=str(stack.device))

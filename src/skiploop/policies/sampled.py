@@ -53,12 +53,6 @@ def right_at(
 ) -> dict[str, int]:
     """Return how many questions are answered right at each of `TEMPERATURES`.
 
-    Args:
-        evaluator: Runs and grades.
-        examples: Questions whose answers are written, not picked.
-        n_layers: Of the model.
-        seed: Of the draws.
-
     Raises:
         ConfigError: The questions have choices, of which the likeliest is picked.
     """

@@ -21,13 +21,7 @@ N_WINDOWS = 4
 def removal_order(
     stack: LayerStack, windows: Sequence[Sequence[int]], n: int, known: Sequence[int] = ()
 ) -> list[int]:
-    """Return the layers to leave out, in this order.
-
-    Args:
-        stack: The model.
-        windows: Tokens on which the loss is measured.
-        n: How many.
-        known: The start of the order, where it was found before.
+    """Return the layers to leave out, in this order, of which the first may be known.
 
     Cost:
         For each step, every layer that is left out for a try, about half a pass over the windows

@@ -219,13 +219,7 @@ def split_by_text(question: str, *, validation: float, test: float) -> Split:
 def in_splits(
     examples: Iterable[Example], *, validation: float, test: float
 ) -> dict[Split, list[Example]]:
-    """Return questions by split, each split in the order of the hashes of its keys.
-
-    Args:
-        examples: Any.
-        validation: As for `split_by_text`.
-        test: As for `split_by_text`.
-    """
+    """Return questions by split, each split in the order of the hashes of its keys."""
     splits: dict[Split, list[Example]] = {split: [] for split in SPLITS}
     for one in sorted(examples, key=lambda one: text_position(question_key(one.question))):
         splits[split_by_text(one.question, validation=validation, test=test)].append(one)

@@ -27,12 +27,7 @@ class _Numeral(str):
 
 
 def parse_lines(content: bytes, file: str, name: str) -> list[Example]:
-    """Return the questions of all lines that are not empty, each once.
-
-    Args:
-        content: What is in the file.
-        file: Its path, for messages.
-        name: What the identifiers of its questions start with.
+    """Return the questions of all lines that are not empty, each once; `file` is for messages.
 
     Raises:
         DataError: A line is no question, its right answer is not the one that is judged right,

@@ -37,13 +37,7 @@ class PromptForm:
 
     @classmethod
     def carried(cls, name: str, options: tuple[str, ...], made: Task) -> PromptForm:
-        """Return the form of a task for those who have not got its file.
-
-        Args:
-            name: As for `get_task`.
-            options: As `key=value`.
-            made: The task itself.
-        """
+        """Return the form of a task for those who have not got its file."""
         if isinstance(made, QuestionTask):
             return cls(made.name, (), questions_id(made), made.lines)
         return cls(name, options, questions_id(made))

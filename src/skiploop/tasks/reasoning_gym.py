@@ -211,16 +211,8 @@ class ReasoningGymTask(ListTask):
 def score(dataset: str, config: str, seed: int, size: int, entry: object, answer: str) -> Grade:
     """Return whether the data set's own scorer gives an answer full marks.
 
-    Called in a grading process. Partial marks are given for an answer that merely contains the
-    gold answer, so they do not count.
-
-    Args:
-        dataset: Name in reasoning-gym.
-        config: Settings as JSON.
-        seed: Seed of the data set.
-        size: Size of the data set.
-        entry: The question with its metadata, from `_packed`.
-        answer: Extracted answer.
+    Called in a grading process, with the settings as JSON and the entry from `_packed`. Partial
+    marks are given for an answer that merely contains the gold answer, so they do not count.
     """
     source = _source(dataset, config, seed, size)
     return Grade(bool(source.score_answer(answer, _unpacked(entry)) == 1.0))

@@ -28,11 +28,6 @@ def within_memory(
     """Yield what a stream of trials yields; out of memory, it goes on at half the batch budget.
 
     Afterwards the stack has the budget that it had before.
-
-    Args:
-        stack: Whose budget it is.
-        pairs: What is asked, by the keys of the trials.
-        stream: Runs some of them.
     """
     left, memory = dict(pairs), stack.memory
     try:

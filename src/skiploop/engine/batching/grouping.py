@@ -43,14 +43,7 @@ class _Parts(NamedTuple):
 def batches(
     stack: LayerStack, rows: Sequence[Row], *, n_passes: int = 1, may_share: bool = True
 ) -> Iterator[tuple[list[Row], SharedPrefix]]:
-    """Yield rows in batches, each with what its prompts start with, which runs once for all.
-
-    Args:
-        stack: The model.
-        rows: At least one.
-        n_passes: Forward passes that a batch may take.
-        may_share: Whether prompts may share their start at all.
-    """
+    """Yield rows in batches, each with what its prompts start with, which runs once for all."""
     for part in alike(stack, rows):
         start = shared_prefix(stack, part, saved=None) if may_share else no_prefix(stack)
         for number, group in enumerate(start.groups(part)):
@@ -63,9 +56,7 @@ def batches(
 def alike(stack: LayerStack, rows: Sequence[Row]) -> list[list[Row]]:
     """Return rows in parts whose prompts start with the same tokens.
 
-    Args:
-        stack: The model; where it cannot share the start of prompts, all rows are one part.
-        rows: At least one.
+    Where the model cannot share the start of prompts, all rows are one part.
 
     Cost:
         Sorting the rows, and counting the beginnings of their paths for each cut that is tried.

@@ -33,10 +33,6 @@ KeysValues = tuple[Tensor, ...]
 class SharedPrefix:
     """What the prompts of a call start with, under any program.
 
-    Args:
-        stack: The model.
-        saved: Knows the start, and what was computed of it.
-
     Attributes:
         n_tokens: Its length; 0 if nothing is shared.
     """
@@ -88,12 +84,7 @@ class SharedPrefix:
         return executor.hidden(tokens_ST, torch.ones_like(tokens_ST), starts=starts)[0]
 
     def prefixes(self, calls: Sequence[Call], passes_of: Beginnings) -> list[PrefixKV]:
-        """Return the keys and values of the start for some calls; none without a start.
-
-        Args:
-            calls: Of a batch of the tokens that follow.
-            passes_of: The layers that each of their nodes has gone through.
-        """
+        """Return the keys and values of the start for some calls; none without a start."""
         if not self.n_tokens:
             return []
         numbers, places = [], []
@@ -178,13 +169,7 @@ def shared_prefix(stack: LayerStack, rows: Sequence[Row], saved: StateCache | No
 def pad_behind(
     prefixes: Sequence[PrefixKV], rows: Sequence[Tokens], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Return tokens_ST and mask_SK as `pad_left` does, the mask with the prefix that all rows have.
-
-    Args:
-        prefixes: What the rows go on from; none if they start from nothing.
-        rows: The tokens after it.
-        device: Where the tensors go.
-    """
+    """Return tokens_ST and mask_SK as `pad_left` does, the mask with the prefix of all rows."""
     tokens_ST, mask_ST = pad_left(rows, device)
     n_before = prefixes[0].keys.shape[-2] if prefixes else 0
     return tokens_ST, torch.nn.functional.pad(mask_ST, (n_before, 0), value=1)

@@ -48,14 +48,7 @@ class Row:
 
 
 def n_most(stack: LayerStack, prompt: Sequence[int], n_written: int, n_new: int) -> int:
-    """Return how many tokens an answer may have before its rotary tables change.
-
-    Args:
-        stack: The model.
-        prompt: The tokens of its prompt.
-        n_written: Tokens that it has.
-        n_new: Tokens at most in any case.
-    """
+    """Return how many tokens, `n_new` at most, an answer may have before rotary tables change."""
     end = room(stack, len(prompt) + n_written)
     return n_new if end is None else min(n_new, end + 1 - len(prompt))
 

@@ -27,14 +27,7 @@ class Held(NamedTuple):
 
 
 def joined(parts: Sequence[Held], merge: Merge, device: torch.device, n_more: int) -> CallCache:
-    """Return the cache of rows that go on together; those that they come from stay as they are.
-
-    Args:
-        parts: One for each of the schedules that were merged.
-        merge: The schedule of these rows and where each of its nodes comes from.
-        device: Where the model is.
-        n_more: Further tokens that there is to be room for.
-    """
+    """Return the cache of rows that go on together; those that they come from stay as they are."""
     cache = CallCache(parts[0].cache.config, ())
     cache.calls = merge.schedule.calls
     cache.n_tokens = max(part.n_tokens for part in parts)

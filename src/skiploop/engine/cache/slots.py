@@ -93,12 +93,7 @@ class AttentionSlot(CacheLayerMixin):
         )
 
     def copied_to(self, nodes: Tensor, n_more: int) -> AttentionSlot:
-        """Return a slot of new nodes that start as copies of some nodes of this one.
-
-        Args:
-            nodes: The one that each new node continues.
-            n_more: Further tokens that there is to be room for.
-        """
+        """Return a slot of new nodes, copies of some of this one, with room for `n_more` tokens."""
         n_held = self.get_seq_length()
         keys, values = self.whole(nodes)
         slot = AttentionSlot()
@@ -165,23 +160,12 @@ class CallCache(Cache):
         ]
 
     def extend(self, calls: Sequence[Call], prefixes: Sequence[PrefixKV]) -> None:
-        """Go on with more calls than before, in the same pass.
-
-        Args:
-            calls: All calls, those so far first.
-            prefixes: Of the new ones, as for `add_slots`.
-        """
+        """Go on with more calls in the same pass; those so far are the first of them."""
         self.add_slots(calls[len(self.slots) :], prefixes)
         self.calls = calls
 
     def fork(self, fork: Fork, device: torch.device, n_more: int) -> CallCache:
-        """Return the cache of rows that go on; this one stays as it is.
-
-        Args:
-            fork: The schedule of these rows and where each of its nodes comes from.
-            device: Where the model is.
-            n_more: Further tokens that there is to be room for.
-        """
+        """Return the cache of rows that go on, with room for more; this one stays as it is."""
         cache = CallCache(self.config, ())
         cache.calls = fork.schedule.calls
         cache.n_tokens = self.n_tokens

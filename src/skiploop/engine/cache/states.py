@@ -26,10 +26,6 @@ _START = "keys and values of the start"
 class StateCache:
     """States of prompts, and keys and values of what they all start with, within a budget.
 
-    Args:
-        max_bytes: What all of them together may take.
-        tuning: Of the device where they are.
-
     Attributes:
         start: The tokens that all prompts so far start with; None before the first one. States of
             prompts are those of the tokens after it.

@@ -103,12 +103,7 @@ class DecodeBatch:
 
 
 def decode_rows(rows: OpenRows, outgrown: list[RowState]) -> Iterator[TokenColumn]:
-    """Write all rows to their ends, or as far as their rotary tables go.
-
-    Args:
-        rows: At least one.
-        outgrown: Gets the rows that need other rotary tables to go on.
-    """
+    """Write all rows to their ends; those that need other rotary tables go to `outgrown`."""
     batch = DecodeBatch()
     batch.join(rows)
     while batch.rows:

@@ -38,13 +38,7 @@ class Stepper(Protocol):
 
 
 def steps(executor: Executor, mask_BK: Tensor, n_most: int) -> Stepper:
-    """Return the fastest way to run up to `n_most` further tokens of some rows.
-
-    Args:
-        executor: Holds the tokens so far.
-        mask_BK: 1 at every token that it holds, 0 at padding.
-        n_most: Steps at most.
-    """
+    """Return the fastest way to run up to `n_most` further tokens of some rows."""
     if n_most >= executor.stack.tuning.record_from and executor.stack.attends_fully:
         return GraphStepper(executor, mask_BK, n_most)
     return PlainStepper(executor, mask_BK)

@@ -114,11 +114,7 @@ def log_likelihoods(
 ) -> list[tuple[float, bool]]:
     """Return how likely each next token is, as a natural logarithm, and whether none is likelier.
 
-    Args:
-        executor: Has the head.
-        states_RTD: What it returned.
-        places: Row and position of the token before.
-        tokens: The next tokens.
+    Places are as for `log_probabilities`.
     """
     found: list[tuple[float, bool]] = []
     for some, logits_NV in _logits(executor, states_RTD, places):

@@ -136,13 +136,7 @@ def first_pass(
 def run_again(
     stack: LayerStack, answers: Sequence[RowState], start: SharedPrefix
 ) -> Iterator[OpenRows]:
-    """Yield answers that go on, a batch of them at a time: they run what they have in one pass.
-
-    Args:
-        stack: With the rotary tables of the answers.
-        answers: Any number, with at least one token each.
-        start: What their prompts start with.
-    """
+    """Yield answers that go on, a batch of them at a time: they run what they have in one pass."""
     rows = []
     for answer in answers:
         n_new = answer.writer.options.max_new_tokens

@@ -57,12 +57,7 @@ class StandIn(nn.Module):
 
 
 class _Probe(StandIn):
-    """Notes how its layer is called.
-
-    Args:
-        layer: The layer.
-        outputs: What the first layer has returned; that one runs, the others do not.
-    """
+    """Notes how its layer is called; the first one runs and fills `outputs`, the others do not."""
 
     def __init__(self, layer: nn.Module, outputs: list[object]) -> None:
         super().__init__(layer)

@@ -101,11 +101,6 @@ def by_table(
 ) -> Iterator[tuple[LayerStack, list[_Item]]]:
     """Yield what has the same tables, and the stack with these tables.
 
-    Args:
-        stack: The model.
-        items: Rows, or whatever becomes rows.
-        lengths: Tokens of each.
-
     Raises:
         UnsupportedModelError: A layer has a table of its own.
     """
@@ -137,11 +132,6 @@ class _Rotary(nn.Module):
     """A rotary module that takes the table of one length, however long the rows are.
 
     It has tables of its own: those of the model are changed by other threads and earlier rows.
-
-    Args:
-        rotary: The module of the model.
-        table: The length.
-        end: The greatest length with the same table, if there is one.
     """
 
     def __init__(self, rotary: nn.Module, table: int, end: int | None) -> None:

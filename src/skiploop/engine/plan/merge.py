@@ -78,13 +78,7 @@ def merge(parts: Sequence[tuple[Schedule, Sequence[int]]]) -> Merge:
 
 
 def _pieces(of_part: Numbers, of_node: Numbers, starts: Sequence[Sequence[int]]) -> list[Piece]:
-    """Group the nodes of one call by the call that each continues.
-
-    Args:
-        of_part: The part that each node continues a node of.
-        of_node: That node.
-        starts: The first node of each call of each part.
-    """
+    """Group the nodes of one call by the call that each continues; `starts` are those of calls."""
     found = []
     for part in np.unique(of_part):
         places = np.flatnonzero(of_part == part)

@@ -42,10 +42,7 @@ def gguf_licence(file: Path) -> str:
 
 
 def check_reader(name: str) -> None:
-    """Refuse a GGUF file where it cannot be read.
-
-    Args:
-        name: What the user calls it.
+    """Refuse a GGUF file, by the name that the user knows it by, where it cannot be read.
 
     Raises:
         MissingExtraError: A package that reads it is not installed.

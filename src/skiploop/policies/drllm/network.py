@@ -59,13 +59,7 @@ class Routers(nn.Module):
             nn.init.xavier_uniform_(weight)
 
     def forward(self, layer: int, means_BWE: Tensor, share_BW: Tensor) -> Tensor:
-        """Return logits_BR of the actions at a layer: those of the windows, averaged.
-
-        Args:
-            layer: The layer that comes next.
-            means_BWE: From `padded_windows`.
-            share_BW: From `padded_windows`.
-        """
+        """Return logits_BR of the actions at a layer: those of `padded_windows`, averaged."""
         hidden_BWH = F.gelu(
             means_BWE @ self.inner_DEH[layer] + self.inner_bias_DH[layer], approximate="tanh"
         )

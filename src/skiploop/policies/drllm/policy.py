@@ -30,11 +30,7 @@ class RouterPolicy:
         self._stack = stack
 
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
-        """Return the one program that the routers choose for each prompt.
-
-        Args:
-            prompts: Texts of the same kind as in training.
-            k: At least 1; more than one program there is not.
+        """Return the one program that routers choose for each prompt, whatever `k` is from 1 on.
 
         Cost:
             One run of each prompt under the program that it gets, which `during_prefill` saves.

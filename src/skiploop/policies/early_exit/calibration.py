@@ -72,13 +72,7 @@ def watch(stack: LayerStack, task: Task, examples: Sequence[Example]) -> list[Wa
 def thresholds_within(
     name: str, watched: Sequence[Watched], n_layers: int, limit: float
 ) -> list[float]:
-    """Return for each exit the threshold at which some layer passes a token are not exceeded.
-
-    Args:
-        name: Of the method, for the error.
-        watched: At least one question.
-        n_layers: Of the model.
-        limit: Mean layer passes a token.
+    """Return for each exit the threshold at which `limit` layer passes a token are not exceeded.
 
     Returns:
         The most careful thresholds within the limit; infinite where no token is to exit.

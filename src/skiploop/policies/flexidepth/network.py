@@ -112,11 +112,6 @@ class Skippers:
     def from_weights(cls, stack: LayerStack, tensors: Mapping[str, Tensor], where: str) -> Skippers:
         """Return those whose weights have the names of the released ones.
 
-        Args:
-            stack: The model that they are for.
-            tensors: Any; those of the model itself are not looked at.
-            where: They were read from, for messages.
-
         Raises:
             RunError: Weights are missing, or are for a model of another size.
         """

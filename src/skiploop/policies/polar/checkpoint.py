@@ -64,10 +64,6 @@ class TrainState:
     def restore(self, path: Path, made_with: Mapping[str, object]) -> None:
         """Go back to a saved state.
 
-        Args:
-            path: Of the safetensors file.
-            made_with: Settings and data of this training, as JSON data.
-
         Raises:
             RunError: The file is damaged, or was written by a training with other settings or
                 data; the message names what differs.

@@ -143,11 +143,7 @@ def fit(
 
 
 def read_metrics(folder: Path) -> list[Metrics]:
-    """Return the metrics of every epoch of a training.
-
-    Args:
-        folder: What `fit` was given as `out`.
-    """
+    """Return the metrics of every epoch of a training in the folder that `fit` was given."""
     lines = (folder / METRICS_FILE).read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
 

@@ -92,10 +92,6 @@ class MenuChoice:
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
         """Return the best `k` programs of the menu for each prompt, the best first.
 
-        Args:
-            prompts: Texts of the same kind as in training.
-            k: At least 1.
-
         Cost:
             The first layers of the model, or the text encoder, for each prompt, and `Q * F`
             multiplications.
