@@ -16,13 +16,12 @@ SIGNIFICANCE = 0.05
 """Largest p-value, adjusted where several are tested, that is called a difference."""
 
 
-def wilson(count: float, total: float, *, confidence: float = 0.95) -> tuple[float, float] | None:
-    """Return the Wilson score interval of a share.
+def wilson(count: float, total: float) -> tuple[float, float] | None:
+    """Return the 95 % Wilson score interval of a share.
 
     Args:
         count: Hits.
         total: Tries; a fraction where that many independent ones would say as much.
-        confidence: Share of intervals that cover the truth, in 0..1.
 
     Returns:
         Low and high end in 0..1, or None without a try: nothing is known then.
@@ -38,7 +37,7 @@ def wilson(count: float, total: float, *, confidence: float = 0.95) -> tuple[flo
         raise ValueError(f"{count} hits in {total} tries: expected 0 <= hits <= tries")
     if total == 0:
         return None
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    z = NormalDist().inv_cdf(0.975)
     half = z * math.sqrt(count * (total - count) / total + z * z / 4)
     center = count + z * z / 2
     return max(0.0, (center - half) / (total + z * z)), min(1.0, (center + half) / (total + z * z))

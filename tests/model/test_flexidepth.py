@@ -161,7 +161,9 @@ def test_layer_passes_count_what_tokens_meet():
         Sequencer(stack, way.layers).logits(tokens, 1)
     assert way.n_passes() == N_LAYERS and list(way.with_slots()) == list(range(N_LAYERS))
     skippers = Skippers.of_second_half(stack)
-    way = FlexiDepth(stack, skippers, threshold=1.0).way()
+    method = FlexiDepth(stack, skippers)
+    method.threshold = 1.0
+    way = method.way()
     with torch.inference_mode():
         Sequencer(stack, way.layers).logits(tokens, 1)
     layer, router = stack.layers[0], skippers.routers[HALF.start]

@@ -49,15 +49,13 @@ class Way(Protocol):
 class AnswersAlone(Method):
     """Answers one question after the other while parts of layers are skipped by their scores.
 
-    Args:
-        stack: The model.
+    Attributes:
         threshold: Score from which a part runs.
-        name: Name in tables.
     """
 
-    def __init__(self, stack: LayerStack, *, threshold: float, name: str) -> None:
+    def __init__(self, stack: LayerStack, name: str) -> None:
         self.name = name
-        self.threshold = threshold
+        self.threshold = HALF
         self._stack = stack
 
     @abstractmethod

@@ -37,15 +37,10 @@ def damped_loop(n_layers: int) -> Program:
     return Program(n_layers, (Segment(start, stop, RUNS, ANCHOR),))
 
 
-def damped_windows(
-    n_layers: int, anchors: Sequence[float] = ANCHORS, passes: Sequence[int] = PASSES
-) -> list[Program]:
+def damped_windows(n_layers: int, anchors: Sequence[float] = ANCHORS) -> list[Program]:
     """Return the damped loops that are tried on a model; with anchor 1 each is the plain model.
 
-    Args:
-        n_layers: Of the model; without a layer before the last one there is none.
-        anchors: How much of the first pass stays.
-        passes: How often a window runs.
+    Without a layer before the last one there is none.
     """
     size = min(WINDOW, n_layers - 1)
     starts = range(n_layers - size) if size else range(0)  # a layer must follow
@@ -54,6 +49,6 @@ def damped_windows(
     return [
         Program(n_layers, (Segment(start, start + size, runs, anchor),))
         for start in nearby or starts
-        for runs in passes
+        for runs in PASSES
         for anchor in anchors
     ]

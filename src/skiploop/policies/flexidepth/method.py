@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from skiploop.models.size import n_weights
-from skiploop.policies.alone import HALF, AnswersAlone
+from skiploop.policies.alone import AnswersAlone
 from skiploop.policies.flexidepth.layers import SkippingLayer, check_family
 from skiploop.policies.flexidepth.network import Skippers
 from skiploop.stack import LayerStack
@@ -26,16 +26,9 @@ class FlexiDepth(AnswersAlone):
         UnsupportedModelError: Tokens cannot skip the layers of the family.
     """
 
-    def __init__(
-        self,
-        stack: LayerStack,
-        skippers: Skippers,
-        *,
-        threshold: float = HALF,
-        name: str = "flexidepth",
-    ) -> None:
+    def __init__(self, stack: LayerStack, skippers: Skippers, *, name: str = "flexidepth") -> None:
         check_family(stack)
-        super().__init__(stack, threshold=threshold, name=name)
+        super().__init__(stack, name)
         self._skippers = skippers
 
     def way(self, n_prompt: int = 0) -> FlexibleWay:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from skiploop.policies.alone import HALF, AnswersAlone
+from skiploop.policies.alone import AnswersAlone
 from skiploop.policies.mindskip.gates import Attentions, ClosingGate, Gates
 from skiploop.stack import LayerStack
 
@@ -24,10 +24,9 @@ class MindSkip(AnswersAlone):
         attentions: Attentions,
         gates: Gates,
         *,
-        threshold: float = HALF,
         name: str = "mindskip",
     ) -> None:
-        super().__init__(stack, threshold=threshold, name=name)
+        super().__init__(stack, name)
         self._attentions = attentions
         self._gates = gates.to(stack.device)
 

@@ -67,7 +67,6 @@ class PredictorPolicy:
         encoder: The one whose encodings the network was trained on.
         space: What the programs are decoded into.
         origin: Stored with the policy.
-        name: Name in tables.
 
     Attributes:
         form: How questions are put for it; None where it is only given whole prompts.
@@ -76,6 +75,8 @@ class PredictorPolicy:
         ConfigError: The network does not fit the space or the encoder.
     """
 
+    name = "polar"
+
     def __init__(
         self,
         network: PolarNetwork,
@@ -83,7 +84,6 @@ class PredictorPolicy:
         space: ProgramSpace,
         *,
         origin: Origin,
-        name: str = "polar",
     ) -> None:
         sizes = network.config
         if (sizes.n_layers, sizes.n_runs) != (space.n_layers, space.max_runs + 1):
@@ -97,7 +97,6 @@ class PredictorPolicy:
         self.encoder = encoder
         self.space = space
         self.origin = origin
-        self.name = name
         self.form: PromptForm | None = None
 
     def during_prefill(self, k: int = 1) -> PrefillChoice:
