@@ -85,11 +85,7 @@ def whole_number(
     at_most: int | None = None,
     error: type[SkiploopError] = BatchError,
 ) -> int:
-    """Return a whole number as plain `int`; those of other libraries are welcome, bools are not.
-
-    Raises:
-        SkiploopError: It is something else, or out of range.
-    """
+    """Return a whole number as plain `int`; those of other libraries are welcome, bools are not."""
     found = None
     if not isinstance(value, bool):
         with suppress(TypeError, ValueError):  # ValueError: an array of several numbers
@@ -104,11 +100,7 @@ def whole_number(
 
 
 def number(name: str, value: object, *, error: type[SkiploopError] = BatchError) -> float:
-    """Return a finite number as plain `float`; those of other libraries are welcome.
-
-    Raises:
-        SkiploopError: It is something else.
-    """
+    """Return a finite number as plain `float`; those of other libraries are welcome."""
     try:
         if not isinstance(value, (bool, str, bytes)) and math.isfinite(cast("float", value)):
             return float(cast("float", value))
@@ -125,11 +117,7 @@ def instance(
     expected: str,
     error: type[SkiploopError] = BatchError,
 ) -> _Kind:
-    """Return what is of a kind.
-
-    Raises:
-        SkiploopError: It is something else.
-    """
+    """Return what is of a kind."""
     if not isinstance(value, kind):
         raise error(f"{name} is {shown(value)}: give {expected}")
     return value
@@ -150,11 +138,7 @@ def choices_of(prompts: Sized, choices: object) -> list[tuple[str, ...]]:
 
 
 def one_for_each(prompts: Sized, name: str, entries: Sized) -> None:
-    """Refuse a list that does not have one entry for each prompt.
-
-    Raises:
-        BatchError: It has too few or too many.
-    """
+    """Refuse a list that does not have one entry for each prompt."""
     if len(entries) != len(prompts):
         raise BatchError(f"{len(prompts)} prompts but {len(entries)} {name}: give one for each")
 

@@ -109,9 +109,6 @@ def check_once(stack: LayerStack, folder: Path) -> None:
 
     The result is kept in skiploop's cache, for these files, number format, kind of device and
     versions.
-
-    Raises:
-        UnsupportedModelError: As for `check`.
     """
     files = sorted((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in folder.iterdir())
     versions = [skiploop.__version__, torch.__version__, transformers.__version__]

@@ -1,7 +1,7 @@
 """One sequence of tokens through many paths at once: the states at their ends, and the losses.
 
 What paths start with is run once, so all layers of the plain model, each as the end of a path,
-take one pass.
+take one pass. More tokens than the model takes are refused (BatchError).
 
 Shapes: the letters of the engine (docs/reference/shapes.md); P paths.
 """
@@ -33,9 +33,6 @@ def states_after(stack: LayerStack, tokens: Sequence[int], depths: Sequence[int]
         stack: The model.
         tokens: At least one.
         depths: After how many layers; 0 for the embeddings.
-
-    Raises:
-        BatchError: The model takes fewer tokens.
     """
     return _run(stack, tokens, [range(depth) for depth in depths])[1]
 
@@ -51,9 +48,6 @@ def logits_after(
         tokens: At least one.
         depths: After how many layers.
         n_last: Tokens T at the end for which they are wanted.
-
-    Raises:
-        BatchError: The model takes fewer tokens.
     """
     executor, states_PTD = _run(stack, tokens, [range(depth) for depth in depths])
     return [executor.head(states_TD[None, -n_last:])[0] for states_TD in states_PTD]
@@ -67,9 +61,6 @@ def logits_along(stack: LayerStack, tokens: Sequence[int], program: Program) -> 
         stack: The model.
         tokens: At least one.
         program: Its layer passes are the P paths: each ends one pass later.
-
-    Raises:
-        BatchError: The model takes fewer tokens.
     """
     steps = program.layer_inputs
     executor, states_PTD = _run(stack, tokens, [steps[: n + 1] for n in range(len(steps))])
@@ -84,9 +75,6 @@ def losses(stack: LayerStack, tokens: Sequence[int], programs: Sequence[Program]
         stack: The model.
         tokens: At least two.
         programs: Any.
-
-    Raises:
-        BatchError: The model takes fewer tokens.
     """
     executor, states_PTD = _run(stack, tokens, [program.layer_inputs for program in programs])
     targets_T = torch.tensor(tokens[1:], device=stack.device)

@@ -65,11 +65,7 @@ def _with_copies(model: FrozenModel, program: Program) -> PreTrainedModel:
 
 
 def _check(folder: Path, view: PreTrainedModel, model: FrozenModel, program: Program) -> None:
-    """Refuse a checkpoint that is not the view when it is loaded.
-
-    Raises:
-        UnsupportedModelError: It differs.
-    """
+    """Refuse a checkpoint that is not the view when it is loaded."""
     try:
         with quiet_transformers(), reading("it cannot be loaded", "report it"):
             loaded = read_model(folder, view.dtype, trust_remote_code=False)

@@ -56,31 +56,19 @@ class Place:
         return DataError(f"{', '.join([str(self.path), *self.parts])}: {what}")
 
     def record(self, value: object) -> dict[str, Any]:
-        """Return a value that has to be an object of JSON.
-
-        Raises:
-            DataError: It is something else.
-        """
+        """Return a value that has to be an object of JSON; DataError if it is something else."""
         if not isinstance(value, dict):
             raise self.refuse(value, "an object with fields")
         return value
 
     def items(self, value: object) -> list[Any]:
-        """Return a value that has to be a list.
-
-        Raises:
-            DataError: It is something else.
-        """
+        """Return a value that has to be a list; DataError if it is something else."""
         if not isinstance(value, list):
             raise self.refuse(value, "a list")
         return value
 
     def text(self, value: object) -> str:
-        """Return a value that has to be a text, or a number as a text.
-
-        Raises:
-            DataError: It is something else, or empty.
-        """
+        """Return a value that has to be a text or a number, as a text; DataError if it is neither."""
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         found = str(value).strip() if isinstance(value, str) or is_number else ""
         if not found:
@@ -88,11 +76,7 @@ class Place:
         return found
 
     def field(self, record: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - of JSON
-        """Return a field of a record.
-
-        Raises:
-            DataError: It is missing.
-        """
+        """Return a field of a record; DataError if it is missing."""
         if name not in record:
             raise self.error(f"field {name!r} is missing")
         return record[name]

@@ -114,7 +114,7 @@ class GraderPool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_raised: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

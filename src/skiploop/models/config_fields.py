@@ -52,11 +52,7 @@ _ALIKE = 0.92  # "slidding_window" is, "layer_norm_eps" for "rms_norm_eps" is no
 
 
 def check_fields(stated: Mapping[str, Any], config: PretrainedConfig) -> None:
-    """Refuse fields that the configuration class passes over and that a model may depend on.
-
-    Raises:
-        UnsupportedModelError: A field has no effect where it should have one.
-    """
+    """Refuse fields that the configuration class passes over and that a model may depend on."""
     known = _known(config)
     for key, value in stated.items():
         if key in known or _neutral(value):

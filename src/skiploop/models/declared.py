@@ -24,9 +24,6 @@ def check_counts(stated: Mapping[str, Any], n_tensors: int) -> None:
     Args:
         stated: A configuration as it stands in the file; mappings inside it count as well.
         n_tensors: How many tensors the files hold.
-
-    Raises:
-        UnsupportedModelError: A count is not possible.
     """
     most = max(n_tensors, _ALWAYS_POSSIBLE)
     for key, value in _fields(stated):
@@ -47,11 +44,7 @@ def build_empty(config: PretrainedConfig, *, trust_remote_code: bool = False) ->
 
 
 def check_size(empty: PreTrainedModel, n_values: int) -> None:
-    """Refuse a larger model than the files hold: the rest would be random numbers.
-
-    Raises:
-        UnsupportedModelError: It is larger by more than the tables that are computed.
-    """
+    """Refuse a larger model than the files hold: the rest would be random numbers."""
     asked = _count(empty.parameters()) + _count(empty.buffers())
     if asked > n_values + _COMPUTED:
         raise UnsupportedModelError(

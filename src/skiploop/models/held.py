@@ -92,11 +92,7 @@ def check_complete(
     held: Mapping[str, HeldTensor],
     loading: Mapping[str, Collection[Any]],
 ) -> None:
-    """Refuse a model that was filled up with random numbers, or that leaves out tensors.
-
-    Raises:
-        UnsupportedModelError: The model is not what the files hold.
-    """
+    """Refuse a model that was filled up with random numbers, or that leaves out tensors."""
     wrong = [f"{name} has shape {list(found)}" for name, found, _ in loading["mismatched_keys"]]
     lacking = [f"{name} is missing" for name in loading["missing_keys"]]
     twice = [f"{name} is there under two names" for name in _twice(model, held)]

@@ -18,11 +18,7 @@ _WITHOUT_SCALE = {"F64", "F32", "F16", "BF16", "BOOL"}
 
 
 def check_quantization(folder: Path, stated: Mapping[str, Any]) -> bool:
-    """Return whether the weights are quantised; refuse the ways that are not supported.
-
-    Raises:
-        UnsupportedModelError: The way is none that is known to give the right numbers.
-    """
+    """Return whether the weights are quantised; refuse the ways that are not supported."""
     for part in (stated, stated.get("text_config") or {}):
         for key in _FIELDS:
             if part.get(key) is not None:
@@ -47,11 +43,7 @@ def unpack(config: PretrainedConfig) -> None:
 def check_numbers(
     folder: Path, held: Mapping[str, HeldTensor], empty: PreTrainedModel, *, scaled: bool
 ) -> None:
-    """Refuse weights in numbers that mean nothing without a scale; `scaled` ones may have one.
-
-    Raises:
-        UnsupportedModelError: A weight is stored in float8 or in integers, and alone.
-    """
+    """Refuse weights in numbers that mean nothing without a scale; `scaled` ones may have one."""
     places = empty.state_dict()
     for name, tensor in held.items():
         has_scale = scaled and any(scale in held for scale in _scales(name))

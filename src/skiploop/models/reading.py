@@ -20,9 +20,6 @@ def reading(problem: str, advice: str) -> Iterator[None]:
     Args:
         problem: What went wrong if something is raised, such as "m.gguf cannot be loaded".
         advice: What to do then.
-
-    Raises:
-        UnsupportedModelError: Something was raised.
     """
     try:
         yield

@@ -58,8 +58,8 @@ class CachedModel:
     source: str
     sha256: str
     licence: str
-    n_bytes: int
-    folder: Path | None
+    n_bytes: int = 0
+    folder: Path | None = None
 
 
 def cache_dir() -> Path:
@@ -128,7 +128,6 @@ def _known(model: PackagedModel) -> CachedModel:
         sha256=model.sha256,
         licence=model.licence,
         n_bytes=model.n_bytes,
-        folder=None,
     )
 
 
@@ -179,8 +178,6 @@ def _from_gguf(file: Path) -> Path:
             source=str(file.resolve()),
             sha256=sha256,
             licence=gguf_licence(file),
-            n_bytes=0,
-            folder=None,
         )
         _convert(file, partial, note)
 

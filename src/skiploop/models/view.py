@@ -9,7 +9,7 @@ embeddings are right by construction, and everything that takes a Hugging Face m
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -216,7 +216,8 @@ def _reindexed_configs(stack: FrozenModel, path: Sequence[int]) -> dict[int, Pre
             configs[id(config)] = config
     memo: dict[int, object] = {}
     copies = {key: copy.deepcopy(config, memo) for key, config in configs.items()}
-    for config in _distinct(new.get_text_config(decoder=True) for new in copies.values()):
+    own = [new.get_text_config(decoder=True) for new in copies.values()]
+    for config in {id(one): one for one in own}.values():
         _reindex(config, path)
     return copies
 
@@ -226,10 +227,6 @@ def _owners(model: PreTrainedModel, path: str) -> list[PreTrainedModel]:
     names = path.split(".")
     modules = [model.get_submodule(".".join(names[:depth])) for depth in range(len(names))]
     return [module for module in modules if "config" in module.__dict__]
-
-
-def _distinct(items: Iterable[PreTrainedConfig]) -> list[PreTrainedConfig]:
-    return list({id(item): item for item in items}.values())
 
 
 def _reindex(config: PreTrainedConfig, path: Sequence[int]) -> None:

@@ -65,11 +65,7 @@ def best_by_category(examples: Sequence[Example], table: ScoreTable) -> dict[str
 
 
 def check_categories(learned_from: Sequence[Example], asked: Sequence[Example]) -> None:
-    """Refuse questions of a category that nothing was learned about.
-
-    Raises:
-        DataError: There are some.
-    """
+    """Refuse questions of a category that nothing was learned about."""
     known = {example.category for example in learned_from}
     unknown = [example for example in asked if example.category not in known]
     if unknown:

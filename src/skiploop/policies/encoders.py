@@ -155,11 +155,7 @@ class TextEncoder:
 
 
 def check_one_encoder(text_encoder: str | None, layer: int | None) -> None:
-    """Refuse settings that ask for a text encoder and for layers of the language model.
-
-    Raises:
-        ConfigError: They do.
-    """
+    """Refuse settings that ask for a text encoder and for layers of the language model."""
     if text_encoder is not None and layer is not None:
         raise ConfigError(
             f"text_encoder is {text_encoder!r} and layer is {layer}: give one of them"

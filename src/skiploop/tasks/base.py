@@ -241,11 +241,7 @@ def check_shares(validation: float, test: float) -> None:
 
 
 def check_option(task: str, option: str, known: Sequence[str]) -> None:
-    """Refuse an option that a task does not have.
-
-    Raises:
-        ConfigError: `option` is not in `known`; the message offers the closest one.
-    """
+    """Refuse an option that a task does not have."""
     if option in known:
         return
     raise ConfigError(

@@ -95,9 +95,6 @@ class TrialStore:
     def verify(self) -> None:
         """Refuse a file with a row that is not as it was written.
 
-        Raises:
-            RunError: There is one.
-
         Cost:
             About a second for half a million rows.
         """

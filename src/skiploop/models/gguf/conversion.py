@@ -42,11 +42,7 @@ def gguf_licence(file: Path) -> str:
 
 
 def check_reader(name: str) -> None:
-    """Refuse a GGUF file, by the name that the user knows it by, where it cannot be read.
-
-    Raises:
-        MissingExtraError: A package that reads it is not installed.
-    """
+    """Refuse a GGUF file, by the name that the user knows it by, where it cannot be read."""
     with brought_by("gguf", f"{name} is a GGUF file, read with the packages gguf and accelerate"):
         for package in ("gguf", "accelerate"):  # it is transformers that uses most of them
             import_module(package)

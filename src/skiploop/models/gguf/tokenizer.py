@@ -33,11 +33,7 @@ _PROBE = "a"
 
 
 def check_tokenizer(header: GgufHeader, tokenizer: Any) -> None:  # noqa: ANN401 (without import)
-    """Refuse a tokenizer that does something else than its file says.
-
-    Raises:
-        UnsupportedModelError: It does, or the file says something that is not understood.
-    """
+    """Refuse a tokenizer that does something else than its file says."""
     said = {
         key.removeprefix("tokenizer.ggml."): value
         for key, value in header.metadata.items()

@@ -25,11 +25,7 @@ from skiploop.stack import LayerStack
 
 
 def check_supported(stack: LayerStack) -> None:
-    """Refuse a model whose layers cannot take several tokens after others.
-
-    Raises:
-        UnsupportedModelError: It cannot.
-    """
+    """Refuse a model whose layers cannot take several tokens after others."""
     sorts = {type(layer) for layer in DynamicCache(config=stack.model.config).layers}
     attends = stack.way.caches and sorts <= {DynamicLayer, DynamicSlidingWindowLayer}
     if not attends or stack.rotary_switches:

@@ -100,11 +100,7 @@ class LearningLayer(StandIn):
 
 
 def check_family(stack: LayerStack) -> None:
-    """Refuse a model whose layers are not those that tokens can skip.
-
-    Raises:
-        UnsupportedModelError: A layer has other parts, or puts them together in another way.
-    """
+    """Refuse a model whose layers are not those that tokens can skip."""
     family = type(stack.model).__name__
     for layer in stack.layers:
         names = [name for name, _ in layer.named_children()]

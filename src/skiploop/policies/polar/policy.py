@@ -100,11 +100,7 @@ class PredictorPolicy:
         self.form: PromptForm | None = None
 
     def during_prefill(self, k: int = 1) -> PrefillChoice:
-        """Refuse: only `rank` chooses.
-
-        Raises:
-            ConfigError: Always.
-        """
+        """Refuse: only `rank` chooses."""
         raise ConfigError(
             f"{self.name} may change any layer, also those by which it chooses: use rank()"
         )
