@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ class Place:
         return value
 
     def text(self, value: object) -> str:
-        """Return a value that has to be a text or a number, as a text; DataError if it is neither."""
+        """Return a value that has to be a text or a number, as a text; DataError if it is none."""
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         found = str(value).strip() if isinstance(value, str) or is_number else ""
         if not found:
@@ -88,9 +88,9 @@ def read_text(path: Path) -> str:
     Raises:
         DataError: It cannot be read, is cut off or is no UTF-8.
     """
-    open_: Callable[[Path], bytes] = _unpacked if path.suffix == ".gz" else Path.read_bytes
     try:
-        return open_(path).decode("utf-8-sig")
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            return stream.read().decode("utf-8-sig")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
             f"{path} is no whole gzip file ({one_line(error)}): {_COPY_AGAIN}"
@@ -101,11 +101,6 @@ def read_text(path: Path) -> str:
         raise DataError(
             f"{path} cannot be read ({error.strerror or one_line(error)}): check the path"
         ) from error
-
-
-def _unpacked(path: Path) -> bytes:
-    with gzip.open(path) as stream:
-        return stream.read()
 
 
 def read_json(path: Path) -> object:

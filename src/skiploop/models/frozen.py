@@ -105,6 +105,12 @@ class FrozenModel:
         dtype: torch.dtype = self.model.dtype
         return dtype
 
+    @property
+    def width(self) -> int:
+        """Numbers of a hidden state."""
+        width: int = self.model.config.get_text_config(decoder=True).hidden_size
+        return width
+
     @cached_property
     def n_reserved_positions(self) -> int:
         """How many learned positions no token has; none in most models."""

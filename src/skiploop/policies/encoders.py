@@ -72,7 +72,7 @@ class LayerStates:
         self._stack = stack
         self.layer = layer
         self.max_tokens = max_tokens
-        self.width: int = stack.model.config.get_text_config(decoder=True).hidden_size
+        self.width = stack.width
         self.spec = {"kind": "layer-states", "layer": layer, "max_tokens": max_tokens}
 
     def encode(self, prompts: Sequence[str]) -> list[Tensor]:

@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from skiploop.programs.program import Program
-from skiploop.stats import mcnemar_exact
+from skiploop.stats import SIGNIFICANCE, mcnemar_exact
 from skiploop.tasks.base import Example
 from skiploop.trials.runner import TrialRunner
-
-MAX_P = 0.05
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,8 @@ class HeldOut:
 
     @property
     def shows_gain(self) -> bool:
-        """Whether more is fixed than broken, with McNemar's exact p below 0.05."""
-        return self.fixed > self.broken and mcnemar_exact(self.fixed, self.broken) < MAX_P
+        """Whether more is fixed than broken, by McNemar's exact test."""
+        return self.fixed > self.broken and mcnemar_exact(self.fixed, self.broken) < SIGNIFICANCE
 
 
 def judge(runner: TrialRunner, examples: Sequence[Example], program: Program) -> HeldOut:

@@ -64,8 +64,7 @@ def right_at(
     counts = {}
     for temperature in TEMPERATURES:
         method = Sampled(n_layers, temperature, seed=seed, name="")
-        chosen = method.choose([evaluator.prompt(example) for example in examples])
-        answers = method.answer_with(examples, chosen, evaluator)
+        answers = method.answer(examples, evaluator)
         counts[str(temperature)] = sum(first.correct is True for first, *_ in answers)
     return counts
 

@@ -48,8 +48,7 @@ class SharedPrefix:
 
         What a group needs of the start fits into memory, once what was there is forgotten.
         """
-        width: int = self._stack.model.config.get_text_config(decoder=True).hidden_size
-        states_bytes = in_pages(self.n_tokens * width * self._stack.dtype.itemsize)
+        states_bytes = in_pages(self.n_tokens * self._stack.width * self._stack.dtype.itemsize)
         stride = self._stack.tuning.state_stride
         node_bytes = in_pages(self.n_tokens * self._stack.token_bytes) + states_bytes // stride
         group: list[Row] = []
@@ -73,8 +72,8 @@ class SharedPrefix:
     def states(self, passes: Passes) -> Tensor:
         """Return states_TD of the start after some layer passes; no rows without a start."""
         if not self.n_tokens:
-            width = self._stack.model.config.get_text_config(decoder=True).hidden_size
-            return torch.empty(0, width, dtype=self._stack.dtype, device=self._stack.device)
+            stack = self._stack
+            return torch.empty(0, stack.width, dtype=stack.dtype, device=stack.device)
         n_known, states_TD = self._saved.longest(self._tokens, passes)
         if states_TD is not None and n_known == len(passes):
             return states_TD

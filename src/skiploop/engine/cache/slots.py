@@ -156,7 +156,8 @@ class CallCache(Cache):
         """Append a slot for each of some calls, for the tokens of the pass that is running."""
         empty = DynamicCache(config=self.config).layers
         self.slots += [AttentionSlot(prefix) for prefix in prefixes] or [
-            _empty_slot(empty[call.layer]) for call in calls
+            AttentionSlot() if type(layer) is DynamicLayer else copy.deepcopy(layer)
+            for layer in (empty[call.layer] for call in calls)
         ]
 
     def extend(self, calls: Sequence[Call], prefixes: Sequence[PrefixKV]) -> None:
@@ -234,10 +235,6 @@ def attends_fully(model: PreTrainedModel) -> bool:
     by_position = "position_ids" in inspect.signature(model.forward).parameters
     windows = getattr(model.config.get_text_config(decoder=True), "attention_layers", None)
     return by_position and not windows and all(type(layer) is DynamicLayer for layer in layers)
-
-
-def _empty_slot(empty: CacheLayerMixin) -> CacheLayerMixin:
-    return AttentionSlot() if type(empty) is DynamicLayer else copy.deepcopy(empty)
 
 
 def _held_bytes(slot: CacheLayerMixin) -> int:

@@ -169,8 +169,8 @@ def _what_layers_are_given(
 ) -> tuple[Tensor, Tensor]:
     """Return means_DQWE before each layer of each prompt's program, and share_QW as they count."""
     programs = list(labels.values())
-    width: int = stack.model.config.get_text_config(decoder=True).hidden_size
-    means_DQWE = torch.zeros(stack.n_layers, len(labels), N_WINDOWS, width, device=stack.device)
+    shape = stack.n_layers, len(labels), N_WINDOWS, stack.width
+    means_DQWE = torch.zeros(*shape, device=stack.device)
     share_QW = torch.zeros(len(labels), N_WINDOWS, device=stack.device)
 
     def note(layer: int, numbers: Sequence[int], states: Sequence[Tensor]) -> list[int]:

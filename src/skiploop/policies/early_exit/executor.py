@@ -80,16 +80,6 @@ class _Block:
         block._executor = self._executor.fork([0], [0]) if self.n_run else self._fresh()
         return block
 
-    @property
-    def n_layer_passes(self) -> int:
-        """Layers that ran, each counted once for every token."""
-        return len(self.layers) * self.n_run
-
-    @property
-    def kv_bytes(self) -> int | None:
-        """Bytes of the keys and values of what ran; None where nobody can tell."""
-        return self.stack.kv_size.of(self.layers, self.n_run)
-
 
 class ExitRow:
     """One sequence of tokens of a model with exits.
@@ -131,10 +121,10 @@ class ExitRow:
     @property
     def n_layer_passes(self) -> int:
         """Layers that ran, each counted once for every token."""
-        return sum(block.n_layer_passes for block in self._blocks) - self._n_before
+        return sum(len(block.layers) * block.n_run for block in self._blocks) - self._n_before
 
     @property
     def kv_bytes(self) -> int | None:
         """Bytes of the keys and values of what ran; None where nobody can tell."""
-        sizes = [block.kv_bytes for block in self._blocks]
+        sizes = [block.stack.kv_size.of(block.layers, block.n_run) for block in self._blocks]
         return sum(size for size in sizes if size is not None) if None not in sizes else None

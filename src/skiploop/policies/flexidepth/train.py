@@ -47,9 +47,6 @@ def train_skippers(stack: LayerStack, lessons: Sequence[Lesson], config: TuningC
 
     Raises:
         DataError: There are no lessons.
-
-    Cost:
-        That of `tune`.
     """
     with torch.random.fork_rng([stack.device] if stack.device.type == "cuda" else []):
         torch.manual_seed(derive_seed(config.seed, "flexidepth"))

@@ -37,11 +37,8 @@ def train_gates(
 
     Raises:
         DataError: There are no lessons.
-
-    Cost:
-        That of `tune`.
     """
-    gates = Gates(attentions.layers, _width(stack)).to(stack.device)
+    gates = Gates(attentions.layers, stack.width).to(stack.device)
 
     def passing(pairs: Sequence[Pair]) -> Passing:
         n_prompt_B = [len(pair.whole) - pair.n_continued for pair in pairs]
@@ -59,8 +56,3 @@ def train_gates(
 
     tune(stack, lessons, [gates.weight_AE], passing, config)
     return gates
-
-
-def _width(stack: LayerStack) -> int:
-    width: int = stack.model.config.get_text_config(decoder=True).hidden_size
-    return width

@@ -9,7 +9,7 @@ from skiploop.errors import DataError
 from skiploop.policies.encoders import make_encoder
 from skiploop.policies.polar.checkpoint import Metrics
 from skiploop.policies.polar.policy import PREDICTOR_FOLDER, Origin, PredictorPolicy
-from skiploop.policies.polar.targets import QuestionPrograms, Target, TargetCounts, build_targets
+from skiploop.policies.polar.targets import QuestionPrograms, TargetCounts, build_targets
 from skiploop.policies.polar.training import TrainConfig, fit
 from skiploop.programs.space import ProgramSpace
 from skiploop.stack import LayerStack
@@ -52,7 +52,7 @@ def train(
         validation, space, rules=config.targets, seed=config.seed
     )
     encoder = make_encoder(stack, text_encoder=config.text_encoder, layer=config.layer)
-    prompts = _distinct_prompts([*targets, *validation_targets])
+    prompts = list(dict.fromkeys(one.prompt for one in (*targets, *validation_targets)))
     network = fit(
         targets,
         validation_targets,
@@ -74,10 +74,6 @@ def train(
     policy = PredictorPolicy(network, encoder, space, origin=origin)
     policy.save(run)
     return policy
-
-
-def _distinct_prompts(targets: Sequence[Target]) -> list[str]:
-    return list(dict.fromkeys(target.prompt for target in targets))
 
 
 def _nothing_to_learn(counts: TargetCounts, space: ProgramSpace) -> str:

@@ -126,7 +126,8 @@ def fit(
     where = torch.device(device)
     with torch.random.fork_rng([where] if where.type == "cuda" else []):
         state = _new_state(train_set.width, space, config, where)
-        state.network.standardize_inputs(_distinct(training, encodings))
+        prompts = dict.fromkeys(target.prompt for target in training)
+        state.network.standardize_inputs(encodings[prompt] for prompt in prompts)
         if checkpoint.exists():
             state.restore(checkpoint, made_with)
         for epoch in range(len(state.metrics), config.epochs):
@@ -220,12 +221,6 @@ def _new_state(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     return TrainState(network, optimizer)
-
-
-def _distinct(targets: Sequence[Target], encodings: Mapping[str, Tensor]) -> Iterator[Tensor]:
-    """Yield the encoding of each prompt once, in the order of the targets."""
-    for prompt in dict.fromkeys(target.prompt for target in targets):
-        yield encodings[prompt]
 
 
 def _run_epoch(

@@ -82,11 +82,7 @@ class MenuChoice:
         self.slots_P = torch.tensor([float(program.n_slots) for program in menu.programs])
 
     def expected(self, prompts: Sequence[str]) -> Tensor:
-        """Return score_QP that is expected of each program of the menu, whatever the gate keeps.
-
-        Cost:
-            That of `rank`.
-        """
+        """Return score_QP that is expected of each program of the menu, whatever the gate keeps."""
         return self.model.predict(self.features.of(texts("prompts", prompts)))
 
     def rank(self, prompts: Sequence[str], k: int) -> list[list[Program]]:
@@ -101,11 +97,7 @@ class MenuChoice:
         return self._rank(self.features.of(prompts), k) if prompts else []
 
     def why(self, prompt: str) -> Why:
-        """Return what is expected of every program of the menu for one prompt.
-
-        Cost:
-            That of `rank`.
-        """
+        """Return what is expected of every program of the menu for one prompt."""
         features_QF = self.features.of(texts("prompts", [prompt]))
         score_QP, far_Q = self.model.look(features_QF)
         scores = score_QP[0].tolist()

@@ -85,9 +85,6 @@ class KernelRidge:
 
         Even the nearest known question is `FAR` bandwidths from them. What is predicted for them
         is the mean over questions of another sort.
-
-        Cost:
-            That of `predict`.
         """
         new_MF = (features_MF - self.center_F) / self.scale_F
         distances_MQ = torch.cdist(new_MF, self.features_QF).square() / self.bandwidth

@@ -62,7 +62,7 @@ def drllm(asked: Asked) -> Policy:
         told_by(config, labels),
         lambda: train_routers(stack, labels, config).state_dict(),
     )
-    routers = Routers(stack.n_layers, stack.model.config.get_text_config(decoder=True).hidden_size)
+    routers = Routers(stack.n_layers, stack.width)
     routers.load_state_dict(weights)
     return RouterPolicy(stack, routers, asked.name)
 
