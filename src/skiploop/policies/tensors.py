@@ -34,7 +34,8 @@ def write_tensors(
     notes = dict(texts or {})
     try:
         with replacing(path) as beside:
-            beside.write_bytes(save(dict(tensors), {**notes, CHECKSUM: _checksum(tensors, notes)}))
+            held = {name: one.detach().cpu().contiguous() for name, one in tensors.items()}
+            beside.write_bytes(save(held, {**notes, CHECKSUM: _checksum(held, notes)}))
     except (SafetensorError, OSError) as error:
         raise RunError(
             f"cannot write {path}: {one_line(error)}; check the folder's rights and the free disk "
@@ -64,6 +65,5 @@ def _checksum(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> str:
     digest = hashlib.sha256(repr(sorted(notes.items())).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(repr((name, tensor.dtype, tuple(tensor.shape))).encode())
-        plain = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(plain.view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -34,7 +34,7 @@ def write_weights(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _CONFIG).unlink(missing_ok=True)  # until the other file is there
-    write_tensors(folder / _TENSORS, {name: t.detach().cpu() for name, t in tensors.items()})
+    write_tensors(folder / _TENSORS, tensors)
     write_json(folder / _CONFIG, {"weights": stack.model_id, "made_from": dict(made_from)})
 
 

@@ -64,8 +64,8 @@ class SelectorData(Answers):
 
     def save(self, path: Path) -> None:
         """Write all of it into a safetensors file."""
-        tensors = {name: t.contiguous() for name, t in vars(self).items() if name != "ridge"}
-        write_tensors(path, {**tensors, "ridge": torch.tensor(self.ridge, dtype=torch.float64)})
+        ridge = torch.tensor(self.ridge, dtype=torch.float64)
+        write_tensors(path, {**vars(self), "ridge": ridge})
 
     @classmethod
     def load(cls, path: Path) -> SelectorData:

@@ -8,9 +8,11 @@ Shapes: the letters of learning (docs/reference/shapes.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -161,7 +163,7 @@ def save_packed(folder: Path, policy: MenuChoice, origin: Origin) -> None:
         "mean_P": model.mean_P,
         "bandwidth": torch.tensor(model.bandwidth, dtype=torch.float64),
     }
-    write_tensors(folder / _MODEL_FILE, {name: t.contiguous() for name, t in tensors.items()})
+    write_tensors(folder / _MODEL_FILE, tensors)
     facts = {
         "origin": settings.to_dict(origin),
         "encoder": policy.features.encoder.spec,
@@ -176,7 +178,9 @@ def read_origin(folder: Path) -> Origin:
     Raises:
         RunError: The folder holds none, or a damaged one.
     """
-    return _origin(folder, _facts(folder))
+    with _being_whole(folder):
+        facts: dict[str, Any] = read_json(folder / POLICY_FILE)
+        return settings.from_dict(Origin, facts["origin"])
 
 
 def load_packed(folder: Path, stack: LayerStack, name: str) -> MenuChoice:
@@ -185,13 +189,14 @@ def load_packed(folder: Path, stack: LayerStack, name: str) -> MenuChoice:
     Raises:
         RunError: There is none, it is damaged, or it was made for another model.
     """
-    facts = _facts(folder)
-    origin = _origin(folder, facts)
+    with _being_whole(folder):
+        facts: dict[str, Any] = read_json(folder / POLICY_FILE)
+        origin = settings.from_dict(Origin, facts["origin"])
     menu = Menu.load(folder)
     what = f"the policy in {folder} was made for {origin.model} with"
     check_model(menu.weights_id, stack, what, f"load {origin.model}")
     tensors, _ = read_tensors(folder / _MODEL_FILE)
-    try:
+    with _being_whole(folder):
         model = KernelRidge(
             tensors["landmarks_LF"].float(),
             tensors["weights_LP"],
@@ -200,31 +205,20 @@ def load_packed(folder: Path, stack: LayerStack, name: str) -> MenuChoice:
             tensors["mean_P"],
             float(tensors["bandwidth"]),
         )
-        gate = settings.from_dict(Gate, facts["gate"])  # type: ignore[arg-type]
-        encoder = build_encoder(facts["encoder"], stack)  # type: ignore[arg-type]
+        gate = settings.from_dict(Gate, facts["gate"])
+        encoder = build_encoder(facts["encoder"], stack)
         n_scores, n_programs = len(model.mean_P), len(menu.programs)
         if n_scores != n_programs:
             raise ConfigError(f"{n_scores} scores for {n_programs} programs")
-    except (KeyError, TypeError, ConfigError) as error:
-        raise _not_complete(folder, error) from error
     return MenuChoice(menu, PromptFeatures(encoder), model, gate, name, origin.form)
 
 
-def _facts(folder: Path) -> Mapping[str, object]:
+@contextmanager
+def _being_whole(folder: Path) -> Iterator[None]:
+    """Refuse a folder in which something is missing or wrong."""
     try:
-        return read_json(folder / POLICY_FILE)
-    except (OSError, ValueError) as error:
-        raise _not_complete(folder, error) from error
-
-
-def _origin(folder: Path, facts: Mapping[str, object]) -> Origin:
-    try:
-        return settings.from_dict(Origin, facts["origin"])  # type: ignore[arg-type]
-    except (KeyError, TypeError, ConfigError) as error:
-        raise _not_complete(folder, error) from error
-
-
-def _not_complete(folder: Path, error: Exception) -> RunError:
-    return RunError(
-        f"{folder} holds no whole policy ({one_line(error)}): make it with 'skiploop export'"
-    )
+        yield
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{folder} holds no whole policy ({one_line(error)}): make it with 'skiploop export'"
+        ) from error
