@@ -5,9 +5,7 @@ from fractions import Fraction
 
 from hypothesis import strategies as st
 
-from skiploop.graders.choice import grade_choice
-from skiploop.graders.exact import grade_first_number, grade_number
-from skiploop.graders.math import grade_math
+from skiploop.graders import grade_choice, grade_first_number, grade_math, grade_number
 
 _SEPARATORS = (",", " ", "\u00a0", "\u2009", "\u202f", "'", "\u2019", "_")
 _FIRST_DIGITS = ("0", "\uff10", "\u0660", "\u0966", "\U0001d7ce")  # full-width, Arabic, bold, ...

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skiploop.graders.choice import grade_choice
-from skiploop.graders.exact import grade_first_number, grade_number, grade_text
+from skiploop.graders import grade_choice, grade_first_number, grade_number, grade_text
 from skiploop.graders.writing import one_writing
 from skiploop.tasks.base import Example
 from skiploop.tasks.boxed import BoxedTask

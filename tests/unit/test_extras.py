@@ -11,8 +11,7 @@ import pytest
 
 from skiploop.errors import ConfigError, MissingExtraError
 from skiploop.extras import PACKAGES, brought_by
-from skiploop.graders.exact import grade_number
-from skiploop.graders.math import grade_math
+from skiploop.graders import grade_math, grade_number
 from skiploop.models.resolve import resolve
 from skiploop.tasks import get_task
 

@@ -6,12 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skiploop.errors import DataError
-from skiploop.graders.choice import grade_choice
+from skiploop.graders import grade_choice, grade_first_number, grade_number, grade_text
 from skiploop.graders.exact import (
-    grade_first_number,
     grade_integer,
-    grade_number,
-    grade_text,
     parse_number,
     rules_out_first_number,
     rules_out_integer,

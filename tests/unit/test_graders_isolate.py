@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from skiploop.errors import ConfigError, GraderError
-from skiploop.graders.isolate import GraderPool, Job, shared_pool
+from skiploop.graders import GraderPool, Job, shared_pool
 
 HOSTILE = Path(__file__).parents[1] / "data" / "hostile"
 
@@ -115,7 +115,7 @@ def test_there_is_one_shared_pool():
 
 
 SCRIPT = """
-from skiploop.graders.isolate import GraderPool, Job
+from skiploop.graders import GraderPool, Job
 pool = GraderPool(n_workers=2, time_limit_s={limit})
 pool.grade_many([Job("hostile_graders:equal", ("1", "1"))] * 4)
 print(*pool.process_ids(), flush=True)

@@ -3,13 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from skiploop.graders.isolate import GraderPool
-from skiploop.graders.math import (
-    MAX_ANSWER_LENGTH,
-    extract_answer,
-    grade_math,
-    truncate_after_first_box,
-)
+from skiploop.graders import GraderPool, grade_math, truncate_after_first_box
+from skiploop.graders.math import MAX_ANSWER_LENGTH, extract_answer
 
 # Conformance cases that this grader decides differently on purpose, and why.
 EXCEPTIONS = {
