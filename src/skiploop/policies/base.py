@@ -172,6 +172,15 @@ class Answer:
             cost=cost,
         )
 
+    @classmethod
+    def of_sample(
+        cls, example: Example, completion: Completion, grade: Grade, evaluator: Evaluator
+    ) -> Answer:
+        """Return the answer that a program wrote at random, as sure as it is likely."""
+        n_tokens = len(completion.token_ids)
+        cost = Cost.of_program(example, completion.program, n_tokens, evaluator)
+        return cls.of_completion(completion, grade, cost)
+
 
 class Method(ABC):
     """Answers questions, with programs that it chooses or in any other way.

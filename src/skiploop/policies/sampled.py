@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from skiploop.engine.sampling import Sampling
 from skiploop.errors import ConfigError
-from skiploop.policies.base import Answer, Cost, Method
+from skiploop.policies.base import Answer, Method
 from skiploop.programs.program import Program
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import Example
@@ -37,13 +37,7 @@ class Sampled(Method):
             [derive_seed(self.seed, "sampled", example.id) for example in examples],
         )
         return [
-            [
-                Answer.of_completion(
-                    completion,
-                    grade,
-                    Cost.of_program(example, self.program, len(completion.token_ids), evaluator),
-                )
-            ]
+            [Answer.of_sample(example, completion, grade, evaluator)]
             for example, (completion, grade) in zip(examples, samples, strict=True)
         ]
 

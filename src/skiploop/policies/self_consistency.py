@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from skiploop.engine.completion import Completion
 from skiploop.engine.sampling import Sampling
-from skiploop.policies.base import Answer, Cost, Method, held_by_all
+from skiploop.policies.base import Answer, Method, held_by_all
 from skiploop.policies.vote import elect, spoken
 from skiploop.programs.program import Program
 from skiploop.seeds import derive_seed
@@ -64,11 +64,7 @@ class SelfConsistency(Method):
         said = spoken(found, written)
         answers = [
             replace(
-                Answer.of_completion(
-                    completion,
-                    grade,
-                    Cost.of_program(example, self.program, len(completion.token_ids), evaluator),
-                ),
+                Answer.of_sample(example, completion, grade, evaluator),
                 confidence=said.count(words) / len(samples),
             )
             for (completion, grade), words in zip(samples, said, strict=True)

@@ -166,12 +166,7 @@ class Evaluator:
             self._scorable[example.id] = bool(draft) and can_score(
                 self.stack,
                 self.task.prompt(example),
-                Options(
-                    max_new_tokens=self.task.max_new_tokens,
-                    stop=self.task.stop,
-                    drafts=[draft],
-                    score_drafts=True,
-                ),
+                replace(self._options(1), drafts=[draft], score_drafts=True),
             )
         return self._scorable[example.id]
 

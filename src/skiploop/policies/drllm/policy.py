@@ -48,29 +48,19 @@ class RouterPolicy:
         """
         if whole_number("k", k, at_least=1, error=ConfigError) > 1:
             raise ConfigError(f"{self.name} chooses one program for each prompt, not {k}")
-        n_layers = self._stack.n_layers
-        return LayerwiseChoice(_Deciding(self.routers, n_layers), longest_of(n_layers))
+        n_layers, has_run = self._stack.n_layers, set[int]()
 
+        def decide(layer: int, numbers: Sequence[int], states: Sequence[Tensor]) -> list[int]:
+            windows = padded_windows(list(map(window_means, states)))
+            runs: list[int] = self.routers(layer, *windows).argmax(1).tolist()
+            for place, number in enumerate(numbers):
+                if layer == n_layers - 1 and number not in has_run:  # all others are skipped
+                    runs[place] = max(runs[place], 1)
+                if runs[place]:
+                    has_run.add(number)
+            return runs
 
-class _Deciding:
-    """Decides for the prompts of a call; the last layer runs where all others are skipped."""
-
-    def __init__(self, routers: Routers, n_layers: int) -> None:
-        self._routers = routers
-        self._last = n_layers - 1
-        self._has_run: set[int] = set()
-
-    def __call__(
-        self, layer: int, numbers: Sequence[int], states: Sequence[Tensor]
-    ) -> Sequence[int]:
-        windows = padded_windows(list(map(window_means, states)))
-        runs: list[int] = self._routers(layer, *windows).argmax(1).tolist()
-        for place, number in enumerate(numbers):
-            if layer == self._last and number not in self._has_run:
-                runs[place] = max(runs[place], 1)
-            if runs[place]:
-                self._has_run.add(number)
-        return runs
+        return LayerwiseChoice(decide, longest_of(n_layers))
 
 
 def longest_of(n_layers: int) -> Program:
