@@ -188,13 +188,7 @@ def _advice(stack: LayerStack) -> str:
 
 
 def _difference(stack: LayerStack, cases: Sequence[_Case], n_later: int) -> float:
-    """Return the largest difference of the engine's logits from what is right.
-
-    Args:
-        stack: The model.
-        cases: Rows of one batch.
-        n_later: Tokens of each row that come after its first pass.
-    """
+    """Return by how much logits differ from what is right, with `n_later` tokens after one pass."""
     rows = [
         Row(i, case.tokens[: len(case.tokens) - n_later], case.program)
         for i, case in enumerate(cases)

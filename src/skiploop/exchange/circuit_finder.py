@@ -13,15 +13,11 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from skiploop.exchange.contents import Contents, path_of, runs_of
 from skiploop.exchange.reading import PathReader, Place, Source, read_text
 from skiploop.files import write_atomic
 from skiploop.programs.program import Program
-
-if TYPE_CHECKING:
-    from skiploop.models.frozen import FrozenModel
 
 _PART = re.compile(r"(\d{1,5})(?:\.\.(\d{1,5}))?")
 _ATTENTION = re.compile(r"-\d+")
@@ -83,7 +79,7 @@ def path_text(path: Sequence[int]) -> str:
     return ",".join(f"{r[0]}..{r[-1]}" if len(r) > 1 else str(r[0]) for r in runs_of(path))
 
 
-def write(out: Path, contents: Contents, _model: FrozenModel) -> None:
+def write(out: Path, contents: Contents, _model: object) -> None:
     """Write one path a line.
 
     Raises:

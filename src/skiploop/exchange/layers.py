@@ -6,16 +6,12 @@ Such tools take it as the path of an option, and so do others that take a list o
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from skiploop.exchange.contents import Contents, path_of
 from skiploop.files import write_atomic
 
-if TYPE_CHECKING:
-    from skiploop.models.frozen import FrozenModel
 
-
-def write(out: Path, contents: Contents, _model: FrozenModel) -> None:
+def write(out: Path, contents: Contents, _model: object) -> None:
     """Write the layers of each program in the order in which they run.
 
     Raises:

@@ -6,16 +6,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from skiploop.errors import ProgramError
 from skiploop.exchange.contents import Contents
 from skiploop.exchange.reading import Place, Source, read_text
 from skiploop.files import write_atomic
 from skiploop.programs.program import Program
-
-if TYPE_CHECKING:
-    from skiploop.models.frozen import FrozenModel
 
 PROGRAMS_FILE = "programs.txt"
 """Name of the list in a run folder."""
@@ -51,6 +47,6 @@ def read(source: Source) -> Contents:
     return Contents(tuple(dict.fromkeys(programs)))
 
 
-def write(out: Path, contents: Contents, _model: FrozenModel) -> None:
+def write(out: Path, contents: Contents, _model: object) -> None:
     """Write one program a line."""
     write_atomic(out, "".join(f"{program}\n" for program in contents.programs))

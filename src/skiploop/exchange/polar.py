@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from skiploop.box import BOX, box_end
 from skiploop.exchange.contents import Contents, Judged, path_of
@@ -21,9 +21,6 @@ from skiploop.exchange.reading import PathReader, Place, Source, read_json
 from skiploop.files import write_atomic
 from skiploop.jsontext import json_text
 from skiploop.programs.program import Program
-
-if TYPE_CHECKING:
-    from skiploop.models.frozen import FrozenModel
 
 Question = tuple[str, str]
 """Text and right answer."""
@@ -135,7 +132,7 @@ def _unboxed(gold: str) -> str:
     return gold[len(start) : -1].strip() if inside else gold
 
 
-def write(out: Path, contents: Contents, _model: FrozenModel) -> None:
+def write(out: Path, contents: Contents, _model: object) -> None:
     """Write questions with the fields of PoLar and of RE-PoLar.
 
     Raises:

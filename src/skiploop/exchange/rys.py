@@ -12,14 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from skiploop.exchange.contents import Contents, path_of
 from skiploop.exchange.reading import PathReader, Place, Source, read_json, read_text
 from skiploop.files import write_atomic
-
-if TYPE_CHECKING:
-    from skiploop.models.frozen import FrozenModel
 
 _BLOCK = re.compile(r"\(?\s*(\d{1,5})\s*,\s*(\d{1,5})\s*\)?")
 _LAYERS = re.compile(r"\s*\d{1,5}\s*(,\s*\d{1,5}\s*)*")
@@ -95,7 +91,7 @@ def _with_blocks(blocks: list[tuple[int, int]], place: Place, n_layers: int) -> 
     return path
 
 
-def write(out: Path, contents: Contents, _model: FrozenModel) -> None:
+def write(out: Path, contents: Contents, _model: object) -> None:
     """Write one list of layers a line.
 
     Raises:

@@ -13,7 +13,6 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from skiploop.errors import ProgramError
 from skiploop.exchange.contents import Contents
@@ -21,9 +20,6 @@ from skiploop.exchange.reading import PathReader, Place, Source, read_json, read
 from skiploop.files import write_atomic
 from skiploop.jsontext import json_text
 from skiploop.programs.program import Program
-
-if TYPE_CHECKING:
-    from skiploop.models.frozen import FrozenModel
 
 _DROPPED = "drop_layers_0idx"
 _SUMMARY = tuple(f"{which}_{_DROPPED}" for which in ("final", "best", "bsba"))
@@ -79,7 +75,7 @@ def _kept(dropped: object, place: Place, n_layers: int) -> list[int]:
     return [layer for layer in range(n_layers) if layer not in layers]
 
 
-def write(out: Path, contents: Contents, _model: FrozenModel) -> None:
+def write(out: Path, contents: Contents, _model: object) -> None:
     """Write the sets of layers that programs leave out, as `accepted_configs.json`.
 
     Raises:

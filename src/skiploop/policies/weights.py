@@ -24,14 +24,7 @@ _TENSORS = "model.safetensors"
 def write_weights(
     folder: Path, stack: LayerStack, made_from: Mapping[str, object], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Write what was learned, in the place of what the folder held.
-
-    Args:
-        folder: Made if it does not exist.
-        stack: The model that it was learned for.
-        made_from: The recipe and the data, as JSON data.
-        tensors: By name.
-    """
+    """Write what was learned, from which recipe and data, in the place of what the folder held."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _CONFIG).unlink(missing_ok=True)  # until the other file is there
     write_tensors(folder / _TENSORS, tensors)

@@ -86,12 +86,7 @@ def told_by(config: RouterConfig, labels: Mapping[str, Program]) -> dict[str, ob
 def train_routers(
     stack: LayerStack, labels: Mapping[str, Program], config: RouterConfig
 ) -> Routers:
-    """Learn to choose the right program of each prompt, layer by layer.
-
-    Args:
-        stack: The model.
-        labels: A right program for each prompt, from `label_of`.
-        config: The recipe.
+    """Learn to choose the label of each prompt, layer by layer; see `label_of`.
 
     Raises:
         DataError: There are no labels.

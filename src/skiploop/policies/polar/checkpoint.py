@@ -43,12 +43,7 @@ class TrainState:
         self.best = {name: t.detach().clone() for name, t in self.network.state_dict().items()}
 
     def save(self, path: Path, made_with: Mapping[str, object]) -> None:
-        """Write the state, at a moment or not at all.
-
-        Args:
-            path: Of the safetensors file.
-            made_with: Settings and data of this training, as JSON data.
-        """
+        """Write the state, at a moment or not at all."""
         moments = {
             f"{index}.{name}": value
             for index, values in self.optimizer.state_dict()["state"].items()
