@@ -39,17 +39,13 @@ def chat_prompt(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn]) -> st
         )
     for said in (turns, _system_told_by_user(turns)):
         try:
-            return _rendered(tokenizer, said)
+            prompt: str = tokenizer.apply_chat_template(
+                [turn._asdict() for turn in said], tokenize=False, add_generation_prompt=True
+            )
+            return prompt
         except (TemplateError, TypeError, ValueError) as error:
             why = one_line(error)
     raise ConfigError(f"the chat template of this model refuses the conversation: {why}")
-
-
-def _rendered(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn]) -> str:
-    prompt: str = tokenizer.apply_chat_template(
-        [turn._asdict() for turn in turns], tokenize=False, add_generation_prompt=True
-    )
-    return prompt
 
 
 def _system_told_by_user(turns: Sequence[Turn]) -> list[Turn]:

@@ -144,26 +144,21 @@ class CallCache(Cache):
         empty = DynamicCache(config=config).layers
         super().__init__(layers=empty)
         self.config = config
-        self.calls = calls
         self.slots: list[CacheLayerMixin] = []
-        self.add_slots(calls, prefixes)
+        self.extend(calls, prefixes)
         self.windows = [
             layer.sliding_window if getattr(layer, "is_sliding", False) else None for layer in empty
         ]
         self.n_tokens = prefixes[0].keys.shape[-2] if prefixes else 0
 
-    def add_slots(self, calls: Sequence[Call], prefixes: Sequence[PrefixKV]) -> None:
-        """Append a slot for each of some calls, for the tokens of the pass that is running."""
+    def extend(self, calls: Sequence[Call], prefixes: Sequence[PrefixKV]) -> None:
+        """Go on with more calls in the same pass; those so far are the first of them."""
+        self.calls = calls
         empty = DynamicCache(config=self.config).layers
         self.slots += [AttentionSlot(prefix) for prefix in prefixes] or [
             AttentionSlot() if type(layer) is DynamicLayer else copy.deepcopy(layer)
-            for layer in (empty[call.layer] for call in calls)
+            for layer in (empty[call.layer] for call in calls[len(self.slots) :])
         ]
-
-    def extend(self, calls: Sequence[Call], prefixes: Sequence[PrefixKV]) -> None:
-        """Go on with more calls in the same pass; those so far are the first of them."""
-        self.add_slots(calls[len(self.slots) :], prefixes)
-        self.calls = calls
 
     def fork(self, fork: Fork, device: torch.device, n_more: int) -> CallCache:
         """Return the cache of rows that go on, with room for more; this one stays as it is."""

@@ -37,10 +37,6 @@ class Calling(NamedTuple):
     n_returned: int | None
     rows: list[Mapping[Place, int | None]]
 
-    def returned(self, states: Tensor) -> Tensor | tuple[Tensor | None, ...]:
-        """Return states in the form in which a layer returns them."""
-        return _as_returned(states, self.n_returned)
-
 
 class StandIn(nn.Module):
     """Stands where a layer stands and has its attributes, which loops over layers read.
@@ -69,7 +65,7 @@ class _Probe(StandIn):
         self.sizes = {place: tensor.shape for place, tensor in tensors((args, kwargs))}
         if not self.outputs:
             self.outputs.append(self.layer(hidden_states, *args, **kwargs))
-        return _as_returned(hidden_states, _n_returned(self.outputs))
+        return as_returned(hidden_states, _n_returned(self.outputs))
 
 
 def find_calling(stack: LayerStack) -> Calling:
@@ -148,7 +144,8 @@ def _n_returned(outputs: Sequence[object]) -> int | None:
     return len(output) if isinstance(output, tuple | list) else None
 
 
-def _as_returned(states: Tensor, n_returned: int | None) -> Tensor | tuple[Tensor | None, ...]:
+def as_returned(states: Tensor, n_returned: int | None) -> Tensor | tuple[Tensor | None, ...]:
+    """Return states in the form in which a layer returns them."""
     return states if n_returned is None else (states, *[None] * (n_returned - 1))
 
 

@@ -23,7 +23,13 @@ from transformers.utils import ModelOutput
 from skiploop.engine.cache.joined import Held, joined
 from skiploop.engine.cache.slots import CallCache, PrefixKV
 from skiploop.engine.cache.static import StaticCallCache
-from skiploop.engine.forward.calling import StandIn, model_inputs, states_of, without_cache
+from skiploop.engine.forward.calling import (
+    StandIn,
+    as_returned,
+    model_inputs,
+    states_of,
+    without_cache,
+)
 from skiploop.engine.forward.fused import fused
 from skiploop.engine.forward.gqa import grouped
 from skiploop.engine.plan.fork import fork
@@ -346,4 +352,4 @@ class _Stub(StandIn):
     def forward(self, hidden_states: Tensor, *args: object, **kwargs: object) -> object:
         """Return the states in the form in which the layer would return them."""
         states = self.executor.visit(self.index, hidden_states, (args, kwargs))
-        return self.executor.calling.returned(states)
+        return as_returned(states, self.executor.calling.n_returned)
