@@ -21,7 +21,7 @@ _TIME = re.compile(r"(?<!\d)\d{1,2}(?::[0-5]\d){1,2}(?!\d)")
 
 
 def grade_equivalent(answer: str, gold: str) -> Grade:
-    r"""Return whether an answer equals the gold answer, each LaTeX or plain text.
+    r"""Return whether an answer equals the gold answer, both in LaTeX or plain text.
 
     Equal texts are equal: case, spaces, `$` and `\text{}` do not matter. A gold answer that is a
     word has no other form. Times such as `12:00` are equal if their parts are. Everything else is

@@ -44,7 +44,7 @@ class Group:
         self._n_left = self._next_end()
 
     def step(self, outgrown: list[RowState]) -> TokenColumn:
-        """Write one token for every open row; who needs other rotary tables goes to `outgrown`."""
+        """Write a token for each open row; those that need other rotary tables go to `outgrown`."""
         logits_BV = self._stepper.logits(self._last_B)
         n_more = len(self._tokens)
         chosen = [w.choose(logits_BV[some], self.states[some], n_more) for w, some in self._runs]

@@ -78,7 +78,7 @@ def merge(parts: Sequence[tuple[Schedule, Sequence[int]]]) -> Merge:
 
 
 def _pieces(of_part: Numbers, of_node: Numbers, starts: Sequence[Sequence[int]]) -> list[Piece]:
-    """Group the nodes of one call by the call that each continues; `starts` are those of calls."""
+    """Group the nodes of one call by the call that each continues, given where calls start."""
     found = []
     for part in np.unique(of_part):
         places = np.flatnonzero(of_part == part)

@@ -42,7 +42,7 @@ def gguf_licence(file: Path) -> str:
 
 
 def check_reader(name: str) -> None:
-    """Refuse a GGUF file, by the name that the user knows it by, where it cannot be read."""
+    """Refuse a GGUF file where it cannot be read; `name` is what the user calls it."""
     with brought_by("gguf", f"{name} is a GGUF file, read with the packages gguf and accelerate"):
         for package in ("gguf", "accelerate"):  # it is transformers that uses most of them
             import_module(package)
