@@ -43,7 +43,7 @@ def unpack(config: PretrainedConfig) -> None:
 def check_numbers(
     folder: Path, held: Mapping[str, HeldTensor], empty: PreTrainedModel, *, scaled: bool
 ) -> None:
-    """Refuse weights in numbers that mean nothing without a scale, which they have where `scaled`."""
+    """Refuse weights in numbers that mean nothing without a scale; where `scaled`, there is one."""
     places = empty.state_dict()
     for name, tensor in held.items():
         has_scale = scaled and any(scale in held for scale in _scales(name))
