@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from skiploop import arguments
 from skiploop.check import check, check_once
@@ -17,9 +16,6 @@ from skiploop.models.identity import check_model
 from skiploop.models.reading import quiet_transformers, reading
 from skiploop.models.recipe import Recipe, has_recipe
 from skiploop.stack import LayerStack
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 _ADVICE = "check its config.json and tokenizer files, or copy or download the folder again"
 _DTYPES = {

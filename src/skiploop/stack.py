@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from skiploop import arguments
 from skiploop.engine.batching.encoding import encode_pairs, warn_of_unknown
@@ -18,6 +17,7 @@ from skiploop.engine.cache import slots
 from skiploop.engine.completion import Completion
 from skiploop.engine.counters import Work
 from skiploop.engine.decoding.prefill_choice import ChoosesInPrefill
+from skiploop.engine.decoding.row_state import TokenColumn
 from skiploop.engine.forward.calling import Calling, find_calling
 from skiploop.engine.forward.parts import Parts
 from skiploop.engine.forward.rotary import Switch, find_switches
@@ -25,17 +25,12 @@ from skiploop.engine.forward.way import Way
 from skiploop.engine.generate import generate
 from skiploop.engine.memory import automatic_memory
 from skiploop.engine.options import Options
+from skiploop.engine.sampling import Sampling
 from skiploop.engine.score import choose, hidden_states, loglikelihood
 from skiploop.engine.tuning import Tuning, tuning_of
 from skiploop.errors import BatchError
 from skiploop.models.frozen import FrozenModel
 from skiploop.programs.program import Program
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-    from skiploop.engine.decoding.row_state import TokenColumn
-    from skiploop.engine.sampling import Sampling
 
 
 class LayerStack(FrozenModel):

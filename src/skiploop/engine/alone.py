@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from skiploop.engine.batching.encoding import Pair, encode, encode_pairs
 from skiploop.engine.batching.rows import Row, check_lengths
@@ -29,8 +30,6 @@ from skiploop.models.view import graft
 from skiploop.programs.program import Program
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from skiploop.stack import LayerStack
 
 Begin = Callable[[int], nn.ModuleList]

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from inspect import Parameter
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from skiploop import arguments
 from skiploop.errors import ConfigError, ProgramError
@@ -28,9 +27,6 @@ from skiploop.models.finding import (
 from skiploop.models.kv_size import KVSize, find_kv_size
 from skiploop.models.view import program_view
 from skiploop.programs.program import Program
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 
 class FrozenModel:
