@@ -17,12 +17,7 @@ from skiploop.trials.score_table import ScoreTable
 
 
 class CategoryPolicy:
-    """Gives every prompt the program that was best on training questions of its category.
-
-    Args:
-        programs: By category.
-        category_of: By prompt; all prompts that will be asked.
-    """
+    """Gives every prompt the program that was best on training questions of its category."""
 
     name = "by-category"
 

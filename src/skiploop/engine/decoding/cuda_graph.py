@@ -64,11 +64,6 @@ class GraphStepper:
     Where steps of this kind were recorded before, the first one is. Where nothing is recorded,
     without CUDA or because the model does not allow it, every step runs as it comes, on the same
     tensors.
-
-    Args:
-        executor: Holds the tokens so far; its keys and values get room for the others.
-        mask_BK: 1 at every token that it holds, 0 at padding.
-        n_most: Steps at most.
     """
 
     def __init__(self, executor: Executor, mask_BK: Tensor, n_most: int) -> None:

@@ -16,13 +16,7 @@ Told = Callable[[int, str], None]
 
 
 class GrowingTexts:
-    """Tells what rows have written, with every token, and no more of it than is sure to stay.
-
-    Args:
-        stack: The model that writes.
-        options: How answers end: what may be the start of a stop string is not told yet.
-        told: Is told.
-    """
+    """Tells what rows have written, with every token, and no more of it than is sure to stay."""
 
     def __init__(self, stack: LayerStack, options: Options, told: Told) -> None:
         self._writer = TokenWriter(stack, options)

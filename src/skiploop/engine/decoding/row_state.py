@@ -80,10 +80,7 @@ class TokenWriter:
     ) -> list[Tensor]:
         """Return the next token of each answer and its log-probability.
 
-        Args:
-            logits_BV: Of these tokens.
-            answers: The answers.
-            n_more: Tokens that each of them has got beyond those it holds.
+        The answers have got `n_more` tokens beyond those they hold.
         """
         if self.options.sampling is None:
             return list(most_likely(logits_BV))

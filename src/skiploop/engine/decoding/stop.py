@@ -20,16 +20,13 @@ _UNKNOWN, _HARMLESS, _WATCHED = -1, 0, 1
 
 
 class StopFinder:
-    """Watches the tokens of many rows.
+    """Watches the tokens of many rows for strings, none of them empty.
+
+    `CLOSED_BOX` among these stands for a box of any content.
 
     Attributes:
         reader: Reads tokens as text.
         end_tokens: Tokens that end a row whatever the text.
-
-    Args:
-        tokenizer: Decodes tokens.
-        stop: Strings to look for, none of them empty; `CLOSED_BOX` stands for a box of any content.
-        end_tokens: See above.
     """
 
     def __init__(

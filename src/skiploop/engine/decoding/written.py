@@ -15,11 +15,8 @@ class Reader:
     """Reads tokens as the text that goes on from a prompt.
 
     What is *written* holds special tokens, and the space that SentencePiece puts before the first
-    word; stop strings are looked for there. What is *shown* has neither.
-
-    Args:
-        tokenizer: Decodes tokens.
-        end_tokens: Tokens that end a row and are not shown.
+    word; stop strings are looked for there. What is *shown* has neither, nor the tokens that end a
+    row.
     """
 
     def __init__(

@@ -44,12 +44,7 @@ class Flat(NamedTuple):
 
 
 class Parts:
-    """What a stack compiles, and whether it is time to.
-
-    Args:
-        tuning: Of the device where the stack is.
-        compiler: Makes a function of a graph and examples of its inputs; Inductor if not given.
-    """
+    """What a stack compiles, and whether it is time to."""
 
     def __init__(
         self,

@@ -82,13 +82,7 @@ class _Block:
 
 
 class ExitRow:
-    """One sequence of tokens of a model with exits.
-
-    Args:
-        stack: The model.
-        exits: After how many layers a token may exit, in order; each at least 1.
-        thresholds: For each of them, how likely the next token must be, 0..1; above 1, none exits.
-    """
+    """One sequence of tokens of a model with exits; see `EarlyExit`."""
 
     def __init__(
         self, stack: LayerStack, exits: Sequence[int], thresholds: Sequence[float]

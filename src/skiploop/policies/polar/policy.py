@@ -62,12 +62,6 @@ class Origin:
 class PredictorPolicy:
     """Chooses programs by a `PolarNetwork`.
 
-    Args:
-        network: Made for the depth and the runs of `space`.
-        encoder: The one whose encodings the network was trained on.
-        space: What the programs are decoded into.
-        origin: Stored with the policy.
-
     Attributes:
         form: How questions are put for it; None where it is only given whole prompts.
 
