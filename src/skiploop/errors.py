@@ -7,7 +7,8 @@ would expect, so `except ValueError` works as well as `except SkiploopError`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class SkiploopError(Exception):
@@ -71,6 +72,17 @@ def closest(name: str, known: Iterable[str]) -> str:
 def one_line(error: BaseException) -> str:
     """Return the text of an error on one line, or its type if it has none."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def told_as(
+    kind: type[SkiploopError], problem: str, advice: str, *, of: tuple[type[Exception], ...]
+) -> Iterator[None]:
+    """Raise errors `of` some types as one that says what the problem is and what to do."""
+    try:
+        yield
+    except of as error:
+        raise kind(f"{problem} ({one_line(error)}): {advice}") from error
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:

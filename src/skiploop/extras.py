@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
 
-from skiploop.errors import MissingExtraError, one_line
+from skiploop.errors import MissingExtraError, told_as
 
 PACKAGES = {
     "gguf": ("accelerate", "gguf"),
@@ -26,8 +25,7 @@ def missing(extra: str) -> list[str]:
     return [package for package in PACKAGES[extra] if find_spec(package) is None]
 
 
-@contextmanager
-def brought_by(extra: str, need: str) -> Iterator[None]:
+def brought_by(extra: str, need: str) -> AbstractContextManager[None]:
     """Name the extra to install if an import in the block fails.
 
     Args:
@@ -37,9 +35,4 @@ def brought_by(extra: str, need: str) -> Iterator[None]:
     Raises:
         MissingExtraError: The package, or one that it imports, is not installed.
     """
-    try:
-        yield
-    except ImportError as error:
-        raise MissingExtraError(
-            f'{need} ({one_line(error)}): pip install "skiploop[{extra}]"'
-        ) from error
+    return told_as(MissingExtraError, need, f'pip install "skiploop[{extra}]"', of=(ImportError,))

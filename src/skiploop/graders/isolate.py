@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Self, cast
 
-from skiploop.errors import ConfigError, GraderError
+from skiploop.errors import ConfigError, GraderError, told_as
 from skiploop.graders.grade import Grade
 from skiploop.graders.worker import EXIT_OUT_OF_MEMORY, READY
 
@@ -188,7 +188,9 @@ class _Worker:
         limits = f"{math.ceil(self._time_limit_s)}, {self._memory_limit_bytes}"
         source = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
-        try:
+        problem = "a grading process could not be started"
+        advice = f"check that {sys.executable!r} can be run"
+        with told_as(GraderError, problem, advice, of=(OSError,)):
             return subprocess.Popen(
                 [sys.executable, "-P", "-c", f"{_START}main({limits})"],
                 stdin=subprocess.PIPE,
@@ -197,11 +199,6 @@ class _Worker:
                 encoding="utf-8",
                 env={**os.environ, "PYTHONPATH": path},
             )
-        except OSError as error:
-            raise GraderError(
-                f"a grading process could not be started ({error}): "
-                f"check that {sys.executable!r} can be run"
-            ) from error
 
     def stop(self) -> None:
         """End the process, if there is one, and wait until it is gone."""

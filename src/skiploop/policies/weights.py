@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from skiploop.errors import RunError, one_line
+from skiploop.errors import RunError, told_as
 from skiploop.jsontext import read_json, write_json
 from skiploop.models.identity import check_model
 from skiploop.policies.tensors import read_tensors, write_tensors
@@ -41,13 +41,10 @@ def read_weights(
     """
     if not (folder / _CONFIG).exists():
         return None
-    try:
+    again = "delete it, and it is learned again"
+    with told_as(RunError, f"{folder} is damaged", again, of=(KeyError, ValueError)):
         config = read_json(folder / _CONFIG)
         weights, made_before = str(config["weights"]), config["made_from"]
-    except (KeyError, ValueError) as error:
-        raise RunError(
-            f"{folder} is damaged ({one_line(error)}): delete it, and it is learned again"
-        ) from error
     remedy = f"load that one, or delete {folder} to learn it for {stack.name}"
     check_model(weights, stack, f"what {folder} holds was learned for", remedy)
     if made_before != made_from:

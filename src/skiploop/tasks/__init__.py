@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from importlib import import_module
+from pkgutil import resolve_name
 
 from skiploop.arguments import shown
 from skiploop.errors import ConfigError, unknown_name
@@ -92,8 +92,7 @@ def _mix(names: str, **options: object) -> Task:
 
 
 def _make(name: str, home: str, arguments: tuple[str, ...], options: dict[str, object]) -> Task:
-    module, _, factory_name = home.partition(":")
-    factory: Callable[..., Task] = getattr(import_module(module), factory_name)
+    factory: Callable[..., Task] = resolve_name(home)
     parameters = inspect.signature(factory).parameters.values()
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from skiploop.config import differences
-from skiploop.errors import RunError, one_line
+from skiploop.errors import RunError, told_as
 from skiploop.jsontext import json_text
 from skiploop.policies.polar.network import PolarNetwork
 from skiploop.policies.tensors import read_tensors, write_tensors
@@ -63,14 +63,11 @@ class TrainState:
             RunError: The file is damaged, or was written by a training with other settings or
                 data; the message names what differs.
         """
-        try:
+        problem, again = f"{path} cannot be used", "delete it to start again"
+        with told_as(RunError, problem, again, of=(RunError, KeyError, ValueError)):
             tensors, notes = read_tensors(path)
             made_before = json.loads(notes["made_with"])
             metrics = json.loads(notes["metrics"])
-        except (RunError, KeyError, ValueError) as error:
-            raise RunError(
-                f"{path} cannot be used ({one_line(error)}): delete it to start again"
-            ) from error
         changed = differences(made_before, made_with)
         if changed:
             raise RunError(

@@ -16,7 +16,7 @@ import torch
 from skiploop.arguments import texts, whole_number
 from skiploop.config import from_dict, load_file, to_dict
 from skiploop.engine.decoding.prefill_choice import PrefillChoice
-from skiploop.errors import ConfigError, RunError
+from skiploop.errors import ConfigError, RunError, told_as
 from skiploop.jsontext import write_json
 from skiploop.loading import load
 from skiploop.models.identity import check_model
@@ -190,9 +190,8 @@ def load_predictor(run: str | Path, stack: LayerStack | None = None) -> Predicto
 
 def _read_config(folder: Path, again: str) -> tuple[dict[str, Any], Origin, ProgramSpace]:
     """Return the encoder's spec, the origin and the space of a stored policy."""
-    try:
-        config: dict[str, Any] = load_file(folder / CONFIG_FILE)
+    file = folder / CONFIG_FILE
+    with told_as(RunError, f"{file} is not complete", again, of=(ConfigError, KeyError)):
+        config: dict[str, Any] = load_file(file)
         origin = from_dict(Origin, config["origin"])
         return config["encoder"], origin, from_dict(ProgramSpace, config["space"])
-    except (ConfigError, KeyError) as error:
-        raise RunError(f"{folder / CONFIG_FILE} is not complete ({error}): {again}") from error

@@ -8,8 +8,7 @@ Shapes: the letters of learning (docs/reference/shapes.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor
 
 from skiploop import config as settings
-from skiploop.errors import ConfigError, RunError, one_line
+from skiploop.errors import ConfigError, RunError, told_as
 from skiploop.jsontext import read_json, write_json
 from skiploop.menus.menu import Menu
 from skiploop.models.identity import check_model
@@ -213,12 +212,8 @@ def load_packed(folder: Path, stack: LayerStack, name: str) -> MenuChoice:
     return MenuChoice(menu, PromptFeatures(encoder), model, gate, name, origin.form)
 
 
-@contextmanager
-def _being_whole(folder: Path) -> Iterator[None]:
+def _being_whole(folder: Path) -> AbstractContextManager[None]:
     """Refuse a folder in which something is missing or wrong."""
-    try:
-        yield
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise RunError(
-            f"{folder} holds no whole policy ({one_line(error)}): make it with 'skiploop export'"
-        ) from error
+    of = (OSError, KeyError, TypeError, ValueError)
+    problem = f"{folder} holds no whole policy"
+    return told_as(RunError, problem, "make it with 'skiploop export'", of=of)

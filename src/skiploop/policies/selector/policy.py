@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from skiploop import config as settings
-from skiploop.errors import ConfigError, DataError, RunError, one_line
+from skiploop.errors import ConfigError, DataError, RunError, told_as
 from skiploop.jsontext import write_json
 from skiploop.menus.menu import Menu
 from skiploop.models.identity import check_model
@@ -215,12 +215,11 @@ def load_selector(run: Path, stack: LayerStack) -> SelectorPolicy:
     menu = Menu.load(folder)
     remedy = f"load that one, or make a menu for {stack.name}"
     check_model(menu.weights_id, stack, f"the selector in {run} was made for", remedy)
-    try:
+    of = (KeyError, TypeError, ConfigError, RunError, LinAlgError)
+    with told_as(RunError, f"{folder} is not complete", again, of=of):
         spec = settings.load_file(folder / "config.json")["encoder"]
         data = SelectorData.load(folder / "model.safetensors")
         if data.score_QP.shape[1] != len(menu.programs):
             raise RunError(f"{len(menu.programs)} programs, but scores of another number")
         encoder = build_encoder(spec, stack)  # type: ignore[arg-type]
         return SelectorPolicy(menu, PromptFeatures(encoder), data)
-    except (KeyError, TypeError, ConfigError, RunError, LinAlgError) as error:
-        raise RunError(f"{folder} is not complete ({one_line(error)}): {again}") from error
