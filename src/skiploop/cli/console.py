@@ -226,6 +226,24 @@ def resumable(stages: Sequence[TrialProgress | EpochProgress], folder: Path) -> 
 
 
 @contextmanager
+def counted(
+    folder: Path, name: str, total: int | None = None, stored: Callable[[], int] = lambda: 0
+) -> Iterator[TrialProgress]:
+    """Show the trials of one stage, and on Ctrl-C say what of it is not lost.
+
+    Args:
+        folder: The run folder.
+        name: As for `TrialProgress`.
+        total: As for `TrialProgress`.
+        stored: As for `TrialProgress`.
+    """
+    with progress_bar() as bar:
+        progress = TrialProgress(bar, name, total, stored)
+        with resumable([progress], folder):
+            yield progress
+
+
+@contextmanager
 def progress_bar() -> Iterator[Bar]:
     """Open a progress bar on stderr, or lines now and then where stderr is no terminal."""
     if not sys.stderr.isatty():

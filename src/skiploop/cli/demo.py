@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from skiploop.cli.demo_full import full
-from skiploop.cli.options import PATH, ConfigFile, Json, Overrides, Seed, Threads
+from skiploop.cli.groups import with_groups
+from skiploop.cli.machine import Threads
+from skiploop.cli.options import PATH, Json, SettingOptions
 from skiploop.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,7 +42,9 @@ NEXT = """What to type next:
   skiploop demo --full                               # the long way, with controls"""
 
 
+@with_groups
 def demo(
+    *,
     is_full: Annotated[
         bool, typer.Option("--full", help="The long way: search, train, evaluate with controls.")
     ] = False,
@@ -56,9 +60,7 @@ def demo(
         ),
     ] = None,
     threads: Threads = 1,
-    seed: Seed = None,
-    config: ConfigFile = None,
-    overrides: Overrides = None,
+    settings: SettingOptions,
     as_json: Json = False,
 ) -> None:
     """Show what ready-made policies gain on questions that they have never seen.
@@ -73,13 +75,13 @@ def demo(
     """
     if is_full:
         folder = out or FOLDER / ("quick" if quick else "full")
-        full(quick, folder, threads, seed, config, overrides, as_json)
+        full(quick, folder, threads, settings, as_json)
         return
     of_full = {
         "--quick": quick or None,
-        "--seed": seed,
-        "--config": config,
-        "--set": overrides or None,
+        "--seed": settings.seed,
+        "--config": settings.config,
+        "--set": settings.overrides or None,
     }
     if given := [flag for flag, value in of_full.items() if value is not None]:
         raise ConfigError(f"{', '.join(given)}: only the long way has settings, give --full too")
@@ -160,11 +162,9 @@ def _compare(run: Run, config: DemoConfig) -> GainShown:
     from skiploop.shipped import shipped_policies
 
     console.say(f"{config.policy}: {config.limit} questions that it has never seen")
-    with console.progress_bar() as bar:
-        progress = console.TrialProgress(bar, config.policy)
-        with console.resumable([progress], run.folder):
-            policy = load_packed(shipped_policies()[config.policy], run.stack, config.policy)
-            return show_gain(run, policy, config, progress, progress.expect)
+    with console.counted(run.folder, config.policy) as progress:
+        policy = load_packed(shipped_policies()[config.policy], run.stack, config.policy)
+        return show_gain(run, policy, config, progress, progress.expect)
 
 
 def _search(run: Run, example: Example) -> Sequence[Trial]:
@@ -172,7 +172,5 @@ def _search(run: Run, example: Example) -> Sequence[Trial]:
     from skiploop.runs.demonstration import search_one
 
     console.say(f"searching {BUDGET} programs for one question")
-    with console.progress_bar() as bar:
-        progress = console.TrialProgress(bar, "search", BUDGET + 1)
-        with console.resumable([progress], run.folder):
-            return search_one(run, example, BUDGET, progress)
+    with console.counted(run.folder, "search", BUDGET + 1) as progress:
+        return search_one(run, example, BUDGET, progress)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from skiploop import __version__
-from skiploop.cli.options import PATH, Device, Dtype, Json, Threads
+from skiploop.cli.machine import Device, Threads
+from skiploop.cli.options import PATH, Dtype, Json
 
 if TYPE_CHECKING:
     import torch

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skiploop.cli.drawing import DrawSeed, Temperature, TopK, TopP, check_draws, sampling_of
-from skiploop.cli.options import Device, Dtype, Json, Memory, Threads, unescaped
+from skiploop.cli.drawing import Draws
+from skiploop.cli.groups import with_groups
+from skiploop.cli.machine import Machine
+from skiploop.cli.options import ASK_HELP, POLICY_HELP, Dtype, Json, ModelOfPolicy, unescaped
 from skiploop.errors import ConfigError
 from skiploop.programs.program import Program
 
@@ -21,21 +23,15 @@ if TYPE_CHECKING:
     from skiploop.tasks.base import Task
 
 
+@with_groups
 def generate(
+    *,
     prompt: Annotated[str | None, typer.Argument(help="Text to continue.")] = None,
-    ask: Annotated[
-        str | None,
-        typer.Option(help="A bare question, put as those that the policy learned from."),
-    ] = None,
+    ask: Annotated[str | None, typer.Option(help=ASK_HELP)] = None,
     program: Annotated[
         list[str] | None, typer.Option(help="Text form of a program; may be given often.")
     ] = None,
-    policy: Annotated[
-        str | None,
-        typer.Option(
-            help="What chooses: a run folder, an exported one, or smollm2-135m/arithmetic and such."
-        ),
-    ] = None,
+    policy: Annotated[str | None, typer.Option(help=POLICY_HELP)] = None,
     vote: Annotated[
         int | None, typer.Option(help="So many programs of the policy answer and vote.", min=1)
     ] = None,
@@ -53,20 +49,10 @@ def generate(
             "\\\\ a backslash."
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Packaged name, hub id, folder or .gguf file. [of the policy, or smollm2-135m]"
-        ),
-    ] = None,
+    model: ModelOfPolicy = None,
     dtype: Dtype = None,
-    temperature: Temperature = 0.0,
-    top_k: TopK = None,
-    top_p: TopP = None,
-    seed: DrawSeed = None,
-    device: Device = "cpu",
-    memory: Memory = None,
-    threads: Threads = 1,
+    draws: Draws,
+    machine: Machine,
     as_json: Json = False,
 ) -> None:
     """Continue a prompt under one or several programs, in one batch.
@@ -97,20 +83,18 @@ def generate(
     ):
         if is_wrong:
             raise ConfigError(message)
-    check_draws(temperature, top_k, top_p, seed)
     written = program or ["identity"]
     for text in written:
         Program.read_edits(text)  # a typing error is told before the model is loaded
 
     from skiploop.cli.answers import Answers
     from skiploop.cli.console import made_by, prepare, print_json
-    from skiploop.loading import load
     from skiploop.policies.base import FixedPolicy, Ranked
     from skiploop.runs.asking import answer_asked
     from skiploop.runs.ready import base_for, load_policy, origin_of
     from skiploop.trials.evaluator import Evaluator
 
-    sampling = sampling_of(temperature, top_k, top_p)
+    sampling = draws.sampling()
     form = origin_of(policy).form if policy and (vote or ask is not None) else None
     reader = form.made if form and vote else None
     if form and ask is not None:
@@ -118,11 +102,11 @@ def generate(
     else:
         stops = [unescaped(text) for text in stop or ()]
         task = _asked(prompt or "", max_new_tokens or DEFAULT_LENGTH, stops, reader)
-    prepare(threads)
+    prepare(machine.threads)
     base, made_in = base_for(policy, model, dtype)
-    stack = load(base, dtype=made_in, device=device, memory=memory)
+    stack = machine.load(base, made_in)
     shown = Answers([] if vote else [policy] if policy else written, strips=ask is not None)
-    evaluator = Evaluator(stack, task, sampling=sampling, seed=seed or 0, told=shown.told)
+    evaluator = Evaluator(stack, task, sampling=sampling, seed=draws.seed or 0, told=shown.told)
     with shown.interruptible():
         if policy:
             answers = answer_asked(load_policy(policy, stack), task, evaluator, vote)
@@ -136,8 +120,8 @@ def generate(
         facts = made_by(
             weights=stack.model_id,
             dtype=str(stack.dtype).removeprefix("torch."),
-            device=device,
-            n_threads=threads,
+            device=machine.device,
+            n_threads=machine.threads,
         )
         rows = [_row(answer) for answer in (answers[:1] if vote else answers)]
         print_json({"model": stack.name, "completions": rows, **figures, **facts})

@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skiploop.cli.options import (
-    ConfigFile,
-    Device,
-    Folder,
-    Json,
-    Memory,
-    Overrides,
-    Seed,
-    Threads,
-    read_settings,
-)
+from skiploop.cli.groups import with_groups
+from skiploop.cli.machine import Machine
+from skiploop.cli.options import Folder, Json, SettingOptions
 from skiploop.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,7 +26,9 @@ class Method(StrEnum):
     selector = "selector"
 
 
+@with_groups
 def train(
+    *,
     out: Folder,
     method: Annotated[
         Method,
@@ -51,12 +45,8 @@ def train(
         typer.Option(help="Folder or hub id of an encoder. [the model's own first layers]"),
     ] = None,
     layer: Annotated[int | None, typer.Option(help="How many first layers. [a quarter]")] = None,
-    device: Device = "cpu",
-    memory: Memory = None,
-    threads: Threads = 1,
-    seed: Seed = None,
-    config: ConfigFile = None,
-    overrides: Overrides = None,
+    machine: Machine,
+    settings: SettingOptions,
     as_json: Json = False,
 ) -> None:
     """Train what chooses a program for a prompt.
@@ -74,8 +64,8 @@ def train(
     if method is Method.selector and given:
         raise ConfigError(f"{', '.join(given)}: the selector has no such option, only polar has")
     section = "train" if method is Method.polar else "selector"
-    flags = {section: {**recipe, "text_encoder": text_encoder, "layer": layer, "seed": seed}}
-    sections = read_settings((section, "run"), config, overrides, flags)
+    flags = {**recipe, "text_encoder": text_encoder, "layer": layer, "seed": settings.seed}
+    sections = settings.merged((section, "run"), {section: flags})
 
     from skiploop.cli import console
     from skiploop.config import from_dict
@@ -83,18 +73,15 @@ def train(
     from skiploop.policies.selector.learning import SelectorConfig
     from skiploop.runs.session import Run
 
-    console.prepare(threads)
-    settings: TrainConfig | SelectorConfig
-    if method is Method.polar:
-        settings = from_dict(TrainConfig, sections[section], section)
-    else:
-        settings = from_dict(SelectorConfig, sections[section], section)
-    run = Run.open(out, device=device, memory=memory)
+    console.prepare(machine.threads)
+    cls = TrainConfig if method is Method.polar else SelectorConfig
+    config: TrainConfig | SelectorConfig = from_dict(cls, sections[section], section)
+    run = Run.open(out, device=machine.device, memory=machine.memory)
     run.check(sections["run"])
-    if isinstance(settings, SelectorConfig):
-        _train_selector(run, settings, as_json=as_json)
+    if isinstance(config, SelectorConfig):
+        _train_selector(run, config, as_json=as_json)
     else:
-        _train_polar(run, settings, as_json=as_json)
+        _train_polar(run, config, as_json=as_json)
 
 
 def _train_polar(run: Run, config: TrainConfig, *, as_json: bool) -> None:
