@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from importlib import import_module
+from pkgutil import resolve_name
 from queue import SimpleQueue
 from typing import Any
 
@@ -28,8 +28,7 @@ def made(factory: str, settings: Mapping[str, object]) -> Do:
         factory: Where it is made, as `module:function`.
         settings: What the function is called with.
     """
-    module, _, function = factory.partition(":")
-    do: Do = getattr(import_module(module), function)(**settings)
+    do: Do = resolve_name(factory)(**settings)
     return do
 
 

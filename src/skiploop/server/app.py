@@ -50,7 +50,7 @@ def make_app(service: Service) -> FastAPI:
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(HTTPException, _no_such_route)
     app.add_exception_handler(ClientDisconnect, _nobody_there)
-    app.add_exception_handler(Exception, _broken)
+    app.add_exception_handler(Exception, _refused)
 
     @app.get("/health")
     async def health() -> Response:
@@ -344,8 +344,3 @@ async def _no_such_route(request: Request, error: Exception) -> Response:
 
 async def _nobody_there(_: Request, __: Exception) -> Response:
     return Response(status_code=400)
-
-
-async def _broken(_: Request, __: Exception) -> Response:
-    told = broken()
-    return JSONResponse(told.body(), told.status, headers=told.headers)
