@@ -111,16 +111,10 @@ class GainShown:
     timing: Timing
 
     def figures(self) -> dict[str, object]:
-        """Return all but the times by name."""
-        return {
-            "policy": self.policy,
-            "plain": self.plain,
-            "chosen": self.chosen,
-            "paired": self.paired,
-            "mean_slots": self.mean_slots,
-            "n_layers": self.n_layers,
-            "changed": self.changed,
-        }
+        """Return all but the times and the question that is searched, by name."""
+        told = {**vars(self)}
+        del told["solved"], told["timing"]
+        return told
 
 
 def show_gain(

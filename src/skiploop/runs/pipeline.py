@@ -57,15 +57,11 @@ Expect = Callable[[int], None]
 _log = logging.getLogger("skiploop")
 
 
-def _nobody(_: int) -> None:
-    """Be told, and do nothing."""
-
-
 def search(
     run: Run,
     config: SearchConfig,
     progress: Progress | None = None,
-    expect: Expect = _nobody,
+    expect: Expect = lambda _: None,
 ) -> SearchTable:
     """Search programs for the first questions of a split, and run the chance control.
 
@@ -130,7 +126,7 @@ def train(
 
 
 def menu(
-    run: Run, config: MenuConfig, progress: Progress | None = None, expect: Expect = _nobody
+    run: Run, config: MenuConfig, progress: Progress | None = None, expect: Expect = lambda _: None
 ) -> Menu:
     """Make a menu, and judge every question under every program on it.
 
@@ -195,7 +191,7 @@ def evaluate(
     run: Run,
     config: EvaluateConfig,
     progress: Progress | None = None,
-    expect: Expect = _nobody,
+    expect: Expect = lambda _: None,
     on: Run | None = None,
 ) -> Report:
     """Judge policies on held-out questions and write the report into the run folder.
