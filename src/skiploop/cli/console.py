@@ -70,7 +70,7 @@ def print_json(figures: Mapping[str, object]) -> None:
     print(json_text(figures, ensure_ascii=True), flush=True)
 
 
-def made_by(**extra: str | float | bool | None) -> dict[str, object]:
+def made_by(**extra: object) -> dict[str, object]:
     """Return the `provenance` of a command without a run, and its time under `timing`.
 
     Args:
@@ -229,14 +229,7 @@ def resumable(stages: Sequence[TrialProgress | EpochProgress], folder: Path) -> 
 def counted(
     folder: Path, name: str, total: int | None = None, stored: Callable[[], int] = lambda: 0
 ) -> Iterator[TrialProgress]:
-    """Show the trials of one stage, and on Ctrl-C say what of it is not lost.
-
-    Args:
-        folder: The run folder.
-        name: As for `TrialProgress`.
-        total: As for `TrialProgress`.
-        stored: As for `TrialProgress`.
-    """
+    """Show the trials of one stage, and on Ctrl-C say what of it is not lost."""
     with progress_bar() as bar:
         progress = TrialProgress(bar, name, total, stored)
         with resumable([progress], folder):

@@ -13,15 +13,7 @@ QUICK = {"search": {"limit": 12, "budget": 6}, "evaluate": {"limit": 32, "k": 2}
 
 
 def full(quick: bool, folder: Path, threads: int, settings: SettingOptions, as_json: bool) -> None:
-    """Search, learn, choose and report on two levels of arithmetic.
-
-    Args:
-        quick: Whether it may take two minutes only.
-        folder: Run folder; the same one resumes.
-        threads: Processor threads.
-        settings: The seed is that of the search and of the training.
-        as_json: Whether the last line is one JSON object.
-    """
+    """Search, learn, choose and report on two levels of arithmetic."""
     defaults: Mapping[str, Mapping[str, object]] = {
         "run": {"options": ("level=2,3",)},
         # A small run needs more and smaller steps than the published recipe has.

@@ -86,11 +86,6 @@ def time_answers(
 class _Question:
     """One question as it is timed.
 
-    Args:
-        stack: The model.
-        task: Gives the prompt.
-        example: The question.
-
     Attributes:
         n_new_tokens: That every answer has; 0 where it has choices.
     """

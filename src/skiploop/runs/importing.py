@@ -152,13 +152,11 @@ def _own_task(form: Format, contents: Contents, folder: Path, source: Source) ->
 
 def _facts(source: Source, form: Format, stack: LayerStack, task: Task) -> dict[str, object]:
     """Return where the verdicts come from."""
-    return dict(
-        provenance.collect(
-            weights=stack.model_id,
-            task=task.name,
-            task_version=task.version,
-            imported_from=str(source.path),
-            imported_as=form.name,
-            sha256=sha256_of(source.path),
-        )
+    return provenance.collect(
+        weights=stack.model_id,
+        task=task.name,
+        task_version=task.version,
+        imported_from=str(source.path),
+        imported_as=form.name,
+        sha256=sha256_of(source.path),
     )

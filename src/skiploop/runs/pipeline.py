@@ -65,12 +65,6 @@ def search(
 ) -> SearchTable:
     """Search programs for the first questions of a split, and run the chance control.
 
-    Args:
-        run: The run folder.
-        config: What to try.
-        progress: Told about finished trials.
-        expect: Told how many trials will come at most.
-
     Returns:
         What was found, in the form of Table 1 of arXiv 2606.06574.
 
@@ -129,12 +123,6 @@ def menu(
     run: Run, config: MenuConfig, progress: Progress | None = None, expect: Expect = lambda _: None
 ) -> Menu:
     """Make a menu, and judge every question under every program on it.
-
-    Args:
-        run: The run folder.
-        config: How the menu is made.
-        progress: Told about finished trials.
-        expect: Told how many trials will come at most.
 
     Raises:
         RunError: The folder holds a menu with other settings.

@@ -67,16 +67,7 @@ def stated_rate(device: str, n_threads: int) -> float:
 def work(
     what: str, n_rows: int, task: Task, split: str, size: Size, tokenizer: PreTrainedTokenizerBase
 ) -> Work:
-    """Count so many answers to the questions of a task.
-
-    Args:
-        what: Name of the part.
-        n_rows: Answers.
-        task: Whose prompts they follow.
-        split: Part of the task.
-        size: Of the model.
-        tokenizer: Of the model.
-    """
+    """Count so many answers to the questions of a task."""
     prompts = [task.prompt(example) for example in task.examples(split)[:_SAMPLE]]
     n_prompt = fmean(len(tokenizer(prompt)["input_ids"]) for prompt in prompts)
     n_new = max(task.max_new_tokens, 1)
