@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skiploop.cli.console import prepare
 from skiploop.cli.drawing import Draws
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
@@ -58,7 +59,6 @@ def chat(
     if program is not None:
         Program.read_edits(program)  # a typing error is told before the model is loaded
 
-    from skiploop.cli.console import prepare
     from skiploop.cli.conversation import Conversation
     from skiploop.engine.options import Options
     from skiploop.runs.ready import base_for, load_policy

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skiploop.cli import console
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
 from skiploop.cli.options import (
@@ -25,7 +26,9 @@ from skiploop.cli.options import (
     listed,
     run_flags,
 )
+from skiploop.cli.watch import Watch
 from skiploop.cli.workers import WorkerOptions
+from skiploop.config import from_dict
 from skiploop.errors import ConfigError
 from skiploop.runs.policies import patterns
 
@@ -108,8 +111,6 @@ def compare(
     }
     sections = settings.merged(("run", "search", "menu", "train", "selector"), flags)
 
-    from skiploop.cli import console
-    from skiploop.config import from_dict
     from skiploop.runs.compare import CompareConfig
     from skiploop.runs.folder import RunConfig
     from skiploop.runs.session import Run
@@ -137,8 +138,6 @@ def _compare(
     as_json: bool,
 ) -> None:
     """Run what is not there, and print one table a task."""
-    from skiploop.cli import console
-    from skiploop.cli.watch import Watch
     from skiploop.report.comparison import comparison_tables
     from skiploop.runs.compare import compare
 
@@ -190,7 +189,6 @@ def _tasks(given: Sequence[str] | None) -> list[tuple[str, tuple[str, ...]]]:
 
 def _write_page(places: Sequence[Path], folder: Path, *, as_json: bool) -> None:
     """Make the page of all comparisons in some places."""
-    from skiploop.cli import console
     from skiploop.evaluation.comparison import Comparison, comparison_files
     from skiploop.report.leaderboard import write_leaderboard
 
@@ -215,7 +213,6 @@ def _print_estimate(
     as_json: bool,
 ) -> None:
     """Say what the comparison would take."""
-    from skiploop.cli import console
     from skiploop.models.outline import outline
     from skiploop.runs.estimate import estimate
     from skiploop.runs.folder import RunFolder

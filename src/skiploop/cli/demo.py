@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skiploop.cli import console
 from skiploop.cli.demo_full import full
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Threads
@@ -90,7 +91,7 @@ def demo(
 
 def _show_gain(folder: Path, threads: int, as_json: bool) -> None:
     """Compare every policy, search one question, and tell what came out."""
-    from skiploop.cli import console, demo_words
+    from skiploop.cli import demo_words
     from skiploop.shipped import gain_in_words
 
     console.prepare(threads)
@@ -156,7 +157,6 @@ def _run_of(folder: Path, config: DemoConfig) -> Run:
 
 
 def _compare(run: Run, config: DemoConfig) -> GainShown:
-    from skiploop.cli import console
     from skiploop.policies.selector.packed import load_packed
     from skiploop.runs.demonstration import show_gain
     from skiploop.shipped import shipped_policies
@@ -168,7 +168,6 @@ def _compare(run: Run, config: DemoConfig) -> GainShown:
 
 
 def _search(run: Run, example: Example) -> Sequence[Trial]:
-    from skiploop.cli import console
     from skiploop.runs.demonstration import search_one
 
     console.say(f"searching {BUDGET} programs for one question")

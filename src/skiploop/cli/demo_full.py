@@ -6,7 +6,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from skiploop.cli import console
 from skiploop.cli.options import SettingOptions
+from skiploop.config import from_dict
 
 FULL = {"search": {"limit": 36, "budget": 18}, "evaluate": {"limit": 200, "k": 2}}
 QUICK = {"search": {"limit": 12, "budget": 6}, "evaluate": {"limit": 32, "k": 2}}
@@ -24,8 +26,6 @@ def full(quick: bool, folder: Path, threads: int, settings: SettingOptions, as_j
     given = settings.merged(tuple(defaults), flags)
     sections = {name: {**defaults[name], **given[name]} for name in defaults}
 
-    from skiploop.cli import console
-    from skiploop.config import from_dict
     from skiploop.policies.polar.training import TrainConfig
     from skiploop.report.tables.search import search_words
     from skiploop.runs import pipeline

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from skiploop.cli import console
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
 from skiploop.cli.options import (
@@ -18,6 +19,7 @@ from skiploop.cli.options import (
     listed,
 )
 from skiploop.cli.workers import WorkerOptions
+from skiploop.config import from_dict
 from skiploop.errors import ConfigError
 from skiploop.runs.policies import controls_of, patterns
 
@@ -85,8 +87,6 @@ def evaluate(
     }
     sections = settings.merged(("evaluate", "run"), flags)
 
-    from skiploop.cli import console
-    from skiploop.config import from_dict
     from skiploop.report.comparison import harm_lines
     from skiploop.runs import pipeline
     from skiploop.runs.judging import EvaluateConfig

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from skiploop.cli import console
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
 from skiploop.cli.options import PATH, Dtype, Json
+from skiploop.config import to_dict
 from skiploop.errors import ConfigError
 from skiploop.exchange.formats import find_format, names
 from skiploop.models.packaged import DEFAULT_MODEL
@@ -71,8 +73,6 @@ def export(
     for text in program or ():
         Program.read_edits(text)  # a typing error is told before the model is loaded
 
-    from skiploop.cli import console
-    from skiploop.config import to_dict
     from skiploop.files import check_new
     from skiploop.runs.export import N_LANDMARKS, export_programs, export_run, export_selector
     from skiploop.runs.session import Run

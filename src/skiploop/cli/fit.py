@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skiploop.cli import console
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
 from skiploop.cli.options import (
@@ -20,7 +21,9 @@ from skiploop.cli.options import (
     TaskOptions,
     run_flags,
 )
+from skiploop.cli.watch import Watch
 from skiploop.cli.workers import WorkerOptions
+from skiploop.config import from_dict
 from skiploop.errors import ConfigError
 from skiploop.evaluation.outcome import Goal
 
@@ -72,8 +75,6 @@ def fit(
     }
     sections = settings.merged(("run", "menu", "selector", "evaluate"), flags)
 
-    from skiploop.cli import console
-    from skiploop.config import from_dict
     from skiploop.models.outline import outline
     from skiploop.report.data import data_lines
     from skiploop.runs.fit import check, estimate_fit, plan
@@ -102,8 +103,6 @@ def fit(
 
 def _fitted(run: Run, planned: FitPlan) -> dict[str, object]:
     """Run what is not there, print what it comes to and what to type next; return the figures."""
-    from skiploop.cli import console
-    from skiploop.cli.watch import Watch
     from skiploop.report.outcome import outcome_sentence
     from skiploop.report.tables.policies import policies_table
     from skiploop.runs.fit import fit

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skiploop.cli.console import made_by, prepare, print_json, say
 from skiploop.cli.drawing import Draws
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
@@ -88,7 +89,6 @@ def generate(
         Program.read_edits(text)  # a typing error is told before the model is loaded
 
     from skiploop.cli.answers import Answers
-    from skiploop.cli.console import made_by, prepare, print_json
     from skiploop.policies.base import FixedPolicy, Ranked
     from skiploop.runs.asking import answer_asked
     from skiploop.runs.ready import base_for, load_policy, origin_of
@@ -138,8 +138,6 @@ def _asked(prompt: str, max_new_tokens: int, stop: Sequence[str], reader: Task |
 
 def _vote(answers: Sequence[Answer], abstain_below: float) -> dict[str, object]:
     """Say how a vote ended, and return it as figures."""
-    from skiploop.cli.console import say
-
     won = answers[0]
     confidence = won.confidence or 0.0
     votes = "; ".join(f"{one.program}: {one.text.strip()!r}" for one in answers)

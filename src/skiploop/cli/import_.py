@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skiploop.cli import console
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
 from skiploop.cli.options import PATH, Json, ModelOptions, TaskOptions, run_flags
+from skiploop.config import from_dict
 from skiploop.errors import ConfigError
 from skiploop.exchange.formats import find_format, names
 from skiploop.exchange.listing import PROGRAMS_FILE
@@ -59,8 +61,6 @@ def import_(
     if (options.level or options.option) and not task:
         raise ConfigError("--level and --option are of a task: give --task too")
 
-    from skiploop.cli import console
-    from skiploop.config import from_dict
     from skiploop.exchange.reading import Source
     from skiploop.files import check_new
     from skiploop.runs.folder import RunConfig

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from skiploop.cli import console
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
 from skiploop.cli.options import (
@@ -21,6 +22,7 @@ from skiploop.cli.options import (
     run_flags,
 )
 from skiploop.cli.workers import WorkerOptions
+from skiploop.config import from_dict
 from skiploop.exchange.listing import read_lines
 
 app = typer.Typer(
@@ -98,8 +100,6 @@ def build(
     }
     sections = settings.merged(("run", "menu"), flags)
 
-    from skiploop.cli import console
-    from skiploop.config import from_dict
     from skiploop.menus.menu import MenuConfig
     from skiploop.report.tables.selector import menu_table
     from skiploop.runs import pipeline
@@ -128,7 +128,6 @@ def show(out: Folder, as_json: Json = False) -> None:
 
     Example: skiploop menu show --run RUN
     """
-    from skiploop.cli import console
     from skiploop.menus.menu import Menu
     from skiploop.report.tables.selector import menu_table
     from skiploop.runs.session import Run
@@ -147,7 +146,6 @@ def curve(out: Folder, as_json: Json = False) -> None:
 
     Example: skiploop menu curve --run RUN
     """
-    from skiploop.cli import console
     from skiploop.errors import RunError
     from skiploop.menus.menu import Menu
     from skiploop.runs.session import Run

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from skiploop.cli import console
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
 from skiploop.cli.options import (
@@ -19,6 +20,7 @@ from skiploop.cli.options import (
     run_flags,
 )
 from skiploop.cli.workers import WorkerOptions
+from skiploop.config import from_dict
 
 OLD_NAMES = {"token_normalize_func": lambda name: {"rules": "method"}.get(name, name)}
 """Options as they were called in the last version: still read, in no help text."""
@@ -63,8 +65,6 @@ def search(
     }
     sections = settings.merged(("run", "search"), flags)
 
-    from skiploop.cli import console
-    from skiploop.config import from_dict
     from skiploop.report.tables.search import search_words
     from skiploop.runs import pipeline
     from skiploop.runs.folder import RunConfig

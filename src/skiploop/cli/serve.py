@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from skiploop.cli.console import prepare, say
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
 from skiploop.cli.options import PATH, Dtype, ModelOfPolicy
@@ -71,7 +72,6 @@ def serve(
         )
     with brought_by("serve", "skiploop serve needs fastapi, uvicorn and prometheus-client"):
         from skiploop.server.app import bound, make_app, server_of
-    from skiploop.cli.console import prepare, say
     from skiploop.runs.ready import base_for, load_policy
     from skiploop.server.keys import read_keys
     from skiploop.server.limits import Limits

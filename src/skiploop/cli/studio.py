@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from skiploop.cli.console import prepare, say, show_log
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
 from skiploop.cli.options import PATH
@@ -30,7 +31,6 @@ def studio(
     with brought_by("studio", "skiploop studio needs fastapi, uvicorn and prometheus-client"):
         from skiploop.server.app import bound, server_of
         from skiploop.studio import HOST, make_studio
-    from skiploop.cli.console import prepare, say, show_log
     from skiploop.report.page import Playground, page_files
     from skiploop.runs import pipeline
     from skiploop.runs.ready import has_policy, load_policy

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skiploop.cli.console import made_by, prepare, print_json, print_table
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
 from skiploop.cli.options import ASK_HELP, POLICY_HELP, Dtype, Json
@@ -39,7 +40,6 @@ def trace(
     if (prompt is None) == (ask is None):
         raise ConfigError("give a prompt to choose a program for, or a question to --ask")
 
-    from skiploop.cli.console import made_by, prepare, print_json, print_table
     from skiploop.cli.show import draw
     from skiploop.runs.ready import base_for, load_policy, origin_of
 

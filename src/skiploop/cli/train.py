@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skiploop.cli import console
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
 from skiploop.cli.options import Folder, Json, SettingOptions
+from skiploop.config import from_dict, to_dict
 from skiploop.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -67,8 +69,6 @@ def train(
     flags = {**recipe, "text_encoder": text_encoder, "layer": layer, "seed": settings.seed}
     sections = settings.merged((section, "run"), {section: flags})
 
-    from skiploop.cli import console
-    from skiploop.config import from_dict
     from skiploop.policies.polar.training import TrainConfig
     from skiploop.policies.selector.learning import SelectorConfig
     from skiploop.runs.session import Run
@@ -86,8 +86,6 @@ def train(
 
 def _train_polar(run: Run, config: TrainConfig, *, as_json: bool) -> None:
     """Fit the published network to the programs that a search found."""
-    from skiploop.cli import console
-    from skiploop.config import to_dict
     from skiploop.policies.polar.policy import PREDICTOR_FOLDER
     from skiploop.policies.polar.training import best_epoch, read_metrics
     from skiploop.runs import pipeline
@@ -115,8 +113,6 @@ def _train_polar(run: Run, config: TrainConfig, *, as_json: bool) -> None:
 
 def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
     """Learn to choose from the menu of a run, and say what the gate expects."""
-    from skiploop.cli import console
-    from skiploop.config import to_dict
     from skiploop.policies.selector.calibration import calibration
     from skiploop.report.tables.selector import calibration_table
     from skiploop.report.validation import validation_lines
