@@ -18,8 +18,9 @@ from skiploop.exchange.formats import find_format, names
 from skiploop.exchange.listing import PROGRAMS_FILE
 
 if TYPE_CHECKING:
+    from skiploop.exchange.contents import Contents
     from skiploop.runs.folder import RunConfig
-    from skiploop.runs.importing import ImportedList, ImportedRun
+    from skiploop.runs.importing import ImportedRun
 
 
 @with_groups
@@ -111,7 +112,7 @@ def _steps_of_run(found: ImportedRun, out: Path) -> list[str]:
     return [*steps, f"skiploop evaluate --run {folder}"]
 
 
-def _steps_of_list(found: ImportedList, asked: RunConfig, out: Path) -> list[str]:
+def _steps_of_list(found: Contents, asked: RunConfig, out: Path) -> list[str]:
     """Return the commands that go on with a list of programs."""
     programs, program = shlex.quote(str(out)), shlex.quote(str(found.programs[0]))
     model = shlex.join(["--model", asked.model, "--dtype", asked.dtype])

@@ -16,7 +16,6 @@ from skiploop.exchange.reading import Source
 from skiploop.files import check_new, filling, write_atomic
 from skiploop.jsontext import json_text
 from skiploop.models.packaged import sha256_of
-from skiploop.programs.program import Program
 from skiploop.runs import provenance
 from skiploop.runs.folder import RunConfig
 from skiploop.runs.verdicts import join, most_fixing, summed, write_run
@@ -25,19 +24,6 @@ from skiploop.tasks import get_task
 from skiploop.tasks.base import Task, questions_id
 
 QUESTIONS_FILE = "questions.jsonl"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImportedList:
-    """What an import of programs brought.
-
-    Attributes:
-        programs: All of them.
-        left_out: What was left out, one short text for each reason.
-    """
-
-    programs: tuple[Program, ...]
-    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +49,8 @@ class ImportedRun:
     left_out: tuple[str, ...]
 
 
-def import_programs(source: Source, form: Format, stack: LayerStack, out: Path) -> ImportedList:
-    """Write the programs of a file as a list.
+def import_programs(source: Source, form: Format, stack: LayerStack, out: Path) -> Contents:
+    """Write the programs of a file as a list, and return them and why others are left out.
 
     Args:
         source: The file.
@@ -83,7 +69,7 @@ def import_programs(source: Source, form: Format, stack: LayerStack, out: Path) 
         raise DataError(f"{source.path} holds nothing that is a program: {left_out[0]}")
     out.parent.mkdir(parents=True, exist_ok=True)
     listing.write(out, contents, stack)
-    return ImportedList(programs=contents.programs, left_out=left_out)
+    return replace(contents, left_out=left_out)
 
 
 def import_questions(
