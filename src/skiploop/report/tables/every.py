@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from skiploop.report.report import Report
 from skiploop.report.table import Table
 from skiploop.report.tables.comparisons import (
@@ -11,10 +13,10 @@ from skiploop.report.tables.comparisons import (
     shuffled_answers_table,
 )
 from skiploop.report.tables.policies import layers_table, lengths_table, policies_table
-from skiploop.report.tables.provenance import provenance_table
 from skiploop.report.tables.search import search_words
 from skiploop.report.tables.selector import calibration_table, menu_table
 from skiploop.report.tables.timing import timing_table
+from skiploop.report.words import NOTHING
 
 
 def every_table(report: Report) -> dict[str, Table | None]:
@@ -32,5 +34,11 @@ def every_table(report: Report) -> dict[str, Table | None]:
         "menu": menu_table(report.menu) if report.menu else None,
         "search": search_words(report.search) if report.search else None,
         "timing": timing_table(report.timing) if report.timing else None,
-        "provenance": provenance_table(facts.items()) if facts else None,
+        "provenance": _provenance_table(facts) if facts else None,
     }
+
+
+def _provenance_table(facts: Mapping[str, object]) -> Table:
+    """Return where the numbers come from."""
+    cells = tuple((key, NOTHING if value is None else str(value)) for key, value in facts.items())
+    return Table("Provenance", ("fact", "value"), cells)
