@@ -17,9 +17,10 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
     options: list[inspect.Parameter] = []
     groups: dict[str, type] = {}
     for parameter in inspect.signature(command, eval_str=True).parameters.values():
-        if is_dataclass(parameter.annotation):
-            groups[parameter.name] = parameter.annotation
-            options += inspect.signature(parameter.annotation, eval_str=True).parameters.values()
+        kind: type = parameter.annotation
+        if is_dataclass(kind):
+            groups[parameter.name] = kind
+            options += inspect.signature(kind, eval_str=True).parameters.values()
         else:
             options.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 

@@ -74,8 +74,9 @@ def train(
     from skiploop.runs.session import Run
 
     console.prepare(machine.threads)
-    cls = TrainConfig if method is Method.polar else SelectorConfig
-    config: TrainConfig | SelectorConfig = from_dict(cls, sections[section], section)
+    of: type[TrainConfig | SelectorConfig]
+    of = TrainConfig if method is Method.polar else SelectorConfig
+    config = from_dict(of, sections[section], section)
     run = Run.open(out, device=machine.device, memory=machine.memory)
     run.check(sections["run"])
     if isinstance(config, SelectorConfig):
