@@ -6,20 +6,17 @@ import time
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
-from typing import TYPE_CHECKING
 
+from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.evaluation.policy_table import REFERENCE
 from skiploop.evaluation.wall_time import Timing
 from skiploop.policies.base import Method
+from skiploop.policies.selector.choice import MenuChoice
 from skiploop.programs.program import Program
+from skiploop.stack import LayerStack
 from skiploop.tasks.asked import AskedTask
 from skiploop.tasks.base import Example, Task
 from skiploop.trials.evaluator import Evaluator
-
-if TYPE_CHECKING:
-    from skiploop.engine.decoding.prefill_choice import PrefillChoice
-    from skiploop.policies.selector.choice import MenuChoice
-    from skiploop.stack import LayerStack
 
 N_NEW_TOKENS = 8
 """Tokens that every timed answer has, whatever it says."""

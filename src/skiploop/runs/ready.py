@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from skiploop.arguments import shown
 from skiploop.errors import ConfigError, unknown_name
@@ -21,10 +20,8 @@ from skiploop.policies.selector.policy import SELECTOR_FOLDER, load_selector
 from skiploop.programs.program import Program
 from skiploop.runs.session import Run
 from skiploop.shipped import shipped_policies
+from skiploop.stack import LayerStack
 from skiploop.tasks.prompt_form import PromptForm
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
 
 
 def load_policy(

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
+
+from transformers import PreTrainedTokenizerBase
 
 from skiploop.menus.menu import PARENTS, MenuConfig, first_programs
 from skiploop.models.size import Size
 from skiploop.report.words import duration
 from skiploop.tasks.base import Task
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 GPU_RATE = 160e12
 """Operations a second where nobody says: 256 rows, each with a program of its own, at the shape of

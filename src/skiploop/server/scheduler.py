@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from skiploop.engine.completion import Completion
 from skiploop.engine.continuous import ContinuousBatch, Job
@@ -23,10 +23,8 @@ from skiploop.server.errors import ApiError, broken, closing, no_numbers, too_bu
 from skiploop.server.events import Ask, Ended, Failed, Tell, Ticket, Written
 from skiploop.server.limits import Limits
 from skiploop.server.line import Line
-
-if TYPE_CHECKING:
-    from skiploop.server.metrics import Metrics
-    from skiploop.stack import LayerStack
+from skiploop.server.metrics import Metrics
+from skiploop.stack import LayerStack
 
 STEPS_BETWEEN = 4
 """Tokens that all rows get before others may join: to join costs a copy of what is running."""

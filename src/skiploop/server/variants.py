@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
@@ -17,10 +17,8 @@ from skiploop.policies.base import Policy
 from skiploop.policies.why import Considered, Why
 from skiploop.programs.program import Program
 from skiploop.server.errors import ApiError, wrong
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
-    from skiploop.tasks.prompt_form import PromptForm
+from skiploop.stack import LayerStack
+from skiploop.tasks.prompt_form import PromptForm
 
 AUTO = "auto"
 _IDENTITY = "identity"

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from skiploop.policies.vote import elect, probability
 from skiploop.programs.program import Program
 from skiploop.server.answers import Form, Json, usage
 from skiploop.server.errors import wrong
 from skiploop.server.events import Ask, Ended
+from skiploop.server.protocol import Writing
 from skiploop.server.variants import Chooser, FixedVariant
-
-if TYPE_CHECKING:
-    from skiploop.server.protocol import Writing
 
 
 def voting_policy(body: Writing, asks: Sequence[Ask]) -> Chooser | None:
