@@ -22,12 +22,7 @@ Do = Callable[[Mapping[str, Any], Callable[[object], None]], None]
 
 
 def made(factory: str, settings: Mapping[str, object]) -> Do:
-    """Return what does jobs.
-
-    Args:
-        factory: Where it is made, as `module:function`.
-        settings: What the function is called with.
-    """
+    """Return what does jobs; a factory is named as `module:function`."""
     do: Do = resolve_name(factory)(**settings)
     return do
 

@@ -184,12 +184,7 @@ class TrialProgress:
 
 
 class EpochProgress:
-    """Counts finished epochs and shows them on stderr.
-
-    Args:
-        bar: Shows the count; None shows nothing.
-        total: Epochs to run.
-    """
+    """Counts finished epochs and shows them on stderr."""
 
     def __init__(self, bar: Bar | None, total: int) -> None:
         self._last: Metrics | None = None

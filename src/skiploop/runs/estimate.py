@@ -90,14 +90,6 @@ def estimate(
     """Count what a comparison would run.
 
     Training is not counted, it takes minutes; nor is what methods run to learn by themselves.
-
-    Args:
-        run: Where it would be.
-        others: Tasks to judge on beside the run's own.
-        config: What would be compared.
-        settings: Of the stages, by name.
-        known: The model.
-        rate: Operations a second, such as from `work.stated_rate`.
     """
     size, tokenizer = known.size, known.tokenizer
     names = config.names(size.n_layers)

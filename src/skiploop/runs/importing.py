@@ -52,12 +52,6 @@ class ImportedRun:
 def import_programs(source: Source, form: Format, stack: LayerStack, out: Path) -> Contents:
     """Write the programs of a file as a list, and return them and why others are left out.
 
-    Args:
-        source: The file.
-        form: Its format, one of programs.
-        stack: The model that they are for.
-        out: A new file.
-
     Raises:
         DataError: The file is none of this format, or holds no program.
         ConfigError: There is something at `out`.
@@ -77,13 +71,7 @@ def import_questions(
 ) -> ImportedRun:
     """Make a run folder of a file of questions, as if a search had found its verdicts.
 
-    Args:
-        source: The file.
-        form: Its format, one of questions.
-        stack: The model that answered them.
-        asked: What the run is about. An empty task stands for the questions of the file; those of
-            another task are looked up there.
-        out: A new or empty folder.
+    An empty task stands for the questions of the file; those of another task are looked up there.
 
     Raises:
         DataError: The file is none of this format, or none of its questions can be asked.

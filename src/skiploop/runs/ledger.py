@@ -53,11 +53,6 @@ class Ledger:
     def end(self, section: str, facts: Mapping[str, object], n_trials: int) -> None:
         """Note that a stage is finished.
 
-        Args:
-            section: Its name.
-            facts: Where its figures come from.
-            n_trials: How many trials the run then has.
-
         Raises:
             RunError: The file cannot be written.
         """

@@ -90,12 +90,7 @@ def search(
 def train(
     run: Run, config: TrainConfig, progress: Callable[[Metrics], None] | None = None
 ) -> PredictorPolicy:
-    """Train the predictor on the programs that the search found, or those on the menu.
-
-    Args:
-        run: A run folder with a finished search, or a finished menu and no search.
-        config: The recipe.
-        progress: Told about finished epochs.
+    """Train the predictor on the programs that the search found, or without one those on the menu.
 
     Raises:
         RunError: There is neither, or a training with other settings, finished or not.

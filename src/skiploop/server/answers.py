@@ -80,14 +80,7 @@ class Form(ABC):
         }
 
     def chunk(self, index: int, event: Written | Ended, *, is_first: bool, n_before: int) -> Json:
-        """Return a part of an answer.
-
-        Args:
-            index: Of the answer.
-            event: What came.
-            is_first: Whether nothing came before.
-            n_before: Characters that came before.
-        """
+        """Return a part of an answer, of which so many characters came before."""
         written = event.last if isinstance(event, Ended) else event
         choice: Json = {
             "index": index,

@@ -139,12 +139,7 @@ def server_of(app: FastAPI, service: Service) -> uvicorn.Server:
 
 
 class Watched:
-    """Counts what was answered, and gives up on clients that do not read.
-
-    Args:
-        app: What answers.
-        service: Its limits and metrics.
-    """
+    """Counts what was answered, and gives up on clients that do not read."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app

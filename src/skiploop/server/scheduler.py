@@ -120,11 +120,7 @@ class Scheduler:
         self._thread.join()
 
     def submit(self, asks: Sequence[Ask], tell: Tell) -> Ticket:
-        """Take a request for some answers.
-
-        Args:
-            asks: What is wanted.
-            tell: Is told of each of them, until it has ended or failed.
+        """Take a request for some answers; `tell` is told of each until it has ended or failed.
 
         Raises:
             ApiError: Too many are waiting, or the server stops.
