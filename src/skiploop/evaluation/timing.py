@@ -37,10 +37,10 @@ def time_answers(
     """Measure the wall time of methods, question by question, in turns.
 
     As many questions are timed as `WIDTH` needs and `LIMIT_S` allows; the plain model is among the
-    methods. Each question is answered alone, with exactly `N_NEW_TOKENS` new tokens or by its choices, so
-    neither the length of an answer nor batching plays a part. Methods that choose the same programs
-    for a question share its measurement. Choosing is measured apart; where it happens while the
-    prompt runs, it is what the answer takes beyond one with known programs.
+    methods. Each question is answered alone, with exactly `N_NEW_TOKENS` new tokens or by its
+    choices, so neither the length of an answer nor batching plays a part. Methods that choose the
+    same programs for a question share its measurement. Choosing is measured apart; where it happens
+    while the prompt runs, it is what the answer takes beyond one with known programs.
 
     Cost:
         `N_REPETITIONS` choices for each question and method, and as many answers for each question
