@@ -146,8 +146,8 @@ class TrialProgress:
         self._stored = stored
         self._base: dict[str, bool | None] = {}
         self._right: set[str] = set()
-        self._bar = bar
-        self._task = bar.add_task(name, total=total, facts="") if bar else None
+        self._bar = bar or ProgressLines(lambda _: None)
+        self._task = self._bar.add_task(name, total=total, facts="")
 
     def __call__(self, trials: Sequence[Trial]) -> None:
         """Count finished trials."""
@@ -157,15 +157,13 @@ class TrialProgress:
                 self._base[trial.example_id] = trial.correct
             if trial.correct:
                 self._right.add(trial.example_id)
-        if self._bar and self._task is not None:
-            self._bar.update(self._task, completed=self.n_trials, facts=self.facts())
+        self._bar.update(self._task, completed=self.n_trials, facts=self.facts())
         INTERRUPT.check()
 
     def expect(self, n_trials: int) -> None:
         """Note that so many further trials will come."""
         self.total = self.n_trials + n_trials
-        if self._bar and self._task is not None:
-            self._bar.update(self._task, total=self.total)
+        self._bar.update(self._task, total=self.total)
 
     def summary(self) -> str:
         """Return what is done, in one line."""
@@ -186,17 +184,16 @@ class TrialProgress:
 class EpochProgress:
     """Counts finished epochs and shows them on stderr."""
 
-    def __init__(self, bar: Bar | None, total: int) -> None:
+    def __init__(self, bar: Bar, total: int) -> None:
         self._last: Metrics | None = None
         self._total = total
         self._bar = bar
-        self._task = bar.add_task("train", total=total, facts="") if bar else None
+        self._task = bar.add_task("train", total=total, facts="")
 
     def __call__(self, metrics: Metrics) -> None:
         """Note a finished epoch."""
         self._last = metrics
-        if self._bar and self._task is not None:
-            self._bar.update(self._task, completed=metrics["epoch"], facts=self.summary())
+        self._bar.update(self._task, completed=metrics["epoch"], facts=self.summary())
         INTERRUPT.check()
 
     def summary(self) -> str:

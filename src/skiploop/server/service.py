@@ -184,7 +184,7 @@ def make_service(
     """
     limits, metrics = limits or Limits(), Metrics()
     max_slots = limits.slots * stack.n_layers
-    catalogue = Catalogue(stack, name, policies, default=default, max_slots=max_slots)
+    catalogue = Catalogue(stack, name, policies or {}, default=default, max_slots=max_slots)
     scheduler = Scheduler(stack, limits, metrics, name=name)
     return Service(stack, catalogue, scheduler, limits, keys or Keys(), metrics)
 

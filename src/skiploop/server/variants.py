@@ -150,15 +150,14 @@ class Catalogue:
         self,
         stack: LayerStack,
         model: str,
-        policies: Mapping[str, Chooser] | None = None,
+        policies: Mapping[str, Chooser],
         *,
-        default: str | None = None,
+        default: str | None,
         max_slots: int,
     ) -> None:
         self.model = model
         self.n_layers = stack.n_layers
         self._max_slots = max_slots
-        policies = policies or {}
         self._policies = {name: policy_variant(name, each) for name, each in policies.items()}
         self._auto = {f"{model}:{AUTO}": variant for variant in list(self._policies.values())[:1]}
         plain = FixedVariant(f"{model}:{_IDENTITY}", Program.identity(stack.n_layers))
