@@ -140,12 +140,12 @@ class Scheduler:
             self._n_waiting += len(asks)
             self._arrived += requests
             self._changed.notify()
-        return Ticket(frozenset(request.number for request in requests))
+        return frozenset(request.number for request in requests)
 
     def cancel(self, ticket: Ticket) -> None:
         """Forget answers that nobody waits for; those that have ended already do not mind."""
         with self._changed:
-            self._cancelled |= ticket.numbers
+            self._cancelled |= ticket
             self._changed.notify()
 
     def call(self, function: Callable[[], _Result]) -> Future[_Result]:
