@@ -19,8 +19,9 @@ from skiploop.errors import ConfigError, SkiploopError, one_line, unknown_name
 from skiploop.programs.program import Program
 
 if TYPE_CHECKING:
-    from skiploop.cli.conversation import Chooser, Conversation
+    from skiploop.cli.conversation import Conversation
     from skiploop.engine.completion import Completion
+    from skiploop.server.variants import Chooser
     from skiploop.stack import LayerStack
 
 HELP = """\
