@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skiploop.cli.answers import Answers
 from skiploop.cli.console import prepare
 from skiploop.cli.drawing import Draws
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
 from skiploop.cli.options import POLICY_HELP, Dtype, ModelOfPolicy
 from skiploop.errors import ConfigError, SkiploopError, one_line, unknown_name
+from skiploop.policies.base import FixedPolicy
 from skiploop.programs.program import Program
 
 if TYPE_CHECKING:
@@ -119,8 +121,6 @@ class _Chat:
             self._answer(line.strip())
 
     def _answer(self, message: str) -> None:
-        from skiploop.cli.answers import Answers
-
         shown = Answers(["answer"], strips=True)
         with shown.interruptible():
             completion = self._conversation.answer(message, shown.told)
@@ -134,8 +134,6 @@ class _Chat:
 
 def _always(text: str, stack: LayerStack) -> Chooser:
     """Return a program as what chooses: every answer gets it."""
-    from skiploop.policies.base import FixedPolicy
-
     program = Program.parse(text, stack.n_layers)
     return FixedPolicy([program], str(program))
 

@@ -30,6 +30,7 @@ from skiploop.cli.watch import Watch
 from skiploop.cli.workers import WorkerOptions
 from skiploop.config import from_dict
 from skiploop.errors import ConfigError
+from skiploop.runs.folder import RunConfig, RunFolder
 from skiploop.runs.policies import patterns
 
 if TYPE_CHECKING:
@@ -112,7 +113,6 @@ def compare(
     sections = settings.merged(("run", "search", "menu", "train", "selector"), flags)
 
     from skiploop.runs.compare import CompareConfig
-    from skiploop.runs.folder import RunConfig
     from skiploop.runs.session import Run
 
     asked = CompareConfig(
@@ -215,7 +215,6 @@ def _print_estimate(
     """Say what the comparison would take."""
     from skiploop.models.outline import outline
     from skiploop.runs.estimate import estimate
-    from skiploop.runs.folder import RunFolder
     from skiploop.runs.work import stated_rate
 
     if rate is not None and not 0 < rate < math.inf:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from skiploop.cli.answers import Answers
 from skiploop.cli.console import made_by, prepare, print_json, say
 from skiploop.cli.drawing import Draws
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
 from skiploop.cli.options import ASK_HELP, POLICY_HELP, Dtype, Json, ModelOfPolicy, unescaped
 from skiploop.errors import ConfigError
+from skiploop.policies.base import Answer, FixedPolicy, Ranked
 from skiploop.programs.program import Program
+from skiploop.tasks.asked import AskedTask
+from skiploop.tasks.base import Task
 
 DEFAULT_LENGTH = 32
 """Tokens that are added at most, unless told otherwise."""
-
-if TYPE_CHECKING:
-    from skiploop.policies.base import Answer
-    from skiploop.tasks.asked import AskedTask
-    from skiploop.tasks.base import Task
 
 
 @with_groups
@@ -88,8 +87,6 @@ def generate(
     for text in written:
         Program.read_edits(text)  # a typing error is told before the model is loaded
 
-    from skiploop.cli.answers import Answers
-    from skiploop.policies.base import FixedPolicy, Ranked
     from skiploop.runs.asking import answer_asked
     from skiploop.runs.ready import base_for, load_policy, origin_of
     from skiploop.trials.evaluator import Evaluator
@@ -130,7 +127,6 @@ def generate(
 def _asked(prompt: str, max_new_tokens: int, stop: Sequence[str], reader: Task | None) -> AskedTask:
     """Return the prompt as a task; what ends its answer is refused before the model is loaded."""
     from skiploop.engine.options import Options
-    from skiploop.tasks.asked import AskedTask
 
     limits = Options(max_new_tokens=max_new_tokens, stop=stop)
     return AskedTask(prompt, max_new_tokens=limits.max_new_tokens, stop=limits.stop, reader=reader)

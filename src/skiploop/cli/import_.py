@@ -14,12 +14,12 @@ from skiploop.cli.machine import Machine
 from skiploop.cli.options import PATH, Json, ModelOptions, TaskOptions, run_flags
 from skiploop.config import from_dict
 from skiploop.errors import ConfigError
+from skiploop.exchange.contents import Contents
 from skiploop.exchange.formats import find_format, names
 from skiploop.exchange.listing import PROGRAMS_FILE
+from skiploop.runs.folder import RunConfig
 
 if TYPE_CHECKING:
-    from skiploop.exchange.contents import Contents
-    from skiploop.runs.folder import RunConfig
     from skiploop.runs.importing import ImportedRun
 
 
@@ -64,7 +64,6 @@ def import_(
 
     from skiploop.exchange.reading import Source
     from skiploop.files import check_new
-    from skiploop.runs.folder import RunConfig
     from skiploop.runs.importing import import_programs, import_questions
 
     console.prepare(machine.threads)

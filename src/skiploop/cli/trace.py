@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,11 +11,10 @@ from skiploop.cli.console import made_by, prepare, print_json, print_table
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
 from skiploop.cli.options import ASK_HELP, POLICY_HELP, Dtype, Json
+from skiploop.cli.show import draw
 from skiploop.errors import ConfigError
-
-if TYPE_CHECKING:
-    from skiploop.policies.why import Considered, Why
-    from skiploop.report.table import Table
+from skiploop.policies.why import Considered, Why
+from skiploop.report.table import Table
 
 
 @with_groups
@@ -40,7 +39,6 @@ def trace(
     if (prompt is None) == (ask is None):
         raise ConfigError("give a prompt to choose a program for, or a question to --ask")
 
-    from skiploop.cli.show import draw
     from skiploop.runs.ready import base_for, load_policy, origin_of
 
     base, made_in = base_for(policy, model, dtype)
@@ -59,8 +57,6 @@ def trace(
 
 
 def _table(name: str, why: Why, top: int) -> Table:
-    from skiploop.report.table import Table
-
     plain = _identity(why)
     shown = list(why.considered[:top])
     if plain is not None and plain not in shown:
