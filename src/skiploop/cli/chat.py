@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from skiploop.cli.answers import Answers
-from skiploop.cli.console import prepare
 from skiploop.cli.drawing import Draws
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
@@ -68,7 +67,6 @@ def chat(
 
     sampling = draws.sampling()
     base, made_in = base_for(policy, model, dtype)
-    prepare(machine.threads)
     stack = machine.load(base, made_in)
     conversation = Conversation(
         stack,

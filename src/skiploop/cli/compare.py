@@ -28,9 +28,8 @@ from skiploop.cli.options import (
 )
 from skiploop.cli.watch import Watch
 from skiploop.cli.workers import WorkerOptions
-from skiploop.config import from_dict
 from skiploop.errors import ConfigError
-from skiploop.runs.folder import RunConfig, RunFolder
+from skiploop.runs.folder import RunFolder
 from skiploop.runs.policies import patterns
 
 if TYPE_CHECKING:
@@ -113,14 +112,11 @@ def compare(
     sections = settings.merged(("run", "search", "menu", "train", "selector"), flags)
 
     from skiploop.runs.compare import CompareConfig
-    from skiploop.runs.session import Run
 
     asked = CompareConfig(
         methods=tuple(listed(methods)), budgets=_shares(budget), limit=limit, split=split
     )
-    console.prepare(machine.threads)
-    made = from_dict(RunConfig, sections["run"], "run")
-    run = Run.create(out, made, device=machine.device, memory=machine.memory)
+    run = machine.new_run(out, sections["run"])
     others = [(name, options, prompt is Prompt.run) for name, options in _tasks(on)]
     if estimate:
         _print_estimate(run, others, asked, sections, rate, machine.threads, as_json=as_json)

@@ -90,11 +90,9 @@ def evaluate(
     from skiploop.report.comparison import harm_lines
     from skiploop.runs import pipeline
     from skiploop.runs.judging import EvaluateConfig
-    from skiploop.runs.session import Run
 
-    console.prepare(machine.threads)
     config = from_dict(EvaluateConfig, sections["evaluate"], "evaluate")
-    run = Run.open(out, device=machine.device, memory=machine.memory)
+    run = machine.opened_run(out)
     run.check(sections["run"])
     with workers.working(run, machine.threads):
         as_run = prompt is Prompt.run

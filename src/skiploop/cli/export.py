@@ -75,16 +75,14 @@ def export(
 
     from skiploop.files import check_new
     from skiploop.runs.export import N_LANDMARKS, export_programs, export_run, export_selector
-    from skiploop.runs.session import Run
 
-    console.prepare(machine.threads)
     check_new(out)
     figures: dict[str, object] = {"out": str(out), "format": to}
     if run is None:
         stack = machine.load(model or DEFAULT_MODEL, dtype)
         export_programs(stack, program or (), chosen, out)
     else:
-        opened = Run.open(run, device=machine.device, memory=machine.memory)
+        opened = machine.opened_run(run)
         if to == POLICY:
             kept = export_selector(opened, landmarks or N_LANDMARKS, layers, out)
             print(kept.summary())

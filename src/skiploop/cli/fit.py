@@ -23,7 +23,6 @@ from skiploop.cli.options import (
 )
 from skiploop.cli.watch import Watch
 from skiploop.cli.workers import WorkerOptions
-from skiploop.config import from_dict
 from skiploop.errors import ConfigError
 from skiploop.evaluation.outcome import Goal
 
@@ -78,16 +77,12 @@ def fit(
     from skiploop.models.outline import outline
     from skiploop.report.data import data_lines
     from skiploop.runs.fit import check, estimate_fit, plan
-    from skiploop.runs.folder import RunConfig
-    from skiploop.runs.session import Run
     from skiploop.runs.work import stated_rate
 
     if "task" not in sections["run"]:
         raise ConfigError("there are no questions: give --data FILE, or a --task")
-    console.prepare(machine.threads)
-    made = from_dict(RunConfig, sections["run"], "run")
-    run = Run.create(out, made, device=machine.device, memory=machine.memory)
-    known = outline(made.model)
+    run = machine.new_run(out, sections["run"])
+    known = outline(run.config.model)
     planned = plan(run, goal, sections, known)
     checked = check(run, planned)
     print("\n".join(data_lines(checked)))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from skiploop.cli.answers import Answers
-from skiploop.cli.console import made_by, prepare, print_json, say
+from skiploop.cli.console import made_by, print_json, say, show_log
 from skiploop.cli.drawing import Draws
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
@@ -99,7 +99,7 @@ def generate(
     else:
         stops = [unescaped(text) for text in stop or ()]
         task = _asked(prompt or "", max_new_tokens or DEFAULT_LENGTH, stops, reader)
-    prepare(machine.threads)
+    show_log()
     base, made_in = base_for(policy, model, dtype)
     stack = machine.load(base, made_in)
     shown = Answers([] if vote else [policy] if policy else written, strips=ask is not None)

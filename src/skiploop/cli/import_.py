@@ -66,7 +66,6 @@ def import_(
     from skiploop.files import check_new
     from skiploop.runs.importing import import_programs, import_questions
 
-    console.prepare(machine.threads)
     check_new(out)
     flags = run_flags(model, task, options, None)
     given = {name: value for name, value in flags.items() if value is not None}

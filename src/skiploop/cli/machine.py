@@ -1,14 +1,20 @@
-"""Options that say where a model runs, and loading it there."""
+"""Options that say where a model runs, and what is opened to run it there."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skiploop.cli.console import prepare
+from skiploop.config import from_dict
+
 if TYPE_CHECKING:
+    from skiploop.runs.session import Run
     from skiploop.stack import LayerStack
 
 Device = Annotated[str, typer.Option(help="Where the model runs: cpu, cuda, cuda:1, ...")]
@@ -51,8 +57,25 @@ class Machine:
     memory: Memory = None
     threads: Threads = 1
 
+    def new_run(self, folder: Path, settings: Mapping[str, object]) -> Run:
+        """Return the run folder of some settings, or a new one; see `Run.create`."""
+        from skiploop.runs.folder import RunConfig
+        from skiploop.runs.session import Run
+
+        prepare(self.threads)
+        made = from_dict(RunConfig, settings, "run")
+        return Run.create(folder, made, device=self.device, memory=self.memory)
+
+    def opened_run(self, folder: Path) -> Run:
+        """Return a run folder that is there; see `Run.open`."""
+        from skiploop.runs.session import Run
+
+        prepare(self.threads)
+        return Run.open(folder, device=self.device, memory=self.memory)
+
     def load(self, model: str, dtype: str | None, *, exact: bool = False) -> LayerStack:
         """Return a model, loaded there."""
         from skiploop.loading import load
 
+        prepare(self.threads)
         return load(model, dtype=dtype, device=self.device, memory=self.memory, exact=exact)

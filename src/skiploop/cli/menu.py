@@ -103,13 +103,9 @@ def build(
     from skiploop.menus.menu import MenuConfig
     from skiploop.report.tables.selector import menu_table
     from skiploop.runs import pipeline
-    from skiploop.runs.folder import RunConfig
-    from skiploop.runs.session import Run
 
-    console.prepare(machine.threads)
     config = from_dict(MenuConfig, sections["menu"], "menu")
-    made = from_dict(RunConfig, sections["run"], "run")
-    run = Run.create(out, made, device=machine.device, memory=machine.memory)
+    run = machine.new_run(out, sections["run"])
     started = time.perf_counter()
     with (
         workers.working(run, machine.threads),

@@ -67,8 +67,6 @@ def search(
 
     from skiploop.report.tables.search import search_words
     from skiploop.runs import pipeline
-    from skiploop.runs.folder import RunConfig
-    from skiploop.runs.session import Run
     from skiploop.search.campaign import SearchConfig
     from skiploop.search.methods import POLAR_RELEASED
     from skiploop.search.released import SIMULATIONS
@@ -76,10 +74,8 @@ def search(
     if sections["search"].get("method") == POLAR_RELEASED:
         sections["search"].setdefault("budget", SIMULATIONS)
 
-    console.prepare(machine.threads)
     config = from_dict(SearchConfig, sections["search"], "search")
-    made = from_dict(RunConfig, sections["run"], "run")
-    run = Run.create(out, made, device=machine.device, memory=machine.memory)
+    run = machine.new_run(out, sections["run"])
     started = time.perf_counter()
     with (
         workers.working(run, machine.threads),

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from skiploop.cli.console import prepare, say
+from skiploop.cli.console import say
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
 from skiploop.cli.options import PATH, Dtype, ModelOfPolicy
@@ -91,7 +91,6 @@ def serve(
     opened = read_keys(keys) if keys else None
     base, made_in = base_for(names[0] if names else None, model, dtype)
     sock = bound(host, port)  # a port that is taken is told before the model is loaded
-    prepare(machine.threads)
     stack = machine.load(base, made_in)
     called = name or Path(stack.name).name
     service = make_service(

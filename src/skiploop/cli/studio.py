@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from skiploop.cli.console import prepare, say, show_log
+from skiploop.cli.console import say
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
 from skiploop.cli.options import PATH
@@ -34,15 +34,12 @@ def studio(
     from skiploop.report.page import Playground, page_files
     from skiploop.runs import pipeline
     from skiploop.runs.ready import has_policy, load_policy
-    from skiploop.runs.session import Run
     from skiploop.server.limits import Limits
     from skiploop.server.service import make_service
 
-    show_log()
-    opened = Run.open(run, device=machine.device, memory=machine.memory)
+    opened = machine.opened_run(run)
     report, details = pipeline.report_and_details(opened)
     sock = bound(HOST, port)  # a port that is taken is told before the model is loaded
-    prepare(machine.threads)
     model = Path(opened.config.model).name
     policies = {run.resolve().name: load_policy(run, opened.stack)} if has_policy(run) else {}
     playground = Playground(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from skiploop.cli.console import made_by, prepare, print_json, print_table
+from skiploop.cli.console import made_by, print_json, print_table
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
 from skiploop.cli.options import ASK_HELP, POLICY_HELP, Dtype, Json
@@ -43,7 +43,6 @@ def trace(
 
     base, made_in = base_for(policy, model, dtype)
     text = prompt if ask is None else origin_of(policy).form.prompt(ask)
-    prepare(machine.threads)
     stack = machine.load(base, made_in)
     loaded = load_policy(policy, stack)
     why = loaded.why(text or "")

@@ -71,13 +71,11 @@ def train(
 
     from skiploop.policies.polar.training import TrainConfig
     from skiploop.policies.selector.learning import SelectorConfig
-    from skiploop.runs.session import Run
 
-    console.prepare(machine.threads)
     of: type[TrainConfig | SelectorConfig]
     of = TrainConfig if method is Method.polar else SelectorConfig
     config = from_dict(of, sections[section], section)
-    run = Run.open(out, device=machine.device, memory=machine.memory)
+    run = machine.opened_run(out)
     run.check(sections["run"])
     if isinstance(config, SelectorConfig):
         _train_selector(run, config, as_json=as_json)
