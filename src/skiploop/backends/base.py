@@ -73,12 +73,7 @@ class Backend(ABC):
 
     @abstractmethod
     def start(self, number: int, replies: Replies) -> Worker:
-        """Start a worker, which puts what it says into `replies`.
-
-        Args:
-            number: Its place among `n_workers`.
-            replies: Takes what it says, from any thread.
-        """
+        """Start a worker, which puts what it says into `replies`."""
 
     def map(self, jobs: Sequence[Job]) -> Iterator[Part]:
         """Yield the parts that come of some jobs, in any order.

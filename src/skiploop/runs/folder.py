@@ -208,11 +208,6 @@ class RunFolder:
     ) -> None:
         """Check one section against the stored one, if there is one.
 
-        Args:
-            section: Name of the section.
-            config: What is asked for now.
-            remedy: What to do if other settings are wanted.
-
         Raises:
             RunError: A setting differs; the message names them.
         """
@@ -236,10 +231,7 @@ class RunFolder:
         self._ledger.forget(section)
 
     def check(self, asked: Mapping[str, object]) -> None:
-        """Refuse settings that are not those the run was made with.
-
-        Args:
-            asked: Some fields of `RunConfig`.
+        """Refuse settings, some fields of `RunConfig`, that the run was not made with.
 
         Raises:
             RunError: One differs.

@@ -23,12 +23,7 @@ _FINISH: dict[StoppedBy, str] = {"stop": "stop", "eos": "stop", "length": "lengt
 
 
 class Form(ABC):
-    """One of OpenAI's forms.
-
-    Args:
-        model: As the request names it.
-        with_logprobs: Whether the log-probabilities of tokens are told.
-    """
+    """One of OpenAI's forms."""
 
     prefix: str
     whole: str

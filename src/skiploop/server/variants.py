@@ -183,10 +183,6 @@ class Catalogue:
     def variant(self, model: str | None, program: str | None) -> Variant:
         """Return what a request means.
 
-        Args:
-            model: Its field `model`; None means the default.
-            program: Its field `program`, the text of a program.
-
         Raises:
             ApiError: There is no such model or program, or both fields name a program.
         """
