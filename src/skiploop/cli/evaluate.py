@@ -9,15 +9,7 @@ import typer
 from skiploop.cli import console
 from skiploop.cli.groups import with_groups
 from skiploop.cli.machine import Machine
-from skiploop.cli.options import (
-    Folder,
-    Json,
-    Prompt,
-    PromptOf,
-    SettingOptions,
-    TaskOptions,
-    listed,
-)
+from skiploop.cli.options import Folder, Json, Prompt, PromptOf, SettingOptions, TaskOptions, listed
 from skiploop.cli.workers import WorkerOptions
 from skiploop.config import from_dict
 from skiploop.errors import ConfigError

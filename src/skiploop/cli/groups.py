@@ -1,4 +1,4 @@
-"""Options that come together: a parameter that is a dataclass stands for an option a field."""
+"""Options that come together: a dataclass as a parameter stands for an option for each field."""
 
 from __future__ import annotations
 
