@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Any, Self
 
 from skiploop.backends.tries import Job, Tries, Worker
@@ -74,12 +73,7 @@ class Backend(ABC):
 
     @abstractmethod
     def start(self, number: int, replies: Replies) -> Worker:
-        """Start a worker, which puts what it says into `replies`.
-
-        Args:
-            number: Its place among `n_workers`.
-            replies: Takes what it says, from any thread.
-        """
+        """Start a worker, which puts what it says into `replies`."""
 
     def map(self, jobs: Sequence[Job]) -> Iterator[Part]:
         """Yield the parts that come of some jobs, in any order.
@@ -121,12 +115,7 @@ class Backend(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _hand_out(self, tries: Tries) -> None:

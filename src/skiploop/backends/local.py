@@ -19,14 +19,7 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class LocalBackend(Backend):
-    """Processes of this machine.
-
-    Args:
-        work: What they run.
-        n_workers: How many at most.
-        max_retries: As for `Backend`.
-        n_threads: Processor threads of each.
-    """
+    """Processes of this machine."""
 
     def __init__(
         self, work: Work, *, n_workers: int, max_retries: int = MAX_RETRIES, n_threads: int = 1
@@ -62,12 +55,7 @@ class LocalBackend(Backend):
 
 
 class LocalWorker:
-    """One process, and the thread that reads what it says.
-
-    Args:
-        process: With pipes to it and from it.
-        replies: Takes what it says.
-    """
+    """One process, and the thread that reads what it says."""
 
     def __init__(self, process: subprocess.Popen[str], replies: Replies) -> None:
         self.process = process

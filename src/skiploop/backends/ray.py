@@ -105,12 +105,7 @@ _KNOCK_S = 10.0
 
 
 class RayWorker:
-    """One actor, and the threads that read what it says.
-
-    Args:
-        actor: Its handle.
-        replies: Takes what it says.
-    """
+    """One actor, and the threads that read what it says."""
 
     def __init__(self, actor: Any, replies: Replies) -> None:  # noqa: ANN401 (Ray has no type)
         self._actor = actor

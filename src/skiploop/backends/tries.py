@@ -40,11 +40,6 @@ class Worker(Protocol):
 class Tries:
     """The jobs of one call, and how often each was begun in vain.
 
-    Args:
-        jobs: All of them.
-        max_retries: Times that a job is tried again whose worker was lost.
-        n_workers: How many there are.
-
     Attributes:
         waiting: Jobs that nobody has.
         running: What each worker has.

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from importlib import import_module
+from pkgutil import resolve_name
 from queue import SimpleQueue
 from typing import Any
 
@@ -22,14 +22,8 @@ Do = Callable[[Mapping[str, Any], Callable[[object], None]], None]
 
 
 def made(factory: str, settings: Mapping[str, object]) -> Do:
-    """Return what does jobs.
-
-    Args:
-        factory: Where it is made, as `module:function`.
-        settings: What the function is called with.
-    """
-    module, _, function = factory.partition(":")
-    do: Do = getattr(import_module(module), function)(**settings)
+    """Return what does jobs; a factory is named as `module:function`."""
+    do: Do = resolve_name(factory)(**settings)
     return do
 
 

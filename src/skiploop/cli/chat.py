@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skiploop.cli.drawing import DrawSeed, Temperature, TopK, TopP, check_draws, sampling_of
-from skiploop.cli.options import Device, Dtype, Memory, Threads
+from skiploop.cli.answers import Answers
+from skiploop.cli.drawing import Draws
+from skiploop.cli.groups import with_groups
+from skiploop.cli.machine import Machine
+from skiploop.cli.options import POLICY_HELP, Dtype, ModelOfPolicy
 from skiploop.errors import ConfigError, SkiploopError, one_line, unknown_name
+from skiploop.policies.base import FixedPolicy
 from skiploop.programs.program import Program
 
 if TYPE_CHECKING:
-    from skiploop.cli.conversation import Chooser, Conversation
+    from skiploop.cli.conversation import Conversation
     from skiploop.engine.completion import Completion
+    from skiploop.server.variants import Chooser
     from skiploop.stack import LayerStack
 
 HELP = """\
@@ -29,32 +34,19 @@ HELP = """\
 A message that starts with a slash gets a space before it."""
 
 
+@with_groups
 def chat(
+    *,
     program: Annotated[
         str | None, typer.Option(help="Text form of the program that answers. [identity]")
     ] = None,
-    policy: Annotated[
-        str | None,
-        typer.Option(
-            help="What chooses: a run folder, an exported one, or smollm2-135m/arithmetic and such."
-        ),
-    ] = None,
+    policy: Annotated[str | None, typer.Option(help=POLICY_HELP)] = None,
     system: Annotated[str, typer.Option(help="What the model is told first.")] = "",
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Packaged name, hub id, folder or .gguf file. [of the policy, or smollm2-135m]"
-        ),
-    ] = None,
+    model: ModelOfPolicy = None,
     max_new_tokens: Annotated[int, typer.Option(help="Tokens of an answer at most.", min=1)] = 256,
-    temperature: Temperature = 0.0,
-    top_k: TopK = None,
-    top_p: TopP = None,
-    seed: DrawSeed = None,
+    draws: Draws,
     dtype: Dtype = None,
-    device: Device = "cpu",
-    memory: Memory = None,
-    threads: Threads = 1,
+    machine: Machine,
 ) -> None:
     """Talk with a model; a bar of its layers says which program wrote each answer.
 
@@ -66,25 +58,21 @@ def chat(
     """
     if policy and program:
         raise ConfigError("--policy chooses the programs: give it or --program, not both")
-    check_draws(temperature, top_k, top_p, seed)
     if program is not None:
         Program.read_edits(program)  # a typing error is told before the model is loaded
 
-    from skiploop.cli.console import prepare
     from skiploop.cli.conversation import Conversation
     from skiploop.engine.options import Options
-    from skiploop.loading import load
     from skiploop.runs.ready import base_for, load_policy
 
-    sampling = sampling_of(temperature, top_k, top_p)
+    sampling = draws.sampling()
     base, made_in = base_for(policy, model, dtype)
-    prepare(threads)
-    stack = load(base, dtype=made_in, device=device, memory=memory)
+    stack = machine.load(base, made_in)
     conversation = Conversation(
         stack,
         load_policy(policy, stack) if policy else _always(program or "identity", stack),
         Options(max_new_tokens=max_new_tokens, sampling=sampling),
-        seed=seed or 0,
+        seed=draws.seed or 0,
         system=system,
     )
     _Chat(conversation, stack).run()
@@ -131,8 +119,6 @@ class _Chat:
             self._answer(line.strip())
 
     def _answer(self, message: str) -> None:
-        from skiploop.cli.answers import Answers
-
         shown = Answers(["answer"], strips=True)
         with shown.interruptible():
             completion = self._conversation.answer(message, shown.told)
@@ -146,8 +132,6 @@ class _Chat:
 
 def _always(text: str, stack: LayerStack) -> Chooser:
     """Return a program as what chooses: every answer gets it."""
-    from skiploop.policies.base import FixedPolicy
-
     program = Program.parse(text, stack.n_layers)
     return FixedPolicy([program], str(program))
 

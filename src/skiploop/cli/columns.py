@@ -23,10 +23,6 @@ def parts(table: Table, width: int) -> Iterator[RichTable]:
     """Yield a table, or several where its columns do not fit side by side.
 
     Each part starts with the first column, which says what the rows are.
-
-    Args:
-        table: The table.
-        width: Characters of a line.
     """
     needs = [_need(column) for column in _columns(table)]
     left = list(range(1, len(needs)))

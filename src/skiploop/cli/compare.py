@@ -10,31 +10,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skiploop.backends.base import MAX_RETRIES
+from skiploop.cli import console
+from skiploop.cli.groups import with_groups
+from skiploop.cli.machine import Machine
 from skiploop.cli.options import (
     PATH,
-    ConfigFile,
-    Device,
-    Dtype,
-    Exact,
     Json,
-    Level,
-    Memory,
-    Model,
-    Overrides,
+    ModelOptions,
     Prompt,
     PromptOf,
     Sections,
-    Seed,
+    SettingOptions,
     TaskName,
     TaskOptions,
-    Threads,
     listed,
-    read_settings,
     run_flags,
 )
-from skiploop.cli.workers import BackendName, MaxRetries, RayAddress, Workers, working
+from skiploop.cli.watch import Watch
+from skiploop.cli.workers import WorkerOptions
 from skiploop.errors import ConfigError
+from skiploop.runs.folder import RunFolder
 from skiploop.runs.policies import patterns
 
 if TYPE_CHECKING:
@@ -42,7 +37,9 @@ if TYPE_CHECKING:
     from skiploop.runs.session import Run
 
 
+@with_groups
 def compare(
+    *,
     places: Annotated[
         list[Path] | None,
         typer.Argument(help="With --page: run folders, or files of their compare/.", **PATH),
@@ -83,21 +80,11 @@ def compare(
         typer.Option(help="For --estimate: TFLOP a second. [GPU 160, CPU 0.1 a thread]"),
     ] = None,
     task: TaskName = None,
-    level: Level = None,
-    option: TaskOptions = None,
-    model: Model = None,
-    dtype: Dtype = None,
-    exact: Exact = None,
-    device: Device = "cpu",
-    memory: Memory = None,
-    threads: Threads = 1,
-    backend: BackendName = None,
-    workers: Workers = None,
-    ray_address: RayAddress = None,
-    max_retries: MaxRetries = MAX_RETRIES,
-    seed: Seed = None,
-    config: ConfigFile = None,
-    overrides: Overrides = None,
+    options: TaskOptions,
+    model: ModelOptions,
+    machine: Machine,
+    workers: WorkerOptions,
+    settings: SettingOptions,
     as_json: Json = False,
 ) -> None:
     """Compare methods on a task and on others, by one protocol.
@@ -118,39 +105,23 @@ def compare(
     if places:
         raise ConfigError(f"{places[0]}: folders are given with --page, the run folder with --out")
     flags: dict[str, dict[str, object]] = {
-        "run": run_flags(
-            model=model,
-            dtype=dtype,
-            exact=exact,
-            task=task,
-            level=level,
-            option=option,
-            seed=seed,
-        ),
-        "train": {"seed": seed},
-        "selector": {"seed": seed},
+        "run": run_flags(model, task, options, settings.seed),
+        "train": {"seed": settings.seed},
+        "selector": {"seed": settings.seed},
     }
-    sections = read_settings(
-        ("run", "search", "menu", "train", "selector"), config, overrides, flags
-    )
+    sections = settings.merged(("run", "search", "menu", "train", "selector"), flags)
 
-    from skiploop.cli import console
-    from skiploop.config import from_dict
     from skiploop.runs.compare import CompareConfig
-    from skiploop.runs.folder import RunConfig
-    from skiploop.runs.session import Run
 
     asked = CompareConfig(
         methods=tuple(listed(methods)), budgets=_shares(budget), limit=limit, split=split
     )
-    console.prepare(threads)
-    made = from_dict(RunConfig, sections["run"], "run")
-    run = Run.create(out, made, device=device, memory=memory)
+    run = machine.new_run(out, sections["run"])
     others = [(name, options, prompt is Prompt.run) for name, options in _tasks(on)]
     if estimate:
-        _print_estimate(run, others, asked, sections, rate, threads, as_json=as_json)
+        _print_estimate(run, others, asked, sections, rate, machine.threads, as_json=as_json)
         return
-    with working(run, backend, workers, ray_address, max_retries, threads=threads):
+    with workers.working(run, machine.threads):
         _compare(run, others, asked, sections, as_json=as_json)
 
 
@@ -163,8 +134,6 @@ def _compare(
     as_json: bool,
 ) -> None:
     """Run what is not there, and print one table a task."""
-    from skiploop.cli import console
-    from skiploop.cli.watch import Watch
     from skiploop.report.comparison import comparison_tables
     from skiploop.runs.compare import compare
 
@@ -216,7 +185,6 @@ def _tasks(given: Sequence[str] | None) -> list[tuple[str, tuple[str, ...]]]:
 
 def _write_page(places: Sequence[Path], folder: Path, *, as_json: bool) -> None:
     """Make the page of all comparisons in some places."""
-    from skiploop.cli import console
     from skiploop.evaluation.comparison import Comparison, comparison_files
     from skiploop.report.leaderboard import write_leaderboard
 
@@ -241,10 +209,8 @@ def _print_estimate(
     as_json: bool,
 ) -> None:
     """Say what the comparison would take."""
-    from skiploop.cli import console
     from skiploop.models.outline import outline
     from skiploop.runs.estimate import estimate
-    from skiploop.runs.folder import RunFolder
     from skiploop.runs.work import stated_rate
 
     if rate is not None and not 0 < rate < math.inf:

@@ -70,7 +70,7 @@ def print_json(figures: Mapping[str, object]) -> None:
     print(json_text(figures, ensure_ascii=True), flush=True)
 
 
-def made_by(**extra: str | float | bool | None) -> dict[str, object]:
+def made_by(**extra: object) -> dict[str, object]:
     """Return the `provenance` of a command without a run, and its time under `timing`.
 
     Args:
@@ -146,8 +146,8 @@ class TrialProgress:
         self._stored = stored
         self._base: dict[str, bool | None] = {}
         self._right: set[str] = set()
-        self._bar = bar
-        self._task = bar.add_task(name, total=total, facts="") if bar else None
+        self._bar = bar or ProgressLines(lambda _: None)
+        self._task = self._bar.add_task(name, total=total, facts="")
 
     def __call__(self, trials: Sequence[Trial]) -> None:
         """Count finished trials."""
@@ -157,15 +157,13 @@ class TrialProgress:
                 self._base[trial.example_id] = trial.correct
             if trial.correct:
                 self._right.add(trial.example_id)
-        if self._bar and self._task is not None:
-            self._bar.update(self._task, completed=self.n_trials, facts=self.facts())
+        self._bar.update(self._task, completed=self.n_trials, facts=self.facts())
         INTERRUPT.check()
 
     def expect(self, n_trials: int) -> None:
         """Note that so many further trials will come."""
         self.total = self.n_trials + n_trials
-        if self._bar and self._task is not None:
-            self._bar.update(self._task, total=self.total)
+        self._bar.update(self._task, total=self.total)
 
     def summary(self) -> str:
         """Return what is done, in one line."""
@@ -184,24 +182,18 @@ class TrialProgress:
 
 
 class EpochProgress:
-    """Counts finished epochs and shows them on stderr.
+    """Counts finished epochs and shows them on stderr."""
 
-    Args:
-        bar: Shows the count; None shows nothing.
-        total: Epochs to run.
-    """
-
-    def __init__(self, bar: Bar | None, total: int) -> None:
+    def __init__(self, bar: Bar, total: int) -> None:
         self._last: Metrics | None = None
         self._total = total
         self._bar = bar
-        self._task = bar.add_task("train", total=total, facts="") if bar else None
+        self._task = bar.add_task("train", total=total, facts="")
 
     def __call__(self, metrics: Metrics) -> None:
         """Note a finished epoch."""
         self._last = metrics
-        if self._bar and self._task is not None:
-            self._bar.update(self._task, completed=metrics["epoch"], facts=self.summary())
+        self._bar.update(self._task, completed=metrics["epoch"], facts=self.summary())
         INTERRUPT.check()
 
     def summary(self) -> str:
@@ -223,6 +215,17 @@ def resumable(stages: Sequence[TrialProgress | EpochProgress], folder: Path) -> 
         done = "; ".join(stage.summary() for stage in stages)
         say(f"interrupted after {done}; {folder} holds it, go on with: {command}")
         raise
+
+
+@contextmanager
+def counted(
+    folder: Path, name: str, total: int | None = None, stored: Callable[[], int] = lambda: 0
+) -> Iterator[TrialProgress]:
+    """Show the trials of one stage, and on Ctrl-C say what of it is not lost."""
+    with progress_bar() as bar:
+        progress = TrialProgress(bar, name, total, stored)
+        with resumable([progress], folder):
+            yield progress
 
 
 @contextmanager

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from skiploop.engine.completion import Completion
 from skiploop.engine.decoding.growing import GrowingTexts
-from skiploop.errors import ConfigError, ProgramError
+from skiploop.engine.options import Options
+from skiploop.errors import ProgramError
 from skiploop.models.chat import Turn, chat_prompt
-
-if TYPE_CHECKING:
-    from skiploop.engine.completion import Completion
-    from skiploop.engine.decoding.prefill_choice import PrefillChoice
-    from skiploop.engine.options import Options
-    from skiploop.policies.base import FixedPolicy
-    from skiploop.policies.polar.policy import PredictorPolicy
-    from skiploop.policies.selector.choice import MenuChoice
-    from skiploop.programs.program import Program
-    from skiploop.stack import LayerStack
-
-    Chooser = PredictorPolicy | MenuChoice | FixedPolicy
+from skiploop.server.variants import Chooser, policy_variant
+from skiploop.stack import LayerStack
 
 
 class Conversation:
@@ -82,7 +73,8 @@ class Conversation:
 
         growing = GrowingTexts(self._stack, options, note)
         try:
-            for column in self._stack.stream([prompt], self._choice(prompt), options):
+            program = policy_variant(self.policy.name, self.policy).program(prompt)
+            for column in self._stack.stream([prompt], program, options):
                 growing.add(column)
         except KeyboardInterrupt:
             self._turns = [*turns, Turn("assistant", written)]
@@ -94,10 +86,3 @@ class Conversation:
             )
         self._turns = [*turns, Turn("assistant", completion.text)]
         return completion
-
-    def _choice(self, prompt: str) -> PrefillChoice | Sequence[Program]:
-        """Return what answers a prompt, or what chooses that while the prompt runs."""
-        try:
-            return self.policy.during_prefill()
-        except ConfigError:  # it needs more than the first layers, or nothing: it chooses before
-            return self.policy.rank([prompt], 1)[0]

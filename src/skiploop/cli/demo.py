@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from skiploop.cli import console
 from skiploop.cli.demo_full import full
-from skiploop.cli.options import PATH, ConfigFile, Json, Overrides, Seed, Threads
+from skiploop.cli.groups import with_groups
+from skiploop.cli.machine import Threads
+from skiploop.cli.options import PATH, Json, SettingOptions
 from skiploop.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,7 +43,9 @@ NEXT = """What to type next:
   skiploop demo --full                               # the long way, with controls"""
 
 
+@with_groups
 def demo(
+    *,
     is_full: Annotated[
         bool, typer.Option("--full", help="The long way: search, train, evaluate with controls.")
     ] = False,
@@ -56,9 +61,7 @@ def demo(
         ),
     ] = None,
     threads: Threads = 1,
-    seed: Seed = None,
-    config: ConfigFile = None,
-    overrides: Overrides = None,
+    settings: SettingOptions,
     as_json: Json = False,
 ) -> None:
     """Show what ready-made policies gain on questions that they have never seen.
@@ -73,13 +76,13 @@ def demo(
     """
     if is_full:
         folder = out or FOLDER / ("quick" if quick else "full")
-        full(quick, folder, threads, seed, config, overrides, as_json)
+        full(quick, folder, threads, settings, as_json)
         return
     of_full = {
         "--quick": quick or None,
-        "--seed": seed,
-        "--config": config,
-        "--set": overrides or None,
+        "--seed": settings.seed,
+        "--config": settings.config,
+        "--set": settings.overrides or None,
     }
     if given := [flag for flag, value in of_full.items() if value is not None]:
         raise ConfigError(f"{', '.join(given)}: only the long way has settings, give --full too")
@@ -88,7 +91,7 @@ def demo(
 
 def _show_gain(folder: Path, threads: int, as_json: bool) -> None:
     """Compare every policy, search one question, and tell what came out."""
-    from skiploop.cli import console, demo_words
+    from skiploop.cli import demo_words
     from skiploop.shipped import gain_in_words
 
     console.prepare(threads)
@@ -154,25 +157,19 @@ def _run_of(folder: Path, config: DemoConfig) -> Run:
 
 
 def _compare(run: Run, config: DemoConfig) -> GainShown:
-    from skiploop.cli import console
     from skiploop.policies.selector.packed import load_packed
     from skiploop.runs.demonstration import show_gain
     from skiploop.shipped import shipped_policies
 
     console.say(f"{config.policy}: {config.limit} questions that it has never seen")
-    with console.progress_bar() as bar:
-        progress = console.TrialProgress(bar, config.policy)
-        with console.resumable([progress], run.folder):
-            policy = load_packed(shipped_policies()[config.policy], run.stack, config.policy)
-            return show_gain(run, policy, config, progress, progress.expect)
+    with console.counted(run.folder, config.policy) as progress:
+        policy = load_packed(shipped_policies()[config.policy], run.stack, config.policy)
+        return show_gain(run, policy, config, progress, progress.expect)
 
 
 def _search(run: Run, example: Example) -> Sequence[Trial]:
-    from skiploop.cli import console
     from skiploop.runs.demonstration import search_one
 
     console.say(f"searching {BUDGET} programs for one question")
-    with console.progress_bar() as bar:
-        progress = console.TrialProgress(bar, "search", BUDGET + 1)
-        with console.resumable([progress], run.folder):
-            return search_one(run, example, BUDGET, progress)
+    with console.counted(run.folder, "search", BUDGET + 1) as progress:
+        return search_one(run, example, BUDGET, progress)

@@ -3,68 +3,29 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
-from skiploop.cli.options import read_settings
+from skiploop.cli import console
+from skiploop.cli.options import SettingOptions
+from skiploop.config import from_dict
+
+FULL = {"search": {"limit": 36, "budget": 18}, "evaluate": {"limit": 200, "k": 2}}
+QUICK = {"search": {"limit": 12, "budget": 6}, "evaluate": {"limit": 32, "k": 2}}
 
 
-@dataclass(frozen=True)
-class Size:
-    """How much a demo does.
-
-    Attributes:
-        n_search: Questions searched.
-        budget: Programs tried a question.
-        n_test: Held-out questions.
-        k: Programs a policy ranks for the oracle.
-    """
-
-    n_search: int
-    budget: int
-    n_test: int
-    k: int
-
-
-FULL = Size(n_search=36, budget=18, n_test=200, k=2)
-QUICK = Size(n_search=12, budget=6, n_test=32, k=2)
-LEVELS = "2,3"
-
-
-def full(
-    quick: bool,
-    folder: Path,
-    threads: int,
-    seed: int | None,
-    config: Path | None,
-    overrides: list[str] | None,
-    as_json: bool,
-) -> None:
-    """Search, learn, choose and report on two levels of arithmetic.
-
-    Args:
-        quick: Whether it may take two minutes only.
-        folder: Run folder; the same one resumes.
-        threads: Processor threads.
-        seed: Of the search and of the training.
-        config: From `--config`.
-        overrides: From `--set`.
-        as_json: Whether the last line is one JSON object.
-    """
-    size = QUICK if quick else FULL
-    defaults: dict[str, dict[str, object]] = {
-        "run": {"options": (f"level={LEVELS}",)},
-        "search": {"limit": size.n_search, "budget": size.budget},
+def full(quick: bool, folder: Path, threads: int, settings: SettingOptions, as_json: bool) -> None:
+    """Search, learn, choose and report on two levels of arithmetic."""
+    defaults: Mapping[str, Mapping[str, object]] = {
+        "run": {"options": ("level=2,3",)},
         # A small run needs more and smaller steps than the published recipe has.
         "train": {"batch_size": 32, "epochs": 20},
-        "evaluate": {"limit": size.n_test, "k": size.k},
+        **(QUICK if quick else FULL),
     }
-    flags = {"run": {"seed": seed}, "train": {"seed": seed}}
-    given = read_settings(tuple(defaults), config, overrides, flags)
+    flags = {"run": {"seed": settings.seed}, "train": {"seed": settings.seed}}
+    given = settings.merged(tuple(defaults), flags)
     sections = {name: {**defaults[name], **given[name]} for name in defaults}
 
-    from skiploop.cli import console
-    from skiploop.config import from_dict
     from skiploop.policies.polar.training import TrainConfig
     from skiploop.report.tables.search import search_words
     from skiploop.runs import pipeline

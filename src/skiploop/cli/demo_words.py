@@ -40,8 +40,6 @@ def gains_table(found: Sequence[GainShown]) -> Table:
 
 
 def _gain(one: GainShown, p: float) -> tuple[str, ...]:
-    spread = one.timing.spread(one.policy)
-    wall = ratio_words(one.timing.ratio(one.policy)) + (f" ± {spread:.2f}" if spread else "")
     return (
         one.policy,
         str(one.paired.total),
@@ -50,7 +48,7 @@ def _gain(one: GainShown, p: float) -> tuple[str, ...]:
         paired_words(one.paired),
         p_words(p),
         f"{one.mean_slots:.2f}",
-        wall,
+        ratio_words(one.timing.ratio(one.policy), one.timing.spread(one.policy)),
     )
 
 

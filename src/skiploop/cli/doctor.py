@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from skiploop import __version__
-from skiploop.cli.options import PATH, Device, Dtype, Json, Threads
+from skiploop.cli.console import made_by, prepare, print_json
+from skiploop.cli.machine import Device, Threads
+from skiploop.cli.options import PATH, Dtype, Json
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +56,6 @@ def doctor(
     if run is not None:
         _examine(run, as_json=as_json)
         return
-    from skiploop.cli.console import made_by, prepare, print_json
 
     prepare(threads)
     made = made_by(device=device, n_threads=threads)
@@ -70,7 +71,6 @@ def doctor(
 
 def _examine(folder: Path, *, as_json: bool) -> None:
     """Name the damaged files of a run; with one, the command fails."""
-    from skiploop.cli.console import print_json
     from skiploop.runs.health import examine
 
     found = examine(folder)

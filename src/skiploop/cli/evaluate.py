@@ -6,30 +6,19 @@ from typing import Annotated
 
 import typer
 
-from skiploop.backends.base import MAX_RETRIES
-from skiploop.cli.options import (
-    ConfigFile,
-    Device,
-    Folder,
-    Json,
-    Level,
-    Memory,
-    Overrides,
-    Prompt,
-    PromptOf,
-    Seed,
-    TaskOptions,
-    Threads,
-    listed,
-    read_settings,
-    task_options,
-)
-from skiploop.cli.workers import BackendName, MaxRetries, RayAddress, Workers, working
+from skiploop.cli import console
+from skiploop.cli.groups import with_groups
+from skiploop.cli.machine import Machine
+from skiploop.cli.options import Folder, Json, Prompt, PromptOf, SettingOptions, TaskOptions, listed
+from skiploop.cli.workers import WorkerOptions
+from skiploop.config import from_dict
 from skiploop.errors import ConfigError
 from skiploop.runs.policies import controls_of, patterns
 
 
+@with_groups
 def evaluate(
+    *,
     out: Folder,
     policy: Annotated[
         list[str] | None,
@@ -42,8 +31,7 @@ def evaluate(
         str | None,
         typer.Option(help="Another task to judge on, see 'skiploop tasks'. [that of the run]"),
     ] = None,
-    level: Level = None,
-    option: TaskOptions = None,
+    options: TaskOptions,
     prompt: PromptOf = Prompt.task,
     limit: Annotated[
         int | None, typer.Option(help="Held-out questions. [200, or all]", min=1)
@@ -61,16 +49,9 @@ def evaluate(
             help=f"Judge {' and '.join(controls_of(['selector']))} beside a selector. [yes]",
         ),
     ] = None,
-    device: Device = "cpu",
-    memory: Memory = None,
-    threads: Threads = 1,
-    backend: BackendName = None,
-    workers: Workers = None,
-    ray_address: RayAddress = None,
-    max_retries: MaxRetries = MAX_RETRIES,
-    seed: Seed = None,
-    config: ConfigFile = None,
-    overrides: Overrides = None,
+    machine: Machine,
+    workers: WorkerOptions,
+    settings: SettingOptions,
     as_json: Json = False,
 ) -> None:
     """Compare policies with the plain model on held-out questions, and write the report.
@@ -81,8 +62,8 @@ def evaluate(
 
     Example: skiploop evaluate --run RUN --policy selector --task arithmetic --level 4
     """
-    options = task_options(level, option)
-    if task is None and (options or prompt is Prompt.run):
+    of_task = options.listed()
+    if task is None and (of_task or prompt is Prompt.run):
         raise ConfigError("--level, --option and --prompt are of another task: name it with --task")
     names = listed(policy)
     flags: dict[str, dict[str, object]] = {
@@ -94,30 +75,22 @@ def evaluate(
             "k": k,
             "controls": controls,
         },
-        "run": {"seed": seed},
+        "run": {"seed": settings.seed},
     }
-    sections = read_settings(("evaluate", "run"), config, overrides, flags)
+    sections = settings.merged(("evaluate", "run"), flags)
 
-    from skiploop.cli import console
-    from skiploop.config import from_dict
     from skiploop.report.comparison import harm_lines
     from skiploop.runs import pipeline
     from skiploop.runs.judging import EvaluateConfig
-    from skiploop.runs.session import Run
 
-    console.prepare(threads)
-    evaluate_config = from_dict(EvaluateConfig, sections["evaluate"], "evaluate")
-    run = Run.open(out, device=device, memory=memory)
+    config = from_dict(EvaluateConfig, sections["evaluate"], "evaluate")
+    run = machine.opened_run(out)
     run.check(sections["run"])
-    with (
-        working(run, backend, workers, ray_address, max_retries, threads=threads),
-        console.progress_bar() as bar,
-    ):
+    with workers.working(run, machine.threads):
         as_run = prompt is Prompt.run
-        on = run if task is None else run.beside(task, options or (), as_trained=as_run)
-        progress = console.TrialProgress(bar, "evaluate")
-        with console.resumable([progress], out):
-            report = pipeline.evaluate(run, evaluate_config, progress, progress.expect, on)
+        on = run if task is None else run.beside(task, of_task or (), as_trained=as_run)
+        with console.counted(out, "evaluate") as progress:
+            report = pipeline.evaluate(run, config, progress, progress.expect, on)
     console.print_report(report, on.folder)
     if on is not run:
         print("\n".join(harm_lines(report.policies)))

@@ -7,7 +7,11 @@ from typing import Annotated
 
 import typer
 
-from skiploop.cli.options import PATH, Device, Dtype, Json, Memory, Threads
+from skiploop.cli import console
+from skiploop.cli.groups import with_groups
+from skiploop.cli.machine import Machine
+from skiploop.cli.options import PATH, Dtype, Json
+from skiploop.config import to_dict
 from skiploop.errors import ConfigError
 from skiploop.exchange.formats import find_format, names
 from skiploop.models.packaged import DEFAULT_MODEL
@@ -17,7 +21,9 @@ POLICY = "recipe"
 """What a run is written as where nobody says it."""
 
 
+@with_groups
 def export(
+    *,
     out: Annotated[Path, typer.Option(help="New file or folder.", **PATH)],
     run: Annotated[
         Path | None,
@@ -39,9 +45,7 @@ def export(
         float | None,
         typer.Option(help="Layer passes that the selector keeps to on average. [no limit]"),
     ] = None,
-    device: Device = "cpu",
-    memory: Memory = None,
-    threads: Threads = 1,
+    machine: Machine,
     as_json: Json = False,
 ) -> None:
     """Write a program of a model, or what a run has found, for skiploop or for other tools.
@@ -69,21 +73,16 @@ def export(
     for text in program or ():
         Program.read_edits(text)  # a typing error is told before the model is loaded
 
-    from skiploop.cli import console
-    from skiploop.config import to_dict
     from skiploop.files import check_new
-    from skiploop.loading import load
     from skiploop.runs.export import N_LANDMARKS, export_programs, export_run, export_selector
-    from skiploop.runs.session import Run
 
-    console.prepare(threads)
     check_new(out)
     figures: dict[str, object] = {"out": str(out), "format": to}
     if run is None:
-        stack = load(model or DEFAULT_MODEL, dtype=dtype, device=device, memory=memory)
+        stack = machine.load(model or DEFAULT_MODEL, dtype)
         export_programs(stack, program or (), chosen, out)
     else:
-        opened = Run.open(run, device=device, memory=memory)
+        opened = machine.opened_run(run)
         if to == POLICY:
             kept = export_selector(opened, landmarks or N_LANDMARKS, layers, out)
             print(kept.summary())

@@ -9,26 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skiploop.backends.base import MAX_RETRIES
+from skiploop.cli import console
+from skiploop.cli.groups import with_groups
+from skiploop.cli.machine import Machine
 from skiploop.cli.options import (
     PATH,
-    ConfigFile,
-    Device,
-    Dtype,
-    Exact,
     Folder,
     Json,
-    Level,
-    Memory,
-    Model,
-    Overrides,
-    Seed,
+    ModelOptions,
+    SettingOptions,
     TaskOptions,
-    Threads,
-    read_settings,
     run_flags,
 )
-from skiploop.cli.workers import BackendName, MaxRetries, RayAddress, Workers, working
+from skiploop.cli.watch import Watch
+from skiploop.cli.workers import WorkerOptions
 from skiploop.errors import ConfigError
 from skiploop.evaluation.outcome import Goal
 
@@ -37,7 +31,9 @@ if TYPE_CHECKING:
     from skiploop.runs.session import Run
 
 
+@with_groups
 def fit(
+    *,
     out: Folder,
     data: Annotated[
         Path | None,
@@ -53,21 +49,11 @@ def fit(
     task: Annotated[
         str | None, typer.Option("--task", help="A task in place of a file, see 'skiploop tasks'.")
     ] = None,
-    level: Level = None,
-    option: TaskOptions = None,
-    model: Model = None,
-    dtype: Dtype = None,
-    exact: Exact = None,
-    device: Device = "cpu",
-    memory: Memory = None,
-    threads: Threads = 1,
-    backend: BackendName = None,
-    workers: Workers = None,
-    ray_address: RayAddress = None,
-    max_retries: MaxRetries = MAX_RETRIES,
-    seed: Seed = None,
-    config: ConfigFile = None,
-    overrides: Overrides = None,
+    options: TaskOptions,
+    model: ModelOptions,
+    machine: Machine,
+    workers: WorkerOptions,
+    settings: SettingOptions,
     as_json: Json = False,
 ) -> None:
     """Fit a choice of programs to questions of your own, and say what it gains.
@@ -83,42 +69,28 @@ def fit(
         raise ConfigError(f"--data {data} and --task {task} both say what is asked: give one")
     asked = task if data is None else f"jsonl:{data}"
     flags: dict[str, dict[str, object]] = {
-        "run": run_flags(
-            model=model,
-            dtype=dtype,
-            exact=exact,
-            task=asked,
-            level=level,
-            option=option,
-            seed=seed,
-        ),
-        "selector": {"seed": seed},
+        "run": run_flags(model, asked, options, settings.seed),
+        "selector": {"seed": settings.seed},
     }
-    sections = read_settings(("run", "menu", "selector", "evaluate"), config, overrides, flags)
+    sections = settings.merged(("run", "menu", "selector", "evaluate"), flags)
 
-    from skiploop.cli import console
-    from skiploop.config import from_dict
     from skiploop.models.outline import outline
     from skiploop.report.data import data_lines
     from skiploop.runs.fit import check, estimate_fit, plan
-    from skiploop.runs.folder import RunConfig
-    from skiploop.runs.session import Run
     from skiploop.runs.work import stated_rate
 
     if "task" not in sections["run"]:
         raise ConfigError("there are no questions: give --data FILE, or a --task")
-    console.prepare(threads)
-    made = from_dict(RunConfig, sections["run"], "run")
-    run = Run.create(out, made, device=device, memory=memory)
-    known = outline(made.model)
+    run = machine.new_run(out, sections["run"])
+    known = outline(run.config.model)
     planned = plan(run, goal, sections, known)
     checked = check(run, planned)
     print("\n".join(data_lines(checked)))
-    work = estimate_fit(run, planned, known, stated_rate(device, threads))
+    work = estimate_fit(run, planned, known, stated_rate(machine.device, machine.threads))
     console.say(work.words())
     figures = {"run": str(out), "data": checked, "estimate": work.figures()}
     if not estimate:
-        with working(run, backend, workers, ray_address, max_retries, threads=threads):
+        with workers.working(run, machine.threads):
             figures |= _fitted(run, planned)
     if as_json:
         console.print_json(figures)
@@ -126,8 +98,6 @@ def fit(
 
 def _fitted(run: Run, planned: FitPlan) -> dict[str, object]:
     """Run what is not there, print what it comes to and what to type next; return the figures."""
-    from skiploop.cli import console
-    from skiploop.cli.watch import Watch
     from skiploop.report.outcome import outcome_sentence
     from skiploop.report.tables.policies import policies_table
     from skiploop.runs.fit import fit

@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from skiploop.cli.drawing import DrawSeed, Temperature, TopK, TopP, check_draws, sampling_of
-from skiploop.cli.options import Device, Dtype, Json, Memory, Threads, unescaped
+from skiploop.cli.answers import Answers
+from skiploop.cli.console import made_by, print_json, say, show_log
+from skiploop.cli.drawing import Draws
+from skiploop.cli.groups import with_groups
+from skiploop.cli.machine import Machine
+from skiploop.cli.options import ASK_HELP, POLICY_HELP, Dtype, Json, ModelOfPolicy, unescaped
 from skiploop.errors import ConfigError
+from skiploop.policies.base import Answer, FixedPolicy, Ranked
 from skiploop.programs.program import Program
+from skiploop.tasks.asked import AskedTask
+from skiploop.tasks.base import Task
 
 DEFAULT_LENGTH = 32
 """Tokens that are added at most, unless told otherwise."""
 
-if TYPE_CHECKING:
-    from skiploop.policies.base import Answer
-    from skiploop.tasks.asked import AskedTask
-    from skiploop.tasks.base import Task
 
-
+@with_groups
 def generate(
+    *,
     prompt: Annotated[str | None, typer.Argument(help="Text to continue.")] = None,
-    ask: Annotated[
-        str | None,
-        typer.Option(help="A bare question, put as those that the policy learned from."),
-    ] = None,
+    ask: Annotated[str | None, typer.Option(help=ASK_HELP)] = None,
     program: Annotated[
         list[str] | None, typer.Option(help="Text form of a program; may be given often.")
     ] = None,
-    policy: Annotated[
-        str | None,
-        typer.Option(
-            help="What chooses: a run folder, an exported one, or smollm2-135m/arithmetic and such."
-        ),
-    ] = None,
+    policy: Annotated[str | None, typer.Option(help=POLICY_HELP)] = None,
     vote: Annotated[
         int | None, typer.Option(help="So many programs of the policy answer and vote.", min=1)
     ] = None,
@@ -53,20 +49,10 @@ def generate(
             "\\\\ a backslash."
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Packaged name, hub id, folder or .gguf file. [of the policy, or smollm2-135m]"
-        ),
-    ] = None,
+    model: ModelOfPolicy = None,
     dtype: Dtype = None,
-    temperature: Temperature = 0.0,
-    top_k: TopK = None,
-    top_p: TopP = None,
-    seed: DrawSeed = None,
-    device: Device = "cpu",
-    memory: Memory = None,
-    threads: Threads = 1,
+    draws: Draws,
+    machine: Machine,
     as_json: Json = False,
 ) -> None:
     """Continue a prompt under one or several programs, in one batch.
@@ -97,20 +83,15 @@ def generate(
     ):
         if is_wrong:
             raise ConfigError(message)
-    check_draws(temperature, top_k, top_p, seed)
     written = program or ["identity"]
     for text in written:
         Program.read_edits(text)  # a typing error is told before the model is loaded
 
-    from skiploop.cli.answers import Answers
-    from skiploop.cli.console import made_by, prepare, print_json
-    from skiploop.loading import load
-    from skiploop.policies.base import FixedPolicy, Ranked
     from skiploop.runs.asking import answer_asked
     from skiploop.runs.ready import base_for, load_policy, origin_of
     from skiploop.trials.evaluator import Evaluator
 
-    sampling = sampling_of(temperature, top_k, top_p)
+    sampling = draws.sampling()
     form = origin_of(policy).form if policy and (vote or ask is not None) else None
     reader = form.made if form and vote else None
     if form and ask is not None:
@@ -118,11 +99,11 @@ def generate(
     else:
         stops = [unescaped(text) for text in stop or ()]
         task = _asked(prompt or "", max_new_tokens or DEFAULT_LENGTH, stops, reader)
-    prepare(threads)
+    show_log()
     base, made_in = base_for(policy, model, dtype)
-    stack = load(base, dtype=made_in, device=device, memory=memory)
+    stack = machine.load(base, made_in)
     shown = Answers([] if vote else [policy] if policy else written, strips=ask is not None)
-    evaluator = Evaluator(stack, task, sampling=sampling, seed=seed or 0, told=shown.told)
+    evaluator = Evaluator(stack, task, sampling=sampling, seed=draws.seed or 0, told=shown.told)
     with shown.interruptible():
         if policy:
             answers = answer_asked(load_policy(policy, stack), task, evaluator, vote)
@@ -136,8 +117,8 @@ def generate(
         facts = made_by(
             weights=stack.model_id,
             dtype=str(stack.dtype).removeprefix("torch."),
-            device=device,
-            n_threads=threads,
+            device=machine.device,
+            n_threads=machine.threads,
         )
         rows = [_row(answer) for answer in (answers[:1] if vote else answers)]
         print_json({"model": stack.name, "completions": rows, **figures, **facts})
@@ -146,7 +127,6 @@ def generate(
 def _asked(prompt: str, max_new_tokens: int, stop: Sequence[str], reader: Task | None) -> AskedTask:
     """Return the prompt as a task; what ends its answer is refused before the model is loaded."""
     from skiploop.engine.options import Options
-    from skiploop.tasks.asked import AskedTask
 
     limits = Options(max_new_tokens=max_new_tokens, stop=stop)
     return AskedTask(prompt, max_new_tokens=limits.max_new_tokens, stop=limits.stop, reader=reader)
@@ -154,8 +134,6 @@ def _asked(prompt: str, max_new_tokens: int, stop: Sequence[str], reader: Task |
 
 def _vote(answers: Sequence[Answer], abstain_below: float) -> dict[str, object]:
     """Say how a vote ended, and return it as figures."""
-    from skiploop.cli.console import say
-
     won = answers[0]
     confidence = won.confidence or 0.0
     votes = "; ".join(f"{one.program}: {one.text.strip()!r}" for one in answers)

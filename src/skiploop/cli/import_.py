@@ -8,29 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skiploop.cli.options import (
-    PATH,
-    Device,
-    Dtype,
-    Exact,
-    Json,
-    Level,
-    Memory,
-    Model,
-    TaskOptions,
-    Threads,
-    run_flags,
-)
+from skiploop.cli import console
+from skiploop.cli.groups import with_groups
+from skiploop.cli.machine import Machine
+from skiploop.cli.options import PATH, Json, ModelOptions, TaskOptions, run_flags
+from skiploop.config import from_dict
 from skiploop.errors import ConfigError
+from skiploop.exchange.contents import Contents
 from skiploop.exchange.formats import find_format, names
 from skiploop.exchange.listing import PROGRAMS_FILE
+from skiploop.runs.folder import RunConfig
 
 if TYPE_CHECKING:
-    from skiploop.runs.folder import RunConfig
-    from skiploop.runs.importing import ImportedList, ImportedRun
+    from skiploop.runs.importing import ImportedRun
 
 
+@with_groups
 def import_(
+    *,
     file: Annotated[
         Path, typer.Argument(help="What another project wrote; .gz is unpacked.", **PATH)
     ],
@@ -38,24 +33,19 @@ def import_(
     out: Annotated[
         Path, typer.Option(help="New run folder, or file for a list of programs.", **PATH)
     ],
-    model: Model = None,
-    dtype: Dtype = None,
-    exact: Exact = None,
+    model: ModelOptions,
     task: Annotated[
         str | None,
         typer.Option(help="Task that has the questions. [one of the file's own questions]"),
     ] = None,
-    level: Level = None,
-    option: TaskOptions = None,
+    options: TaskOptions,
     questions: Annotated[
         list[Path] | None,
         typer.Option(
             help="File with the texts of questions that the file only names; repeatable.", **PATH
         ),
     ] = None,
-    device: Device = "cpu",
-    memory: Memory = None,
-    threads: Threads = 1,
+    machine: Machine,
     as_json: Json = False,
 ) -> None:
     """Read a file of another project for a model.
@@ -67,27 +57,20 @@ def import_(
     """
     chosen = find_format(form, "import")
     with_questions = chosen.holds == "questions"
-    if not with_questions and (task or level or option or questions):
+    if not with_questions and (task or options.level or options.option or questions):
         raise ConfigError(f"{form} holds programs without questions: leave out the task")
-    if (level or option) and not task:
+    if (options.level or options.option) and not task:
         raise ConfigError("--level and --option are of a task: give --task too")
 
-    from skiploop.cli import console
-    from skiploop.config import from_dict
     from skiploop.exchange.reading import Source
     from skiploop.files import check_new
-    from skiploop.loading import load
-    from skiploop.runs.folder import RunConfig
     from skiploop.runs.importing import import_programs, import_questions
 
-    console.prepare(threads)
     check_new(out)
-    flags = run_flags(
-        model=model, dtype=dtype, exact=exact, task=task, level=level, option=option, seed=None
-    )
+    flags = run_flags(model, task, options, None)
     given = {name: value for name, value in flags.items() if value is not None}
     asked = from_dict(RunConfig, {"task": "", **given}, "run")
-    stack = load(asked.model, dtype=asked.dtype, device=device, memory=memory, exact=asked.exact)
+    stack = machine.load(asked.model, asked.dtype, exact=asked.exact)
     source = Source(file, stack.n_layers, tuple(questions or ()))
     if with_questions:
         run = import_questions(source, chosen, stack, asked, out)
@@ -127,7 +110,7 @@ def _steps_of_run(found: ImportedRun, out: Path) -> list[str]:
     return [*steps, f"skiploop evaluate --run {folder}"]
 
 
-def _steps_of_list(found: ImportedList, asked: RunConfig, out: Path) -> list[str]:
+def _steps_of_list(found: Contents, asked: RunConfig, out: Path) -> list[str]:
     """Return the commands that go on with a list of programs."""
     programs, program = shlex.quote(str(out)), shlex.quote(str(found.programs[0]))
     model = shlex.join(["--model", asked.model, "--dtype", asked.dtype])

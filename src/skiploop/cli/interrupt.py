@@ -10,11 +10,7 @@ from types import FrameType
 
 
 class Interrupt:
-    """Ctrl-C that waits for such a place.
-
-    Args:
-        say: Told that it waits.
-    """
+    """Ctrl-C that waits for such a place."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say

@@ -40,12 +40,7 @@ class _Task:
 
 
 class ProgressLines:
-    """Counts work as rich's `Progress` does, and says now and then how far it is.
-
-    Args:
-        say: Told each line.
-        clock: Returns seconds.
-    """
+    """Counts work as rich's `Progress` does, and says now and then how far it is."""
 
     def __init__(
         self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic

@@ -109,11 +109,7 @@ def run() -> None:
 
 
 def main(arguments: list[str], *, debug: bool = False) -> int:
-    """Run one command.
-
-    Args:
-        arguments: As on the command line, without the program's name.
-        debug: Show the traceback of an error.
+    """Run one command, given as on the command line without the program's name.
 
     Returns:
         The exit code.

@@ -8,27 +8,21 @@ from typing import Annotated
 
 import typer
 
-from skiploop.backends.base import MAX_RETRIES
+from skiploop.cli import console
+from skiploop.cli.groups import with_groups
+from skiploop.cli.machine import Machine
 from skiploop.cli.options import (
     PATH,
-    ConfigFile,
-    Device,
-    Dtype,
-    Exact,
     Folder,
     Json,
-    Level,
-    Memory,
-    Model,
-    Overrides,
-    Seed,
+    ModelOptions,
+    SettingOptions,
     TaskName,
     TaskOptions,
-    Threads,
-    read_settings,
     run_flags,
 )
-from skiploop.cli.workers import BackendName, MaxRetries, RayAddress, Workers, working
+from skiploop.cli.workers import WorkerOptions
+from skiploop.config import from_dict
 from skiploop.exchange.listing import read_lines
 
 app = typer.Typer(
@@ -45,11 +39,12 @@ _OLD_NAMES = {"raced": "race-questions", "anchor": "damping-anchor", "price": "l
 
 
 @app.command(context_settings={"token_normalize_func": lambda name: _OLD_NAMES.get(name, name)})
+@with_groups
 def build(
+    *,
     out: Folder,
     task: TaskName = None,
-    level: Level = None,
-    option: TaskOptions = None,
+    options: TaskOptions,
     size: Annotated[
         int | None, typer.Option(help="Programs on it. [24, or fewer for few questions]")
     ] = None,
@@ -76,19 +71,10 @@ def build(
         typer.Option(help="File of programs that race, one a line. [all with one edit]", **PATH),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Part of the task. [train]")] = None,
-    model: Model = None,
-    dtype: Dtype = None,
-    exact: Exact = None,
-    device: Device = "cpu",
-    memory: Memory = None,
-    threads: Threads = 1,
-    backend: BackendName = None,
-    workers: Workers = None,
-    ray_address: RayAddress = None,
-    max_retries: MaxRetries = MAX_RETRIES,
-    seed: Seed = None,
-    config: ConfigFile = None,
-    overrides: Overrides = None,
+    model: ModelOptions,
+    machine: Machine,
+    workers: WorkerOptions,
+    settings: SettingOptions,
     as_json: Json = False,
 ) -> None:
     """Choose programs that complement each other, and run all of them on many questions.
@@ -99,15 +85,7 @@ def build(
     Example: skiploop menu build --task arithmetic --level 2,3 --out RUN
     """
     flags: dict[str, dict[str, object]] = {
-        "run": run_flags(
-            model=model,
-            dtype=dtype,
-            exact=exact,
-            task=task,
-            level=level,
-            option=option,
-            seed=seed,
-        ),
+        "run": run_flags(model, task, options, settings.seed),
         "menu": {
             "size": size,
             "race_questions": race_questions,
@@ -120,28 +98,20 @@ def build(
             "candidates": tuple(read_lines(candidates)) if candidates else None,
         },
     }
-    sections = read_settings(("run", "menu"), config, overrides, flags)
+    sections = settings.merged(("run", "menu"), flags)
 
-    from skiploop.cli import console
-    from skiploop.config import from_dict
     from skiploop.menus.menu import MenuConfig
     from skiploop.report.tables.selector import menu_table
     from skiploop.runs import pipeline
-    from skiploop.runs.folder import RunConfig
-    from skiploop.runs.session import Run
 
-    console.prepare(threads)
-    menu_config = from_dict(MenuConfig, sections["menu"], "menu")
-    run_config = from_dict(RunConfig, sections["run"], "run")
-    run = Run.create(out, run_config, device=device, memory=memory)
+    config = from_dict(MenuConfig, sections["menu"], "menu")
+    run = machine.new_run(out, sections["run"])
     started = time.perf_counter()
     with (
-        working(run, backend, workers, ray_address, max_retries, threads=threads),
-        console.progress_bar() as bar,
+        workers.working(run, machine.threads),
+        console.counted(out, "menu", stored=lambda: run.n_trials) as progress,
     ):
-        progress = console.TrialProgress(bar, "menu", stored=lambda: run.n_trials)
-        with console.resumable([progress], out):
-            menu = pipeline.menu(run, menu_config, progress, progress.expect)
+        menu = pipeline.menu(run, config, progress, progress.expect)
     console.print_table(menu_table(menu))
     if as_json:
         figures = {"run": str(out), **menu.figures(), "provenance": run.provenance("menu")}
@@ -154,7 +124,6 @@ def show(out: Folder, as_json: Json = False) -> None:
 
     Example: skiploop menu show --run RUN
     """
-    from skiploop.cli import console
     from skiploop.menus.menu import Menu
     from skiploop.report.tables.selector import menu_table
     from skiploop.runs.session import Run
@@ -173,7 +142,6 @@ def curve(out: Folder, as_json: Json = False) -> None:
 
     Example: skiploop menu curve --run RUN
     """
-    from skiploop.cli import console
     from skiploop.errors import RunError
     from skiploop.menus.menu import Menu
     from skiploop.runs.session import Run

@@ -29,7 +29,7 @@ def models(ctx: typer.Context, as_json: Json = False) -> None:
 
     found = cached_models()
     if as_json:
-        listed = [_plain(model) for model in found]
+        listed = [{**vars(one), "folder": one.folder and str(one.folder)} for one in found]
         print_json({"cache": str(cache_dir()), "models": listed, **made_by()})
     else:
         _print_list(found)
@@ -52,17 +52,6 @@ def pull(
         print_json({"name": name, "folder": str(folder), **made_by()})
     else:
         print(folder)
-
-
-def _plain(model: CachedModel) -> dict[str, object]:
-    return {
-        "name": model.name,
-        "source": model.source,
-        "sha256": model.sha256,
-        "licence": model.licence,
-        "n_bytes": model.n_bytes,
-        "folder": None if model.folder is None else str(model.folder),
-    }
 
 
 def _print_list(found: list[CachedModel]) -> None:

@@ -5,9 +5,9 @@ Later wins: the defaults of the dataclasses, `--config`, the flags, `--set`.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,45 +21,21 @@ from skiploop.files import at_home
 PATH: Mapping[str, Any] = {"parser": at_home, "metavar": "<path>"}
 """Of every option that takes a path: a `~` in it is read wherever it stands on the command line."""
 
+POLICY_HELP = "What chooses: a run folder, an exported one, or smollm2-135m/arithmetic and such."
+ASK_HELP = "A bare question, put as those that the policy learned from."
+
 Folder = Annotated[
     Path, typer.Option("--out", "--run", help="Run folder; the same one resumes.", **PATH)
 ]
-Model = Annotated[
-    str | None, typer.Option(help="Packaged name, hub id, folder or .gguf file. [smollm2-135m]")
+ModelOfPolicy = Annotated[
+    str | None,
+    typer.Option(
+        help="Packaged name, hub id, folder or .gguf file. [of the policy, or smollm2-135m]"
+    ),
 ]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16. [float32]")]
 TaskName = Annotated[str | None, typer.Option("--task", help="See 'skiploop tasks'. [arithmetic]")]
-Level = Annotated[str | None, typer.Option(help="Level of the task, or several as 1,2.")]
-TaskOptions = Annotated[
-    list[str] | None, typer.Option("--option", help="Any option of the task, as KEY=VALUE.")
-]
-Seed = Annotated[int | None, typer.Option(help="Same seed, same run. [0; of the training 42]")]
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", help="YAML or JSON with the sections of config.json.", **PATH),
-]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="Any setting, such as search.max_block=2.")
-]
-Device = Annotated[str, typer.Option(help="Where the model runs: cpu, cuda, cuda:1, ...")]
-Threads = Annotated[
-    int,
-    typer.Option(help="Processor threads; more than one only on an idle machine.", min=1, max=1024),
-]
-Memory = Annotated[
-    int | None,
-    typer.Option(
-        help="Gigabytes for the keys and values of one batch; auto is 1 on a CPU, on a GPU 0.6 of "
-        "what is free.",
-        parser=lambda text: _bytes(text),
-        metavar="<gigabytes or auto>",
-        show_default="auto",
-    ),
-]
-Exact = Annotated[
-    bool | None,
-    typer.Option("--exact", help="Run every row alone: float32 results to the last bit, slowly."),
-]
+Json = Annotated[bool, typer.Option("--json", help="Last line on stdout: one JSON object.")]
 
 
 class Prompt(StrEnum):
@@ -73,8 +49,6 @@ PromptOf = Annotated[
     Prompt,
     typer.Option("--prompt", help="Questions of another task in its own prompt or in the run's."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Last line on stdout: one JSON object.")]
-
 
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 
@@ -84,42 +58,96 @@ SECTIONS = ("run", "search", "train", "menu", "selector", "evaluate")
 """All sections of a configuration file: one file can serve every command."""
 
 
-def read_settings(
-    known: Sequence[str],
-    config_file: Path | None,
-    overrides: Sequence[str] | None,
-    flags: Mapping[str, Mapping[str, object]],
-) -> Sections:
-    """Merge what the user gave into sections of settings.
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """The model of a run."""
 
-    Args:
-        known: Sections that the command reads; a file may hold any of `SECTIONS`.
-        config_file: From `--config`.
-        overrides: From `--set`.
-        flags: Section -> setting -> value from a flag; None means that it was not given.
+    model: Annotated[
+        str | None, typer.Option(help="Packaged name, hub id, folder or .gguf file. [smollm2-135m]")
+    ] = None
+    dtype: Dtype = None
+    exact: Annotated[
+        bool | None,
+        typer.Option(
+            "--exact", help="Run every row alone: float32 results to the last bit, slowly."
+        ),
+    ] = None
 
-    Raises:
-        ConfigError: The file or an override cannot be read.
-        UnknownNameError: A section is not known.
-    """
-    data = load_file(config_file) if config_file else {}
-    for section in data:
-        if section not in SECTIONS:
-            raise unknown_name("section of settings", str(section), SECTIONS)
-    given = [
-        (section, {name: value for name, value in values.items() if value is not None})
-        for section, values in flags.items()
-    ]
-    for section, values in given:
-        inner = data.get(section) or {}
-        if not isinstance(inner, dict):
-            raise ConfigError(f"{config_file}: {section} is {inner!r}, expected settings by name")
-        data[section] = {**inner, **values}
-    for section in apply_overrides({}, overrides or []):
-        if section not in known:
-            raise unknown_name("section of settings", section, known)
-    data = apply_overrides(data, overrides or [])
-    return {section: data.get(section, {}) for section in known}  # type: ignore[misc]
+
+@dataclass(frozen=True, kw_only=True)
+class TaskOptions:
+    """Options of a task."""
+
+    level: Annotated[str | None, typer.Option(help="Level of the task, or several as 1,2.")] = None
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="Any option of the task, as KEY=VALUE.")
+    ] = None
+
+    def listed(self) -> tuple[str, ...] | None:
+        """Return them as `key=value`, or None if none was given."""
+        if self.level is None and not self.option:
+            return None
+        for option in self.option or ():
+            if "=" not in option:
+                raise ConfigError(f"--option {option!r} is not KEY=VALUE: write shots=2")
+            if self.level is not None and option.partition("=")[0].strip() == "level":
+                raise ConfigError(
+                    f"--level {self.level} and --option {option} say the same: give one"
+                )
+        return (*([f"level={self.level}"] if self.level is not None else []), *(self.option or []))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingOptions:
+    """Where settings come from beside the other options of a command."""
+
+    seed: Annotated[
+        int | None, typer.Option(help="Same seed, same run. [0; of the training 42]")
+    ] = None
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="YAML or JSON with the sections of config.json.", **PATH),
+    ] = None
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Any setting, such as search.max_block=2.")
+    ] = None
+
+    def merged(self, known: Sequence[str], flags: Mapping[str, Mapping[str, object]]) -> Sections:
+        """Merge what the user gave into sections of settings.
+
+        Args:
+            known: Sections that the command reads; a file may hold any of `SECTIONS`.
+            flags: Section -> setting -> value from a flag; None means that it was not given.
+
+        Raises:
+            ConfigError: The file or an override cannot be read.
+            UnknownNameError: A section is not known.
+        """
+        data = load_file(self.config) if self.config else {}
+        for section in data:
+            if section not in SECTIONS:
+                raise unknown_name("section of settings", str(section), SECTIONS)
+        for section, values in flags.items():
+            inner = data.get(section) or {}
+            if not isinstance(inner, dict):
+                raise ConfigError(
+                    f"{self.config}: {section} is {inner!r}, expected settings by name"
+                )
+            given = {name: value for name, value in values.items() if value is not None}
+            data[section] = {**inner, **given}
+        overrides = self.overrides or []
+        for section in apply_overrides({}, overrides):
+            if section not in known:
+                raise unknown_name("section of settings", section, known)
+        data = apply_overrides(data, overrides)
+        return {section: data.get(section, {}) for section in known}  # type: ignore[misc]
+
+
+def run_flags(
+    model: ModelOptions, task: str | None, options: TaskOptions, seed: int | None
+) -> dict[str, object]:
+    """Return the flags that say what a run folder is about, as settings of its `run` section."""
+    return {**vars(model), "task": task, "options": options.listed(), "seed": seed}
 
 
 def listed(given: Sequence[str] | None) -> list[str]:
@@ -133,49 +161,3 @@ def unescaped(text: str) -> str:
     Every other backslash stays one.
     """
     return re.sub(r"\\([ntr\\])", lambda found: _ESCAPES[found[1]], text)
-
-
-def _bytes(text: str) -> int | None:
-    """Return a size in gigabytes as bytes; None for `auto`."""
-    if text == "auto":
-        return None
-    try:
-        gigabytes = float(text)
-    except ValueError:
-        gigabytes = math.nan
-    if not 1e-6 <= gigabytes <= 1e6:
-        raise typer.BadParameter(f"{text!r} is no size: give gigabytes such as 20, or auto")
-    return int(gigabytes * 10**9)
-
-
-def run_flags(
-    *,
-    model: str | None,
-    dtype: str | None,
-    exact: bool | None,
-    task: str | None,
-    level: str | None,
-    option: Sequence[str] | None,
-    seed: int | None,
-) -> dict[str, object]:
-    """Return the flags that say what a run folder is about, as settings of its `run` section."""
-    return {
-        "model": model,
-        "dtype": dtype,
-        "exact": exact,
-        "task": task,
-        "options": task_options(level, option),
-        "seed": seed,
-    }
-
-
-def task_options(level: str | None, options: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Return the options of a task as `key=value`, or None if none was given."""
-    if level is None and not options:
-        return None
-    for option in options or ():
-        if "=" not in option:
-            raise ConfigError(f"--option {option!r} is not KEY=VALUE: write shots=2")
-        if level is not None and option.partition("=")[0].strip() == "level":
-            raise ConfigError(f"--level {level} and --option {option} say the same: give one")
-    return (*([f"level={level}"] if level is not None else []), *(options or []))

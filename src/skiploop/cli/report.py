@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from skiploop.cli import console
 from skiploop.cli.options import PATH, Json
 
 
@@ -20,7 +21,6 @@ def report(
 
     Example: skiploop report RUN
     """
-    from skiploop.cli import console
     from skiploop.runs import pipeline
     from skiploop.runs.folder import RunFolder
 

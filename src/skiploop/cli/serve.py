@@ -8,19 +8,19 @@ from typing import Annotated
 
 import typer
 
-from skiploop.cli.options import PATH, Device, Dtype, Memory, Threads
+from skiploop.cli.console import say
+from skiploop.cli.groups import with_groups
+from skiploop.cli.machine import Machine
+from skiploop.cli.options import PATH, Dtype, ModelOfPolicy
 from skiploop.errors import ConfigError, ProgramError
 from skiploop.extras import brought_by
 from skiploop.programs.program import Program
 
 
+@with_groups
 def serve(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Packaged name, hub id, folder or .gguf file. [of the policy, or smollm2-135m]"
-        ),
-    ] = None,
+    *,
+    model: ModelOfPolicy = None,
     policy: Annotated[
         list[str] | None,
         typer.Option(
@@ -48,9 +48,7 @@ def serve(
         float, typer.Option(help="For an answer, from the request to its end.", min=0.1)
     ] = 120.0,
     dtype: Dtype = None,
-    device: Device = "cpu",
-    memory: Memory = None,
-    threads: Threads = 1,
+    machine: Machine,
 ) -> None:
     """Answer OpenAI's clients; every program and policy is a variant of the model.
 
@@ -74,8 +72,6 @@ def serve(
         )
     with brought_by("serve", "skiploop serve needs fastapi, uvicorn and prometheus-client"):
         from skiploop.server.app import bound, make_app, server_of
-    from skiploop.cli.console import prepare, say
-    from skiploop.loading import load
     from skiploop.runs.ready import base_for, load_policy
     from skiploop.server.keys import read_keys
     from skiploop.server.limits import Limits
@@ -95,8 +91,7 @@ def serve(
     opened = read_keys(keys) if keys else None
     base, made_in = base_for(names[0] if names else None, model, dtype)
     sock = bound(host, port)  # a port that is taken is told before the model is loaded
-    prepare(threads)
-    stack = load(base, dtype=made_in, device=device, memory=memory)
+    stack = machine.load(base, made_in)
     called = name or Path(stack.name).name
     service = make_service(
         stack,

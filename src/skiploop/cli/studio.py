@@ -7,17 +7,20 @@ from typing import Annotated
 
 import typer
 
-from skiploop.cli.options import PATH, Device, Memory, Threads
+from skiploop.cli.console import say
+from skiploop.cli.groups import with_groups
+from skiploop.cli.machine import Machine
+from skiploop.cli.options import PATH
 from skiploop.extras import brought_by
 
 
+@with_groups
 def studio(
+    *,
     run: Annotated[Path, typer.Argument(help="Run folder with a finished evaluation.", **PATH)],
     port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8010,
     max_new_tokens: Annotated[int, typer.Option(help="Most tokens of an answer.", min=1)] = 256,
-    device: Device = "cpu",
-    memory: Memory = None,
-    threads: Threads = 1,
+    machine: Machine,
 ) -> None:
     """Look at a run in a browser and ask its model under several programs side by side.
 
@@ -28,19 +31,15 @@ def studio(
     with brought_by("studio", "skiploop studio needs fastapi, uvicorn and prometheus-client"):
         from skiploop.server.app import bound, server_of
         from skiploop.studio import HOST, make_studio
-    from skiploop.cli.console import prepare, say, show_log
     from skiploop.report.page import Playground, page_files
     from skiploop.runs import pipeline
     from skiploop.runs.ready import has_policy, load_policy
-    from skiploop.runs.session import Run
     from skiploop.server.limits import Limits
     from skiploop.server.service import make_service
 
-    show_log()
-    opened = Run.open(run, device=device, memory=memory)
+    opened = machine.opened_run(run)
     report, details = pipeline.report_and_details(opened)
     sock = bound(HOST, port)  # a port that is taken is told before the model is loaded
-    prepare(threads)
     model = Path(opened.config.model).name
     policies = {run.resolve().name: load_policy(run, opened.stack)} if has_policy(run) else {}
     playground = Playground(

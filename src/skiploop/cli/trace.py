@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from skiploop.cli.options import Device, Dtype, Json, Memory, Threads
+from skiploop.cli.console import made_by, print_json, print_table
+from skiploop.cli.groups import with_groups
+from skiploop.cli.machine import Machine
+from skiploop.cli.options import ASK_HELP, POLICY_HELP, Dtype, Json
+from skiploop.cli.show import draw
 from skiploop.errors import ConfigError
-
-if TYPE_CHECKING:
-    from skiploop.policies.why import Considered, Why
-    from skiploop.report.table import Table
+from skiploop.policies.why import Considered, Why
+from skiploop.report.table import Table
 
 
+@with_groups
 def trace(
-    policy: Annotated[
-        str,
-        typer.Option(
-            help="What chooses: a run folder, an exported one, or smollm2-135m/arithmetic and such."
-        ),
-    ],
+    *,
+    policy: Annotated[str, typer.Option(help=POLICY_HELP)],
     prompt: Annotated[str | None, typer.Argument(help="Text to choose a program for.")] = None,
-    ask: Annotated[
-        str | None,
-        typer.Option(help="A bare question, put as those that the policy learned from."),
-    ] = None,
+    ask: Annotated[str | None, typer.Option(help=ASK_HELP)] = None,
     top: Annotated[int, typer.Option(help="How many of the best programs to show.", min=1)] = 5,
     model: Annotated[
         str | None,
         typer.Option(help="Packaged name, hub id, folder or .gguf file. [of the policy]"),
     ] = None,
     dtype: Dtype = None,
-    device: Device = "cpu",
-    memory: Memory = None,
-    threads: Threads = 1,
+    machine: Machine,
     as_json: Json = False,
 ) -> None:
     """Show which program a policy chooses for a prompt, and why. Nothing is generated.
@@ -45,34 +39,23 @@ def trace(
     if (prompt is None) == (ask is None):
         raise ConfigError("give a prompt to choose a program for, or a question to --ask")
 
-    from skiploop.cli.console import made_by, prepare, print_json, print_table
-    from skiploop.cli.show import draw
-    from skiploop.loading import load
-    from skiploop.runs.ready import base_of, load_policy, origin_of
+    from skiploop.runs.ready import base_for, load_policy, origin_of
 
-    base, made_in = base_of(policy)
+    base, made_in = base_for(policy, model, dtype)
     text = prompt if ask is None else origin_of(policy).form.prompt(ask)
-    prepare(threads)
-    stack = load(
-        base if model is None else model,
-        dtype=made_in if dtype is None else dtype,
-        device=device,
-        memory=memory,
-    )
+    stack = machine.load(base, made_in)
     loaded = load_policy(policy, stack)
     why = loaded.why(text or "")
     print(draw(why.considered[0].program))
     print_table(_table(loaded.name, why, top))
     print(_because(why))
     if as_json:
-        facts = made_by(weights=stack.model_id, device=device, n_threads=threads)
+        facts = made_by(weights=stack.model_id, device=machine.device, n_threads=machine.threads)
         found = {"policy": loaded.name, **_plain(why, top)}
         print_json({"model": stack.name, "prompt": text, **found, **facts})
 
 
 def _table(name: str, why: Why, top: int) -> Table:
-    from skiploop.report.table import Table
-
     plain = _identity(why)
     shown = list(why.considered[:top])
     if plain is not None and plain not in shown:

@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skiploop.cli.options import (
-    ConfigFile,
-    Device,
-    Folder,
-    Json,
-    Memory,
-    Overrides,
-    Seed,
-    Threads,
-    read_settings,
-)
+from skiploop.cli import console
+from skiploop.cli.groups import with_groups
+from skiploop.cli.machine import Machine
+from skiploop.cli.options import Folder, Json, SettingOptions
+from skiploop.config import from_dict, to_dict
 from skiploop.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,7 +28,9 @@ class Method(StrEnum):
     selector = "selector"
 
 
+@with_groups
 def train(
+    *,
     out: Folder,
     method: Annotated[
         Method,
@@ -51,12 +47,8 @@ def train(
         typer.Option(help="Folder or hub id of an encoder. [the model's own first layers]"),
     ] = None,
     layer: Annotated[int | None, typer.Option(help="How many first layers. [a quarter]")] = None,
-    device: Device = "cpu",
-    memory: Memory = None,
-    threads: Threads = 1,
-    seed: Seed = None,
-    config: ConfigFile = None,
-    overrides: Overrides = None,
+    machine: Machine,
+    settings: SettingOptions,
     as_json: Json = False,
 ) -> None:
     """Train what chooses a program for a prompt.
@@ -74,33 +66,25 @@ def train(
     if method is Method.selector and given:
         raise ConfigError(f"{', '.join(given)}: the selector has no such option, only polar has")
     section = "train" if method is Method.polar else "selector"
-    flags = {section: {**recipe, "text_encoder": text_encoder, "layer": layer, "seed": seed}}
-    sections = read_settings((section, "run"), config, overrides, flags)
+    flags = {**recipe, "text_encoder": text_encoder, "layer": layer, "seed": settings.seed}
+    sections = settings.merged((section, "run"), {section: flags})
 
-    from skiploop.cli import console
-    from skiploop.config import from_dict
     from skiploop.policies.polar.training import TrainConfig
     from skiploop.policies.selector.learning import SelectorConfig
-    from skiploop.runs.session import Run
 
-    console.prepare(threads)
-    settings: TrainConfig | SelectorConfig
-    if method is Method.polar:
-        settings = from_dict(TrainConfig, sections[section], section)
-    else:
-        settings = from_dict(SelectorConfig, sections[section], section)
-    run = Run.open(out, device=device, memory=memory)
+    of: type[TrainConfig | SelectorConfig]
+    of = TrainConfig if method is Method.polar else SelectorConfig
+    config = from_dict(of, sections[section], section)
+    run = machine.opened_run(out)
     run.check(sections["run"])
-    if isinstance(settings, SelectorConfig):
-        _train_selector(run, settings, as_json=as_json)
+    if isinstance(config, SelectorConfig):
+        _train_selector(run, config, as_json=as_json)
     else:
-        _train_polar(run, settings, as_json=as_json)
+        _train_polar(run, config, as_json=as_json)
 
 
 def _train_polar(run: Run, config: TrainConfig, *, as_json: bool) -> None:
     """Fit the published network to the programs that a search found."""
-    from skiploop.cli import console
-    from skiploop.config import to_dict
     from skiploop.policies.polar.policy import PREDICTOR_FOLDER
     from skiploop.policies.polar.training import best_epoch, read_metrics
     from skiploop.runs import pipeline
@@ -128,8 +112,6 @@ def _train_polar(run: Run, config: TrainConfig, *, as_json: bool) -> None:
 
 def _train_selector(run: Run, config: SelectorConfig, *, as_json: bool) -> None:
     """Learn to choose from the menu of a run, and say what the gate expects."""
-    from skiploop.cli import console
-    from skiploop.config import to_dict
     from skiploop.policies.selector.calibration import calibration
     from skiploop.report.tables.selector import calibration_table
     from skiploop.report.validation import validation_lines

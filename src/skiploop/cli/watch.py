@@ -16,14 +16,11 @@ if TYPE_CHECKING:
 class Watch:
     """Says what begins, and shows how far it is.
 
-    Args:
-        bar: Shows the counts; None shows nothing.
-
     Attributes:
         stages: What was counted so far.
     """
 
-    def __init__(self, bar: Bar | None) -> None:
+    def __init__(self, bar: Bar) -> None:
         self.stages: list[TrialProgress | EpochProgress] = []
         self._bar = bar
 

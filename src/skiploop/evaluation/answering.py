@@ -19,12 +19,6 @@ def answer_all(
 ) -> list[Record]:
     """Let methods answer questions, each pair of a question and a program once.
 
-    Args:
-        methods: Who answers.
-        examples: Questions.
-        evaluator: Runs and grades.
-        expect: Told how many pairs will run, once programs are chosen.
-
     Returns:
         For each method and question one record for each answer.
     """

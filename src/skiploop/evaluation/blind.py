@@ -19,9 +19,6 @@ def blind_accuracy(examples: Sequence[Example]) -> float | None:
     The answer is the one that is right for most other questions of the category, equal questions
     counted once; of choices it is any.
 
-    Args:
-        examples: The questions.
-
     Returns:
         The share in 0..1, None without questions.
     """

@@ -47,12 +47,7 @@ class AnswerChange:
 def changed_answers(
     records: Sequence[Record], examples: Sequence[Example]
 ) -> tuple[AnswerChange, ...]:
-    """Return the first fixed and the first broken answers of every policy.
-
-    Args:
-        records: Of all policies; without the identity nothing can be compared.
-        examples: The questions, in the order in which they are looked at.
-    """
+    """Return the first fixed and the first broken answers of every policy."""
     top = {(r.policy, r.example_id): r for r in records if r.rank == 0}
     changes = []
     for policy in dict.fromkeys(r.policy for r in records):

@@ -31,12 +31,7 @@ class PairRow:
 
 
 def pair_rows(records: Iterable[Record], examples: Sequence[Example] = ()) -> list[PairRow]:
-    """Return one row for each two policies other than the identity, in their order.
-
-    Args:
-        records: Of all policies.
-        examples: The questions, for their groups; those that are not among them are their own.
-    """
+    """Return one row for each two policies other than the identity, in their order."""
     groups = {example.id: example.group for example in examples}
     verdicts: dict[str, dict[str, bool | None]] = {}
     for record in records:

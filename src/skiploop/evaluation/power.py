@@ -7,6 +7,7 @@ Shapes: N numbers of questions on which two policies differ.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -73,13 +74,9 @@ def least_gain(judged: Sequence[Judged]) -> float | None:
         fixed = step / (100 * _STEPS_A_POINT) / (1 - BROKEN_A_FIXED)
         return prod(power(one, fixed, fixed * BROKEN_A_FIXED) for one in judged) >= WANTED
 
-    low, high = 0, 50 * _STEPS_A_POINT  # all questions differ at the end
-    if not is_shown(high):
-        return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if is_shown(middle) else (middle, high)
-    return high / (100 * _STEPS_A_POINT)
+    steps = range(1, 50 * _STEPS_A_POINT + 1)  # all questions differ at the end
+    first = bisect_left(steps, True, key=is_shown)
+    return steps[first] / (100 * _STEPS_A_POINT) if first < len(steps) else None
 
 
 def least_loss(n_questions: int, differing: float) -> float:

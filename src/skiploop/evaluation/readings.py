@@ -84,13 +84,7 @@ def write_readings(run: Path, readings: Sequence[Reading]) -> None:
 def read_before(
     readings: Sequence[Reading], everything: Sequence[Example], asked: Sequence[Example]
 ) -> ReadBefore:
-    """Return what was read of some questions.
-
-    Args:
-        readings: Of the run.
-        everything: All questions of the split; equal ones have the same group.
-        asked: Some of them.
-    """
+    """Return what was read of some questions."""
     group_of = {example.id: example.group for example in everything}
     wanted = {example.group for example in asked}
     found = [

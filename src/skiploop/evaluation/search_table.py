@@ -96,10 +96,7 @@ class SearchTable:
 
 
 def search_table(outcomes: Iterable[SearchOutcome]) -> SearchTable:
-    """Return the table of one search.
-
-    Args:
-        outcomes: One a question.
+    """Return the table of one search, whose outcomes are one a question.
 
     Raises:
         DataError: A question comes twice, its search does not start with the identity, or it has

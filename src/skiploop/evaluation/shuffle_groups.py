@@ -32,10 +32,6 @@ def shuffle_groups(
 
     Categories are parted where a run tells answers apart, then into clusters of similar texts;
     right answers play no part. Questions that are alone in their category are one category.
-
-    Args:
-        examples: The questions.
-        texts: Answers by policy and question.
     """
     categories: dict[str, list[Example]] = {}
     for example in examples:

@@ -73,12 +73,8 @@ def shuffled_accuracy(
 
     Groups are those of `shuffle_groups`. No answer goes back to its own question,
     nor to one that is the same. If few answers of a policy are different, each goes to every other
-    question of its group, else to `N_SHIFTS` of them, the same ones for all policies.
-
-    Args:
-        records: Of all policies.
-        task: Grades.
-        examples: The questions. Multiple choice is left out: another question has other choices.
+    question of its group, else to `N_SHIFTS` of them, the same ones for all policies. Multiple
+    choice is left out: another question has other choices.
 
     Cost:
         At most `N_SHIFTS` verdicts for each question and different answer to it.

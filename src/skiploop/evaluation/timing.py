@@ -6,20 +6,17 @@ import time
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
-from typing import TYPE_CHECKING
 
+from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.evaluation.policy_table import REFERENCE
 from skiploop.evaluation.wall_time import Timing
 from skiploop.policies.base import Method
+from skiploop.policies.selector.choice import MenuChoice
 from skiploop.programs.program import Program
+from skiploop.stack import LayerStack
 from skiploop.tasks.asked import AskedTask
 from skiploop.tasks.base import Example, Task
 from skiploop.trials.evaluator import Evaluator
-
-if TYPE_CHECKING:
-    from skiploop.engine.decoding.prefill_choice import PrefillChoice
-    from skiploop.policies.selector.choice import MenuChoice
-    from skiploop.stack import LayerStack
 
 N_NEW_TOKENS = 8
 """Tokens that every timed answer has, whatever it says."""
@@ -39,16 +36,11 @@ def time_answers(
 ) -> Timing:
     """Measure the wall time of methods, question by question, in turns.
 
-    Each question is answered alone, with exactly `N_NEW_TOKENS` new tokens or by its choices, so
-    neither the length of an answer nor batching plays a part. Methods that choose the same programs
-    for a question share its measurement. Choosing is measured apart; where it happens while the
-    prompt runs, it is what the answer takes beyond one with known programs.
-
-    Args:
-        stack: The model.
-        task: Gives prompts.
-        examples: At least one; as many are timed as `WIDTH` needs and `LIMIT_S` allows.
-        methods: The plain model is among them.
+    As many questions are timed as `WIDTH` needs and `LIMIT_S` allows; the plain model is among the
+    methods. Each question is answered alone, with exactly `N_NEW_TOKENS` new tokens or by its
+    choices, so neither the length of an answer nor batching plays a part. Methods that choose the
+    same programs for a question share its measurement. Choosing is measured apart; where it happens
+    while the prompt runs, it is what the answer takes beyond one with known programs.
 
     Cost:
         `N_REPETITIONS` choices for each question and method, and as many answers for each question
@@ -85,11 +77,6 @@ def time_answers(
 
 class _Question:
     """One question as it is timed.
-
-    Args:
-        stack: The model.
-        task: Gives the prompt.
-        example: The question.
 
     Attributes:
         n_new_tokens: That every answer has; 0 where it has choices.
@@ -139,12 +126,8 @@ def _without_end_tokens(stack: LayerStack) -> Iterator[None]:
 def time_during_prefill(stack: LayerStack, prompts: Sequence[str], policy: MenuChoice) -> Timing:
     """Measure answers whose program is chosen while the prompt runs, next to the plain model's.
 
-    Each prompt is answered alone, by both in turns, with at most `N_NEW_TOKENS` new tokens.
-
-    Args:
-        stack: The model.
-        prompts: At least one.
-        policy: Chooses; what choosing takes is in the time of its answers.
+    Each prompt is answered alone, by both in turns, with at most `N_NEW_TOKENS` new tokens. What
+    choosing takes is in the time of the policy's answers.
 
     Cost:
         Two answers for each prompt, and two more.

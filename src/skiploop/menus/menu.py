@@ -187,11 +187,6 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
     further edits, and the menu is a greedy cover of what was seen: each program is the one that
     raises the mean best utility most, given those before it.
 
-    Args:
-        runner: Evaluates and remembers.
-        examples: The questions of the race.
-        config: What to try.
-
     Raises:
         ConfigError: No program may have an edit.
         ProgramError: A candidate is no program of the model.
@@ -248,13 +243,7 @@ def race(
 
     A program is as good as the mean of what it adds to the utility of the first one, question by
     question: one that helps a few questions much stays. Right answers of a category count alike, so
-    preferring another one is no advantage (`balanced`).
-
-    Args:
-        runner: Evaluates and remembers.
-        examples: Questions.
-        programs: The first one always stays.
-        layer_cost: Of a layer pass.
+    preferring another one is no advantage (`balanced`). The first program always stays.
     """
 
     def added(asked: Sequence[Example], field: Sequence[Program]) -> np.ndarray:

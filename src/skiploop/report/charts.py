@@ -34,12 +34,7 @@ class CostPoint:
 
 
 def cost_chart(points: Sequence[CostPoint], title: str, axis: str) -> Picture | None:
-    """Return one dot a policy: its cost to the right, its share upwards.
-
-    Args:
-        points: Those without a share are left out.
-        title: Read by screen readers.
-        axis: What the cost is.
+    """Return one dot a policy that has a share: its cost to the right, its share upwards.
 
     Returns:
         None if no point has a share.

@@ -72,13 +72,12 @@ def answer_cells(row: Row) -> tuple[str, ...]:
 def cost_cells(row: Row, n_layers: int) -> tuple[str, ...]:
     """Return what a method took, in the order of `COSTS`."""
     cost = row.cost
-    time = ratio_words(cost.time) + (f" ± {cost.time_spread:.2f}" if cost.time_spread else "")
     mark = f", {NOT_FASTER}" if row.saves_layers_not_time(n_layers) else ""
     return (
         f"{row.mean_passes:.2f}",
         _scaled(cost.kv_bytes, 1e6),
         _scaled(cost.flops, 1e9),
-        time,
+        ratio_words(cost.time, cost.time_spread),
         ratio_words(cost.time_with_choosing) + mark,
         _scaled(cost.choosing_s, 1e-3),
         _scaled(cost.training_s, 1),

@@ -22,10 +22,6 @@ PAGE = "index.html"
 def write_leaderboard(folder: Path, found: Sequence[Comparison]) -> Path:
     """Write the page of some comparisons.
 
-    Args:
-        folder: Is made; a page that is there is replaced in one step.
-        found: In any order.
-
     Guarantees:
         A text from a comparison is shown as text. The page has one script, which is known by its
         content, and a browser is told to run nothing else (tests/unit/test_leaderboard.py).

@@ -8,12 +8,7 @@ from skiploop.report.conclusions import HOW_TO_READ, conclusions
 from skiploop.report.render import render
 from skiploop.report.report import Report
 from skiploop.report.table import Table
-from skiploop.report.tables.comparisons import comparison_tables
-from skiploop.report.tables.policies import layers_table, lengths_table, policies_table
-from skiploop.report.tables.provenance import provenance_table
-from skiploop.report.tables.search import search_words
-from skiploop.report.tables.selector import calibration_table, menu_table
-from skiploop.report.tables.timing import timing_table
+from skiploop.report.tables.every import every_table
 
 
 def markdown_text(report: Report) -> str:
@@ -32,25 +27,7 @@ def markdown_text(report: Report) -> str:
 
 def report_tables(report: Report) -> list[Table]:
     """Return all tables of a report that have something to show, in reading order."""
-    tables = []
-    if report.policies:
-        tables += [
-            policies_table(report.policies, report.timing),
-            layers_table(report.policies),
-            lengths_table(report.policies),
-        ]
-    tables += comparison_tables(report)
-    if report.calibration:
-        tables.append(calibration_table(report.calibration))
-    if report.menu:
-        tables.append(menu_table(report.menu))
-    if report.search:
-        tables.append(search_words(report.search))
-    if report.timing:
-        tables.append(timing_table(report.timing))
-    if report.provenance:
-        tables.append(provenance_table(report.provenance.items()))
-    return tables
+    return [table for table in every_table(report).values() if table]
 
 
 def _counts(counts: Sequence[int]) -> str:

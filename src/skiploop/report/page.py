@@ -16,17 +16,7 @@ from skiploop.report.details import Details
 from skiploop.report.page_data import data_script
 from skiploop.report.render import render
 from skiploop.report.report import Report
-from skiploop.report.tables.comparisons import (
-    categories_table,
-    pairs_table,
-    risk_table,
-    shuffled_answers_table,
-)
-from skiploop.report.tables.policies import layers_table, lengths_table, policies_table
-from skiploop.report.tables.provenance import provenance_table
-from skiploop.report.tables.search import search_words
-from skiploop.report.tables.selector import calibration_table, menu_table
-from skiploop.report.tables.timing import timing_table
+from skiploop.report.tables.every import every_table
 
 SCRIPTS = (
     "plot.js",
@@ -84,18 +74,7 @@ def page_text(report: Report, playground: Playground | None = None) -> str:
         scripts=("data.js", *_scripts(playground)),
         conclusions=conclusions(report),
         how_to_read=HOW_TO_READ,
-        policies=report.policies and policies_table(report.policies, report.timing),
-        layers=report.policies and layers_table(report.policies),
-        lengths=report.policies and lengths_table(report.policies),
-        shuffled=report.shuffled_answers and shuffled_answers_table(report),
-        pairs=report.pairs and pairs_table(report.pairs),
-        categories=report.categories and categories_table(report.categories),
-        risk=report.risk and risk_table(report.risk),
-        calibration=report.calibration and calibration_table(report.calibration),
-        menu=report.menu and menu_table(report.menu),
-        search=report.search and search_words(report.search),
-        timing=report.timing and timing_table(report.timing),
-        provenance=report.provenance and provenance_table(report.provenance.items()),
+        **every_table(report),
     )
 
 

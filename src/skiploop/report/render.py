@@ -29,11 +29,6 @@ _MARKDOWN = _MARKUP.overlay(autoescape=False, finalize=escaped_markdown, keep_tr
 
 
 def render(name: str, **values: object) -> str:
-    """Return a template of HTML, SVG or Markdown, filled in.
-
-    Args:
-        name: File in `templates/`.
-        **values: What the template names.
-    """
+    """Return a file of `templates/`, HTML, SVG or Markdown, with the values that it names."""
     templates = _MARKDOWN if name.endswith(".md") else _MARKUP
     return templates.get_template(name).render(**values)

@@ -100,17 +100,7 @@ def build_report(
     timing: Timing | None = None,
     provenance: Mapping[str, object] | None = None,
 ) -> Report:
-    """Return the report of one run.
-
-    Args:
-        records: Of all policies, on the same questions.
-        title: Task, part and model.
-        examples: The questions, for groups, categories and the changed answers that are shown.
-        shuffled_answers: From `shuffled_accuracy`.
-        menu: Of the run.
-        search: From `search_table`.
-        timing: Wall times at equal numbers of tokens, from `evaluation.timing`.
-        provenance: From `skiploop.runs.provenance.collect`.
+    """Return the report of one run, whose policies answered the same questions.
 
     Raises:
         DataError: The records do not make one table (see `policy_rows`).

@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 
 def validation_lines(found: Validation, run: Path) -> list[str]:
-    """Return whether a choice is shown to help, by which figures, and what to do next.
-
-    Args:
-        found: Of the selector.
-        run: Its run folder.
-    """
+    """Return whether a choice is shown to help, by which figures, and what to do next."""
     if not found.paired.total:
         return [
             "not shown to help, it keeps the plain model: all questions chose the menu, so none is "

@@ -50,9 +50,11 @@ def p_words(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def ratio_words(ratio: float | None) -> str:
-    """Return a ratio with two decimals."""
-    return NOTHING if ratio is None else f"{ratio:.2f}"
+def ratio_words(ratio: float | None, spread: float | None = None) -> str:
+    """Return a ratio with two decimals, and how far it may be off if that is known."""
+    if ratio is None:
+        return NOTHING
+    return f"{ratio:.2f} ± {spread:.2f}" if spread else f"{ratio:.2f}"
 
 
 def duration(seconds: float) -> str:

@@ -19,11 +19,6 @@ PAGES = "report"
 def write_report(run_dir: str | Path, report: Report, details: Details | None = None) -> list[Path]:
     """Write `report.json`, `report.md` and the folder `report`, each file replaced in one step.
 
-    Args:
-        run_dir: The run folder.
-        report: The numbers.
-        details: The questions behind them.
-
     Returns:
         All files.
 

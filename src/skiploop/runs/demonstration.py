@@ -111,16 +111,10 @@ class GainShown:
     timing: Timing
 
     def figures(self) -> dict[str, object]:
-        """Return all but the times by name."""
-        return {
-            "policy": self.policy,
-            "plain": self.plain,
-            "chosen": self.chosen,
-            "paired": self.paired,
-            "mean_slots": self.mean_slots,
-            "n_layers": self.n_layers,
-            "changed": self.changed,
-        }
+        """Return all but the times and the question that is searched, by name."""
+        told = {**vars(self)}
+        del told["solved"], told["timing"]
+        return told
 
 
 def show_gain(
@@ -132,12 +126,7 @@ def show_gain(
 ) -> GainShown:
     """Answer the questions with the plain model and under the programs that a policy chooses.
 
-    Args:
-        run: A run folder of the policy's model and task; verdicts that it holds are not made again.
-        policy: Chooses.
-        config: Which questions.
-        progress: Told about finished trials.
-        expect: Told how many trials will come, once the policy has chosen.
+    Verdicts that the run holds are not made again.
 
     Raises:
         RunError: The folder holds a demo with other settings.
@@ -190,14 +179,7 @@ def show_gain(
 def search_one(
     run: Run, example: Example, budget: int, progress: Progress | None = None
 ) -> Sequence[Trial]:
-    """Search the programs of one question, and return every trial of it, the identity first.
-
-    Args:
-        run: A run folder of the question's task.
-        example: The question.
-        budget: Programs that are tried beside the identity.
-        progress: Told about finished trials.
-    """
+    """Try so many programs on one question, and return every trial of it, the identity first."""
     config = SearchConfig(limit=1, budget=budget)
     Campaign(run.runner(progress), [example], config, run.config.seed).search()
     return run.store.asked("search", run.stack.n_layers)[example.id]

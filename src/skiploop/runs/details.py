@@ -30,12 +30,6 @@ def details(
 ) -> Details:
     """Return what stands behind the numbers of a report.
 
-    Args:
-        run: A run folder with a finished evaluation.
-        examples: The questions on which the policies were judged.
-        records: Of all policies.
-        menu: Of the run, if it has one.
-
     Raises:
         RunError: The menu is not finished, or its trials are lost or damaged.
     """

@@ -31,50 +31,36 @@ class Estimate:
     rate: float
 
     @property
-    def hours(self) -> float:
-        """Of all parts."""
-        return sum(part.seconds(self.rate) for part in self.parts) / 3600
-
-    @property
-    def disk_bytes(self) -> int:
-        """Of the model and the run folder."""
-        return self.weight_bytes + sum(part.n_bytes for part in self.parts)
+    def total(self) -> Work:
+        """All parts as one, with the model on the disk."""
+        return Work(
+            what="in all",
+            n_rows=sum(part.n_rows for part in self.parts),
+            flops=sum(part.flops for part in self.parts),
+            n_bytes=self.weight_bytes + sum(part.n_bytes for part in self.parts),
+        )
 
     def figures(self) -> dict[str, object]:
         """Return parts and sums, as they stand in JSON."""
         return {
             "parts": self.parts,
             "rate": self.rate,
-            "hours": self.hours,
+            "hours": self.total.seconds(self.rate) / 3600,
             "weight_bytes": self.weight_bytes,
-            "disk_bytes": self.disk_bytes,
+            "disk_bytes": self.total.n_bytes,
         }
 
     def words(self) -> str:
         """Return rows and hours of all parts in a line."""
-        return Work(
-            what="in all",
-            n_rows=sum(part.n_rows for part in self.parts),
-            flops=sum(part.flops for part in self.parts),
-            n_bytes=self.disk_bytes,
-        ).words(self.rate)
+        return self.total.words(self.rate)
 
     def table(self) -> Table:
         """Return one row a part, and their sum."""
-        rows = [
-            (
-                part.what,
-                f"{part.n_rows:,}",
-                f"{part.flops / 1e15:.3g}",
-                f"{part.seconds(self.rate) / 3600:.3g}",
-                f"{part.n_bytes / 1e9:.3g}",
-            )
-            for part in self.parts
-        ]
-        flops, n_rows = sum(one.flops for one in self.parts), sum(one.n_rows for one in self.parts)
-        rows.append(("the model", "", "", "", f"{self.weight_bytes / 1e9:.3g}"))
-        total = ("all", f"{n_rows:,}", f"{flops / 1e15:.3g}", f"{self.hours:.3g}")
-        rows.append((*total, f"{self.disk_bytes / 1e9:.3g}"))
+        rows = (
+            *((part.what, *self._cells(part)) for part in self.parts),
+            ("the model", "", "", "", f"{self.weight_bytes / 1e9:.3g}"),
+            ("all", *self._cells(self.total)),
+        )
         note = (
             f"Counted: rows x layer passes x tokens, at {self.rate / 1e12:.3g} TFLOP a second "
             "(--rate). Rows that share work, answers that end early and what is known already "
@@ -82,7 +68,15 @@ class Estimate:
             "in it."
         )
         header = ("part", "answers", "PFLOP", "hours", "GB on disk")
-        return Table("Estimate, nothing was started", header, tuple(rows), note)
+        return Table("Estimate, nothing was started", header, rows, note)
+
+    def _cells(self, part: Work) -> tuple[str, ...]:
+        return (
+            f"{part.n_rows:,}",
+            f"{part.flops / 1e15:.3g}",
+            f"{part.seconds(self.rate) / 3600:.3g}",
+            f"{part.n_bytes / 1e9:.3g}",
+        )
 
 
 def estimate(
@@ -96,14 +90,6 @@ def estimate(
     """Count what a comparison would run.
 
     Training is not counted, it takes minutes; nor is what methods run to learn by themselves.
-
-    Args:
-        run: Where it would be.
-        others: Tasks to judge on beside the run's own.
-        config: What would be compared.
-        settings: Of the stages, by name.
-        known: The model.
-        rate: Operations a second, such as from `work.stated_rate`.
     """
     size, tokenizer = known.size, known.tokenizer
     names = config.names(size.n_layers)

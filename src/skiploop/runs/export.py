@@ -86,12 +86,6 @@ def export_selector(run: Run, n_landmarks: int, max_slots: float | None, out: Pa
 def export_programs(stack: LayerStack, programs: Sequence[str], to: Format, out: Path) -> None:
     """Write programs of a model in a format of others.
 
-    Args:
-        stack: The model.
-        programs: Text forms.
-        to: The format.
-        out: A new file, or a new or empty folder.
-
     Raises:
         ProgramError: One is no program, or the format cannot say what it does.
         ConfigError: There is something at `out`, or the format holds no programs.

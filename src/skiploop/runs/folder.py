@@ -181,8 +181,7 @@ class RunFolder:
         self.refuse_differences(section, config)
         before = self._ledger.sections
         n_trials = len(self.store)
-        asked = {"run": settings.to_dict(self.config), section: settings.to_dict(config)}
-        self._ledger.write_sections({**before, **asked})
+        self.record(section, config)
         try:
             yield
         except Exception:
@@ -209,11 +208,6 @@ class RunFolder:
     ) -> None:
         """Check one section against the stored one, if there is one.
 
-        Args:
-            section: Name of the section.
-            config: What is asked for now.
-            remedy: What to do if other settings are wanted.
-
         Raises:
             RunError: A setting differs; the message names them.
         """
@@ -237,10 +231,7 @@ class RunFolder:
         self._ledger.forget(section)
 
     def check(self, asked: Mapping[str, object]) -> None:
-        """Refuse settings that are not those the run was made with.
-
-        Args:
-            asked: Some fields of `RunConfig`.
+        """Refuse settings, some fields of `RunConfig`, that the run was not made with.
 
         Raises:
             RunError: One differs.
@@ -291,10 +282,6 @@ class RunFolder:
     def settings(self) -> dict[str, object]:
         """The settings of every stage that learned something, by its name."""
         return {k: v for k, v in self._ledger.sections.items() if k not in _NOT_LEARNED}
-
-    def end(self, section: str, facts: dict[str, object]) -> None:
-        """Store where the figures of a section come from, which ends it."""
-        self._ledger.end(section, facts, self.n_trials)
 
     def facts(self, section: str) -> dict[str, object]:
         """Return where the figures of a finished section come from."""

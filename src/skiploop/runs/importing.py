@@ -16,7 +16,6 @@ from skiploop.exchange.reading import Source
 from skiploop.files import check_new, filling, write_atomic
 from skiploop.jsontext import json_text
 from skiploop.models.packaged import sha256_of
-from skiploop.programs.program import Program
 from skiploop.runs import provenance
 from skiploop.runs.folder import RunConfig
 from skiploop.runs.verdicts import join, most_fixing, summed, write_run
@@ -25,19 +24,6 @@ from skiploop.tasks import get_task
 from skiploop.tasks.base import Task, questions_id
 
 QUESTIONS_FILE = "questions.jsonl"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImportedList:
-    """What an import of programs brought.
-
-    Attributes:
-        programs: All of them.
-        left_out: What was left out, one short text for each reason.
-    """
-
-    programs: tuple[Program, ...]
-    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +49,8 @@ class ImportedRun:
     left_out: tuple[str, ...]
 
 
-def import_programs(source: Source, form: Format, stack: LayerStack, out: Path) -> ImportedList:
-    """Write the programs of a file as a list.
-
-    Args:
-        source: The file.
-        form: Its format, one of programs.
-        stack: The model that they are for.
-        out: A new file.
+def import_programs(source: Source, form: Format, stack: LayerStack, out: Path) -> Contents:
+    """Write the programs of a file as a list, and return them and why others are left out.
 
     Raises:
         DataError: The file is none of this format, or holds no program.
@@ -83,7 +63,7 @@ def import_programs(source: Source, form: Format, stack: LayerStack, out: Path) 
         raise DataError(f"{source.path} holds nothing that is a program: {left_out[0]}")
     out.parent.mkdir(parents=True, exist_ok=True)
     listing.write(out, contents, stack)
-    return ImportedList(programs=contents.programs, left_out=left_out)
+    return replace(contents, left_out=left_out)
 
 
 def import_questions(
@@ -91,13 +71,7 @@ def import_questions(
 ) -> ImportedRun:
     """Make a run folder of a file of questions, as if a search had found its verdicts.
 
-    Args:
-        source: The file.
-        form: Its format, one of questions.
-        stack: The model that answered them.
-        asked: What the run is about. An empty task stands for the questions of the file; those of
-            another task are looked up there.
-        out: A new or empty folder.
+    An empty task stands for the questions of the file; those of another task are looked up there.
 
     Raises:
         DataError: The file is none of this format, or none of its questions can be asked.
@@ -152,13 +126,11 @@ def _own_task(form: Format, contents: Contents, folder: Path, source: Source) ->
 
 def _facts(source: Source, form: Format, stack: LayerStack, task: Task) -> dict[str, object]:
     """Return where the verdicts come from."""
-    return dict(
-        provenance.collect(
-            weights=stack.model_id,
-            task=task.name,
-            task_version=task.version,
-            imported_from=str(source.path),
-            imported_as=form.name,
-            sha256=sha256_of(source.path),
-        )
+    return provenance.collect(
+        weights=stack.model_id,
+        task=task.name,
+        task_version=task.version,
+        imported_from=str(source.path),
+        imported_as=form.name,
+        sha256=sha256_of(source.path),
     )

@@ -17,7 +17,7 @@ from skiploop.menus.menu import MenuConfig
 from skiploop.policies.base import Method
 from skiploop.policies.by_category import check_categories
 from skiploop.policies.selector.calibration import CalibrationBin, calibration
-from skiploop.policies.selector.choice import PromptFeatures
+from skiploop.policies.selector.policy import SelectorPolicy
 from skiploop.runs.policies import entry_of
 from skiploop.runs.questions import learned_from, menu_examples
 from skiploop.runs.session import Run
@@ -143,13 +143,12 @@ def judge(
     names = [method.name for method in methods]
     if run is learned and any(entry_of(name).learns_from_menu for name in names):
         check_categories(menu_examples(run), examples)
-    prompts = [run.task.prompt(example) for example in examples]
-    features = _features(learned, names)
-    if features:
-        features.remember(prompts)
+    selector = _selector(learned, names)
+    if selector:
+        selector.features.remember([run.task.prompt(example) for example in examples])
     records = answer_all(methods, examples, run.runner(progress), expect)
-    if features:
-        features.forget()  # choosing is timed with all that it takes
+    if selector:
+        selector.features.forget()  # choosing is timed with all that it takes
     readings = read_readings(run.folder)  # before the records, which may tell of the first one
     now = Reading(tuple(example.id for example in examples), tuple(names))
     was_interrupted = run.has("evaluate") and not run.facts("evaluate")
@@ -160,7 +159,7 @@ def judge(
     write_records(run.folder / RECORDS, records)
     _log.info("measuring wall times")
     timing = time_answers(run.stack, run.task, examples, methods)
-    Measured(timing=timing, calibration=_calibration(learned, names)).save(run.folder)
+    Measured(timing=timing, calibration=_calibration(selector)).save(run.folder)
     run.note_provenance("evaluate")
 
 
@@ -189,15 +188,14 @@ def _without(examples: Sequence[Example], known: Sequence[Example], task: str) -
     return left
 
 
-def _features(run: Run, names: Sequence[str]) -> PromptFeatures | None:
-    """Return what reads prompts for all policies of the selector; None without one of them."""
+def _selector(run: Run, names: Sequence[str]) -> SelectorPolicy | None:
+    """Return the selector of a run, whatever its limits, if policies make use of it."""
     is_asked = any("selector" in entry_of(name).needs for name in names)
-    return run.selector.features if is_asked else None
+    return run.selector if is_asked else None
 
 
-def _calibration(run: Run, names: Sequence[str]) -> tuple[CalibrationBin, ...]:
-    """Return that of the run's selector, whatever its limits, if policies make use of it."""
-    if not any("selector" in entry_of(name).needs for name in names):
+def _calibration(selector: SelectorPolicy | None) -> tuple[CalibrationBin, ...]:
+    if selector is None:
         return ()
-    data = run.selector.data
+    data = selector.data
     return tuple(calibration(data.predicted_QP, data.score_QP, data.right_QP))

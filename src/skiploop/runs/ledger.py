@@ -23,11 +23,7 @@ _ENDED = "ended_with"
 
 
 class Ledger:
-    """The two small files of a run folder.
-
-    Args:
-        folder: The run folder; it may not exist yet.
-    """
+    """The two small files of a run folder, which may not exist yet."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -52,11 +48,6 @@ class Ledger:
 
     def end(self, section: str, facts: Mapping[str, object], n_trials: int) -> None:
         """Note that a stage is finished.
-
-        Args:
-            section: Its name.
-            facts: Where its figures come from.
-            n_trials: How many trials the run then has.
 
         Raises:
             RunError: The file cannot be written.
@@ -91,11 +82,6 @@ class Ledger:
         """Refuse a stage whose settings or trials are not those that it ended with.
 
         A stage of an older version says nothing of them; it has some trials.
-
-        Args:
-            section: Its name.
-            n_trials: Counts those that the run has now.
-            again: What makes lost trials again.
 
         Raises:
             RunError: A part is damaged or lost; the message names it.

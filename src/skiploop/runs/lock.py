@@ -18,11 +18,7 @@ LOCK_FILES = (_LOCK, _HOLDER)
 
 
 class RunLock:
-    """The lock of a run folder; the system frees it when its holder ends, however it does.
-
-    Args:
-        folder: The run folder; it may not exist yet.
-    """
+    """The lock of a run folder, old or new; the system frees it when its holder ends."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -57,23 +57,13 @@ Expect = Callable[[int], None]
 _log = logging.getLogger("skiploop")
 
 
-def _nobody(_: int) -> None:
-    """Be told, and do nothing."""
-
-
 def search(
     run: Run,
     config: SearchConfig,
     progress: Progress | None = None,
-    expect: Expect = _nobody,
+    expect: Expect = lambda _: None,
 ) -> SearchTable:
     """Search programs for the first questions of a split, and run the chance control.
-
-    Args:
-        run: The run folder.
-        config: What to try.
-        progress: Told about finished trials.
-        expect: Told how many trials will come at most.
 
     Returns:
         What was found, in the form of Table 1 of arXiv 2606.06574.
@@ -100,12 +90,7 @@ def search(
 def train(
     run: Run, config: TrainConfig, progress: Callable[[Metrics], None] | None = None
 ) -> PredictorPolicy:
-    """Train the predictor on the programs that the search found, or those on the menu.
-
-    Args:
-        run: A run folder with a finished search, or a finished menu and no search.
-        config: The recipe.
-        progress: Told about finished epochs.
+    """Train the predictor on the programs that the search found, or without one those on the menu.
 
     Raises:
         RunError: There is neither, or a training with other settings, finished or not.
@@ -130,15 +115,9 @@ def train(
 
 
 def menu(
-    run: Run, config: MenuConfig, progress: Progress | None = None, expect: Expect = _nobody
+    run: Run, config: MenuConfig, progress: Progress | None = None, expect: Expect = lambda _: None
 ) -> Menu:
     """Make a menu, and judge every question under every program on it.
-
-    Args:
-        run: The run folder.
-        config: How the menu is made.
-        progress: Told about finished trials.
-        expect: Told how many trials will come at most.
 
     Raises:
         RunError: The folder holds a menu with other settings.
@@ -195,7 +174,7 @@ def evaluate(
     run: Run,
     config: EvaluateConfig,
     progress: Progress | None = None,
-    expect: Expect = _nobody,
+    expect: Expect = lambda _: None,
     on: Run | None = None,
 ) -> Report:
     """Judge policies on held-out questions and write the report into the run folder.

@@ -60,13 +60,7 @@ def find(name: str) -> tuple[Entry, str]:
 
 
 def checked_name(name: str) -> str:
-    """Return the name of a policy in its one spelling, before a model is loaded for it.
-
-    Raises:
-        UnknownNameError: As for `find`.
-        ProgramError: As for `find`.
-        ConfigError: As for `find`.
-    """
+    """Return the name of a policy in its one spelling; refuse what `find` refuses."""
     entry, argument = find(name)
     return f"{entry.name}:{argument}" if argument else entry.name
 

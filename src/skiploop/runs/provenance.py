@@ -19,10 +19,8 @@ from skiploop.errors import ConfigError
 PACKAGES = ("torch", "transformers", "numpy")
 """Whose versions are stored."""
 
-Facts = dict[str, str | int | float | bool | None]
 
-
-def collect(**extra: str | float | bool | None) -> Facts:
+def collect(**extra: object) -> dict[str, object]:
     """Return what to store with a run, under the same keys every time.
 
     Args:
@@ -37,7 +35,7 @@ def collect(**extra: str | float | bool | None) -> Facts:
     Raises:
         ConfigError: An extra fact has the name of one of these.
     """
-    facts: Facts = {"skiploop": __version__, "python": platform.python_version()}
+    facts: dict[str, object] = {"skiploop": __version__, "python": platform.python_version()}
     facts.update({package: version_of(package) for package in PACKAGES})
     facts.update(
         platform=platform.platform(),
@@ -51,14 +49,10 @@ def collect(**extra: str | float | bool | None) -> Facts:
         raise ConfigError(f"provenance collects {', '.join(taken)} itself: use another name")
     device = str(extra.get("device", ""))
     if device.partition(":")[0] == "cuda":
-        extra["gpu"] = _gpu(device)
+        import torch  # whoever uses the device has imported it
+
+        extra["gpu"] = torch.cuda.get_device_name(device)
     return {**facts, **extra}
-
-
-def _gpu(device: str) -> str:
-    import torch  # whoever uses the device has imported it
-
-    return str(torch.cuda.get_device_name(device))
 
 
 def version_of(package: str) -> str | None:

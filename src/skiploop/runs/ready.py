@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from skiploop.arguments import shown
 from skiploop.errors import ConfigError, unknown_name
@@ -21,10 +20,8 @@ from skiploop.policies.selector.policy import SELECTOR_FOLDER, load_selector
 from skiploop.programs.program import Program
 from skiploop.runs.session import Run
 from skiploop.shipped import shipped_policies
+from skiploop.stack import LayerStack
 from skiploop.tasks.prompt_form import PromptForm
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
 
 
 def load_policy(
@@ -50,7 +47,7 @@ def load_policy(
     """
     folder = _folder_of(policy)
     if stack is None:
-        model, dtype = base_of(policy)
+        model, dtype = base_for(policy, None, None)
         stack = load(model, dtype=dtype)
     if has_recipe(folder) and (text := Recipe.load(folder).program):
         check_model(Recipe.load(folder).weights, stack, f"{policy} was made for", "load that model")
@@ -71,46 +68,27 @@ def has_policy(run: Path) -> bool:
     return (run / SELECTOR_FOLDER).exists() or has_predictor(run)
 
 
-def base_of(policy: str | Path) -> tuple[str, str]:
-    """Return the model that a policy was made on, by name, and its number format.
-
-    Args:
-        policy: As for `load_policy`.
-
-    Raises:
-        UnknownNameError: There is no such name and no such folder.
-        RunError: The folder holds no policy and is no run.
-    """
-    folder = _folder_of(policy)
-    if has_recipe(folder):
-        recipe = Recipe.load(folder)
-        return recipe.model, recipe.dtype
-    origin = origin_of(policy)
-    return origin.model, origin.dtype
-
-
 def base_for(
     policy: str | Path | None, model: str | None, dtype: str | None
 ) -> tuple[str, str | None]:
     """Return the model to load and its number format: as given, else those of a policy, if any.
 
-    Raises:
-        UnknownNameError: There is no such policy.
-        RunError: The folder holds no policy and is no run.
+    Policies are named as for `load_policy`, and refused as there.
     """
-    made_on, made_in = base_of(policy) if policy else (DEFAULT_MODEL, None)
+    made_on, made_in = DEFAULT_MODEL, None
+    if policy:
+        folder = _folder_of(policy)
+        made = Recipe.load(folder) if has_recipe(folder) else origin_of(policy)
+        made_on, made_in = made.model, made.dtype
     return (made_on if model is None else model, made_in if dtype is None else dtype)
 
 
 def origin_of(policy: str | Path) -> Origin:
     """Return what a policy was made on and from.
 
-    Args:
-        policy: As for `load_policy`.
+    Policies are named as for `load_policy`, and refused as there.
 
     Raises:
-        UnknownNameError: There is no such name and no such folder.
-        RunError: The folder holds no policy and is no run.
         ConfigError: It is one program for all prompts, which learned from no questions.
     """
     folder = _folder_of(policy)

@@ -24,10 +24,6 @@ from skiploop.tasks.base import Example
 def report(run: RunFolder, split: str) -> Report:
     """Make the report of the last evaluation and write it into the run folder.
 
-    Args:
-        run: A run folder with a finished evaluation.
-        split: Of its questions.
-
     Raises:
         RunError: A part is missing or damaged; the message names it.
         DataError: The records are damaged.
@@ -64,12 +60,7 @@ def report_and_details(run: RunFolder, split: str) -> tuple[Report, Details]:
 
 
 def read_search_table(run: RunFolder, n_layers: int) -> SearchTable:
-    """Return the table of a search from the trials that it recorded.
-
-    Args:
-        run: A run folder with a finished search.
-        n_layers: Of the model.
-    """
+    """Return the table of a search from the trials that it recorded."""
     control = run.store.asked("random", n_layers)
     groups = {example.id: example.group for example in searched_examples(run)}
     return search_table(

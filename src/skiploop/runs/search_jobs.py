@@ -27,13 +27,6 @@ def search_by_workers(
     What is known of a question goes with its job, so a search that was interrupted goes on where it
     stopped, by workers or without them.
 
-    Args:
-        run: The run folder; what comes back is stored there.
-        backend: Whose workers search.
-        examples: Questions.
-        config: What to try.
-        progress: Told about finished trials.
-
     Raises:
         JobsFailedError: Some searches failed.
     """

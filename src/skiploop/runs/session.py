@@ -83,12 +83,7 @@ class Run(RunFolder):
     def beside(self, task: str, options: Sequence[str] = (), *, as_trained: bool = False) -> Run:
         """Return the run folder in which what was learned here is judged on another task.
 
-        It lies in this one and shares its model.
-
-        Args:
-            task: As for `elsewhere`.
-            options: As for `elsewhere`.
-            as_trained: As for `elsewhere`.
+        It lies in this one and shares its model; arguments as for `elsewhere`.
 
         Raises:
             ConfigError: As for `elsewhere`.
@@ -138,18 +133,15 @@ class Run(RunFolder):
         """What a worker is told of the run, once model and task were made here."""
         return {"folder": str(self.folder), "run": to_dict(self.config)}
 
-    def note_provenance(self, section: str) -> dict[str, object]:
-        """Store and return where the figures of a section come from."""
-        facts: dict[str, object] = dict(
-            provenance.collect(
-                model=self.config.model,
-                weights=self.stack.model_id,
-                dtype=self.config.dtype,
-                device=self.device,
-                n_threads=torch.get_num_threads(),
-                task=self.task.name,
-                task_version=self.task.version,
-            )
+    def note_provenance(self, section: str) -> None:
+        """Store where the figures of a section come from, which ends it."""
+        facts = provenance.collect(
+            model=self.config.model,
+            weights=self.stack.model_id,
+            dtype=self.config.dtype,
+            device=self.device,
+            n_threads=torch.get_num_threads(),
+            task=self.task.name,
+            task_version=self.task.version,
         )
-        self.end(section, facts)
-        return facts
+        self._ledger.end(section, facts, self.n_trials)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
+
+from transformers import PreTrainedTokenizerBase
 
 from skiploop.menus.menu import PARENTS, MenuConfig, first_programs
 from skiploop.models.size import Size
 from skiploop.report.words import duration
 from skiploop.tasks.base import Task
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 GPU_RATE = 160e12
 """Operations a second where nobody says: 256 rows, each with a program of its own, at the shape of
@@ -67,16 +65,7 @@ def stated_rate(device: str, n_threads: int) -> float:
 def work(
     what: str, n_rows: int, task: Task, split: str, size: Size, tokenizer: PreTrainedTokenizerBase
 ) -> Work:
-    """Count so many answers to the questions of a task.
-
-    Args:
-        what: Name of the part.
-        n_rows: Answers.
-        task: Whose prompts they follow.
-        split: Part of the task.
-        size: Of the model.
-        tokenizer: Of the model.
-    """
+    """Count so many answers to the questions of a task."""
     prompts = [task.prompt(example) for example in task.examples(split)[:_SAMPLE]]
     n_prompt = fmean(len(tokenizer(prompt)["input_ids"]) for prompt in prompts)
     n_new = max(task.max_new_tokens, 1)

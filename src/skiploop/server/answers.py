@@ -23,12 +23,7 @@ _FINISH: dict[StoppedBy, str] = {"stop": "stop", "eos": "stop", "length": "lengt
 
 
 class Form(ABC):
-    """One of OpenAI's forms.
-
-    Args:
-        model: As the request names it.
-        with_logprobs: Whether the log-probabilities of tokens are told.
-    """
+    """One of OpenAI's forms."""
 
     prefix: str
     whole: str
@@ -80,14 +75,7 @@ class Form(ABC):
         }
 
     def chunk(self, index: int, event: Written | Ended, *, is_first: bool, n_before: int) -> Json:
-        """Return a part of an answer.
-
-        Args:
-            index: Of the answer.
-            event: What came.
-            is_first: Whether nothing came before.
-            n_before: Characters that came before.
-        """
+        """Return a part of an answer, of which so many characters came before."""
         written = event.last if isinstance(event, Ended) else event
         choice: Json = {
             "index": index,

@@ -50,7 +50,7 @@ def make_app(service: Service) -> FastAPI:
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(HTTPException, _no_such_route)
     app.add_exception_handler(ClientDisconnect, _nobody_there)
-    app.add_exception_handler(Exception, _broken)
+    app.add_exception_handler(Exception, _refused)
 
     @app.get("/health")
     async def health() -> Response:
@@ -139,12 +139,7 @@ def server_of(app: FastAPI, service: Service) -> uvicorn.Server:
 
 
 class Watched:
-    """Counts what was answered, and gives up on clients that do not read.
-
-    Args:
-        app: What answers.
-        service: Its limits and metrics.
-    """
+    """Counts what was answered, and gives up on clients that do not read."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
@@ -344,8 +339,3 @@ async def _no_such_route(request: Request, error: Exception) -> Response:
 
 async def _nobody_there(_: Request, __: Exception) -> Response:
     return Response(status_code=400)
-
-
-async def _broken(_: Request, __: Exception) -> Response:
-    told = broken()
-    return JSONResponse(told.body(), told.status, headers=told.headers)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from transformers import PreTrainedTokenizerBase
 
 from skiploop.errors import ConfigError, one_line
 from skiploop.models.chat import Turn, chat_prompt
 from skiploop.server.errors import wrong
-
-if TYPE_CHECKING:
-    from skiploop.server.protocol import Message
+from skiploop.server.protocol import Message
 
 
 def prompt_of(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> str:

@@ -80,9 +80,5 @@ Event = Written | Ended | Failed
 Tell = Callable[[int, Event], None]
 """Is told the place of an answer in its request, and what became of it; in the model's thread."""
 
-
-@dataclass(frozen=True)
-class Ticket:
-    """A request that was taken; give it back with `Scheduler.cancel`."""
-
-    numbers: frozenset[int]
+Ticket = frozenset[int]
+"""A request that was taken; give it back with `Scheduler.cancel`."""

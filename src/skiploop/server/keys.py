@@ -15,11 +15,7 @@ MIN_LENGTH = 16
 
 
 class Keys:
-    """The keys that open a server; without any, everybody may ask.
-
-    Args:
-        keys: Their texts.
-    """
+    """The keys that open a server; without any, everybody may ask."""
 
     def __init__(self, keys: Sequence[str] = ()) -> None:
         self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]

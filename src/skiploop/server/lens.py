@@ -7,15 +7,11 @@ Source: nostalgebraist 2020, "interpreting GPT: the logit lens".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from skiploop.engine.batching.encoding import encode
 from skiploop.engine.windows import logits_along
 from skiploop.programs.program import Program
 from skiploop.server.errors import wrong
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
+from skiploop.stack import LayerStack
 
 MAX_TOKENS = 512
 """Of a prompt: its states after all passes are held at once."""

@@ -33,19 +33,21 @@ Zero = Annotated[float, Field(ge=0, le=0)]
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
-class Body(BaseModel):
-    """What all bodies have in common: no field is taken that nobody knows."""
+class Strict(BaseModel):
+    """What all parts of bodies have in common: no field is taken that nobody knows."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Body(Strict):
+    """What all bodies have in common."""
 
     model: Name | None = None
     program: Name | None = None
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(Strict):
     """What comes at the end of a stream."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     include_usage: bool = False
 
@@ -91,10 +93,8 @@ class CompletionBody(Writing):
         return self.logprobs is not None
 
 
-class Part(BaseModel):
+class Part(Strict):
     """A part of a message."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     type: Literal["text"]
     text: str
@@ -105,10 +105,8 @@ def _parts(value: object) -> object:
     return [{"type": "text", "text": value}] if isinstance(value, str) else value
 
 
-class Message(BaseModel):
+class Message(Strict):
     """One turn of a conversation."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     role: Literal["system", "developer", "user", "assistant"]
     content: Annotated[list[Part], BeforeValidator(_parts)]
@@ -120,10 +118,8 @@ class Message(BaseModel):
         return "".join(part.text for part in self.content)
 
 
-class ResponseFormat(BaseModel):
+class ResponseFormat(Strict):
     """What an answer looks like: text."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     type: Literal["text"]
 

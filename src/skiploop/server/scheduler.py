@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from skiploop.engine.completion import Completion
 from skiploop.engine.continuous import ContinuousBatch, Job
@@ -23,10 +23,8 @@ from skiploop.server.errors import ApiError, broken, closing, no_numbers, too_bu
 from skiploop.server.events import Ask, Ended, Failed, Tell, Ticket, Written
 from skiploop.server.limits import Limits
 from skiploop.server.line import Line
-
-if TYPE_CHECKING:
-    from skiploop.server.metrics import Metrics
-    from skiploop.stack import LayerStack
+from skiploop.server.metrics import Metrics
+from skiploop.stack import LayerStack
 
 STEPS_BETWEEN = 4
 """Tokens that all rows get before others may join: to join costs a copy of what is running."""
@@ -122,11 +120,7 @@ class Scheduler:
         self._thread.join()
 
     def submit(self, asks: Sequence[Ask], tell: Tell) -> Ticket:
-        """Take a request for some answers.
-
-        Args:
-            asks: What is wanted.
-            tell: Is told of each of them, until it has ended or failed.
+        """Take a request for some answers; `tell` is told of each until it has ended or failed.
 
         Raises:
             ApiError: Too many are waiting, or the server stops.
@@ -146,12 +140,12 @@ class Scheduler:
             self._n_waiting += len(asks)
             self._arrived += requests
             self._changed.notify()
-        return Ticket(frozenset(request.number for request in requests))
+        return frozenset(request.number for request in requests)
 
     def cancel(self, ticket: Ticket) -> None:
         """Forget answers that nobody waits for; those that have ended already do not mind."""
         with self._changed:
-            self._cancelled |= ticket.numbers
+            self._cancelled |= ticket
             self._changed.notify()
 
     def call(self, function: Callable[[], _Result]) -> Future[_Result]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from skiploop.arguments import shown
 from skiploop.engine.options import Options
@@ -21,12 +20,8 @@ from skiploop.server.metrics import Metrics
 from skiploop.server.protocol import ChatBody, CompletionBody, RouteBody, Writing
 from skiploop.server.scheduler import Scheduler
 from skiploop.server.variants import Catalogue, Chooser, Variant
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from skiploop.stack import LayerStack
-    from skiploop.tasks.prompt_form import PromptForm
+from skiploop.stack import LayerStack
+from skiploop.tasks.prompt_form import PromptForm
 
 DEFAULT_LENGTH = 16
 """Tokens of a completion that are added at most unless told otherwise, as OpenAI has it."""
@@ -189,7 +184,7 @@ def make_service(
     """
     limits, metrics = limits or Limits(), Metrics()
     max_slots = limits.slots * stack.n_layers
-    catalogue = Catalogue(stack, name, policies, default=default, max_slots=max_slots)
+    catalogue = Catalogue(stack, name, policies or {}, default=default, max_slots=max_slots)
     scheduler = Scheduler(stack, limits, metrics, name=name)
     return Service(stack, catalogue, scheduler, limits, keys or Keys(), metrics)
 

@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
@@ -17,10 +17,8 @@ from skiploop.policies.base import Policy
 from skiploop.policies.why import Considered, Why
 from skiploop.programs.program import Program
 from skiploop.server.errors import ApiError, wrong
-
-if TYPE_CHECKING:
-    from skiploop.stack import LayerStack
-    from skiploop.tasks.prompt_form import PromptForm
+from skiploop.stack import LayerStack
+from skiploop.tasks.prompt_form import PromptForm
 
 AUTO = "auto"
 _IDENTITY = "identity"
@@ -152,15 +150,14 @@ class Catalogue:
         self,
         stack: LayerStack,
         model: str,
-        policies: Mapping[str, Chooser] | None = None,
+        policies: Mapping[str, Chooser],
         *,
-        default: str | None = None,
+        default: str | None,
         max_slots: int,
     ) -> None:
         self.model = model
         self.n_layers = stack.n_layers
         self._max_slots = max_slots
-        policies = policies or {}
         self._policies = {name: policy_variant(name, each) for name, each in policies.items()}
         self._auto = {f"{model}:{AUTO}": variant for variant in list(self._policies.values())[:1]}
         plain = FixedVariant(f"{model}:{_IDENTITY}", Program.identity(stack.n_layers))
@@ -185,10 +182,6 @@ class Catalogue:
 
     def variant(self, model: str | None, program: str | None) -> Variant:
         """Return what a request means.
-
-        Args:
-            model: Its field `model`; None means the default.
-            program: Its field `program`, the text of a program.
 
         Raises:
             ApiError: There is no such model or program, or both fields name a program.

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from skiploop.policies.vote import elect, probability
 from skiploop.programs.program import Program
 from skiploop.server.answers import Form, Json, usage
 from skiploop.server.errors import wrong
 from skiploop.server.events import Ask, Ended
+from skiploop.server.protocol import Writing
 from skiploop.server.variants import Chooser, FixedVariant
-
-if TYPE_CHECKING:
-    from skiploop.server.protocol import Writing
 
 
 def voting_policy(body: Writing, asks: Sequence[Ask]) -> Chooser | None:
@@ -52,15 +49,7 @@ def voters(ask: Ask, programs: Sequence[Program], n: int) -> list[Ask]:
 def voted_body(
     form: Form, policy: Chooser, ask: Ask, endings: Sequence[Ended], abstain_below: float
 ) -> Json:
-    """Return the answer that wins, or none where that is not sure enough.
-
-    Args:
-        form: OpenAI's form.
-        policy: Whose programs voted; it knows what of a text is the answer.
-        ask: What was asked.
-        endings: What each program answered.
-        abstain_below: Confidence below which no answer is given.
-    """
+    """Return the answer that wins, or none where that is not sure enough."""
     completions = [ended.completion for ended in endings]
     texts = [one.text for one in completions]
     read = policy.form.read(ask.prompt, texts) if policy.form else [""] * len(texts)

@@ -13,20 +13,6 @@ from skiploop.report.table import Table
 from skiploop.report.words import NOTHING, p_words, paired_words, percent, points_words, share_words
 
 
-def comparison_tables(report: Report) -> list[Table]:
-    """Return those tables that look at the policies from other sides than the main one."""
-    tables = []
-    if report.shuffled_answers:
-        tables.append(shuffled_answers_table(report))
-    if report.pairs:
-        tables.append(pairs_table(report.pairs))
-    if report.categories:
-        tables.append(categories_table(report.categories))
-    if report.risk:
-        tables.append(risk_table(report.risk))
-    return tables
-
-
 def shuffled_answers_table(report: Report) -> Table:
     """Return what the answers of each policy are worth without their questions."""
     cells = tuple(

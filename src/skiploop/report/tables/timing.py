@@ -42,6 +42,5 @@ def wall_words(timing: Timing, policy: str) -> tuple[str, str]:
     """Return the wall time of a policy next to the identity, without and with choosing."""
     if policy not in timing.wall_s:
         return NOTHING, NOTHING
-    spread = timing.spread(policy)
-    ratio = ratio_words(timing.ratio(policy)) + (f" ± {spread:.2f}" if spread else "")
+    ratio = ratio_words(timing.ratio(policy), timing.spread(policy))
     return ratio, ratio_words(timing.ratio_with_choosing(policy))

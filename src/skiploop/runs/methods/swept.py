@@ -30,11 +30,7 @@ Choose = Callable[[TrialRunner, Sequence[Example]], Program]
 
 
 def confirmed(asked: Asked, choose: Choose) -> Policy:
-    """Return the policy of the program that is chosen, or of the plain model.
-
-    Args:
-        asked: What is made.
-        choose: Looks at training questions only.
+    """Return the policy of the program that is chosen on training questions, or of the plain model.
 
     Raises:
         DataError: There are no training or no validation questions.
