@@ -20,7 +20,7 @@ def trials_out(trials: Iterable[Trial]) -> Rows:
 
 def trials_in(rows: Iterable[Sequence[Any]], n_layers: int) -> list[Trial]:
     """Return the trials that `trials_out` made plain data of."""
-    return [trial_of(row, n_layers) for row in rows]
+    return [trial_of(row, program_of(row[1], n_layers)) for row in rows]
 
 
 def examples_out(examples: Iterable[Example]) -> list[dict[str, Any]]:

@@ -122,14 +122,17 @@ class TrialStore:
                 ).fetchone()
                 for example_id, program in keys
             }
-        return {key: trial_of(row, key[1].n_layers) for key, row in rows.items() if row}
+        return {key: trial_of(row, key[1]) for key, row in rows.items() if row}
 
     def of_examples(self, example_ids: Iterable[str], n_layers: int) -> dict[str, list[Trial]]:
         """Return all trials by question, programs in the order of their texts."""
         query = f"SELECT {_COLUMNS} FROM trials WHERE example_id = ? ORDER BY program"
         with self._reporting():
             return {
-                one: [trial_of(row, n_layers) for row in self._db.execute(query, (one,))]
+                one: [
+                    trial_of(row, program_of(row[1], n_layers))
+                    for row in self._db.execute(query, (one,))
+                ]
                 for one in example_ids
             }
 
@@ -193,7 +196,7 @@ class TrialStore:
         asked: dict[str, list[Trial]] = {}
         with self._reporting():
             for row in self._db.execute(query, (source,)):
-                asked.setdefault(row[0], []).append(trial_of(row, n_layers))
+                asked.setdefault(row[0], []).append(trial_of(row, program_of(row[1], n_layers)))
         return asked
 
     def asks(self) -> list[tuple[Source, str, int, str]]:
@@ -233,8 +236,7 @@ def row_of(trial: Trial) -> tuple[Any, ...]:
     return (example_id, str(program), *others)
 
 
-def trial_of(row: Sequence[Any], n_layers: int) -> Trial:
-    """Return the trial of a row."""
-    example_id, text, correct, *others = row
-    is_correct = None if correct is None else bool(correct)
-    return Trial(example_id, program_of(text, n_layers), is_correct, *others)
+def trial_of(row: Sequence[Any], program: Program) -> Trial:
+    """Return the trial of a row, whose program was parsed."""
+    example_id, _, correct, *others = row
+    return Trial(example_id, program, None if correct is None else bool(correct), *others)
