@@ -67,9 +67,12 @@ def test_the_core_is_imported_without_extras_but_for_what_is_of_one_alone():
             ("skiploop.graders.equivalence", "ModuleNotFoundError"),
             ("skiploop.integrations.lm_eval", "MissingExtraError"),
             ("skiploop.server.app", "ModuleNotFoundError"),
+            ("skiploop.server.chat", "ModuleNotFoundError"),
             ("skiploop.server.metrics", "ModuleNotFoundError"),
             ("skiploop.server.protocol", "ModuleNotFoundError"),
+            ("skiploop.server.scheduler", "ModuleNotFoundError"),
             ("skiploop.server.service", "ModuleNotFoundError"),
+            ("skiploop.server.voting", "ModuleNotFoundError"),
             ("skiploop.studio", "ModuleNotFoundError"),
             ("skiploop.tasks.reasoning_gym", "MissingExtraError"),
         ]
