@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from skiploop.engine.batching.encoding import encode
-from skiploop.engine.batching.grouping import alike
-from skiploop.engine.batching.prefix import no_prefix, shared_prefix
+from skiploop.engine.batching.prefix import no_prefix
 from skiploop.engine.batching.rows import Row, check_lengths, n_most, row_bytes, split
+from skiploop.engine.batching.starts import KnownStarts
 from skiploop.engine.decoding.batch import DecodeBatch
 from skiploop.engine.decoding.drafts import check_drafts
 from skiploop.engine.decoding.prefill import FirstPass, first_pass, run_again
@@ -71,13 +71,15 @@ class ContinuousBatch:
         starts, ends or is dropped beside it (tests/model/test_continuous.py).
 
     Cost:
-        `start`: the prompts, and a copy of the keys and values of what runs. `step`: one pass, or a
-        few in families that do not attend fully; see `DecodeBatch`.
+        `start`: the prompts, without what is known of their starts, and a copy of the keys and
+        values of what runs. `step`: one pass, or a few in families that do not attend fully; see
+        `DecodeBatch`.
     """
 
     def __init__(self, stack: LayerStack) -> None:
         self._stack = stack
         self._batch = DecodeBatch()
+        self._starts = KnownStarts(stack)
         self._sizes: dict[int, _Size] = {}
         self.writer = lru_cache(_N_WRITERS)(lambda options: TokenWriter(stack, options))
 
@@ -140,7 +142,8 @@ class ContinuousBatch:
             writer, lengths = self.writer(options), [len(job.tokens) for job in some]
             for fitting, held in by_table(self._stack, some, lengths):
                 rows = [self._row(fitting, job) for job in held]
-                for first in _first_passes(fitting, rows, late, options.max_new_tokens):
+                starts = self._starts if fitting is self._stack else KnownStarts(fitting)
+                for first in _first_passes(fitting, starts, rows, late, options.max_new_tokens):
                     columns.append(self._join(first, writer))
         self._run_outgrown()
         return columns
@@ -221,16 +224,20 @@ class ContinuousBatch:
 
 
 def _first_passes(
-    stack: LayerStack, rows: Sequence[Row], late: ChoosesInPrefill | None, n_new: int
+    stack: LayerStack,
+    starts: KnownStarts,
+    rows: Sequence[Row],
+    late: ChoosesInPrefill | None,
+    n_new: int,
 ) -> Iterator[FirstPass]:
     """Yield rows whose prompts have run, in batches; what they start with alike runs once."""
-    for part in alike(stack, rows):
-        may_share = late is None or late.shares_start
-        start = shared_prefix(stack, part, None) if may_share else no_prefix(stack)
-        for group in start.groups(part):
+    may_share = late is None or late.shares_start
+    for start, part in starts.parts(rows) if may_share else [(no_prefix(stack), rows)]:
+        for number, group in enumerate(start.groups(part)):
+            if number:
+                start.forget()
             for batch in split(stack, group, n_passes=1 + n_new, n_shared=start.n_tokens):
                 if late is None:
                     yield first_pass(stack, batch, start, saved=None, may_go_on=True)
                 else:
                     yield late.first_pass(stack, batch, start)
-            start.forget()
