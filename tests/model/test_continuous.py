@@ -148,7 +148,7 @@ def test_starts_that_came_last_are_known_and_a_much_longer_one_is_better():
     assert of(f"{many}a", f"{many}b") == [(len(many), [0, 1])]
     assert of(f"{few}c", f"{many}c") == [(len(many), [1]), (7, [0])]
     assert of("hello a", "hello b") == [(6, [0, 1])]
-    assert of(f"{many}c") == [(0, [0])]  # two are known: the other ones
+    assert of(f"{many}c") == [(7, [0])]  # two are known, those that were used last
 
 
 def test_what_is_dropped_frees_its_memory_at_once_and_changes_nobody():
