@@ -78,6 +78,8 @@ def from_anywhere(name: str) -> str:
     Example:
         >>> from_anywhere("arithmetic"), from_anywhere("jsonl:/data/../questions.jsonl")
         ('arithmetic', 'jsonl:/questions.jsonl')
+        >>> from_anywhere("mix:boxed:/data/../questions.jsonl+gsm8k")
+        'mix:boxed:/questions.jsonl+gsm8k'
     """
     kind, _, argument = name.partition(":")
     if kind == "mix":
