@@ -96,10 +96,11 @@ def test_every_category_gets_its_best_program_and_unknown_categories_are_refused
     assert policy.rank(["y", "x"], 3) == [[programs[0]], [programs[1]]]
     with pytest.raises(DataError, match="by-category has no program for the prompt 'z'"):
         policy.rank(["x", "z"], 1)
-    check_categories(examples, examples[:3])
+    check_categories(examples, examples[:3], ["by-category"])
     other = Example("9", "q", "1", category="c")
     with pytest.raises(DataError, match=r"1 of 2 questions .* learned from, such as 'c'"):
-        check_categories(examples, [examples[0], other])
+        check_categories(examples, [examples[0], other], ["selector", "by-category"])
+    check_categories(examples, [examples[0], other], ["selector"])
 
 
 def test_random_programs_have_the_operations_and_lengths_of_their_models():

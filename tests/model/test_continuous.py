@@ -8,6 +8,9 @@ from joining import PROGRAMS, Request, requests_of
 from transformers import AutoConfig, AutoModelForCausalLM
 
 import skiploop
+from skiploop.engine.batching.encoding import encode
+from skiploop.engine.batching.rows import Row
+from skiploop.engine.batching.starts import KnownStarts
 from skiploop.engine.continuous import ContinuousBatch, Job
 from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.engine.options import Options
@@ -96,6 +99,56 @@ def test_rows_that_outgrow_their_rotary_tables_go_on_with_others():
     stack = skiploop.load(model.eval(), tokenizer=tokenizer())
     assert stack.rotary_switches
     run_at_random(stack, requests_of(seed=3, n=8), seed=3)
+
+
+SOLVED = "1+1=2, 2+2=4, 3+1=4, 5+2=7, "
+
+
+def wave_of(number, start, n=6):
+    """Requests under several programs whose prompts start alike."""
+    options = Options(max_new_tokens=6)
+    programs = [*PROGRAMS[:3], by_length(PROGRAMS[1])]
+    return [
+        Request(100 * number + i, f"{start}{i}+{number}=", programs[i % 4], options)
+        for i in range(n)
+    ]
+
+
+def test_what_prompts_start_with_runs_once_for_those_that_come_later_too():
+    stack = load("llama")
+    waves = [
+        wave_of(0, SOLVED),
+        wave_of(1, SOLVED),
+        wave_of(2, "hello there, "),
+        wave_of(3, SOLVED),
+    ]
+    run, n_run = Run(stack), []
+    for wave in waves:
+        before = stack.work.n_layer_tokens
+        run.start(wave)
+        n_run.append(stack.work.n_layer_tokens - before)
+        run.step()
+    run.finish()
+    run.check([request for wave in waves for request in wave])
+    assert n_run[1] == n_run[3] < n_run[0] / 2
+
+
+def test_starts_that_came_last_are_known_and_a_much_longer_one_is_better():
+    stack = load("llama")
+    starts = KnownStarts(stack)
+
+    def of(*texts):
+        rows = [Row(i, tokens, PROGRAMS[0]) for i, tokens in enumerate(encode(stack, texts))]
+        return [(start.n_tokens, [row.index for row in some]) for start, some in starts.parts(rows)]
+
+    few, many = SOLVED[:7], SOLVED
+    assert of(f"{few}a", f"{few}b") == [(7, [0, 1])]
+    assert of(f"{few}c", "none of it") == [(7, [0]), (0, [1])]
+    assert of(f"{many}a", f"{many}b", f"{few}d") == [(7, [0, 1, 2])]
+    assert of(f"{many}a", f"{many}b") == [(len(many), [0, 1])]
+    assert of(f"{few}c", f"{many}c") == [(len(many), [1]), (7, [0])]
+    assert of("hello a", "hello b") == [(6, [0, 1])]
+    assert of(f"{many}c") == [(7, [0])]  # two are known, those that were used last
 
 
 def test_what_is_dropped_frees_its_memory_at_once_and_changes_nobody():

@@ -1,19 +1,26 @@
 """One command from questions to a judged choice, on a tiny model for which choosing pays."""
 
+import itertools
 import json
 import random
 import shlex
+from collections import Counter
 
 import planted
 import pytest
 
+import skiploop
+from skiploop import Program
 from skiploop.cli import console
 from skiploop.cli.main import main
 from skiploop.evaluation.readings import read_readings
 from skiploop.runs.session import Run
+from skiploop.tasks import SPLITS, Example, get_task
+from skiploop.trials.evaluator import Evaluator
 
+CANDIDATES = ("2:4x2", "4:5x2", "2:3x0")
 MENU = [
-    *("--set", "menu.candidates=['2:4x2', '4:5x2', '2:3x0']", "--set", "menu.max_edits=1"),
+    *("--set", f"menu.candidates={list(CANDIDATES)}", "--set", "menu.max_edits=1"),
     *("--set", "menu.size=4", "--set", "menu.race_questions=30"),
 ]
 """A menu of programs that are known: nothing races."""
@@ -143,6 +150,56 @@ def test_where_nothing_is_shown_the_plain_model_is_kept(files, capsys, tmp_path)
     assert figures["sentence"].startswith("Nothing is shown; the plain model is kept: ")
     assert figures["next"][0] == f"skiploop serve --model {files[0]}"
     assert printed[-3] == "Next:"
+
+
+@pytest.fixture(scope="module")
+def agreed(files):
+    """Return questions, each with two choices of which every program of the menu picks the first.
+
+    Model and programs are random: most questions have such a pair.
+    """
+    model, questions = files
+    stack, task = skiploop.load(model), get_task(f"jsonl:{questions}", shots=0)
+    programs = [Program.parse(text, stack.n_layers) for text in ("identity", *CANDIDATES)]
+    asked = [
+        Example(f"{one.question} {a}{b}", one.question, a, (a, b))
+        for split in SPLITS
+        for one in task.examples(split)
+        for a, b in itertools.permutations(one.choices, 2)
+    ]
+    trials = Evaluator(stack, task).answer_pairs(list(itertools.product(asked, programs)))
+    n_right = Counter(trial.example_id for trial in trials if trial.correct)
+    return {one.question: one.choices for one in asked if n_right[one.id] == len(programs)}
+
+
+@pytest.mark.parametrize(
+    ("goal", "n_right"), [("accuracy", 0), ("accuracy", 1), ("accuracy", 2), ("both", 2)]
+)
+def test_where_no_program_changes_a_verdict_the_plain_model_is_kept_all_the_same(
+    files, agreed, goal, n_right, capsys, tmp_path
+):
+    rows = [  # right are all, every second one, or none
+        {"question": question, "choices": choices, "answer": choices[i % 2 >= n_right]}
+        for i, (question, choices) in enumerate(agreed.items())
+    ]
+    path = tmp_path / "alike.jsonl"
+    path.write_text(lines(rows))
+    figures, printed = fitted(capsys, (files[0], path), tmp_path / "run", "--goal", goal)
+    assert figures["policies"][0]["accuracy"]["value"] == pytest.approx(n_right / 2, abs=0.2)
+    assert figures["sentence"].startswith("Nothing is shown; the plain model is kept: ")
+    assert printed[-4:-2] == ["", "Next:"]
+
+
+def test_questions_that_are_alone_in_their_category_are_learned_from_and_judged(
+    files, capsys, tmp_path
+):
+    rows = json.loads(planted.QUESTIONS.read_text())
+    for i, row in enumerate(rows[::10]):
+        row["category"] = f"alone {i}"
+    path = tmp_path / "alone.jsonl"
+    path.write_text(lines(rows))
+    figures, _ = fitted(capsys, (files[0], path), tmp_path / "run")
+    assert len(figures["data"]["categories"]) > 20 and figures["sentence"].endswith(".")
 
 
 def test_another_goal_in_the_same_folder_is_refused_by_name(run, files, capsys):

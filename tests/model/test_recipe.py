@@ -1,6 +1,7 @@
 """A recipe takes the place of its model and of its policy, from a folder or the hub."""
 
 import json
+import shutil
 
 import families
 import huggingface_hub
@@ -47,6 +48,67 @@ def test_both_take_the_name_of_a_repository_on_the_hub(recipe, monkeypatch):
     assert skiploop.load("somebody/recipe").n_layers == families.N_LAYERS
     policy = skiploop.load_policy("somebody/recipe")
     assert policy.rank(["a"], 1)[0][0].n_slots == families.N_LAYERS + 2
+
+
+@pytest.fixture
+def weights(llama_folder, tmp_path):
+    """A folder of the weights that the planted run was made on, under another name."""
+    return shutil.copytree(llama_folder, tmp_path / "weights")
+
+
+@pytest.mark.parametrize("what", ["program", "run"])
+def test_within_the_folder_of_its_weights_a_recipe_loads_by_the_same_name(
+    what, weights, llama_folder, tmp_path, capsys
+):
+    of_run = ["--run", str(finished_run())]
+    chosen = _of_program(llama_folder) if what == "program" else of_run
+    assert main(["export", *chosen, "--out", str(weights)]) == 0
+    place = weights / "skiploop"
+    assert str(place) in capsys.readouterr().out and (place / "recipe.json").exists()
+    moved = weights.rename(tmp_path / "moved")  # the recipe is of the weights around it
+    stack, policy = skiploop.load(moved), skiploop.load_policy(moved)
+    assert stack.name == str(moved)
+    ranked = skiploop.load_policy(str(moved), stack).rank(["1 + 2 = "], 1)
+    assert policy.rank(["1 + 2 = "], 1) == ranked
+    assert skiploop.load_policy(moved / "skiploop").rank(["1 + 2 = "], 1) == ranked
+    command = ["generate", "a", "--policy", str(moved), "--max-new-tokens", "1", "--json"]
+    assert main(command) == 0
+    printed = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert printed["model"] == str(moved)
+    assert printed["completions"][0]["program"] == str(ranked[0][0])
+
+
+def test_such_a_folder_on_the_hub_is_model_and_policy(weights, llama_folder, monkeypatch):
+    assert main(["export", *_of_program(llama_folder), "--out", str(weights)]) == 0
+    asked = []
+
+    def fetched(name, allow_patterns, **_):
+        asked.append(allow_patterns)
+        return str(weights)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetched)
+    assert skiploop.load("somebody/model").name == "somebody/model"
+    policy = skiploop.load_policy("somebody/model")
+    assert policy.rank(["a"], 1)[0][0].n_slots == families.N_LAYERS + 2
+    assert asked[0] == "skiploop/*"
+
+
+def test_the_folder_of_other_weights_takes_no_recipe(weights, tmp_path, capsys):
+    other = tmp_path / "other"
+    families.build("gpt2").save_pretrained(other)
+    families.tokenizer().save_pretrained(other)
+    assert main(["export", *_of_program(str(weights)), "--out", str(other)]) == 2
+    assert f"what goes into {other / 'skiploop'} is for weights" in capsys.readouterr().err
+    assert not (other / "skiploop").exists()
+
+
+def test_weights_without_a_recipe_are_no_policy(weights):
+    with pytest.raises(RunError, match="holds no"):
+        skiploop.load_policy(weights, families.load("llama"))
+
+
+def _of_program(model):
+    return ["--model", model, "--program", PROGRAM]
 
 
 def test_a_shipped_name_that_is_misspelled_is_not_looked_for_on_the_hub():

@@ -113,9 +113,54 @@ def test_records_of_other_questions_are_refused(run, capsys):
     assert "no question of its task" in capsys.readouterr().err
 
 
-def test_a_run_without_an_evaluation_is_refused(capsys):
-    assert main(["report", str(planted.finished_run())]) == 2
-    assert "holds no evaluate: run 'skiploop evaluate'" in capsys.readouterr().err
+def test_before_an_evaluation_the_menu_and_the_searches_are_shown(tmp_path, capsys):
+    run = shutil.copytree(planted.finished_run(), tmp_path / "run")
+    planted.command("report", run)
+    assert "No policy was judged yet: 'skiploop evaluate' does it" in capsys.readouterr().out
+    data = shown(run)
+    assert data["report"]["policies"] == [] and data["report"]["provenance"]["skiploop"]
+    assert data["report"]["menu"] and data["report"]["search_table"]
+    assert len(data["questions"]["menu"]) == 180 and data["questions"]["judged"] == []
+    assert len(data["searches"]) == 8
+
+
+def test_a_search_alone_is_shown_without_what_belongs_to_menus_and_policies(tmp_path):
+    run = shutil.copytree(planted.written_run(), tmp_path / "run")
+    planted.command("report", run)
+    data, page = shown(run), (run / "report" / "index.html").read_text()
+    assert len(data["searches"]) == 2 and data["report"]["menu"] is None
+    assert 'href="#search"' in page and "No policy was judged yet" in page
+    for view in ("questions", "policies", "programs"):
+        assert f'href="#{view}"' not in page and f'id="view-{view}"' not in page
+
+
+def test_what_is_not_finished_is_left_out_or_named(tmp_path, capsys):
+    run = shutil.copytree(planted.finished_run(), tmp_path / "run")
+    facts = json.loads((run / "provenance.json").read_text())
+    for stages, expected in ((("search",), None), (("search", "menu"), "is not finished: run")):
+        left = {name: fact for name, fact in facts.items() if name not in (*stages, "sha256")}
+        (run / "provenance.json").write_text(json.dumps(left))
+        assert main(["report", str(run)]) == (2 if expected else 0)
+        if expected:
+            assert f"the search in {run} {expected} the same" in capsys.readouterr().err
+        else:
+            assert shown(run)["searches"] == [] and shown(run)["report"]["menu"]
+
+
+def test_a_run_that_holds_nothing_is_refused(tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"run": {}}')
+    assert main(["report", str(tmp_path)]) == 2
+    assert "holds nothing to show: run 'skiploop search', " in capsys.readouterr().err
+
+
+def test_a_comparison_leaves_a_report_of_its_methods(tmp_path):
+    run = shutil.copytree(planted.finished_run(), tmp_path / "run")
+    made = json.loads((run / "config.json").read_text())["run"]
+    what = ["--model", made["model"], "--task", made["task"], "--option", "shots=0", "--out", run]
+    planted.command("compare", *what, "--methods", "selector,static", "--limit", 9)
+    planted.command("report", run)
+    names = [row["policy"] for row in shown(run)["report"]["policies"]]
+    assert names == ["identity", "selector", "static"]
 
 
 def test_what_was_measured_survives_its_file(tmp_path):

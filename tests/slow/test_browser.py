@@ -4,6 +4,8 @@ import pytest
 
 import pages
 from chromium import DESKTOP, NEEDED, PHONE, launched, picture, sync_api
+from skiploop.report.details import Details
+from skiploop.report.report import Report
 from skiploop.report.write import write_report
 
 pytestmark = NEEDED
@@ -173,6 +175,36 @@ def test_a_search_is_walked_through_step_by_step(opened):
     assert page.locator(".tree .on-walk").count() >= 2
     page.locator("[name=question]").select_option("q1")
     expect(page.locator("#view-search p").first).to_contain_text("gold: 2")
+
+
+def test_before_anything_is_judged_the_page_shows_what_was_found(opened, tmp_path):
+    report, details = pages.report_and_details()
+    found = Report(title=report.title, menu=report.menu, search=report.search)
+    behind = Details(of_menu=details.of_menu, searches=details.searches)
+    write_report(tmp_path, found, behind)
+    page = opened(at=(tmp_path / "report" / "index.html").as_uri())
+    names = ["Overview", "Questions", "Programs", "Search"]
+    assert page.locator("header nav a").all_inner_texts() == names
+    for view in ("questions", "programs", "search"):
+        page.get_by_role("link", name=view.capitalize(), exact=True).click()
+        page.locator(f"#view-{view}").wait_for()
+        picture(page, f"{view}-not-judged")
+    page.get_by_role("link", name="Questions", exact=True).click()
+    expect(page.get_by_role("status")).to_have_text("90 of 90 questions")
+    page.locator("[name=text]").fill("question 130:")
+    expect(page.get_by_role("status")).to_have_text("1 of 90 questions")
+    page.locator(".row").click()
+    assert page.locator(".detail tbody th").all_inner_texts() == list(pages.MENU)
+
+
+def test_a_search_alone_is_a_page_too(opened, tmp_path):
+    report, details = pages.report_and_details()
+    found = Report(title=report.title, search=report.search)
+    write_report(tmp_path, found, Details(searches=details.searches))
+    page = opened(at=(tmp_path / "report" / "index.html").as_uri())
+    assert page.locator("header nav a").all_inner_texts() == ["Overview", "Search"]
+    page.get_by_role("link", name="Search", exact=True).click()
+    assert len(set(page.locator(".tree .node").all_text_contents())) == pages.N_STEPS
 
 
 def test_ten_thousand_questions_stay_fluid(opened, tmp_path):

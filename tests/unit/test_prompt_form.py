@@ -70,6 +70,30 @@ def test_a_form_of_choices_without_its_file_still_takes_no_bare_question():
         form.prompt("Where are books read?")
 
 
+@pytest.mark.parametrize("box", ["last", "first", "closed"])
+def test_a_form_of_answers_in_boxes_puts_and_reads_questions_when_they_are_gone(tmp_path, box):
+    path = tmp_path / "sums.jsonl"
+    rows = [{"question": f"what is {i} + 1?", "answer": str(i + 1)} for i in range(60)]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    task = get_task(f"boxed:{path}", box=box)
+    form = PromptForm.carried(f"boxed:{path}", (f"box={box}",), task)
+    path.unlink()
+    form = from_dict(PromptForm, json.loads(json.dumps(to_dict(form))))
+    assert str(tmp_path) not in str(form) and form.box == box
+    (example,) = task.examples("test", 1)
+    assert form.prompt(example.question) == task.prompt(example)
+    assert (form.stop, form.max_new_tokens) == (task.stop, task.max_new_tokens)
+    texts = [r" \boxed{7} or \boxed{8}", "no box"]
+    grades = task.grade_many([example] * 2, texts)
+    assert form.read(form.prompt("?"), texts) == [grade.answer for grade in grades]
+
+
+def test_a_question_to_a_mix_is_refused(tmp_path):
+    form = PromptForm(f"mix:words+jsonl:{tmp_path / 'gone.jsonl'}")
+    with pytest.raises(ConfigError, match="have no one prompt: give a whole prompt"):
+        form.prompt("2 + 3")
+
+
 def test_a_form_of_a_task_that_comes_with_skiploop_names_it():
     form = PromptForm.carried("words", (), get_task("words"))
     assert form == PromptForm("words", (), form.questions) and form.lines is None

@@ -53,6 +53,13 @@ def test_a_beginning_that_rows_share_is_computed_once(batch):
     assert schedule(paths, sources).n_nodes == len(beginnings)
 
 
+@given(st.lists(st.sampled_from(ProgramSpace(9, max_block=4, max_runs=2).single_edits), min_size=1))
+def test_programs_of_one_edit_need_a_call_a_layer_and_one_more_for_each_that_some_repeat(edits):
+    programs = [Program.identity(9), *map(Program.identity(9).with_edit, edits)]
+    repeated = {layer for e in edits if e.runs == 2 for layer in range(e.start, e.stop)}
+    assert len(schedule([program.path for program in programs]).calls) == 9 + len(repeated)
+
+
 @given(batches)
 def test_a_call_holds_every_node_that_waits_for_its_layer(batch):
     paths, sources = with_sources(batch)

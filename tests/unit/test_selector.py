@@ -325,16 +325,29 @@ class NoModel:
     model_id, name = "other", "tiny"
 
 
-def test_too_few_questions_or_nothing_to_choose_is_said():
+@pytest.mark.parametrize("score", [0.3, 0.0, 1.0])
+def test_where_all_programs_do_equally_well_the_identity_stays(score):
+    policy = policy_of(evidence(np.full((N, 3), score)))
+    assert not policy.validation.is_shown_to_help and policy.validation.paired.p == 1
+    assert {ranked[0] for ranked in policy.rank(PROMPTS, 1)} == {MENU.programs[0]}
+    # Where no program breaks anything, the shortest one is free.
+    assert {p.n_slots for (p,) in policy.within(6.5, "short").rank(PROMPTS, 1)} == {6}
+
+
+def test_where_no_answer_can_be_graded_the_identity_stays():
+    table = replace(evidence(np.zeros((N, 3))), right_QP=np.full((N, 3), np.nan))
+    policy = policy_of(table)
+    assert {ranked[0] for ranked in policy.rank(PROMPTS, 1)} == {MENU.programs[0]}
+    assert policy.validation.paired.total == 0
+
+
+def test_too_few_questions_are_said():
     table = planted()
     with pytest.raises(DataError, match=r"3 questions are too few .* --limit 50"):
         train_selector(NoModel(), MENU, PROMPTS[:3], table, SelectorConfig())
     groups = [prompt[:1] for prompt in PROMPTS]
     with pytest.raises(DataError, match="2 questions are too few"):
         train_selector(NoModel(), MENU, PROMPTS, table, SelectorConfig(), groups)
-    same = evidence(np.full((N, 3), 0.3))
-    with pytest.raises(DataError, match="nothing to choose"):
-        train_selector(NoModel(), MENU, PROMPTS, same, SelectorConfig())
 
 
 def test_a_missing_or_foreign_selector_or_menu_is_refused(tmp_path):

@@ -101,12 +101,13 @@ def print_table(table: Table) -> None:
 
 
 def print_report(report: Report, folder: Path) -> None:
-    """Print the main table of an evaluation, what follows from it, and where the report is."""
+    """Print the main table of an evaluation, if any, what follows, and where the report is."""
     from skiploop.report.conclusions import conclusions
     from skiploop.report.tables.policies import layers_table, policies_table
 
-    print_table(policies_table(report.policies, report.timing).transposed())
-    print_table(layers_table(report.policies))
+    if report.policies:
+        print_table(policies_table(report.policies, report.timing).transposed())
+        print_table(layers_table(report.policies))
     print("\n".join(conclusions(report)))
     print(f"report: {folder / 'report' / 'index.html'}")
 

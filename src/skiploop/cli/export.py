@@ -53,7 +53,8 @@ def export(
     A run as a recipe is its selector, small enough to ship, with the form of its prompts. It
     compares a new question with some of those that it learned from, not with all. What that costs
     is printed, and written into a card beside it. A run as any other format is what its search
-    found, or the programs on its menu.
+    found, or the programs on its menu. With the folder of the model's weights as --out, a recipe
+    goes into a folder in it, and both are loaded by the one name.
 
     Example: skiploop export --run RUN --out POLICY
 
@@ -74,8 +75,10 @@ def export(
         Program.read_edits(text)  # a typing error is told before the model is loaded
 
     from skiploop.files import check_new
+    from skiploop.models.recipe import place_of_recipe
     from skiploop.runs.export import N_LANDMARKS, export_programs, export_run, export_selector
 
+    out = place_of_recipe(out) if to == POLICY else out
     check_new(out)
     figures: dict[str, object] = {"out": str(out), "format": to}
     if run is None:

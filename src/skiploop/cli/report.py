@@ -12,12 +12,13 @@ from skiploop.cli.options import PATH, Json
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Run folder with a finished evaluation.", **PATH)],
+    run: Annotated[Path, typer.Argument(help="Run folder: a search, a menu, or more.", **PATH)],
     as_json: Json = False,
 ) -> None:
-    """Make the report of the last evaluation again, from what the run folder holds.
+    """Make the report of a run again, from what its folder holds.
 
-    No model is loaded. RUN/report/index.html opens in a browser; the folder can be sent to others.
+    It shows the last evaluation, and before one what was found: searches and the menu. No model is
+    loaded. RUN/report/index.html opens in a browser; the folder can be sent to others.
 
     Example: skiploop report RUN
     """

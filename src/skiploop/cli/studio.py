@@ -17,7 +17,7 @@ from skiploop.extras import brought_by
 @with_groups
 def studio(
     *,
-    run: Annotated[Path, typer.Argument(help="Run folder with a finished evaluation.", **PATH)],
+    run: Annotated[Path, typer.Argument(help="Run folder: a search, a menu, or more.", **PATH)],
     port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8010,
     max_new_tokens: Annotated[int, typer.Option(help="Most tokens of an answer.", min=1)] = 256,
     machine: Machine,

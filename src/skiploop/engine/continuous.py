@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from skiploop.engine.batching.encoding import encode
-from skiploop.engine.batching.grouping import batches
+from skiploop.engine.batching.grouping import in_batches
 from skiploop.engine.batching.prefix import no_prefix
 from skiploop.engine.batching.rows import Row, check_lengths, n_most, row_bytes
+from skiploop.engine.batching.starts import KnownStarts
 from skiploop.engine.decoding.batch import DecodeBatch
 from skiploop.engine.decoding.drafts import check_drafts
 from skiploop.engine.decoding.prefill import FirstPass, first_pass, run_again
@@ -68,13 +69,15 @@ class ContinuousBatch:
         starts, ends or is dropped beside it (tests/model/test_continuous.py).
 
     Cost:
-        `start`: the prompts, and a copy of the keys and values of what runs. `step`: one pass, or a
-        few in families that do not attend fully; see `DecodeBatch`.
+        `start`: the prompts, without what is known of their starts, and a copy of the keys and
+        values of what runs. `step`: one pass, or a few in families that do not attend fully; see
+        `DecodeBatch`.
     """
 
     def __init__(self, stack: LayerStack) -> None:
         self._stack = stack
         self._batch = DecodeBatch()
+        self._starts = KnownStarts(stack)
         self._sizes: dict[int, _Size] = {}
         self.writer = lru_cache(_N_WRITERS)(lambda options: TokenWriter(stack, options))
 
@@ -137,13 +140,8 @@ class ContinuousBatch:
             writer, lengths = self.writer(options), [len(job.tokens) for job in some]
             for fitting, held in by_table(self._stack, some, lengths):
                 rows = [self._row(fitting, job) for job in held]
-                may_share = late is None or late.shares_start
-                n_passes = 1 + options.max_new_tokens
-                for batch, start in batches(fitting, rows, n_passes=n_passes, may_share=may_share):
-                    if late is None:
-                        first = first_pass(fitting, batch, start, saved=None, may_go_on=True)
-                    else:
-                        first = late.first_pass(fitting, batch, start)
+                starts = self._starts if fitting is self._stack else KnownStarts(fitting)
+                for first in _first_passes(fitting, starts, rows, late, options.max_new_tokens):
                     columns.append(self._join(first, writer))
         self._run_outgrown()
         return columns
@@ -221,3 +219,20 @@ class ContinuousBatch:
     def _forget(self, numbers: Collection[int]) -> None:
         for number in numbers:
             del self._sizes[number]
+
+
+def _first_passes(
+    stack: LayerStack,
+    starts: KnownStarts,
+    rows: Sequence[Row],
+    late: ChoosesInPrefill | None,
+    n_new: int,
+) -> Iterator[FirstPass]:
+    """Yield rows whose prompts have run, in batches; what they start with alike runs once."""
+    may_share = late is None or late.shares_start
+    for start, part in starts.parts(rows) if may_share else [(no_prefix(stack), rows)]:
+        for batch in in_batches(stack, start, part, n_passes=1 + n_new):
+            if late is None:
+                yield first_pass(stack, batch, start, saved=None, may_go_on=True)
+            else:
+                yield late.first_pass(stack, batch, start)

@@ -1,12 +1,13 @@
 """A recipe: the small file that says of which model something is, and who that model is.
 
 A folder with a recipe takes the place of the model's own: `skiploop.load` loads the model that it
-names and refuses another one. It holds one program, or lies beside a policy.
+names and refuses another one. It holds one program, or lies beside a policy. Within the folder of
+the weights it has a folder of its own, as its files have names that weights have, too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skiploop import config as settings
@@ -14,6 +15,8 @@ from skiploop.errors import RunError, one_line
 from skiploop.jsontext import read_json, write_json
 
 RECIPE_FILE = "recipe.json"
+WITHIN = "skiploop"
+"""Folder of a recipe within that of the weights of its model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +24,8 @@ class Recipe:
     """What a recipe says.
 
     Attributes:
-        model: Anything that `skiploop.load` takes by name.
+        model: Anything that `skiploop.load` takes by name; where the recipe lies within the folder
+            of some weights, these.
         dtype: Number format of weights and computation.
         weights: `FrozenModel.model_id` of the model.
         program: Text form of a program; None where a policy lies beside the recipe.
@@ -45,11 +49,26 @@ class Recipe:
         """
         path = folder / RECIPE_FILE
         try:
-            return settings.from_dict(cls, read_json(path))
+            recipe = settings.from_dict(cls, read_json(path))
         except (OSError, ValueError) as error:
             raise RunError(
                 f"{path} is no recipe ({one_line(error)}): make it with 'skiploop export'"
             ) from error
+        return replace(recipe, model=str(folder.parent)) if is_within_weights(folder) else recipe
+
+
+def place_of_recipe(folder: Path) -> Path:
+    """Return where the recipe of a folder is, or goes: within that of some weights."""
+    return folder / WITHIN if _has_weights(folder) else folder
+
+
+def is_within_weights(folder: Path) -> bool:
+    """Whether a folder is the place of a recipe within the folder of some weights."""
+    return folder.name == WITHIN and _has_weights(folder.parent)
+
+
+def _has_weights(folder: Path) -> bool:
+    return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
 
 
 def has_recipe(folder: Path) -> bool:

@@ -29,7 +29,7 @@ from skiploop.errors import (
 )
 from skiploop.models.gguf.conversion import VERSION, check_reader, convert_gguf, gguf_licence
 from skiploop.models.packaged import PACKAGED, PackagedModel, fetch_gguf, sha256_of
-from skiploop.models.recipe import has_recipe
+from skiploop.models.recipe import WITHIN, has_recipe
 
 _log = logging.getLogger("skiploop")
 
@@ -261,6 +261,7 @@ def fetch_hub(name: str) -> Path:
     )
 
     try:
+        snapshot_download(name, allow_patterns=f"{WITHIN}/*")
         folder = snapshot_download(name, allow_patterns=_HUB_FILES, ignore_patterns=_NOT_HUB_FILES)
     except GatedRepoError as error:
         raise DownloadError(

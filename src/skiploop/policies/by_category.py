@@ -5,6 +5,7 @@ What a choice that has to find out the category by itself is compared with.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,6 +15,8 @@ from skiploop.errors import ConfigError, DataError
 from skiploop.programs.program import Program
 from skiploop.tasks.base import Example
 from skiploop.trials.score_table import ScoreTable
+
+_log = logging.getLogger("skiploop")
 
 
 class CategoryPolicy:
@@ -59,13 +62,29 @@ def best_by_category(examples: Sequence[Example], table: ScoreTable) -> dict[str
     return best
 
 
-def check_categories(learned_from: Sequence[Example], asked: Sequence[Example]) -> None:
-    """Refuse questions of a category that nothing was learned about."""
+def check_categories(
+    learned_from: Sequence[Example], asked: Sequence[Example], names: Sequence[str]
+) -> None:
+    """Refuse questions of a category that nothing was learned about, where categories choose.
+
+    Of other policies it is said: they choose by the question, and may know too few of its sort.
+
+    Args:
+        learned_from: What the policies learned from.
+        asked: What they will be asked.
+        names: Of the policies.
+    """
     known = {example.category for example in learned_from}
     unknown = [example for example in asked if example.category not in known]
-    if unknown:
+    if not unknown:
+        return
+    found = (
+        f"{len(unknown)} of {len(asked)} questions are of categories that never occurred among "
+        f"the {len(learned_from)} questions learned from, such as {unknown[0].category!r}"
+    )
+    if CategoryPolicy.name in names:
         raise DataError(
-            f"{len(unknown)} of {len(asked)} questions are of categories that never occurred among "
-            f"the {len(learned_from)} questions learned from, such as {unknown[0].category!r}: "
-            "make the menu with a larger --limit, or judge on other questions"
+            f"{found}: leave out {CategoryPolicy.name}, make the menu with a larger --limit, or "
+            "judge on other questions"
         )
+    _log.info("%s", found)

@@ -31,6 +31,8 @@ HOW_TO_READ = (
 
 def conclusions(report: Report) -> list[str]:
     """Return what the tests of the report say, one sentence each."""
+    if not report.policies:
+        return ["No policy was judged yet: 'skiploop evaluate' does it, on held-out questions."]
     tested = [row for row in report.policies if row.against_identity]
     if not tested:
         return []

@@ -26,9 +26,15 @@ N_SEARCHES = 20
 
 
 def details(
-    run: RunFolder, examples: Sequence[Example], records: Sequence[Record], menu: Menu | None
+    run: RunFolder,
+    examples: Sequence[Example],
+    records: Sequence[Record],
+    menu: Menu | None,
+    n_layers: int,
 ) -> Details:
     """Return what stands behind the numbers of a report.
+
+    `examples` are those on which policies were judged, if any were.
 
     Raises:
         RunError: The menu is not finished, or its trials are lost or damaged.
@@ -37,7 +43,7 @@ def details(
     for record in records:
         if record.rank == 0:
             answers[record.example_id][record.policy] = record
-    judged_by_id = _trials(run, examples, records[0].program.n_layers)
+    judged_by_id = _trials(run, examples, n_layers)
     judged = [
         Asked(
             example=example,
@@ -50,7 +56,7 @@ def details(
     return Details(
         judged=judged,
         of_menu=_of_menu(run, menu) if menu else (),
-        searches=_searches(run, records[0].program.n_layers) if run.has("search") else (),
+        searches=_searches(run, n_layers) if run.facts("search") else (),
         elsewhere=_elsewhere(run),
     )
 

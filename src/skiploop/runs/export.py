@@ -8,8 +8,10 @@ from pathlib import Path
 from skiploop.exchange.contents import Contents, Judged
 from skiploop.exchange.formats import Format
 from skiploop.files import check_new, filling, write_atomic
+from skiploop.loading import load
 from skiploop.menus.menu import Menu, MenuConfig
-from skiploop.models.recipe import Recipe
+from skiploop.models.identity import check_model
+from skiploop.models.recipe import Recipe, is_within_weights
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.packed import Kept, Origin, pack, save_packed
 from skiploop.programs.program import Program
@@ -52,10 +54,12 @@ def export_selector(run: Run, n_landmarks: int, max_slots: float | None, out: Pa
         What packing costs.
 
     Raises:
-        RunError: There is no selector, or it keeps the plain model.
+        RunError: There is no selector, it keeps the plain model, or the folder is within that of
+            other weights.
         ConfigError: The folder holds something, or no choice from the menu is so short.
     """
     check_new(out)
+    _check_place(out, run.stack)
     config = run.finished("selector", SelectorConfig)
     made = run.config
     form = PromptForm.carried(made.task, made.options, run.task)
@@ -88,6 +92,7 @@ def export_programs(stack: LayerStack, programs: Sequence[str], to: Format, out:
 
     Raises:
         ProgramError: One is no program, or the format cannot say what it does.
+        RunError: It goes within the folder of other weights.
         ConfigError: There is something at `out`, or the format holds no programs.
     """
     parsed = [Program.parse(text, stack.n_layers) for text in programs]
@@ -112,8 +117,18 @@ def export_run(run: Run, to: Format, out: Path) -> None:
 
 def _write(contents: Contents, stack: LayerStack, to: Format, out: Path) -> None:
     check_new(out)
+    _check_place(out, stack)
     out.parent.mkdir(parents=True, exist_ok=True)
     to.write(out, contents, stack)
+
+
+def _check_place(out: Path, stack: LayerStack) -> None:
+    """Refuse to write within the folder of a model's weights what is not for that model."""
+    if not is_within_weights(out):
+        return
+    there = load(out.parent, dtype=stack.dtype, verify=False)
+    remedy = f"give the folder of {stack.name}, or a new one"
+    check_model(stack.model_id, there, f"what goes into {out} is for", remedy)
 
 
 def _searched(run: Run) -> Iterator[Judged]:

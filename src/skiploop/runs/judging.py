@@ -142,7 +142,7 @@ def judge(
     """
     names = [method.name for method in methods]
     if run is learned and any(entry_of(name).learns_from_menu for name in names):
-        check_categories(menu_examples(run), examples)
+        check_categories(menu_examples(run), examples, names)
     selector = _selector(learned, names)
     if selector:
         selector.features.remember([run.task.prompt(example) for example in examples])

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import torch
 
+from skiploop.errors import RunError
 from skiploop.evaluation.search_table import SearchTable
 from skiploop.menus.menu import Menu, MenuConfig, build_menu, coverage
 from skiploop.models.identity import check_model
@@ -50,6 +51,9 @@ from skiploop.trials.score_table import collect
 
 VALIDATION_SHARE = 0.2
 """Share of the searched questions by which the best epoch is chosen."""
+
+_SHOWN: dict[str, type] = {"search": SearchConfig, "menu": MenuConfig}
+"""Stages whose findings a report shows before anything is judged."""
 
 Expect = Callable[[int], None]
 """Is told how many trials will come at most."""
@@ -207,18 +211,38 @@ def evaluate(
 
 
 def report(run: RunFolder) -> Report:
-    """Make the report of the last evaluation again, without a model.
+    """Make the report of the last evaluation again, or else of what was found; no model runs.
 
     Raises:
-        RunError: There is no finished evaluation, or a part of it is missing or damaged.
-        DataError: Its records are damaged.
+        RunError: There is no finished search, menu or evaluation, or a part of what is shown is
+            missing or damaged.
+        DataError: The records of the evaluation are damaged.
     """
-    return reporting.report(run, run.finished("evaluate", EvaluateConfig).split)
+    return reporting.report(run, _judged_split(run))
 
 
 def report_and_details(run: RunFolder) -> tuple[Report, Details]:
-    """Return the report of the last evaluation and the questions behind it; see `report`."""
-    return reporting.report_and_details(run, run.finished("evaluate", EvaluateConfig).split)
+    """Return what `report` tells, and the questions behind it."""
+    return reporting.report_and_details(run, _judged_split(run))
+
+
+def _judged_split(run: RunFolder) -> str | None:
+    """Return the split of the last evaluation; None before the first one.
+
+    Raises:
+        RunError: It is not finished, or nothing else is that could be shown.
+    """
+    if run.has("evaluate"):
+        return run.finished("evaluate", EvaluateConfig).split
+    started = [stage for stage in _SHOWN if run.has(stage)]
+    if not started:
+        raise RunError(
+            f"{run.folder} holds nothing to show: run 'skiploop search', 'skiploop menu build' or "
+            "'skiploop fit' with it first"
+        )
+    for stage in [stage for stage in started if run.facts(stage)] or started:
+        run.finished(stage, _SHOWN[stage])
+    return None
 
 
 def _announce(run: Run, stage: str, n_rows: int, split: str) -> None:

@@ -10,7 +10,7 @@ from skiploop.files import at_home
 from skiploop.loading import load
 from skiploop.models.identity import check_model
 from skiploop.models.packaged import DEFAULT_MODEL, PACKAGED
-from skiploop.models.recipe import Recipe, has_recipe
+from skiploop.models.recipe import Recipe, has_recipe, is_within_weights, place_of_recipe
 from skiploop.models.resolve import fetch_hub, is_hub_id
 from skiploop.policies.base import FixedPolicy
 from skiploop.policies.polar.policy import PredictorPolicy, has_predictor, load_predictor
@@ -31,7 +31,8 @@ def load_policy(
 
     Args:
         policy: Name of a shipped policy, such as `smollm2-135m/arithmetic`; a folder that `skiploop
-            export` wrote, or the hub id of one; or a run folder. The recipe of a program is the
+            export` wrote, or the hub id of one; that of the weights within which it wrote; or a run
+            folder. The recipe of a program is the
             policy that gives it to every prompt.
         stack: The model that programs are wanted for; by default that which the policy was made on
             is loaded.
@@ -79,7 +80,8 @@ def base_for(
     if policy:
         folder = _folder_of(policy)
         made = Recipe.load(folder) if has_recipe(folder) else origin_of(policy)
-        made_on, made_in = made.model, made.dtype
+        made_on = str(policy) if is_within_weights(folder) else made.model
+        made_in = made.dtype
     return (made_on if model is None else model, made_in if dtype is None else dtype)
 
 
@@ -112,8 +114,14 @@ def _folder_of(policy: str | Path) -> Path:
     shipped = shipped_policies()
     folder = shipped.get(str(policy), at_home(policy))
     if folder.is_dir():
-        return folder
+        return _of_recipe(folder)
     owner = str(policy).partition("/")[0]
     if isinstance(policy, str) and is_hub_id(policy) and owner not in PACKAGED:
-        return fetch_hub(policy)
+        return _of_recipe(fetch_hub(policy))
     raise unknown_name("policy or run folder", str(policy), shipped)
+
+
+def _of_recipe(folder: Path) -> Path:
+    """Return the folder of a policy: the one given, or that within some weights."""
+    place = place_of_recipe(folder)
+    return place if place.is_dir() else folder

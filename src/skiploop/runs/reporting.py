@@ -12,6 +12,7 @@ from skiploop.evaluation.records import RECORDS, Record, read_records
 from skiploop.evaluation.search_table import SearchOutcome, SearchTable, search_table
 from skiploop.evaluation.shuffled_answers import shuffled_accuracy
 from skiploop.menus.menu import Menu
+from skiploop.models.outline import outline
 from skiploop.report.details import Details
 from skiploop.report.report import Report, build_report
 from skiploop.report.write import write_report
@@ -21,8 +22,10 @@ from skiploop.runs.questions import searched_examples
 from skiploop.tasks.base import Example
 
 
-def report(run: RunFolder, split: str) -> Report:
-    """Make the report of the last evaluation and write it into the run folder.
+def report(run: RunFolder, split: str | None) -> Report:
+    """Make the report of a run and write it into its folder.
+
+    `split` is that of the questions of the last evaluation; None before the first one.
 
     Raises:
         RunError: A part is missing or damaged; the message names it.
@@ -36,27 +39,46 @@ def report(run: RunFolder, split: str) -> Report:
     return found
 
 
-def report_and_details(run: RunFolder, split: str) -> tuple[Report, Details]:
-    """Return the report of the last evaluation, and the questions behind it; see `report`."""
+def report_and_details(run: RunFolder, split: str | None) -> tuple[Report, Details]:
+    """Return the report of a run, and the questions behind it; see `report`."""
+    return _found(run) if split is None else _judged(run, split)
+
+
+def _found(run: RunFolder) -> tuple[Report, Details]:
+    """Return what a run has found before anything was judged."""
+    menu = Menu.load(run.folder) if run.facts("menu") else None
+    n_layers = menu.programs[0].n_layers if menu else outline(run.config.model).size.n_layers
+    found = Report(
+        title=f"{run.task.name}, {run.config.model}",
+        menu=menu,
+        search=read_search_table(run, n_layers) if run.facts("search") else None,
+        provenance=run.facts("menu") or run.facts("search"),
+    )
+    return found, details(run, (), (), menu, n_layers)
+
+
+def _judged(run: RunFolder, split: str) -> tuple[Report, Details]:
+    """Return the report of the last evaluation."""
     records = read_records(run.folder / RECORDS)
     everything = run.task.examples(split)
     examples = _asked(run, everything, records)
     measured = Measured.load(run.folder)
-    menu = Menu.load(run.folder) if run.has("menu") else None
+    menu = Menu.load(run.folder) if run.facts("menu") else None
+    n_layers = records[0].program.n_layers
     found = build_report(
         records,
         title=f"{run.task.name}, {split}, {run.config.model}",
         examples=examples,
         shuffled_answers=shuffled_accuracy(records, run.task, examples),
         menu=menu,
-        search=read_search_table(run, records[0].program.n_layers) if run.has("search") else None,
+        search=read_search_table(run, n_layers) if run.facts("search") else None,
         timing=measured.timing,
         provenance=run.facts("evaluate"),
     )
     earlier = read_readings(run.folder)[:-1]  # the last one is that of these records
     before = read_before(earlier, everything, examples)
     found = replace(found, calibration=measured.calibration, read_before=before)
-    return found, details(run, examples, records, menu)
+    return found, details(run, examples, records, menu, n_layers)
 
 
 def read_search_table(run: RunFolder, n_layers: int) -> SearchTable:

@@ -27,12 +27,13 @@ from skiploop.server.metrics import Metrics
 from skiploop.stack import LayerStack
 
 STEPS_BETWEEN = 4
-"""Tokens that all rows get before others may join: to join costs a copy of what is running."""
+"""Tokens that all rows get before others may join, as that costs a copy of what is running; where
+as many wait as run, it is worth that at once."""
 
-ARRIVALS = 16
+ARRIVALS = 64
 """Requests that are read between two tokens."""
 
-PROMPT_TOKENS = 1024
+PROMPT_TOKENS = 2048
 """Of prompts that run at once, while the others wait; a single prompt may be longer."""
 
 _LONGEST_S = 60  # what a client is told to wait at most
@@ -199,7 +200,7 @@ class Scheduler:
         self._let_out(cancelled)
         for call in calls:
             self._do(call)
-        if not self._running or self._n_steps >= STEPS_BETWEEN:
+        if len(self._line) >= len(self._running) or self._n_steps >= STEPS_BETWEEN:
             self._let_in()
         self._measure()
         if self._running:

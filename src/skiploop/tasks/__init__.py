@@ -78,11 +78,14 @@ def from_anywhere(name: str) -> str:
     Example:
         >>> from_anywhere("arithmetic"), from_anywhere("jsonl:/data/../questions.jsonl")
         ('arithmetic', 'jsonl:/questions.jsonl')
+        >>> from_anywhere("mix:boxed:/data/../questions.jsonl+gsm8k")
+        'mix:boxed:/questions.jsonl+gsm8k'
     """
     kind, _, argument = name.partition(":")
     if kind == "mix":
         return f"mix:{'+'.join(map(from_anywhere, argument.split('+')))}"
-    return f"jsonl:{at_home(argument).resolve()}" if kind == "jsonl" and argument else name
+    is_file = kind in ("boxed", "jsonl") and argument
+    return f"{kind}:{at_home(argument).resolve()}" if is_file else name
 
 
 def _mix(names: str, **options: object) -> Task:

@@ -72,6 +72,9 @@ class BoxedTask(ListTask):
             first one, as in RE-PoLar. After `closed` the first box that closes ends the answer:
             no token is written after it, where both publications write all 50.
 
+    Attributes:
+        box: As given.
+
     Raises:
         ConfigError: `box` is something else.
         MissingExtraError: math-verify is not installed.
@@ -92,7 +95,7 @@ class BoxedTask(ListTask):
             },
         )
         self.stop = (CLOSED_BOX,) if box == "closed" else ()
-        self._box = box
+        self.box = box
         digest = digest_of(example for split in SPLITS for example in self.examples(split))
         self.version = f"2@{digest}+math-verify{math_verify_version()}+{box}-box"
 
@@ -102,9 +105,15 @@ class BoxedTask(ListTask):
 
     def grade_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Grade]:
         """Return the verdicts of `grade_math`."""
-        if self._box == "first":
+        if self.box == "first":
             texts = [truncate_after_first_box(text) for text in texts]
         return grade_math(texts, [example.gold for example in examples])
+
+
+def boxed_alone(name: str, box: Box) -> BoxedTask:
+    """Return a task that puts questions and reads answers as others do, where these are not."""
+    sample = Example("sample", "1 + 1", "2")
+    return BoxedTask(name, {"train": [sample], "validation": [], "test": []}, box=box)
 
 
 def _keyed(example: Example) -> Example:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 from skiploop import config as settings
 from skiploop.errors import ConfigError, RunError
 from skiploop.tasks import get_task
 from skiploop.tasks.asked import AskedTask
 from skiploop.tasks.base import Example, Task, questions_id
+from skiploop.tasks.boxed import Box, BoxedTask, boxed_alone
 from skiploop.tasks.questions import Lines, QuestionTask
 
 
@@ -25,6 +27,8 @@ class PromptForm:
         options: Options of the task, as `key=value`.
         questions: The task's name and version then; None if they were not noted.
         lines: What takes the place of a task of one's own file, which may be elsewhere or gone.
+        box: Which box counts, in place of a task whose answers stand in boxes: its questions may be
+            in such a file, or on a hub.
 
     Raises:
         RunError: On use, if the task puts its questions in another way now.
@@ -34,20 +38,27 @@ class PromptForm:
     options: tuple[str, ...] = ()
     questions: str | None = None
     lines: Lines | None = None
+    box: str | None = None
 
     @classmethod
     def carried(cls, name: str, options: tuple[str, ...], made: Task) -> PromptForm:
-        """Return the form of a task for those who have not got its file."""
+        """Return the form of a task for those who have not got its questions."""
         if isinstance(made, QuestionTask):
             return cls(made.name, (), questions_id(made), made.lines)
+        if isinstance(made, BoxedTask):
+            return cls(made.name, (), questions_id(made), box=made.box)
         return cls(name, options, questions_id(made))
 
     def prompt(self, question: str) -> str:
         """Return the prompt of a bare question, such as `65 + 38`.
 
         Raises:
-            ConfigError: The task needs more than a question, such as choices.
+            ConfigError: The task needs more than a question, such as choices, or is a mix.
         """
+        if self.task.startswith("mix:"):
+            raise ConfigError(
+                f"the questions of {self.task} have no one prompt: give a whole prompt"
+            )
         if not self.max_new_tokens:
             raise ConfigError(
                 f"{self.task} asks for one of several choices, which a bare question does not "
@@ -78,6 +89,8 @@ class PromptForm:
         """The task, with its options, or what takes its place."""
         if self.lines:
             return self.lines.task(self.task)
+        if self.box:
+            return boxed_alone(self.task, cast("Box", self.box))
         task = get_task(self.task, **settings.apply_overrides({}, self.options))
         questions = questions_id(task)
         if self.questions not in (None, questions):

@@ -10,12 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from skiploop.engine.batching.prefix import (
-    SharedPrefix,
-    no_prefix,
-    shared_prefix,
-    shares_prefixes,
-)
+from skiploop.engine.batching.prefix import SharedPrefix, shared_prefix, shares_prefixes
 from skiploop.engine.batching.rows import Row, split
 from skiploop.engine.cache.states import Tokens
 from skiploop.engine.plan.beginnings import common_length, count_nodes
@@ -40,17 +35,22 @@ class _Parts(NamedTuple):
     n_saved: int
 
 
-def batches(
-    stack: LayerStack, rows: Sequence[Row], *, n_passes: int = 1, may_share: bool = True
-) -> Iterator[tuple[list[Row], SharedPrefix]]:
+def batches(stack: LayerStack, rows: Sequence[Row]) -> Iterator[tuple[list[Row], SharedPrefix]]:
     """Yield rows in batches, each with what its prompts start with, which runs once for all."""
     for part in alike(stack, rows):
-        start = shared_prefix(stack, part, saved=None) if may_share else no_prefix(stack)
-        for number, group in enumerate(start.groups(part)):
-            if number:
-                start.forget()
-            for batch in split(stack, group, n_passes=n_passes, n_shared=start.n_tokens):
-                yield batch, start
+        start = shared_prefix(stack, part, saved=None)
+        for batch in in_batches(stack, start, part):
+            yield batch, start
+
+
+def in_batches(
+    stack: LayerStack, start: SharedPrefix, rows: Sequence[Row], *, n_passes: int = 1
+) -> Iterator[list[Row]]:
+    """Yield rows that start alike in batches that fit, those with neighboring programs together."""
+    for number, group in enumerate(start.groups(rows)):
+        if number:
+            start.forget()
+        yield from split(stack, group, n_passes=n_passes, n_shared=start.n_tokens)
 
 
 def alike(stack: LayerStack, rows: Sequence[Row]) -> list[list[Row]]:

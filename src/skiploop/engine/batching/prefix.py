@@ -43,6 +43,10 @@ class SharedPrefix:
         self._tokens = saved.start or ()
         self.n_tokens = len(self._tokens)
 
+    def begins(self, tokens: Tokens) -> bool:
+        """Whether a prompt starts so, and goes on."""
+        return len(tokens) > self.n_tokens and tokens[: self.n_tokens] == self._tokens
+
     def groups(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
         """Yield rows in groups whose programs are neighbors in the order of their paths.
 
@@ -142,7 +146,9 @@ class SharedPrefix:
         return known
 
 
-def shared_prefix(stack: LayerStack, rows: Sequence[Row], saved: StateCache | None) -> SharedPrefix:
+def shared_prefix(
+    stack: LayerStack, rows: Sequence[Row], saved: StateCache | None, n_kept: int = 1
+) -> SharedPrefix:
     """Return what some prompts start with, or an empty start where sharing it would not help.
 
     Prompts have different lengths, so padding comes after their start, which only layers that
@@ -152,6 +158,7 @@ def shared_prefix(stack: LayerStack, rows: Sequence[Row], saved: StateCache | No
         stack: The model.
         rows: All rows of a call.
         saved: What earlier calls have left, if later ones are to be helped.
+        n_kept: How many starts without `saved` share the memory for them.
     """
     start = rows[0].tokens[:-1]
     for tokens in {row.tokens for row in rows}:
@@ -159,7 +166,8 @@ def shared_prefix(stack: LayerStack, rows: Sequence[Row], saved: StateCache | No
     if not shares_prefixes(stack):
         start = ()
     if saved is None:
-        saved = StateCache(int(stack.tuning.prefix_memory * stack.memory), stack.tuning)
+        n_bytes = int(stack.tuning.prefix_memory * stack.memory / n_kept)
+        saved = StateCache(n_bytes, stack.tuning)
         start = start if _pays(stack, rows, len(start)) else ()
     saved.narrow(start)
     return SharedPrefix(stack, saved)

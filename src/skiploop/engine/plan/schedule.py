@@ -9,8 +9,9 @@ is found once for a batch; it is the same in every forward pass.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,9 @@ Numbers = NDArray[np.int64]
 """Of nodes, rows, sources or beginnings: one for each of a list."""
 
 Blend = tuple[tuple[int, float], ...]
+
+Waiting = Mapping[int, Sequence[int]]
+"""The beginnings of paths that wait for each layer."""
 
 
 class Call(NamedTuple):
@@ -102,11 +106,12 @@ def schedule(
 ) -> Schedule:
     """Return calls that take every row along its path.
 
-    A call runs a layer for all nodes that wait for it. Of two orders the one with fewer calls is
+    A call runs a layer for all nodes that wait for it. Of three orders the one with fewest calls is
     taken: always the lowest layer that a node waits for, where rows that loop catch up with those
-    that went ahead; or sweeps through the layers from below, where they wait for the next sweep.
-    The least number of calls is a shortest common supersequence, which is hard to find; for one
-    path both orders give its own length.
+    that went ahead; the same, but rows that loop wait for others that will go back below where
+    these are, so loops that overlap run together; or sweeps through the layers from below, where
+    they wait for the next sweep. The least number of calls is a shortest common supersequence,
+    which is hard to find; for one path all orders give its own length.
 
     Args:
         paths: Layers in the order they run, one path a row, as `Program.layer_inputs` returns them.
@@ -122,15 +127,16 @@ def schedule(
     """
     row_sources = range(len(paths)) if sources is None else sources
     trie = _Trie([tuple(path) for path in paths], np.array(row_sources, dtype=np.int64))
-    return trie.schedule(min(map(trie.order, (_lowest, _next_in_sweep)), key=len))
+    orders = map(trie.order, (_lowest, trie.lowest_but_for_loops, _next_in_sweep))
+    return trie.schedule(min(orders, key=len))
 
 
-def _lowest(layers: Iterable[int], _last: int) -> int:
-    return min(layers)
+def _lowest(waiting: Waiting, _last: int) -> int:
+    return min(waiting)
 
 
-def _next_in_sweep(layers: Iterable[int], last: int) -> int:
-    return min(layers, key=lambda layer: (layer <= last, layer))
+def _next_in_sweep(waiting: Waiting, last: int) -> int:
+    return min(waiting, key=lambda layer: (layer <= last, layer))
 
 
 class Numbering:
@@ -201,7 +207,23 @@ class _Trie:
             beginning = self._children[beginning][step]
         return beginning
 
-    def order(self, rule: Callable[[Iterable[int], int], int]) -> list[list[int]]:
+    def lowest_but_for_loops(self, waiting: Waiting, _last: int) -> int:
+        """Return the highest layer from which a path will go back below it, or else the lowest."""
+        for layer in sorted(waiting, reverse=True):
+            if any(self._lowest_ahead[beginning] < layer for beginning in waiting[layer]):
+                return layer
+        return min(waiting)
+
+    @cached_property
+    def _lowest_ahead(self) -> list[int]:
+        """The lowest layer of each beginning from its last entry on, however it goes on."""
+        lowest = [int(step) for step in self._steps]
+        for beginning in range(len(lowest) - 1, 0, -1):  # children have higher numbers
+            parent = self._parents[beginning]
+            lowest[parent] = min(lowest[parent], lowest[beginning])
+        return lowest
+
+    def order(self, rule: Callable[[Waiting, int], int]) -> list[list[int]]:
         """Return the beginnings that each call computes, given which layer runs next."""
         calls: list[list[int]] = []
         waiting: defaultdict[int, list[int]] = defaultdict(list)

@@ -124,6 +124,9 @@ def train_selector(
 ) -> SelectorPolicy:
     """Learn which program of a menu suits which prompt.
 
+    Where no choice can help, as all programs did equally well on all questions, the selector keeps
+    the identity.
+
     Args:
         stack: The model that the menu is for.
         menu: The programs.
@@ -134,8 +137,7 @@ def train_selector(
         n_raced: As for `learn`.
 
     Raises:
-        DataError: There are too few questions, no wrong answers, or all programs did equally well
-            on all.
+        DataError: There are too few questions.
         ConfigError: There are more folds than questions, the model has no such layer, or the text
             encoder cannot be loaded.
 
@@ -153,14 +155,6 @@ def train_selector(
         raise ConfigError(
             f"selector.n_folds is {config.n_folds}: there are {n_questions} questions, give fewer"
         )
-    if not (table.right_QP == 0).any():
-        raise DataError(
-            "no program of the menu answered any question wrong: there is nothing to choose; take "
-            "harder questions"
-        )
-    score_QP = torch.from_numpy(table.score_QP).float()
-    if not score_QP.std(1, correction=0).any():
-        raise DataError("all programs of the menu did equally well: there is nothing to choose")
     layer = first_change(menu) if config.layer is None else config.layer
     features = PromptFeatures(make_encoder(stack, text_encoder=config.text_encoder, layer=layer))
     data = learn(features.of(prompts), table, config, group_Q, n_raced)

@@ -13,6 +13,11 @@ const CHANGES = [
 const SURENESS = [["", "any"], ["0-0.25", "below 25 %"], ["0.25-0.5", "25 to 50 %"], ["0.5-0.75", "50 to 75 %"], ["0.75-1", "75 % and more"]];
 const PARTS = { judged: "judged", menu: "of the menu" };
 
+/** Return which questions are asked for; by itself those that were judged, if any were. */
+function partOf(state) {
+  return state.get("part") ?? (DATA.questions.judged.length ? "judged" : "menu");
+}
+
 const foldedTexts = new WeakMap();
 
 /** Return all that is searched in a question, in small letters. */
@@ -53,12 +58,12 @@ function filtered(state) {
     if (change === "any") return answer?.[1] === false && one.trials.some((trial) => trial[1]);
     return !change || changeOf(one, policy) === change;
   };
-  return DATA.questions[state.get("part") ?? "judged"].filter(isAsked);
+  return DATA.questions[partOf(state)].filter(isAsked);
 }
 
 /** Return the form of the filters; a change goes into the address. */
 function filterForm(state) {
-  const part = state.get("part") ?? "judged";
+  const part = partOf(state);
   const asked = DATA.questions[part];
   const policy = state.get("policy") ?? PLAIN;
   const policies = Object.keys(asked[0]?.answers ?? {});
@@ -66,7 +71,7 @@ function filterForm(state) {
   const programs = new Set(asked.map((one) => answerOf(one, policy)?.[0]).filter((place) => place !== undefined));
   const change = (event) => {
     const given = Object.fromEntries(new FormData(event.currentTarget));
-    if (given.part !== part || given.policy !== policy) given.program = "";
+    if ((given.part ?? part) !== part || (given.policy ?? policy) !== policy) given.program = "";
     location.replace(addressOf("questions", given));
   };
   const parts = Object.entries(PARTS).filter(([name]) => DATA.questions[name].length)
@@ -152,7 +157,7 @@ function showQuestions(view, state) {
   const rows = found.slice(page * N_ON_PAGE, (page + 1) * N_ON_PAGE).map((one, i) =>
     questionRow(one, policy, addressOfOpen(page * N_ON_PAGE + i), page * N_ON_PAGE + i === open));
   const list = el("div", { class: "list" },
-    el("p", { class: "note", role: "status" }, `${found.length} of ${DATA.questions[state.get("part") ?? "judged"].length} questions`),
+    el("p", { class: "note", role: "status" }, `${found.length} of ${DATA.questions[partOf(state)].length} questions`),
     el("div", { class: "rows" }, rows),
     pageLinks(page, nPages, (target) => addressOf("questions", { ...given, page: target, open: null })));
   const links = open < 0 ? null : el("nav", { class: "pages", "aria-label": "Question" },
