@@ -16,7 +16,7 @@ PROGRAMS = tuple(Program.parse(text, N_LAYERS) for text in ("identity", "1:2x0",
 
 
 def given(stack):
-    """Return what a stack gives: texts, log-probabilities, a table, a view's text, and who it is."""
+    """Return what a stack gives: texts, how likely, a table, what a view writes, who it is."""
     answers = stack.generate(PROMPTS, PROGRAMS, max_new_tokens=8)
     task = skiploop.get_task("arithmetic", level=1)
     table = skiploop.score_grid(stack, task, task.examples("train", 3), PROGRAMS)
