@@ -17,8 +17,6 @@ from skiploop.extras import brought_by
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when it is imported
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as later versions have it
-os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # else every failed attempt is printed
-os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "3")  # of 20, each up to 40 s
 
 with brought_by("ray", "workers on several machines are actors of the package ray"):
     import ray
@@ -108,6 +106,7 @@ def _join(address: str) -> None:
             f"no Ray cluster could be joined at {address}: {_reason(error)}; start one there with "
             "'ray start --head', and give the address that it prints"
         ) from error
+    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "3")  # tries of up to 40 s, else 20
     try:
         ray.init(address, log_to_driver=False, logging_level="ERROR")
     except Exception as error:  # Ray raises no more special one where it is not let in

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from functools import cache, partial
 from typing import Any
 
-from skiploop.programs.program import Program
 from skiploop.tasks.base import Example
 from skiploop.trials.evaluator import Pair
-from skiploop.trials.store import Trial, row_of, trial_of
+from skiploop.trials.store import Trial, program_of, row_of, trial_of
 
 Rows = list[list[Any]]
 
@@ -22,8 +20,7 @@ def trials_out(trials: Iterable[Trial]) -> Rows:
 
 def trials_in(rows: Iterable[Sequence[Any]], n_layers: int) -> list[Trial]:
     """Return the trials that `trials_out` made plain data of."""
-    parse = cache(partial(Program.parse, n_layers=n_layers))
-    return [trial_of(row, parse(row[1])) for row in rows]
+    return [trial_of(row, program_of(row[1], n_layers)) for row in rows]
 
 
 def examples_out(examples: Iterable[Example]) -> list[dict[str, Any]]:
@@ -48,5 +45,6 @@ def pairs_out(pairs: Sequence[Pair]) -> dict[str, Any]:
 def pairs_in(plain: Mapping[str, Any], n_layers: int) -> list[Pair]:
     """Return the pairs that `pairs_out` made plain data of."""
     examples = {example.id: example for example in examples_in(plain["examples"])}
-    parse = cache(partial(Program.parse, n_layers=n_layers))
-    return [(examples[example_id], parse(text)) for example_id, text in plain["pairs"]]
+    return [
+        (examples[example_id], program_of(text, n_layers)) for example_id, text in plain["pairs"]
+    ]

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from functools import cache, partial
+from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
@@ -134,11 +134,11 @@ class TrialStore:
             n_layers: Of the model.
         """
         query = f"SELECT {_COLUMNS} FROM trials WHERE example_id = ? ORDER BY program"
-        parse = cache(partial(Program.parse, n_layers=n_layers))
         with self._reporting():
             return {
                 example_id: [
-                    trial_of(row, parse(row[1])) for row in self._db.execute(query, (example_id,))
+                    trial_of(row, program_of(row[1], n_layers))
+                    for row in self._db.execute(query, (example_id,))
                 ]
                 for example_id in example_ids
             }
@@ -206,10 +206,9 @@ class TrialStore:
             "WHERE source = ? ORDER BY example_id, step"
         )
         asked: dict[str, list[Trial]] = {}
-        parse = cache(partial(Program.parse, n_layers=n_layers))
         with self._reporting():
             for row in self._db.execute(query, (source,)):
-                asked.setdefault(row[0], []).append(trial_of(row, parse(row[1])))
+                asked.setdefault(row[0], []).append(trial_of(row, program_of(row[1], n_layers)))
         return asked
 
     def asks(self) -> list[tuple[Source, str, int, str]]:
@@ -241,6 +240,12 @@ class TrialStore:
                 f"cannot use {self.path}: {one_line(error)}; check the file, its rights and the "
                 "free disk space, then run the same command again, or use another --out"
             ) from error
+
+
+@lru_cache(maxsize=1 << 16)
+def program_of(text: str, n_layers: int) -> Program:
+    """Return the program of a text, the same object each time."""
+    return Program.parse(text, n_layers)
 
 
 def row_of(trial: Trial) -> tuple[Any, ...]:
