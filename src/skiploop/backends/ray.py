@@ -84,7 +84,11 @@ def _start(n_cpus: int | None) -> None:
     """
     try:
         ray.init(
-            num_cpus=n_cpus, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+            "local",  # and not the one that may be there
+            num_cpus=n_cpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
         )
     except Exception as error:  # Ray raises no more special one where a node does not start
         raise BackendError(
