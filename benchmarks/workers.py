@@ -12,7 +12,6 @@ with jobs that sleep; `--tokens` makes small jobs of a small table.
 import contextlib
 import os
 import resource
-import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -168,25 +167,16 @@ def driver_cost(options):
     }
 
 
-def sleeper(number, seconds):
-    """Return what sleeps instead of running a model."""
-
-    def do(job, tell):
-        time.sleep(seconds)
-        tell({"number": number, "at": time.monotonic()})
-
-    return do
-
-
 def busy_actors(options):
     """Return how busy actors of Ray are kept with jobs that sleep."""
     from skiploop.backends.ray import RayBackend
 
-    sys.modules["workers"] = sys.modules["__main__"]
     settings = {"seconds": options.sleep}
-    with RayBackend(Work("workers:sleeper", settings), n_workers=options.actors) as backend:
+    with RayBackend(Work("sleeping:sleeper", settings), n_workers=options.actors) as backend:
         jobs = [Job(str(i), lambda: {}) for i in range(options.actors)]
-        list(backend.map(jobs))  # all have started
+        started = set()
+        while len(started) < options.actors:
+            started |= {part["number"] for part in backend.map(jobs)}
         jobs *= options.jobs
         started = time.perf_counter()
         n_done = sum(1 for _ in backend.map(jobs))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import torch
@@ -11,6 +12,8 @@ from skiploop.trials.evaluator import Evaluator
 
 ROOM = 10**8
 """Bytes of a batch above which the small one is out of memory."""
+SECONDS = 4
+"""Of a job of the slow one, on top."""
 
 
 def deadly(**settings):
@@ -42,3 +45,17 @@ def small(**settings):
 
     Evaluator._answers = within_room
     return replica(**settings)
+
+
+def slow(**settings):
+    """Return what takes seconds for a job, and leaves a file with the address of its host."""
+    import ray
+
+    do, begun = replica(**settings), Path(os.environ["DEADLY"])
+
+    def do_slowly(job, tell):
+        (begun / ray.util.get_node_ip_address()).touch()
+        time.sleep(SECONDS)
+        do(job, tell)
+
+    return do_slowly

@@ -300,6 +300,19 @@ def test_layers_hooked_by_accelerate_are_refused():
     assert logits(hooked).isfinite().all()
 
 
+def test_a_model_spread_over_devices_is_refused_when_it_is_loaded(tmp_path):
+    build("llama").save_pretrained(tmp_path / "model")
+    places = dict.fromkeys(
+        ("model.embed_tokens", "model.norm", "model.rotary_emb", "lm_head"), "cpu"
+    )
+    places |= {f"model.layers.{i}": "disk" if i == 2 else "cpu" for i in range(N_LAYERS)}
+    model = AutoModelForCausalLM.from_pretrained(
+        tmp_path / "model", device_map=places, offload_folder=tmp_path / "offloaded"
+    )
+    with pytest.raises(UnsupportedModelError, match="without device_map"):
+        skiploop.load(model)
+
+
 def test_layers_without_a_slot_number_are_refused():
     stack = load("llama")
     for layer in stack.layers:

@@ -3,36 +3,41 @@
 Run `pytest -m slow -s tests/slow/test_faults.py` to see the table of what was survived.
 """
 
-import gc
 import json
 import os
 import random
 import shutil
 import signal
 import socket
-import sqlite3
-import subprocess
-import sys
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from families import build, tokenizer
-from planted import QUESTIONS
+from knocks import (
+    ASKS,
+    MENU,
+    SEARCH,
+    asked,
+    child,
+    damage,
+    ended,
+    is_running,
+    remount,
+    rows,
+    same,
+    small_disk,
+    take_recovered,
+)
 
 from skiploop.cli.main import main
 from skiploop.errors import RunError
-from skiploop.runs import pipeline, session
+from skiploop.runs import pipeline
 from skiploop.runs.session import Run
 from skiploop.trials.store import TrialStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 HELPERS = str(Path(__file__).parents[1] / "model")
-VERDICTS = "SELECT example_id, program, correct, answer FROM trials ORDER BY 1, 2"
-ASKS = "SELECT * FROM asks ORDER BY source, example_id, step"
-SEARCH = ["--limit", "16", "--budget", "12", "--option", "shots=0"]
 WITH_WORKERS = ["--workers", "2"]
 N_KILLS, N_DAMAGED = 50, 60
 
@@ -52,19 +57,13 @@ def table():
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory):
-    """A tiny model, and questions of which it answers some right."""
-    folder = tmp_path_factory.mktemp("asked")
-    build("llama").save_pretrained(folder / "model")
-    tokenizer().save_pretrained(folder / "model")
-    lines = [json.dumps(line) + "\n" for line in json.loads(QUESTIONS.read_text())]
-    (folder / "questions.jsonl").write_text("".join(lines))
-    return ["--model", str(folder / "model"), "--task", f"jsonl:{folder / 'questions.jsonl'}"]
+def about(tmp_path_factory):
+    return asked(tmp_path_factory.mktemp("asked"))
 
 
 @pytest.fixture(scope="module")
-def search(asked):
-    return ["search", *asked, *SEARCH]
+def search(about):
+    return ["search", *about, *SEARCH]
 
 
 @pytest.fixture(scope="module")
@@ -93,15 +92,6 @@ def hurt(monkeypatch, tmp_path):
     return change
 
 
-def rows(folder, query=VERDICTS):
-    with closing(sqlite3.connect(Path(folder) / "trials.sqlite")) as store:
-        return store.execute(query).fetchall()
-
-
-def same(folder, whole):
-    return all(rows(folder, query) == rows(whole, query) for query in (VERDICTS, ASKS))
-
-
 def searched(whole):
     return list(dict.fromkeys(row[0] for row in rows(whole)))
 
@@ -110,27 +100,6 @@ def searched(whole):
 def loaded(whole):
     """The model, loaded before this process is copied: threads that load are not copied."""
     return Run.open(whole).stack
-
-
-def child(arguments, stack, log=None):
-    """Run a command in a copy of this process, which has imported everything already."""
-    process = os.fork()
-    if process:
-        return process
-    session.load = lambda *_arguments, **_settings: stack
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.dup2(os.open(log or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    sys.stderr = os.fdopen(2, "w", buffering=1)
-    os._exit(main(arguments))
-
-
-def is_running(process):
-    return os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-
-
-def ended(process):
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 def test_a_driver_that_is_killed_again_and_again(search, whole, loaded, tmp_path, monkeypatch):
@@ -185,8 +154,8 @@ def test_a_question_that_kills_every_worker(search, whole, tmp_path, hurt, capsy
     assert main([*search, *WITH_WORKERS, "--max-retries", "1", "--out", out]) == 3
     last = capsys.readouterr().err.splitlines()[-1]
     assert "1 of 2 jobs failed" in last and question in last and "2 tries" in last
-    asked = {row[0] for row in rows(out, ASKS.replace("*", "example_id"))}
-    assert asked < {*searched(whole)} and question not in asked
+    done = {row[0] for row in rows(out, ASKS.replace("*", "example_id"))}
+    assert done < {*searched(whole)} and question not in done
     assert main([*search, "--out", out]) == 0
     assert same(out, whole)
     note("a job that kills every worker", 2, "listed, the rest is done, exit code 3; then made")
@@ -201,32 +170,24 @@ def test_a_worker_that_is_out_of_memory(search, whole, tmp_path, hurt, caplog):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(folder)]
-    if not shutil.which("mount") or subprocess.run(command, check=False).returncode:
-        pytest.skip("needs the right to mount a small disk")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+def disk(tmp_path):
+    with small_disk(tmp_path / "disk") as is_there:
+        if not is_there:
+            pytest.skip("needs the right to mount a small disk")
+        yield tmp_path / "disk"
 
 
-def remount(folder, option):
-    gc.collect()  # closes what the last command left open
-    subprocess.run(["mount", "-o", f"remount,{option}", str(folder)], check=True)
-
-
-def test_a_full_disk_and_one_that_becomes_read_only(search, whole, small_disk, capsys):
-    out = str(small_disk / "run")
+def test_a_full_disk_and_one_that_becomes_read_only(search, whole, disk, capsys):
+    out = str(disk / "run")
     assert main([*search, "--out", out]) == 2
     assert "free disk space" in capsys.readouterr().err.splitlines()[-1]
-    remount(small_disk, "size=50m")
+    remount(disk, "size=50m")
     n_kept = len(rows(out))
     assert n_kept > 0
-    remount(small_disk, "ro")
+    remount(disk, "ro")
     assert main([*search, "--out", out]) == 2
     assert "cannot" in capsys.readouterr().err.splitlines()[-1]
-    remount(small_disk, "rw")
+    remount(disk, "rw")
     assert main([*search, "--out", out]) == 0
     assert same(out, whole)
     note("a full disk", 1, f"one line, {n_kept} trials kept, then the same table")
@@ -274,16 +235,6 @@ def test_a_clock_that_jumps(search, whole, tmp_path, monkeypatch):
     note("a clock that jumps by centuries", 1, "the same table")
 
 
-def damage(path, rng):
-    """Cut a file off, or flip bits of it."""
-    content = bytearray(path.read_bytes())
-    if rng.random() < 0.3:
-        del content[rng.randrange(len(content)) :]
-    for place in rng.choices(range(len(content)), k=rng.choice([1, 3, 40])) if content else ():
-        content[place] ^= 1 << rng.randrange(8)
-    path.write_bytes(content)
-
-
 def test_a_damaged_store_is_told_and_what_is_intact_comes_back(whole, tmp_path, capsys):
     rng, known = random.Random(0), {row[:2]: row for row in rows(whole)}
     n_told, n_back = 0, 0
@@ -299,9 +250,7 @@ def test_a_damaged_store_is_told_and_what_is_intact_comes_back(whole, tmp_path, 
         with pytest.raises(RunError, match=r"trials\.sqlite"):
             _ = Run.open(folder).store
         n_told += 1
-        for name in ("trials.sqlite", "trials.sqlite-wal", "trials.sqlite-shm"):
-            (folder / name).unlink(missing_ok=True)
-        (folder / "trials.recovered.sqlite").rename(folder / "trials.sqlite")
+        take_recovered(folder)
         back = {row[:2]: row for row in rows(folder)}
         assert back.items() <= known.items()
         n_back += len(back)
@@ -318,19 +267,16 @@ def test_what_was_recovered_is_completed_by_the_same_command(search, whole, tmp_
     assert main([*search, "--out", str(folder)]) == 2
     assert main(["doctor", str(folder)]) == 2
     assert "trials are intact" in capsys.readouterr().out
-    for name in ("trials.sqlite-wal", "trials.sqlite-shm"):
-        (folder / name).unlink(missing_ok=True)
-    (folder / "trials.recovered.sqlite").replace(folder / "trials.sqlite")
+    take_recovered(folder)
     assert 0 < len(rows(folder)) < len(rows(whole))
     assert main([*search, "--out", str(folder)]) == 0
     assert same(folder, whole)
     note("a page of the store is lost", 1, "recovered to a new file, completed, the same table")
 
 
-def test_damaged_settings_and_checkpoints_are_named(asked, tmp_path, capsys):
+def test_damaged_settings_and_checkpoints_are_named(about, tmp_path, capsys):
     run = tmp_path / "run"
-    menu = ["--size", "3", "--race-questions", "8", "--limit", "60", "--first-layer", "1"]
-    command = ["menu", "build", *asked, *menu, "--option", "shots=0", "--out", str(run)]
+    command = ["menu", "build", *about, *MENU, "--out", str(run)]
     assert main(command) == 0
     assert main(["train", "--method", "selector", "--run", str(run)]) == 0
     rng, n_told, n_cases = random.Random(0), 0, 0

@@ -50,24 +50,10 @@ class RayBackend(Backend):
         address: str | None = None,
     ) -> None:
         self._needs = {"num_cpus": n_threads, "num_gpus": n_gpus}
-        try:
-            if address:
-                _knock(address)
-                ray.init(address, log_to_driver=False, logging_level="ERROR")
-            else:
-                n_cpus = n_workers * n_threads if n_workers else None
-                ray.init(
-                    num_cpus=n_cpus,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level="ERROR",
-                )
-        except Exception as error:  # Ray raises no more special one where a node does not start
-            where = f"joined at {address}" if address else "started"
-            raise BackendError(
-                f"a Ray cluster could not be {where}: {one_line(error).rstrip('.')}; check "
-                "'ray status', and whether the machine is too busy"
-            ) from error
+        if address:
+            _join(address)
+        else:
+            _start(n_workers * n_threads if n_workers else None)
         needs, has = {"CPU": n_threads, "GPU": n_gpus}, ray.cluster_resources()
         n_fitting = min(int(has.get(kind, 0) // each) for kind, each in needs.items() if each)
         if n_fitting < 1:
@@ -90,6 +76,51 @@ class RayBackend(Backend):
         ray.shutdown()
 
 
+def _start(n_cpus: int | None) -> None:
+    """Start a cluster on this machine.
+
+    Raises:
+        BackendError: It does not start.
+    """
+    try:
+        ray.init(
+            "local",  # and not the one that may be there
+            num_cpus=n_cpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
+    except Exception as error:  # Ray raises no more special one where a node does not start
+        raise BackendError(
+            f"a Ray cluster could not be started: {_reason(error)}; check whether the machine is "
+            "too busy"
+        ) from error
+
+
+def _join(address: str) -> None:
+    """Join a cluster.
+
+    Raises:
+        BackendError: There is none, or it does not let this process in.
+    """
+    try:
+        _knock(address)
+    except OSError as error:
+        raise BackendError(
+            f"no Ray cluster could be joined at {address}: {_reason(error)}; start one there with "
+            "'ray start --head', and give the address that it prints"
+        ) from error
+    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "3")  # tries of up to 40 s, else 20
+    try:
+        ray.init(address, log_to_driver=False, logging_level="ERROR")
+    except Exception as error:  # Ray raises no more special one where it is not let in
+        raise BackendError(
+            f"no Ray cluster could be joined at {address}: {_reason(error)}; give the address that "
+            "'ray start' printed, or auto on a machine of the cluster, and where the cluster asks "
+            "for a token, set RAY_AUTH_MODE=token and have its token in ~/.ray/auth_token"
+        ) from error
+
+
 def _knock(address: str) -> None:
     """Fail at once where nobody listens, for which Ray waits minutes.
 
@@ -102,6 +133,10 @@ def _knock(address: str) -> None:
 
 
 _KNOCK_S = 10.0
+
+
+def _reason(error: Exception) -> str:
+    return one_line(error).rstrip(".")
 
 
 class RayWorker:

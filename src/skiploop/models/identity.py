@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from skiploop.errors import RunError
@@ -80,7 +81,7 @@ def weights_id(model: PreTrainedModel) -> str:
     """Return sixteen hexadecimal digits; see `LayerStack.weights_id`."""
     parameters = sorted(model.named_parameters())
     shapes = [model.config.model_type, *((n, tuple(w.shape)) for n, w in parameters)]
-    samples = torch.cat([_sample(weight).to(model.device) for _, weight in parameters])
+    samples = torch.cat([_sample(_whole(weight)).to(model.device) for _, weight in parameters])
     numbers = samples.cpu().view(torch.int16).numpy().tobytes()
     return hashlib.sha256(repr(shapes).encode() + numbers).hexdigest()[:16]
 
@@ -96,7 +97,7 @@ def weights_checksum(model: PreTrainedModel) -> str:
     buffers = ((name, b) for name, b in model.named_buffers() if name in saved)
     for name, tensor in sorted([*model.named_parameters(), *buffers]):
         digest.update(repr((name, tuple(tensor.shape))).encode())
-        for part in _sums(tensor.detach()):
+        for part in _sums(_whole(tensor)):
             digest.update(part)
     return digest.hexdigest()[:8]
 
@@ -140,9 +141,15 @@ def tokenizer_id(tokenizer: PreTrainedTokenizerBase | None) -> str:
     return _short(b"\0".join(parts))
 
 
+def _whole(tensor: Tensor) -> Tensor:
+    """Return a tensor of which each process may hold a part; all processes ask for it together."""
+    tensor = tensor.detach()
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
 def _sample(weight: Tensor) -> Tensor:
     """Return a few evenly spread numbers of a parameter in bfloat16."""
-    flat = weight.detach().reshape(-1)
+    flat = weight.reshape(-1)
     return flat[:: max(1, len(flat) // _N_SAMPLES)][:_N_SAMPLES].to(torch.bfloat16)
 
 

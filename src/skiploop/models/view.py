@@ -100,7 +100,8 @@ def shallow_clone(module: _Module) -> _Module:
     if "forward" in module.__dict__:
         raise UnsupportedModelError(
             f"the forward pass of a {type(module).__name__} is replaced by a hook, as accelerate "
-            "does for device_map: load the model on one device, without device_map"
+            "does for device_map: load the model on one device, without device_map, or share it "
+            "between processes with DistributedConfig(tp_size=...) of transformers"
         )
     clone = module.__class__.__new__(module.__class__)
     clone.__dict__.update(module.__dict__)

@@ -321,7 +321,18 @@ class Program:
         return tuple(cover)
 
     def __str__(self) -> str:
+        return self._text
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _text(self) -> str:
         return " ".join(map(str, self.edits)) or _IDENTITY_TEXT
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.n_layers, *((e.start, e.stop, e.runs) for e in self.edits)))
 
 
 def shortest_first(program: Program) -> tuple[int, int, tuple[int, ...]]:

@@ -79,5 +79,6 @@ class TrialRunner(Evaluator):
             self.store.add(new)
             if self._progress:
                 self._progress(new)
-        trials |= self.store.get(missing)
+            trials |= {(trial.example_id, trial.program): trial for trial in new}
+        trials |= self.store.get(known.keys() & missing.keys())  # where more may stand
         return [trials[example.id, program] for example, program in pairs]
