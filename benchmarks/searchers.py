@@ -5,7 +5,7 @@
 On questions that the plain model answers wrong, the same for all: random single edits, random
 programs of one to three edits, and methods of `skiploop search`. The search of a question ends with
 the first right answer or with the budget. Questions are searched in blocks, those of a block in the
-same batches. Every block is a line of --store: interrupted, the benchmark goes on after the last.
+same batches. Every block is a line of --store: interrupted, the benchmark goes on with the others.
 """
 
 import json
@@ -110,7 +110,7 @@ def search(runner, examples, side, config):
         trials = runner.grade_pairs(asks, saved, score_gold=side.scores_gold)
         for (example, program), trial in zip(asks, trials, strict=True):
             n_asked[example.id] += 1
-            if trial.correct and example.id not in found:
+            if trial.correct and n_asked[example.id] and example.id not in found:
                 found[example.id] = (n_asked[example.id], str(program))
             searchers[example.id].tell(program, Outcome(trial.correct, trial.gold_logprob))
     return [found.get(example.id, (None, None)) for example in examples]
@@ -134,15 +134,66 @@ def measured(stack, task, examples, name, config):
     }
 
 
-def solved(blocks, step):
-    """Return whether each question is solved after so many runs."""
-    return [runs is not None and runs <= step for block in blocks for runs in block["runs"]]
+def found_by(blocks, name, budget):
+    """Return what one side found for each question: runs and program."""
+    return {
+        example_id: (runs, program)
+        for block in blocks
+        if (block["side"], block["budget"]) == (name, budget)
+        for example_id, runs, program in zip(
+            block["examples"], block["runs"], block["programs"], strict=True
+        )
+    }
 
 
-def only(some, others):
-    """Return how many questions only one and only the other side solves."""
-    pairs = list(zip(some, others, strict=False))
-    return sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)
+def only(some, others, step):
+    """Return how many questions only one and only the other side solves in so many runs."""
+    pairs = [(one <= step, other <= step) for one, other in zip(some, others, strict=True)]
+    return pairs.count((True, False)), pairs.count((False, True))
+
+
+def compared(blocks, names, examples, budget):
+    """Return what the sides found on the same questions as figures, and as lines of a table.
+
+    The last side is tested against every other one.
+    """
+    steps = [step for step in STEPS if step <= budget]
+    found = {name: found_by(blocks, name, budget) for name in names}
+    runs = {
+        name: [found[name][example.id][0] or budget + 1 for example in examples] for name in names
+    }
+    share = {
+        name: {step: round(100 * sum(n <= step for n in some) / len(some), 1) for step in steps}
+        for name, some in runs.items()
+    }
+    last = names[-1]
+    paired = {
+        f"{last} against {other} at {step}": {
+            "only": (pair := only(runs[last], runs[other], step)),
+            "p": mcnemar_exact(*pair),
+        }
+        for other in names[:-1]
+        for step in steps
+    }
+    took = [
+        {key: block[key] for key in ("side", "processor_seconds", "work")}
+        | {"questions": len(block["examples"])}
+        for block in blocks
+        if block["side"] in names and block["budget"] == budget
+    ]
+    lines = [f"{'solved %, after so many runs':>30}" + "".join(f"{step:>8}" for step in steps)]
+    lines += [
+        f"{name:>30}" + "".join(f"{at[step]:>8}" for step in steps) for name, at in share.items()
+    ]
+    figures = {
+        "questions": len(examples),
+        "budget": budget,
+        "solved_percent": share,
+        "paired": paired,
+        "found": found,
+        "took": took,
+    }
+    return figures, lines
 
 
 def main():
@@ -167,54 +218,17 @@ def main():
         runner = TrialRunner(stack, task, TrialStore(Path(folder) / "trials.sqlite"))
         examples = wrong_ones(runner, task.examples(options.split), options.questions)
     config = SearchConfig(limit=len(examples), budget=options.budget)
-    for start in range(0, len(examples), options.block):
-        some = examples[start : start + options.block]
-        for name in names:
-            is_of = {
-                "side": name,
-                "budget": options.budget,
-                "examples": [example.id for example in some],
-            }
-            if not any(is_of.items() <= block.items() for block in done):
-                done.append(measured(stack, task, some, name, config))
-                with store.open("a") as file:
-                    file.write(json.dumps(done[-1]) + "\n")
+    for name in names:
+        known = found_by(done, name, config.budget)
+        left = [example for example in examples if example.id not in known]
+        for start in range(0, len(left), options.block):
+            done.append(measured(stack, task, left[start : start + options.block], name, config))
+            with store.open("a") as file:
+                file.write(json.dumps(done[-1]) + "\n")
 
-    steps = [step for step in STEPS if step <= options.budget]
-    of = {name: [block for block in done if block["side"] == name] for name in names}
-    share = {
-        name: {step: round(100 * sum(s := solved(of[name], step)) / len(s), 1) for step in steps}
-        for name in names
-    }
-    seconds = {
-        name: round(sum(block["processor_seconds"] for block in of[name]) / len(examples), 2)
-        for name in names
-    }
-    against = {
-        f"{one} against {other} at {step}": (
-            pair := only(solved(of[one], step), solved(of[other], step))
-        )
-        + (mcnemar_exact(*pair),)
-        for one in names[-1:]
-        for other in names[:-1]
-        for step in steps
-    }
-    figures = {
-        "benchmark": "searchers",
-        "task": task.name,
-        "split": options.split,
-        "questions": len(examples),
-        "budget": options.budget,
-        "solved_percent": share,
-        "processor_seconds_a_question": seconds,
-        "only_first_only_second_p": against,
-        "blocks": [block for name in names for block in of[name]],
-    }
-    lines = [f"{'solved %, after so many runs':>30}" + "".join(f"{step:>8}" for step in steps)]
-    lines += [
-        f"{name:>30}" + "".join(f"{at[step]:>8}" for step in steps) for name, at in share.items()
-    ]
-    report(options, lines, figures)
+    figures, lines = compared(done, names, examples, config.budget)
+    about = {"benchmark": "searchers", "task": task.name, "split": options.split}
+    report(options, lines, {**about, **figures})
 
 
 if __name__ == "__main__":
