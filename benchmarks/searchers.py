@@ -1,29 +1,81 @@
 """Searchers against random programs: how many runs until the model is right.
 
-    python benchmarks/searchers.py --task arithmetic --level 2,3,4 --questions 400 --budget 200
+    python benchmarks/searchers.py --level 1,2,3,4,5 --questions 96 --store found.jsonl
 
 On questions that the plain model answers wrong, the same for all: random single edits, random
-programs of one to three edits, and every method of `skiploop search`. A table tells what share of
-the questions has a right program among the first so many. Interrupted with --store FILE, it goes on
-where it stopped.
+programs of one to three edits, and methods of `skiploop search`. The search of a question ends with
+the first right answer or with the budget. Questions are searched in blocks, those of a block in the
+same batches. Every block is a line of --store: interrupted, the benchmark goes on with the others.
 """
 
+import json
 import random
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from measure import arguments, load, report
 
 import skiploop
+from skiploop.engine.cache.states import StateCache
 from skiploop.engine.counters import Work
-from skiploop.search.campaign import Campaign, SearchConfig
+from skiploop.search.campaign import SearchConfig, seed_of
 from skiploop.search.methods import METHODS
+from skiploop.search.protocol import Outcome
 from skiploop.seeds import derive_seed
 from skiploop.stats import mcnemar_exact
 from skiploop.trials.runner import TrialRunner
 from skiploop.trials.store import TrialStore
 
 STEPS = (5, 10, 25, 50, 100, 200)
+
+
+class Side(NamedTuple):
+    """What proposes programs, in the words of `skiploop.search.methods.Method`."""
+
+    make: Callable
+    at_once: int
+    scores_gold: bool
+
+
+class Drawn:
+    """Different random programs of one to so many edits, each number of edits as often."""
+
+    def __init__(self, space, example, most_edits):
+        self.space, self.most_edits, self.known = space, most_edits, {}
+        self.rng = random.Random(derive_seed(0, "searchers", example.id, most_edits))
+
+    def ask(self, n):
+        asked = [skiploop.Program.identity(self.space.n_layers)] if not self.known else []
+        self.known |= dict.fromkeys(asked)
+        n_all = len(self.space.single_edits) if self.most_edits == 1 else self.space.count()
+        while len(asked) < n and len(self.known) <= n_all:
+            seed, n_edits = self.rng.getrandbits(48), self.rng.randint(1, self.most_edits)
+            program = self.space.sample(seed, n_edits=n_edits)
+            asked += [] if program in self.known else [program]
+            self.known[program] = None
+        return asked
+
+    def tell(self, program, outcome):
+        """Learn nothing."""
+
+
+def random_side(most_edits):
+    """Return random programs in the place of a method."""
+
+    def make(runner, example, config, _):
+        return Drawn(config.space(runner.stack.n_layers), example, most_edits)
+
+    return Side(make, 8, scores_gold=False)
+
+
+SIDES = {
+    "random-single": random_side(1),
+    "random-1-to-3": random_side(3),
+    **{name: Side(one.make, one.at_once, one.scores_gold) for name, one in METHODS.items()},
+}
 
 
 def wrong_ones(runner, examples, n):
@@ -38,78 +90,145 @@ def wrong_ones(runner, examples, n):
     raise SystemExit(f"{len(wrong)} questions are answered wrong, asked for {n}: lower that")
 
 
-def drawn(space, example, budget, *, most_edits):
-    """Return different random programs of one to so many edits, each number as often."""
-    rng = random.Random(derive_seed(0, "searchers", example.id, most_edits))
-    programs = {}
-    while len(programs) < min(budget, len(space.single_edits)):
-        seed, n_edits = rng.getrandbits(48), rng.randint(1, most_edits)
-        programs[space.sample(seed, n_edits=n_edits)] = None
-    return list(programs)
+def search(runner, examples, side, config):
+    """Return for each question how many runs the first right program took, and the program.
+
+    None twice, where the budget or the programs ended first.
+    """
+    saved = StateCache(runner.stack.memory * 3 // 4, runner.stack.tuning)
+    searchers = {e.id: side.make(runner, e, config, seed_of(0, e)) for e in examples}
+    n_asked = dict.fromkeys(searchers, -1)  # the identity does not count
+    found = {}
+    while asks := [
+        (example, program)
+        for example in examples
+        if example.id not in found
+        for program in searchers[example.id].ask(
+            min(side.at_once, config.budget - n_asked[example.id])
+        )
+    ]:
+        trials = runner.grade_pairs(asks, saved, score_gold=side.scores_gold)
+        for (example, program), trial in zip(asks, trials, strict=True):
+            n_asked[example.id] += 1
+            if trial.correct and n_asked[example.id] and example.id not in found:
+                found[example.id] = (n_asked[example.id], str(program))
+            searchers[example.id].tell(program, Outcome(trial.correct, trial.gold_logprob))
+    return [found.get(example.id, (None, None)) for example in examples]
 
 
-def main():
-    options = arguments(
-        __doc__, task="arithmetic", level="2,3,4", questions=64, split="train", budget=200, store=""
-    )
-    stack = load(options)
-    settings = {"level": options.level} if options.task == "arithmetic" else {}
-    task = skiploop.get_task(options.task, **settings)
+def measured(stack, task, examples, name, config):
+    """Search one block, and return what was found and what it took."""
+    stack.work = Work()
+    started = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(options.store or f"{folder}/trials.sqlite")
-        runner = TrialRunner(stack, task, TrialStore(path))
-        examples = wrong_ones(runner, task.examples(options.split), options.questions)
-        found, work = {}, {}
+        runner = TrialRunner(stack, task, TrialStore(Path(folder) / "trials.sqlite"))
+        found = search(runner, examples, SIDES[name], config)
+    return {
+        "side": name,
+        "budget": config.budget,
+        "examples": [example.id for example in examples],
+        "runs": [runs for runs, _ in found],
+        "programs": [program for _, program in found],
+        "processor_seconds": round(time.process_time() - started, 1),
+        "work": stack.work.to_json(),
+    }
 
-        def note(name, asked, counted):
-            found[name], work[name] = asked, counted
 
-        space = skiploop.ProgramSpace(stack.n_layers)
-        for name, most in (("random single edits", 1), ("random 1 to 3 edits", 3)):
-            stack.work = Work()
-            lists = [drawn(space, e, options.budget, most_edits=most) for e in examples]
-            pairs = [(e, p) for e, some in zip(examples, lists, strict=True) for p in some]
-            trials = iter(runner.grade_pairs(pairs))
-            note(name, [[next(trials).correct for _ in some] for some in lists], stack.work)
-        for name in METHODS:
-            stack.work = Work()
-            one = TrialStore(path.with_suffix(f".{name}.sqlite"))
-            config = SearchConfig(limit=len(examples), budget=options.budget, method=name)
-            Campaign(TrialRunner(stack, task, one), examples, config, seed=0).search()
-            asked = one.asked("search", stack.n_layers)
-            note(name, [[t.correct for t in asked[e.id][1:]] for e in examples], stack.work)
+def found_by(blocks, name, budget):
+    """Return what one side found for each question: runs and program."""
+    return {
+        example_id: (runs, program)
+        for block in blocks
+        if (block["side"], block["budget"]) == (name, budget)
+        for example_id, runs, program in zip(
+            block["examples"], block["runs"], block["programs"], strict=True
+        )
+    }
 
-    steps = [step for step in STEPS if step <= options.budget]
-    solved = {
-        name: {step: [any(v is True for v in one[:step]) for one in asked] for step in steps}
-        for name, asked in found.items()
+
+def only(some, others, step):
+    """Return how many questions only one and only the other side solves in so many runs."""
+    pairs = [(one <= step, other <= step) for one, other in zip(some, others, strict=True)]
+    return pairs.count((True, False)), pairs.count((False, True))
+
+
+def compared(blocks, names, examples, budget):
+    """Return what the sides found on the same questions as figures, and as lines of a table.
+
+    The last side is tested against every other one.
+    """
+    steps = [step for step in STEPS if step <= budget]
+    found = {name: found_by(blocks, name, budget) for name in names}
+    runs = {
+        name: [found[name][example.id][0] or budget + 1 for example in examples] for name in names
     }
     share = {
-        name: {step: round(100 * sum(one) / len(one), 1) for step, one in at.items()}
-        for name, at in solved.items()
+        name: {step: round(100 * sum(n <= step for n in some) / len(some), 1) for step in steps}
+        for name, some in runs.items()
     }
-    last = steps[-1]
-    against_tree = {
-        name: mcnemar_exact(
-            sum(a and not b for a, b in zip(at[last], solved["tree"][last], strict=True)),
-            sum(b and not a for a, b in zip(at[last], solved["tree"][last], strict=True)),
-        )
-        for name, at in solved.items()
+    last = names[-1]
+    paired = {
+        f"{last} against {other} at {step}": {
+            "only": (pair := only(runs[last], runs[other], step)),
+            "p": mcnemar_exact(*pair),
+        }
+        for other in names[:-1]
+        for step in steps
     }
-    figures = {
-        "benchmark": "searchers",
-        "task": task.name,
-        "questions": len(examples),
-        "budget": options.budget,
-        "solved_percent": share,
-        "p_against_tree_at_the_end": against_tree,
-        "work": {name: counted.to_json() for name, counted in work.items()},
-    }
+    took = [
+        {key: block[key] for key in ("side", "processor_seconds", "work")}
+        | {"questions": len(block["examples"])}
+        for block in blocks
+        if block["side"] in names and block["budget"] == budget
+    ]
     lines = [f"{'solved %, after so many runs':>30}" + "".join(f"{step:>8}" for step in steps)]
     lines += [
         f"{name:>30}" + "".join(f"{at[step]:>8}" for step in steps) for name, at in share.items()
     ]
-    report(options, lines, figures)
+    figures = {
+        "questions": len(examples),
+        "budget": budget,
+        "solved_percent": share,
+        "paired": paired,
+        "found": found,
+        "took": took,
+    }
+    return figures, lines
+
+
+def main():
+    options = arguments(
+        __doc__,
+        task="arithmetic",
+        level="1,2,3,4,5",
+        split="validation",
+        questions=96,
+        block=32,
+        budget=200,
+        sides="random-single,random-1-to-3,tree,bayesian",
+        store="",
+    )
+    stack = load(options)
+    settings = {"level": options.level} if options.task == "arithmetic" else {}
+    task = skiploop.get_task(options.task, **settings)
+    names = options.sides.split(",")
+    store = Path(options.store or tempfile.mkstemp()[1])
+    done = [json.loads(line) for line in store.read_text().splitlines()] if store.exists() else []
+    with tempfile.TemporaryDirectory() as folder:
+        runner = TrialRunner(stack, task, TrialStore(Path(folder) / "trials.sqlite"))
+        examples = wrong_ones(runner, task.examples(options.split), options.questions)
+    config = SearchConfig(limit=len(examples), budget=options.budget)
+    for name in names:
+        known = found_by(done, name, config.budget)
+        left = [example for example in examples if example.id not in known]
+        for start in range(0, len(left), options.block):
+            done.append(measured(stack, task, left[start : start + options.block], name, config))
+            with store.open("a") as file:
+                file.write(json.dumps(done[-1]) + "\n")
+
+    figures, lines = compared(done, names, examples, config.budget)
+    about = {"benchmark": "searchers", "task": task.name, "split": options.split}
+    report(options, lines, {**about, **figures})
 
 
 if __name__ == "__main__":

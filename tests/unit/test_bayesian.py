@@ -5,7 +5,7 @@ import pytest
 
 from skiploop import Program, ProgramSpace
 from skiploop.errors import ProgramError
-from skiploop.search.bayesian import BayesianSearch
+from skiploop.search.bayesian import FIRST, BayesianSearch
 from skiploop.search.belief import NOISE, Belief, prior, resemblance
 from skiploop.search.protocol import Outcome
 
@@ -48,6 +48,15 @@ def test_the_identity_comes_first_and_alone():
     (first,) = search.ask(8)
     assert first.is_identity and search.ask(8) == []
     search.tell(first, Outcome(False, -4.0))
+    assert search.ask(8)
+
+
+def test_few_programs_are_proposed_before_anything_was_told_of_one():
+    search = searcher()
+    search.tell(*search.ask(8), Outcome(False, -4.0))
+    first = search.ask(8)
+    assert len(first) == FIRST < 8
+    search.tell(first[0], Outcome(False, -4.0))
     assert len(search.ask(8)) == 8
 
 

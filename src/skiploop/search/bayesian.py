@@ -25,6 +25,9 @@ from skiploop.programs.space import ProgramSpace
 from skiploop.search.belief import Belief
 from skiploop.search.protocol import Outcome
 
+FIRST = 4
+"""Programs that are proposed before any but the identity was told: their outcomes choose better."""
+
 PARTNERS = 12
 """Edits that pairs are made of: those that helped most so far."""
 
@@ -76,13 +79,13 @@ class BayesianSearch:
         """Propose the next programs to evaluate, the identity first and alone.
 
         Args:
-            n: How many at most; none until the identity was told.
+            n: How many at most; none until the identity was told, and few until anything else was.
         """
         proposed: list[Program] = []
         if self._identity not in self._is_told:
             proposed = [self._identity][:n]
         elif self._plain is not None:
-            proposed = self._likeliest(n)
+            proposed = self._likeliest(n if self._gains else min(n, FIRST))
         self._is_told |= dict.fromkeys(proposed, False)
         return proposed
 

@@ -118,7 +118,7 @@ class Campaign:
 
         Cost:
             `budget + 1` verdicts per question, each from the first layer that is new; before that,
-            with the method `bayesian`, about 13 passes of the model over prompt and answer.
+            with the method `bayesian`, about 6 passes of the model over prompt and answer.
         """
         method, store = METHODS[self.config.method], self.runner.store
         searchers = [
