@@ -77,6 +77,11 @@ class KnownCategories:
         means_CF = centers_CF * scale_F + center_F
         return cls(directions_FD.float(), (means_CF @ directions_FD).float(), limit)
 
+    @classmethod
+    def none(cls, n_features: int) -> KnownCategories:
+        """Return no categories, for which no question is of another one."""
+        return cls(torch.empty(n_features, 0), torch.empty(1, 0), math.inf)
+
     def distances(self, features_MF: Tensor) -> Tensor:
         """Return the distance of new questions from the nearest category."""
         return torch.cdist(features_MF @ self.directions_FD, self.centers_CD).amin(1)
@@ -102,16 +107,16 @@ def distances_out_of_fold(features_QF: Tensor, category_Q: Tensor, fold_Q: Tenso
     return distance_Q
 
 
-def limit_of(new_N: Tensor, distance_Q: Tensor, gain_Q: Tensor) -> float:
+def limit_of(new_M: Tensor, distance_Q: Tensor, gain_Q: Tensor) -> float:
     """Return the distance within which `KEPT` of the new questions are, and `KEPT` of the gain.
 
     Args:
-        new_N: Distances of questions of known categories that are as new as those that will be
+        new_M: Distances of questions of known categories that are as new as those that will be
             asked: where words are new, they are farther than those that were learned from.
         distance_Q: From `distances_out_of_fold`.
         gain_Q: What a choice gains on each of these questions.
     """
-    limit = float(torch.quantile(new_N, KEPT))
+    limit = float(torch.quantile(new_M, KEPT))
     nearest_first = distance_Q.argsort()
     gained_Q = gain_Q[nearest_first].double().cumsum(0)
     if gained_Q[-1] <= 0:

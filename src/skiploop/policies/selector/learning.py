@@ -102,8 +102,8 @@ def fit_categories(
     right_Q = known.right_QP.gather(1, chosen_Q[:, None])[:, 0]
     gain_Q = (known.weight_Q * (right_Q - known.right_QP[:, 0])).nan_to_num()
     categories = KnownCategories.fit(known.features_QF, known.category_Q)
-    new_N = categories.distances(unseen_UF) if len(unseen_UF) else distance_Q
-    return replace(categories, limit=limit_of(new_N, distance_Q, gain_Q))
+    new_M = categories.distances(unseen_UF) if len(unseen_UF) else distance_Q
+    return replace(categories, limit=limit_of(new_M, distance_Q, gain_Q))
 
 
 def choose(

@@ -212,9 +212,7 @@ def load_packed(folder: Path, stack: LayerStack, name: str) -> MenuChoice:
             tensors["mean_P"],
             float(tensors["bandwidth"]),
         )
-        categories = KnownCategories(
-            tensors["directions_FD"], tensors["centers_CD"], float(tensors["limit"])
-        )
+        categories = _categories(tensors)
         gate = settings.from_dict(Gate, facts["gate"])  # type: ignore[arg-type]
         encoder = build_encoder(facts["encoder"], stack)  # type: ignore[arg-type]
         n_scores, n_programs = len(model.mean_P), len(menu.programs)
@@ -223,6 +221,13 @@ def load_packed(folder: Path, stack: LayerStack, name: str) -> MenuChoice:
     except (KeyError, TypeError, ConfigError) as error:
         raise _not_complete(folder, error) from error
     return MenuChoice(menu, PromptFeatures(encoder), model, categories, gate, name, origin.form)
+
+
+def _categories(tensors: Mapping[str, Tensor]) -> KnownCategories:
+    """Return the categories of a packed policy; those that were made before had none."""
+    if "limit" not in tensors:
+        return KnownCategories.none(len(tensors["center_F"]))
+    return KnownCategories(tensors["directions_FD"], tensors["centers_CD"], float(tensors["limit"]))
 
 
 def _facts(folder: Path) -> Mapping[str, object]:
