@@ -1,5 +1,7 @@
 """Questions of a category that was not learned from are told; those of known ones are taken."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -33,7 +35,7 @@ def learned(features_QF, category_Q):
     fold_Q = deal(torch.arange(len(features_QF)), 5, 0)
     distance_Q = distances_out_of_fold(features_QF, category_Q, fold_Q)
     limit = limit_of(distance_Q, distance_Q, torch.ones_like(distance_Q))
-    return KnownCategories.fit(features_QF, category_Q, limit)
+    return replace(KnownCategories.fit(features_QF, category_Q), limit=limit)
 
 
 @pytest.mark.parametrize("left_out", range(N_CATEGORIES))

@@ -37,7 +37,8 @@ class KnownCategories:
         directions_FD: In which the categories differ most from each other, compared with questions
             of one category. Along each of them these have a variance of about 1.
         centers_CD: Where the categories are.
-        limit: Distance from the nearest of them beyond which a question is of another one.
+        limit: Distance from the nearest of them beyond which a question is of another one, see
+            `limit_of`.
     """
 
     directions_FD: Tensor
@@ -45,19 +46,18 @@ class KnownCategories:
     limit: float
 
     @classmethod
-    def fit(
-        cls, features_QF: Tensor, category_Q: Tensor, limit: float = math.inf
-    ) -> KnownCategories:
-        """Find the categories of some questions.
+    def fit(cls, features_QF: Tensor, category_Q: Tensor) -> KnownCategories:
+        """Find the categories of some questions, with no limit yet.
 
         Args:
             features_QF: What is known of each question beforehand.
             category_Q: Equal numbers for questions of one category.
-            limit: As in the attributes, see `limit_of`.
 
         Cost:
-            Q * F^2 + F^3 / 3 multiplications.
+            Q * F^2 + F^3 / 3 multiplications; none where there is one category.
         """
+        if len(category_Q.unique()) == 1:
+            return cls.none(features_QF.shape[1])
         center_F, scale_F = standard(features_QF)
         known_QF = ((features_QF - center_F) / scale_F).double()
         index_Q = category_Q.unique(return_inverse=True)[1]
@@ -75,7 +75,7 @@ class KnownCategories:
         mix_CD = mix_CD[:, some_D] / variance_D[some_D].sqrt()
         directions_FD = solved_FC @ mix_CD / scale_F[:, None]
         means_CF = centers_CF * scale_F + center_F
-        return cls(directions_FD.float(), (means_CF @ directions_FD).float(), limit)
+        return cls(directions_FD.float(), (means_CF @ directions_FD).float(), math.inf)
 
     @classmethod
     def none(cls, n_features: int) -> KnownCategories:
