@@ -15,6 +15,7 @@ from skiploop.policies.selector.choice import PromptFeatures
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.packed import Origin, load_packed, pack, save_packed
 from skiploop.policies.selector.policy import SelectorPolicy, learn
+from skiploop.policies.tensors import read_tensors, write_tensors
 from skiploop.programs.program import Program
 from skiploop.runs.ready import origin_of
 from skiploop.shipped import shipped_policies
@@ -61,6 +62,21 @@ def test_a_policy_from_a_folder_chooses_as_before(stack, packed):
     save_packed(again, loaded, origin_of(folder))
     for file in folder.iterdir():
         assert (again / file.name).read_bytes() == file.read_bytes()
+
+
+def test_one_of_before_that_has_no_categories_is_read_and_takes_no_question_for_another_one(
+    stack, packed, tmp_path
+):
+    policy, _, folder = packed
+    save_packed(tmp_path, policy, origin_of(folder))
+    path = tmp_path / "model.safetensors"
+    tensors, notes = read_tensors(path)
+    for name in ("directions_FD", "centers_CD", "limit"):
+        del tensors[name]
+    write_tensors(path, tensors, notes)
+    loaded = load_packed(tmp_path, stack, "mine")
+    assert not loaded.categories.lack(torch.full((2, len(tensors["center_F"])), 1e6)).any()
+    assert torch.equal(loaded.expected(PROMPTS), policy.expected(PROMPTS))
 
 
 def test_it_chooses_while_the_prompt_runs_too(stack, packed):

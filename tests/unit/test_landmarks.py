@@ -13,8 +13,8 @@ def answers():
     torch.manual_seed(0)
     features = torch.randn(N, 3)
     score = torch.sigmoid(features @ torch.randn(3, 4))
-    weight, group, blind = torch.rand(N) + 0.5, torch.arange(N), torch.zeros(N)
-    return Answers(features, score, score.round(), weight, group, blind)
+    weight, number, blind = torch.rand(N) + 0.5, torch.arange(N), torch.zeros(N)
+    return Answers(features, score, score.round(), weight, number, blind, number % 3)
 
 
 def mean_error(known, n_landmarks):

@@ -93,6 +93,55 @@ def test_a_question_of_another_sort_keeps_the_plain_model_first():
     assert policy.ungated("open")._rank(far, 3)[0][0] == MENU.programs[0]
 
 
+def one_of_six_left_out():
+    """Features and categories, what was learned from five of them, and whether it is of these."""
+    category = torch.arange(240) % 6
+    noise = torch.randn(240, 6, generator=torch.Generator().manual_seed(0))
+    features, known = torch.eye(6)[category] + 0.05 * noise, category < 5
+    score = np.full((240, 3), 0.1)
+    score[:, 1] = 0.9
+    table = evidence(score)
+    some = known.numpy()
+    table = replace(
+        table,
+        example_ids=tuple(np.array(table.example_ids)[some]),
+        right_QP=table.right_QP[some],
+        score_QP=score[some],
+        weight_Q=np.ones(some.sum()),
+        answers=tuple((f"category {number}", "x") for number in category[known].tolist()),
+    )
+    return features, known, table
+
+
+def chosen_columns(policy, features):
+    return torch.tensor([MENU.programs.index(best) for (best, *_) in policy._rank(features, 1)])
+
+
+def test_a_question_of_a_category_that_was_not_learned_from_keeps_the_plain_model_first():
+    features, known, table = one_of_six_left_out()
+    data = learn(features[known], table, SelectorConfig())
+    policy = SelectorPolicy(MENU, PromptFeatures(TwoKinds()), data)
+    chosen = chosen_columns(policy, features)
+    assert (chosen[~known] == 0).all()
+    assert 0.85 < (chosen[known] == 1).float().mean() < 1  # some known ones are taken for others
+
+
+def test_questions_whose_words_are_new_say_how_far_from_its_category_a_known_one_may_be():
+    features, known, table = one_of_six_left_out()
+    drift = 0.1 * torch.randn(240, 6, generator=torch.Generator().manual_seed(1))
+    new = features[known] + drift[known]
+    seen, unseen = new[::2], new[1::2]
+
+    def share_chosen(*unseen_UF):
+        data = learn(features[known], table, SelectorConfig(), None, 0, *unseen_UF)
+        policy = SelectorPolicy(MENU, PromptFeatures(TwoKinds()), data)
+        assert (chosen_columns(policy, features[~known]) == 0).all()
+        return (chosen_columns(policy, seen) == 1).float().mean()
+
+    assert share_chosen() < 0.6
+    assert share_chosen(unseen) > 0.8
+
+
 def test_what_is_said_of_a_fold_does_not_depend_on_its_own_scores():
     torch.manual_seed(0)
     features, scores, fold = torch.randn(40, 3), torch.rand(40, 2), torch.arange(40) % 4
@@ -304,6 +353,18 @@ def test_a_tuned_gate_answers_most_right_within_the_layers_allowed():
     short = tune(predicted, right, weights, slots, max_slots=7.0)
     assert short.choose(predicted, slots).tolist() == [2] * 10
     assert tune(predicted, right, weights, slots, max_slots=3.0).margin == math.inf
+
+
+def test_questions_that_keep_the_identity_count_with_its_layers():
+    predicted = torch.tensor([[0.5, 0.9, 0.6]] * 10)
+    right, slots = torch.ones(10, 3), torch.tensor([8.0, 9.0, 6.0])
+    far = torch.arange(10) < 5
+    gate = tune(predicted, right, torch.ones(10), slots, max_slots=7.0, far_Q=far)
+    assert gate.choose(predicted, slots, far).tolist() == [0] * 5 + [2] * 5
+    assert (
+        tune(predicted, right, torch.ones(10), slots, max_slots=6.5, far_Q=far).margin == math.inf
+    )
+    assert tune(predicted, right, torch.ones(10), slots, max_slots=6.5).margin < math.inf
 
 
 def test_a_selector_with_fewer_layers_takes_the_shorter_program():

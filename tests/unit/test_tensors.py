@@ -70,7 +70,10 @@ def data():
         torch.ones(60),
         torch.arange(60),
         torch.full((60,), 0.1),
+        torch.arange(60) % 2,
         predicted_QP=score_QP / 2,
+        distance_Q=torch.rand(60),
+        unseen_UF=torch.randn(5, 4),
         chosen_Q=torch.arange(60) % 4 - 1,
         ridge=0.3,
     )
@@ -88,6 +91,12 @@ def data():
         ("group_Q", torch.arange(61)),
         ("group_Q", torch.full((60,), 60)),
         ("group_Q", torch.zeros(60)),
+        ("category_Q", torch.zeros(60)),
+        ("category_Q", torch.full((60,), -1)),
+        ("distance_Q", torch.full((60,), -1.0)),
+        ("distance_Q", torch.zeros(59)),
+        ("unseen_UF", torch.randn(5, 3)),
+        ("unseen_UF", torch.full((5, 4), math.nan)),
         ("predicted_QP", torch.full((60, 3), math.inf)),
         ("chosen_Q", torch.full((60,), 3)),
         ("blind_Q", torch.full((60,), 1.5)),
@@ -106,7 +115,7 @@ def test_lessons_without_a_checksum_and_with_impossible_numbers_are_refused(tmp_
         SelectorData.load(path)
 
 
-@pytest.mark.parametrize("name", ["group_Q", "chosen_Q", "blind_Q"])
+@pytest.mark.parametrize("name", ["group_Q", "chosen_Q", "blind_Q", "unseen_UF"])
 def test_lessons_of_an_older_version_are_refused_as_such(tmp_path, name):
     path = tmp_path / "model.safetensors"
     data().save(path)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from exact_null import judged, judgement, shown, table
+from exact_null import N_FEATURES, judged, judgement, shown, table
 from scipy.stats import binom
 
 import blind_answers
@@ -18,6 +18,7 @@ from skiploop.seeds import derive_seed
 
 CONFIG = SelectorConfig(ridges=(0.3, 1.0))
 SLOTS = torch.tensor([30.0, 32.0, 28.0, 32.0])
+NO_MORE = torch.empty(0, N_FEATURES)  # questions without answers
 
 
 def answers(n_questions=100, seed=0, gain=0.3):
@@ -25,7 +26,8 @@ def answers(n_questions=100, seed=0, gain=0.3):
     numbers = (evidence.score_QP, evidence.right_QP, evidence.weight_Q)
     tensors = [torch.from_numpy(one).float() for one in numbers]
     groups = torch.arange(n_questions // 2).repeat(2)
-    return Answers(features, *tensors, groups, torch.zeros(n_questions))
+    categories = torch.zeros(n_questions, dtype=torch.int64)
+    return Answers(features, *tensors, groups, torch.zeros(n_questions), categories)
 
 
 def parts(known):
@@ -35,14 +37,14 @@ def parts(known):
 def test_what_is_chosen_depends_on_earlier_parts_alone():
     known = answers()
     part_Q = parts(known)
-    before = choose_in_turn(known, SLOTS, CONFIG, 0)
+    before = choose_in_turn(known, NO_MORE, SLOTS, CONFIG, 0)
     assert len(before.unique()) > 2  # identity and others
     n_changed = 0
     for part in range(N_PARTS):
         other = answers(seed=1)  # other verdicts in this part
         for tensor, new in ((known.score_QP, other.score_QP), (known.right_QP, other.right_QP)):
             tensor[part_Q == part] = new[part_Q == part]
-        after = choose_in_turn(known, SLOTS, CONFIG, 0)
+        after = choose_in_turn(known, NO_MORE, SLOTS, CONFIG, 0)
         assert torch.equal(after[part_Q <= part], before[part_Q <= part])
         n_changed += int((after != before).sum())
         known = answers()
@@ -51,14 +53,14 @@ def test_what_is_chosen_depends_on_earlier_parts_alone():
 
 def test_the_first_part_teaches_and_every_other_question_is_judged_once():
     known = answers()
-    chosen = choose_in_turn(known, SLOTS, CONFIG, 0)
+    chosen = choose_in_turn(known, NO_MORE, SLOTS, CONFIG, 0)
     assert torch.equal(chosen == NOT_JUDGED, parts(known) == 0)
     assert set(chosen.tolist()) <= {NOT_JUDGED, 0, 1, 2, 3}
 
 
 def test_questions_that_chose_the_menu_and_their_twins_judge_nothing():
     known = answers()
-    chosen = choose_in_turn(known, SLOTS, CONFIG, 20)
+    chosen = choose_in_turn(known, NO_MORE, SLOTS, CONFIG, 20)
     assert (chosen[:20] == NOT_JUDGED).all() and (chosen[50:70] == NOT_JUDGED).all()
     assert torch.equal(chosen == NOT_JUDGED, (parts(known) == 0) | (known.group_Q < 20))
 
@@ -74,10 +76,10 @@ def test_where_all_questions_chose_the_menu_nothing_is_shown():
 
 def test_a_choice_is_that_of_a_selector_that_learned_from_the_past_alone():
     known = answers()
-    part_Q, chosen = parts(known), choose_in_turn(known, SLOTS, CONFIG, 0)
+    part_Q, chosen = parts(known), choose_in_turn(known, NO_MORE, SLOTS, CONFIG, 0)
     past, now = known.of(part_Q < 3), part_Q == 3
-    assert torch.equal(chosen[now], choose(known.features_QF[now], past, SLOTS, CONFIG))
-    _, ridge = expect(past, CONFIG)
+    assert torch.equal(chosen[now], choose(known.features_QF[now], past, NO_MORE, SLOTS, CONFIG))
+    ridge = expect(past, CONFIG).ridge
     assert ridge in CONFIG.ridges
 
 
@@ -94,7 +96,7 @@ def test_the_same_bound_finds_out_a_gate_that_judges_what_it_was_tuned_on():
         features, evidence = table(100, seed)
         data = learn(features, evidence, SelectorConfig(ridges=(1.0,)))
         slots_P = torch.tensor([float(program.n_slots) for program in evidence.programs])
-        own = choose(features, data, slots_P, CONFIG)
+        own = choose(features, data, NO_MORE, slots_P, CONFIG)
         found = judgement(replace(data, chosen_Q=own))
         n_shown += found.is_shown_to_help
     assert n_shown > binom.ppf(0.999, n_tables, 0.025)

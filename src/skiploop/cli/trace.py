@@ -83,7 +83,7 @@ def _because(why: Why) -> str:
     """Return in a sentence or two why the first program was chosen."""
     chosen, plain = why.considered[0], _identity(why)
     if why.is_far:
-        return "The plain model stays: the prompt is far from all that the policy learned from."
+        return "The plain model stays: the prompt is unlike all that the policy learned from."
     if why.margin is not None and math.isinf(why.margin):
         return "The plain model stays, whatever is expected: the policy is not shown to help."
     if chosen.score is None:

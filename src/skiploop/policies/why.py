@@ -34,8 +34,8 @@ class Why:
         considered: The best first: the program chosen, then the runner-up and others.
         margin: By how much another program has to be better than the identity; None without a gate.
         layer_cost: Score that one layer pass must bring; None without a gate.
-        is_far: Whether no question that was learned from is like this one, so that the identity
-            stays; its utility is infinite then.
+        is_far: Whether no question that was learned from is like this one, or of its category, so
+            that the identity stays; its utility is infinite then.
     """
 
     considered: tuple[Considered, ...]

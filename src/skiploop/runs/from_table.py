@@ -20,7 +20,7 @@ from skiploop.policies.selector.choice import PromptFeatures
 from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import SelectorPolicy, learn
 from skiploop.policies.selector.surface import SurfaceText
-from skiploop.runs.questions import menu_examples
+from skiploop.runs.questions import menu_examples, unseen_examples
 from skiploop.runs.session import Run
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import SPLITS, Example, Task
@@ -51,7 +51,7 @@ class TablePolicies:
     @cached_property
     def shuffled(self) -> SelectorPolicy:
         """Learned as the selector is, but from answers that belong to other questions."""
-        policy, table = self._run.selector, self.whole
+        table = self.whole
         rng = np.random.default_rng(derive_seed(self._learning.seed, "shuffled"))
         n_others = len(table.example_ids) - self._n_raced
         raced, others = rng.permutation(self._n_raced), rng.permutation(n_others)
@@ -64,8 +64,7 @@ class TablePolicies:
             answers=tuple(table.answers[i] for i in order),
             is_lost=tuple(table.is_lost[i] for i in order),
         )
-        features_QF = policy.data.features_QF
-        return self._learned(policy.features, features_QF, wrong, "shuffled", self._n_raced)
+        return self._learned_from_states(wrong, "shuffled", self._n_raced)
 
     def by_category(self) -> CategoryPolicy:
         """Return the policy that gives each category its best program.
@@ -91,8 +90,12 @@ class TablePolicies:
             for prompt, example in self._example_of.items()
         }
         features = PromptFeatures(SurfaceText(question_of))
-        prompts = [task.prompt(example) for example in menu_examples(self._run)]
-        return self._learned(features, features.of(prompts), self.whole, "surface", self._n_raced)
+        learned = menu_examples(self._run)
+        known_QF, unseen_UF = (
+            features.of([task.prompt(example) for example in some])
+            for some in (learned, unseen_examples(self._run, learned))
+        )
+        return self._learned(features, known_QF, unseen_UF, self.whole, "surface", self._n_raced)
 
     def random_menu(self) -> SelectorPolicy:
         """Learn as the selector does, on a menu of the same edits at random places."""
@@ -103,8 +106,7 @@ class TablePolicies:
         programs = random_programs(policy.menu.programs, edits, asked.max_block, seed)
         runner = self._run.runner(self._progress)
         table = collect(runner, menu_examples(self._run), programs)
-        features_QF = policy.data.features_QF
-        return self._learned(policy.features, features_QF, table, "random-menu", n_raced=0)
+        return self._learned_from_states(table, "random-menu", n_raced=0)
 
     @cached_property
     def _example_of(self) -> dict[str, Example]:
@@ -124,10 +126,17 @@ class TablePolicies:
     def _n_raced(self) -> int:
         return self._run.finished("menu", MenuConfig).race_questions
 
+    def _learned_from_states(self, table: ScoreTable, name: str, n_raced: int) -> SelectorPolicy:
+        """Return what learns from a table and from what the run's selector sees of prompts."""
+        policy = self._run.selector
+        known_QF, unseen_UF = policy.data.features_QF, policy.data.unseen_UF
+        return self._learned(policy.features, known_QF, unseen_UF, table, name, n_raced)
+
     def _learned(
         self,
         features: PromptFeatures,
-        features_QF: Tensor,
+        known_QF: Tensor,
+        unseen_UF: Tensor,
         table: ScoreTable,
         name: str,
         n_raced: int,
@@ -135,6 +144,6 @@ class TablePolicies:
         """Return what learns from a table as the run's selector does."""
         policy = self._run.selector
         group_Q = policy.data.group_Q
-        data = learn(features_QF, table, self._learning, group_Q, n_raced)
+        data = learn(known_QF, table, self._learning, group_Q, n_raced, unseen_UF)
         menu = replace(policy.menu, programs=table.programs)
         return SelectorPolicy(menu, features, data, name)

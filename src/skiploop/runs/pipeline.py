@@ -39,7 +39,7 @@ from skiploop.runs.judging import (
 )
 from skiploop.runs.methods.make import make_methods
 from skiploop.runs.policies import available, checked_name, controls_of
-from skiploop.runs.questions import menu_examples, searched_examples
+from skiploop.runs.questions import menu_examples, searched_examples, unseen_examples
 from skiploop.runs.search_jobs import search_by_workers
 from skiploop.runs.session import Run
 from skiploop.runs.work import menu_rows, stated_rate, work
@@ -166,7 +166,8 @@ def train_on_menu(run: Run, config: SelectorConfig) -> SelectorPolicy:
     prompts = [run.task.prompt(example) for example in examples]
     groups = [example.group for example in examples]
     n_raced = run.section("menu", MenuConfig).race_questions
-    policy = train_selector(run.stack, found, prompts, table, config, groups, n_raced)
+    unseen = [run.task.prompt(example) for example in unseen_examples(run, examples)]
+    policy = train_selector(run.stack, found, prompts, table, config, groups, n_raced, unseen)
     policy.save(run.folder)
     run.record("selector", config)
     run.note_provenance("selector")

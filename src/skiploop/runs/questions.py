@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from skiploop.errors import DataError
 from skiploop.menus.menu import MenuConfig
 from skiploop.runs.folder import RunFolder
@@ -48,6 +50,23 @@ def checking_examples(run: RunFolder) -> list[Example]:
         DataError: The task has none.
     """
     return _some(run, "validation")[:N_CHECKING]
+
+
+def unseen_examples(run: RunFolder, learned: Sequence[Example]) -> list[Example]:
+    """Return validation questions that are like some others, `N_CHECKING` at most, or none.
+
+    Args:
+        run: The run folder.
+        learned: Theirs are the categories; they and what is one with them are left out.
+    """
+    groups = {example.group for example in learned}
+    categories = {example.category for example in learned}
+    found = [
+        example
+        for example in run.task.examples("validation")
+        if example.category in categories and example.group not in groups
+    ]
+    return found[:N_CHECKING]
 
 
 def _some(run: RunFolder, split: Split) -> list[Example]:

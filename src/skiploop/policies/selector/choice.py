@@ -15,6 +15,7 @@ from skiploop.engine.decoding.prefill_choice import PrefillChoice
 from skiploop.errors import ConfigError
 from skiploop.menus.menu import Menu
 from skiploop.policies.encoders import LayerStates, PromptEncoder
+from skiploop.policies.selector.categories import KnownCategories
 from skiploop.policies.selector.gate import Gate
 from skiploop.policies.selector.kernel import KernelRidge
 from skiploop.policies.why import Considered, Why
@@ -31,6 +32,8 @@ class PromptFeatures:
 
     def of(self, prompts: Sequence[str]) -> Tensor:
         """Return features_QF: the state of the last token of each prompt, and the mean of all."""
+        if not prompts:
+            return torch.empty(0, 2 * self.encoder.width)
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._known]
         encoded = dict(zip(new, map(_pooled, self.encoder.encode(new)), strict=True))
         known = self._known | encoded if len(new) < len(prompts) else encoded
@@ -53,12 +56,14 @@ def _pooled(states_TE: Tensor) -> Tensor:
 class MenuChoice:
     """Chooses programs from a menu by what they did on similar questions.
 
-    The identity comes first where no question is similar, see `KernelRidge.look`.
+    The identity comes first where no question is similar, see `KernelRidge.look`, and where none
+    is of the same category, see `KnownCategories`.
 
     Args:
         menu: The programs, the identity first.
         features: Of prompts.
         model: Expects a score from every program.
+        categories: Those that were learned from.
         gate: When a program takes the place of the identity.
         name: Name in tables.
         form: How questions are put for it; None where it is only given whole prompts.
@@ -69,6 +74,7 @@ class MenuChoice:
         menu: Menu,
         features: PromptFeatures,
         model: KernelRidge,
+        categories: KnownCategories,
         gate: Gate,
         name: str,
         form: PromptForm | None = None,
@@ -76,10 +82,11 @@ class MenuChoice:
         self.menu = menu
         self.features = features
         self.model = model
+        self.categories = categories
         self.gate = gate
         self.name = name
         self.form = form
-        self.slots_P = torch.tensor([float(program.n_slots) for program in menu.programs])
+        self.slots_P = slots_of(menu.programs)
 
     def expected(self, prompts: Sequence[str]) -> Tensor:
         """Return score_QP that is expected of each program of the menu, whatever the gate keeps."""
@@ -99,7 +106,7 @@ class MenuChoice:
     def why(self, prompt: str) -> Why:
         """Return what is expected of every program of the menu for one prompt."""
         features_QF = self.features.of(texts("prompts", [prompt]))
-        score_QP, far_Q = self.model.look(features_QF)
+        score_QP, far_Q = self._look(features_QF)
         scores = score_QP[0].tolist()
         utilities = self.gate.utility(score_QP, self.slots_P, far_Q)[0].tolist()
         columns = zip(self.menu.programs, scores, self.calibrated(scores), utilities, strict=True)
@@ -155,11 +162,21 @@ class MenuChoice:
         longest = max(self.menu.programs, key=lambda program: program.n_slots)
         return PrefillChoice(encoder.layer, choose, longest)
 
-    def _rank(self, features_QF: Tensor, k: int) -> list[list[Program]]:
+    def _look(self, features_QF: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the expected score_QP, and far_Q, the questions of another sort."""
         score_QP, far_Q = self.model.look(features_QF)
+        return score_QP, far_Q | self.categories.lack(features_QF)
+
+    def _rank(self, features_QF: Tensor, k: int) -> list[list[Program]]:
+        score_QP, far_Q = self._look(features_QF)
         utility_QP = self.gate.utility(score_QP, self.slots_P, far_Q)
         best_QK = utility_QP.argsort(dim=1, descending=True, stable=True)[:, :k]
         return [[self.menu.programs[column] for column in row] for row in best_QK.tolist()]
+
+
+def slots_of(programs: Sequence[Program]) -> Tensor:
+    """Return slots_P, the layer passes of some programs."""
+    return torch.tensor([float(program.n_slots) for program in programs])
 
 
 def first_change(menu: Menu) -> int:

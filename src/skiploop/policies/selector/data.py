@@ -33,6 +33,7 @@ class Answers:
         group_Q: Equal numbers for questions that are one, see `Example.group`.
         blind_Q: What an answer that is given whatever is asked is worth in place of the identity's,
             see `ScoreTable.balanced_among`.
+        category_Q: Equal numbers for questions of one category.
     """
 
     features_QF: Tensor
@@ -41,6 +42,7 @@ class Answers:
     weight_Q: Tensor
     group_Q: Tensor
     blind_Q: Tensor
+    category_Q: Tensor
 
     def of(self, some_Q: Tensor) -> Answers:
         """Return those to the questions for which a mask is true."""
@@ -55,11 +57,16 @@ class SelectorData(Answers):
         predicted_QP: Score that was expected from questions of other groups.
         chosen_Q: Column of the program that was chosen by what questions before it taught, or
             `NOT_JUDGED`.
+        distance_Q: From the nearest category as other folds know them, see `KnownCategories`.
+        unseen_UF: Features of questions that are as new as those that will be asked, without
+            answers; there may be none.
         ridge: Strength of shrinking.
     """
 
     predicted_QP: Tensor
     chosen_Q: Tensor
+    distance_Q: Tensor
+    unseen_UF: Tensor
     ridge: float
 
     def save(self, path: Path) -> None:
@@ -75,7 +82,7 @@ class SelectorData(Answers):
             RunError: The file is missing or damaged, of an older version, or holds other numbers.
         """
         tensors, _ = read_tensors(path)
-        if not {"chosen_Q", "group_Q", "blind_Q"} <= set(tensors):
+        if not {"chosen_Q", "group_Q", "blind_Q", "unseen_UF"} <= set(tensors):
             raise RunError(f"{path} is of an older version, which did not judge choices as now")
         try:
             data = cls(ridge=float(tensors.pop("ridge")), **tensors)
@@ -89,20 +96,32 @@ class SelectorData(Answers):
         """Whether shapes fit, and all numbers are in their ranges."""
         n_questions, n_programs = self.score_QP.shape if self.score_QP.dim() == 2 else (0, 0)
         shapes = [tuple(t.shape) for t in (self.right_QP, self.predicted_QP)]
-        by_question = (self.weight_Q, self.group_Q, self.chosen_Q, self.blind_Q)
+        numbers = (self.group_Q, self.chosen_Q, self.category_Q)
+        by_question = (self.weight_Q, self.blind_Q, self.distance_Q, *numbers)
         lengths = [tuple(t.shape) for t in by_question]
-        known = (self.features_QF, self.score_QP, self.weight_Q, self.predicted_QP)
+        known = (
+            self.features_QF,
+            self.score_QP,
+            self.weight_Q,
+            self.predicted_QP,
+            self.distance_Q,
+            self.unseen_UF,
+        )
         return (
             n_questions > 0
             and shapes == [(n_questions, n_programs)] * 2
-            and lengths == [(n_questions,)] * 4
-            and self.features_QF.dim() == 2
-            and self.group_Q.dtype == self.chosen_Q.dtype == torch.int64
-            and bool(((self.group_Q >= 0) & (self.group_Q < n_questions)).all())
+            and lengths == [(n_questions,)] * 6
+            and self.features_QF.dim() == self.unseen_UF.dim() == 2
+            and self.features_QF.shape[1] == self.unseen_UF.shape[1]
+            and all(t.dtype == torch.int64 for t in numbers)
+            and all(
+                bool(((t >= 0) & (t < n_questions)).all()) for t in (self.group_Q, self.category_Q)
+            )
             and len(self.features_QF) == n_questions
             and all(bool(t.isfinite().all()) for t in known)
             and bool(((self.score_QP >= 0) & (self.score_QP <= 1 + _ROUNDING)).all())
             and bool((self.weight_Q >= 0).all() and self.weight_Q.any())
+            and bool((self.distance_Q >= 0).all())
             and bool(((self.blind_Q >= 0) & (self.blind_Q <= 1)).all())
             and set(self.right_QP[~self.right_QP.isnan()].tolist()) <= {0.0, 1.0}
             and set(self.chosen_Q.tolist()) <= {NOT_JUDGED, *range(n_programs)}

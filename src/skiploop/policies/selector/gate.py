@@ -63,6 +63,7 @@ def tune(
     weight_Q: Tensor,
     slots_P: Tensor,
     max_slots: float | None = None,
+    far_Q: Tensor | None = None,
 ) -> Gate:
     """Return the gate under which right answers have most weight.
 
@@ -73,6 +74,8 @@ def tune(
         weight_Q: How much each question counts.
         slots_P: Layer passes of each program.
         max_slots: Most layer passes on average; no limit if not given.
+        far_Q: Questions that keep the identity. They say what a gate is worth, as all do, but
+            count with the layer passes of the identity.
 
     Returns:
         The best gate, of equals the more cautious one. The identity alone where no other gate
@@ -83,7 +86,8 @@ def tune(
         for layer_cost, margin in product(LAYER_COSTS, MARGINS):
             gate = Gate(margin, layer_cost)
             chosen_Q = gate.choose(predicted_QP, slots_P)
-            if max_slots is not None and slots_P[chosen_Q].mean() > max_slots:
+            run_Q = chosen_Q if far_Q is None else chosen_Q.masked_fill(far_Q, 0)
+            if max_slots is not None and slots_P[run_Q].mean() > max_slots:
                 continue
             right = (weight_Q * right_QP[torch.arange(len(chosen_Q)), chosen_Q]).nansum()
             yield float(right), margin, -layer_cost, gate

@@ -5,12 +5,17 @@ Shapes: the letters of learning (docs/reference/shapes.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from skiploop.errors import ConfigError
 from skiploop.policies.encoders import check_one_encoder
+from skiploop.policies.selector.categories import (
+    KnownCategories,
+    distances_out_of_fold,
+    limit_of,
+)
 from skiploop.policies.selector.data import Answers
 from skiploop.policies.selector.folds import deal
 from skiploop.policies.selector.gate import tune
@@ -46,9 +51,25 @@ class SelectorConfig:
         check_one_encoder(self.text_encoder, self.layer)
 
 
-def expect(known: Answers, config: SelectorConfig) -> tuple[Tensor, float]:
-    """Return predicted_QP for each question from other groups, and the ridge that errs least."""
+@dataclass(frozen=True)
+class Expected:
+    """What is expected of each question, from those of other folds.
+
+    Attributes:
+        predicted_QP: Score of each program.
+        distance_Q: From the nearest category.
+        ridge: Strength of shrinking that errs least.
+    """
+
+    predicted_QP: Tensor
+    distance_Q: Tensor
+    ridge: float
+
+
+def expect(known: Answers, config: SelectorConfig) -> Expected:
+    """Return what is expected of each question from those of other groups."""
     fold_Q = deal(known.group_Q, config.n_folds, config.seed)
+    distance_Q = distances_out_of_fold(known.features_QF, known.category_Q, fold_Q)
     predicted = out_of_fold(
         known.features_QF, known.score_QP, known.weight_Q, config.ridges, fold_Q
     )
@@ -56,13 +77,54 @@ def expect(known: Answers, config: SelectorConfig) -> tuple[Tensor, float]:
         float(known.weight_Q @ (found - known.score_QP).square().mean(1)) for found in predicted
     ]
     best = errors.index(min(errors))
-    return predicted[best], config.ridges[best]
+    return Expected(predicted[best], distance_Q, config.ridges[best])
 
 
-def choose(features_MF: Tensor, known: Answers, slots_P: Tensor, config: SelectorConfig) -> Tensor:
-    """Return the column chosen for each new question, by nothing but what known ones teach."""
-    predicted_QP, ridge = expect(known, config)
+def fit_categories(
+    known: Answers,
+    predicted_QP: Tensor,
+    distance_Q: Tensor,
+    unseen_UF: Tensor,
+    slots_P: Tensor,
+) -> KnownCategories:
+    """Find the categories of known questions, and how far from them a choice is worth something.
+
+    Args:
+        known: The questions.
+        predicted_QP: What is expected of them, see `Expected`.
+        distance_Q: Theirs from the nearest category, see `Expected`.
+        unseen_UF: Questions as new as those that will be asked; without any, known ones take their
+            place.
+        slots_P: Layer passes of each program.
+    """
     gate = tune(predicted_QP, known.right_QP, known.weight_Q, slots_P)
-    (model,) = KernelRidge.fit(known.features_QF, known.score_QP, known.weight_Q, (ridge,))
+    chosen_Q = gate.choose(predicted_QP, slots_P)
+    right_Q = known.right_QP.gather(1, chosen_Q[:, None])[:, 0]
+    gain_Q = (known.weight_Q * (right_Q - known.right_QP[:, 0])).nan_to_num()
+    categories = KnownCategories.fit(known.features_QF, known.category_Q)
+    new_M = categories.distances(unseen_UF) if len(unseen_UF) else distance_Q
+    return replace(categories, limit=limit_of(new_M, distance_Q, gain_Q))
+
+
+def choose(
+    features_MF: Tensor,
+    known: Answers,
+    unseen_UF: Tensor,
+    slots_P: Tensor,
+    config: SelectorConfig,
+) -> Tensor:
+    """Return the column chosen for each new question, by nothing but what known ones teach.
+
+    Args:
+        features_MF: Of the new questions.
+        known: What ridge, gate and regression are learned from.
+        unseen_UF: As for `fit_categories`.
+        slots_P: Layer passes of each program.
+        config: How to learn.
+    """
+    found = expect(known, config)
+    gate = tune(found.predicted_QP, known.right_QP, known.weight_Q, slots_P)
+    (model,) = KernelRidge.fit(known.features_QF, known.score_QP, known.weight_Q, (found.ridge,))
+    categories = fit_categories(known, found.predicted_QP, found.distance_Q, unseen_UF, slots_P)
     score_MP, far_M = model.look(features_MF)
-    return gate.choose(score_MP, slots_P, far_M)
+    return gate.choose(score_MP, slots_P, far_M | categories.lack(features_MF))

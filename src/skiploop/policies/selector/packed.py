@@ -22,6 +22,7 @@ from skiploop.jsontext import read_json, write_json
 from skiploop.menus.menu import Menu
 from skiploop.models.identity import check_model
 from skiploop.policies.encoders import build_encoder
+from skiploop.policies.selector.categories import KnownCategories
 from skiploop.policies.selector.choice import MenuChoice, PromptFeatures
 from skiploop.policies.selector.folds import deal
 from skiploop.policies.selector.gate import Gate, tune
@@ -122,18 +123,21 @@ def pack(
         held_Q = fold_Q == fold
         model = fit_landmarks(known.of(~held_Q), ridge, n, config.seed)
         predicted_QP[held_Q] = model.predict(known.features_QF[held_Q])
-    gate = tune(predicted_QP, known.right_QP, known.weight_Q, policy.slots_P, max_slots)
+    gate = tune(
+        predicted_QP, known.right_QP, known.weight_Q, policy.slots_P, max_slots, policy.far_Q
+    )
     menu = replace(policy.menu, weights_id=stack.model_id)
     packed = MenuChoice(
         menu,
         policy.features,
         fit_landmarks(known, ridge, n, config.seed),
+        policy.categories,
         gate,
         policy.name,
         form,
     )
-    chosen_Q = gate.choose(predicted_QP, policy.slots_P)
-    whole_Q = policy.gate.choose(known.predicted_QP, policy.slots_P)
+    chosen_Q = gate.choose(predicted_QP, policy.slots_P, policy.far_Q)
+    whole_Q = policy.gate.choose(known.predicted_QP, policy.slots_P, policy.far_Q)
     kept = Kept(
         n_questions=len(chosen_Q),
         identity=_n_right(known.right_QP, torch.zeros_like(chosen_Q)),
@@ -153,7 +157,7 @@ def save_packed(folder: Path, policy: MenuChoice, origin: Origin) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / POLICY_FILE).unlink(missing_ok=True)  # until the other files are there
     policy.menu.save(folder)
-    model = policy.model
+    model, categories = policy.model, policy.categories
     tensors = {
         "landmarks_LF": model.features_QF.half(),
         "weights_LP": model.weights_QP,
@@ -161,6 +165,9 @@ def save_packed(folder: Path, policy: MenuChoice, origin: Origin) -> None:
         "scale_F": model.scale_F,
         "mean_P": model.mean_P,
         "bandwidth": torch.tensor(model.bandwidth, dtype=torch.float64),
+        "directions_FD": categories.directions_FD,
+        "centers_CD": categories.centers_CD,
+        "limit": torch.tensor(categories.limit, dtype=torch.float64),
     }
     write_tensors(folder / _MODEL_FILE, tensors)
     facts = {
@@ -204,12 +211,20 @@ def load_packed(folder: Path, stack: LayerStack, name: str) -> MenuChoice:
             tensors["mean_P"],
             float(tensors["bandwidth"]),
         )
+        categories = _categories(tensors)
         gate = settings.from_dict(Gate, facts["gate"])
         encoder = build_encoder(facts["encoder"], stack)
         n_scores, n_programs = len(model.mean_P), len(menu.programs)
         if n_scores != n_programs:
             raise ConfigError(f"{n_scores} scores for {n_programs} programs")
-    return MenuChoice(menu, PromptFeatures(encoder), model, gate, name, origin.form)
+    return MenuChoice(menu, PromptFeatures(encoder), model, categories, gate, name, origin.form)
+
+
+def _categories(tensors: Mapping[str, Tensor]) -> KnownCategories:
+    """Return the categories of a packed policy; those that were made before had none."""
+    if "limit" not in tensors:
+        return KnownCategories.none(len(tensors["center_F"]))
+    return KnownCategories(tensors["directions_FD"], tensors["centers_CD"], float(tensors["limit"]))
 
 
 def _being_whole(folder: Path) -> AbstractContextManager[None]:

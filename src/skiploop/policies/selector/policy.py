@@ -24,12 +24,12 @@ from skiploop.menus.menu import Menu
 from skiploop.models.identity import check_model
 from skiploop.policies.encoders import build_encoder, make_encoder
 from skiploop.policies.selector.calibration import calibration
-from skiploop.policies.selector.choice import MenuChoice, PromptFeatures, first_change
+from skiploop.policies.selector.choice import MenuChoice, PromptFeatures, first_change, slots_of
 from skiploop.policies.selector.data import Answers, SelectorData
 from skiploop.policies.selector.folds import numbered
 from skiploop.policies.selector.gate import ALWAYS, NEVER, Gate, tune
 from skiploop.policies.selector.kernel import KernelRidge
-from skiploop.policies.selector.learning import SelectorConfig, expect
+from skiploop.policies.selector.learning import SelectorConfig, expect, fit_categories
 from skiploop.policies.selector.validation import choose_in_turn, validate
 from skiploop.stack import LayerStack
 from skiploop.trials.score_table import ScoreTable
@@ -56,7 +56,10 @@ class SelectorPolicy(MenuChoice):
         name: str = "selector",
     ) -> None:
         (model,) = KernelRidge.fit(data.features_QF, data.score_QP, data.weight_Q, (data.ridge,))
-        super().__init__(menu, features, model, NEVER, name)
+        categories = fit_categories(
+            data, data.predicted_QP, data.distance_Q, data.unseen_UF, slots_of(menu.programs)
+        )
+        super().__init__(menu, features, model, categories, NEVER, name)
         self.data = data
         self.validation = validate(
             data.chosen_Q, data.right_QP, data.weight_Q, data.group_Q, data.blind_Q
@@ -64,9 +67,14 @@ class SelectorPolicy(MenuChoice):
         if self.validation.is_shown_to_help:
             self.gate = self._tuned(None)
 
+    @property
+    def far_Q(self) -> Tensor:
+        """The questions of the data that those of other folds take for ones of another category."""
+        return self.data.distance_Q > self.categories.limit
+
     def _tuned(self, max_slots: float | None) -> Gate:
         it = self.data
-        return tune(it.predicted_QP, it.right_QP, it.weight_Q, self.slots_P, max_slots)
+        return tune(it.predicted_QP, it.right_QP, it.weight_Q, self.slots_P, max_slots, self.far_Q)
 
     def within(self, max_slots: float, name: str) -> SelectorPolicy:
         """Return the selector that keeps to so many layer passes, on average over its data.
@@ -121,6 +129,7 @@ def train_selector(
     config: SelectorConfig,
     groups: Sequence[Hashable] = (),
     n_raced: int = 0,
+    unseen: Sequence[str] = (),
 ) -> SelectorPolicy:
     """Learn which program of a menu suits which prompt.
 
@@ -135,6 +144,7 @@ def train_selector(
         config: How to learn.
         groups: Of the questions, `Example.group`; each question is its own if there are none.
         n_raced: As for `learn`.
+        unseen: Prompts of questions of the same categories, as new as those that will be asked.
 
     Raises:
         DataError: There are too few questions.
@@ -157,7 +167,7 @@ def train_selector(
         )
     layer = first_change(menu) if config.layer is None else config.layer
     features = PromptFeatures(make_encoder(stack, text_encoder=config.text_encoder, layer=layer))
-    data = learn(features.of(prompts), table, config, group_Q, n_raced)
+    data = learn(features.of(prompts), table, config, group_Q, n_raced, features.of(unseen))
     return SelectorPolicy(menu, features, data)
 
 
@@ -167,6 +177,7 @@ def learn(
     config: SelectorConfig,
     group_Q: Tensor | None = None,
     n_raced: int = 0,
+    unseen_UF: Tensor | None = None,
 ) -> SelectorData:
     """Learn from a table, and choose once for each question by what questions before it taught.
 
@@ -177,9 +188,12 @@ def learn(
         group_Q: Groups of the questions that the features are of, from `numbered`; each question
             is its own if not given.
         n_raced: So many first questions chose the programs: they teach, but judge nothing.
+        unseen_UF: The same of questions of these categories that are as new as those that will be
+            asked.
 
     Cost:
-        About twice `n_folds` fits for each ridge, a minute or two of one core at 5,000 questions.
+        About twice `n_folds` fits for each ridge, a minute or two of one core at 5,000 questions;
+        as many of `KnownCategories`, seconds at 1,000 features.
     """
     weight_Q, blind_Q = table.balanced_among(features_QF.numpy())
     answers = Answers(
@@ -189,11 +203,13 @@ def learn(
         torch.from_numpy(weight_Q).float(),
         torch.arange(len(features_QF)) if group_Q is None else group_Q,
         torch.from_numpy(blind_Q).float(),
+        numbered([category for category, _ in table.answers] or [""] * len(features_QF)),
     )
-    slots_P = torch.tensor([float(program.n_slots) for program in table.programs])
-    predicted_QP, ridge = expect(answers, config)
-    chosen_Q = choose_in_turn(answers, slots_P, config, n_raced)
-    return SelectorData(**vars(answers), predicted_QP=predicted_QP, chosen_Q=chosen_Q, ridge=ridge)
+    slots_P = slots_of(table.programs)
+    unseen_UF = features_QF[:0] if unseen_UF is None else unseen_UF
+    expected = expect(answers, config)
+    chosen_Q = choose_in_turn(answers, unseen_UF, slots_P, config, n_raced)
+    return SelectorData(**vars(answers), **vars(expected), chosen_Q=chosen_Q, unseen_UF=unseen_UF)
 
 
 def load_selector(run: Path, stack: LayerStack) -> SelectorPolicy:

@@ -70,11 +70,14 @@ class Validation:
         }
 
 
-def choose_in_turn(known: Answers, slots_P: Tensor, config: SelectorConfig, n_raced: int) -> Tensor:
+def choose_in_turn(
+    known: Answers, unseen_UF: Tensor, slots_P: Tensor, config: SelectorConfig, n_raced: int
+) -> Tensor:
     """Return the column chosen for each question by what earlier parts teach, or `NOT_JUDGED`.
 
     Args:
         known: What there is to learn from.
+        unseen_UF: As for `fit_categories`.
         slots_P: Layer passes of each program.
         config: How to learn.
         n_raced: So many first questions chose the programs, for what they answered: they only
@@ -87,7 +90,7 @@ def choose_in_turn(known: Answers, slots_P: Tensor, config: SelectorConfig, n_ra
         now_Q = part_Q == part
         if now_Q.any():
             past = known.of(part_Q < part)
-            chosen_Q[now_Q] = choose(known.features_QF[now_Q], past, slots_P, config)
+            chosen_Q[now_Q] = choose(known.features_QF[now_Q], past, unseen_UF, slots_P, config)
     return chosen_Q
 
 

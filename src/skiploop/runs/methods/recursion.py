@@ -17,6 +17,7 @@ from skiploop.policies.selector.policy import MIN_QUESTIONS, load_selector, trai
 from skiploop.programs.program import Program
 from skiploop.runs.methods.kept import Found, kept
 from skiploop.runs.methods.make import Asked, ranked
+from skiploop.runs.questions import unseen_examples
 from skiploop.tasks.base import Example
 from skiploop.trials.score_table import collect
 
@@ -62,6 +63,7 @@ def _learn(asked: Asked, examples: list[Example]) -> Found:
         table,
         config,
         [example.group for example in examples],
+        unseen=[run.task.prompt(example) for example in unseen_examples(run, examples)],
     )
     policy.save(run.folder / "methods" / _NAME)
     return {"n_questions": len(examples), "n_programs": len(programs)}
