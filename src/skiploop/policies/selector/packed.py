@@ -8,6 +8,7 @@ Shapes: the letters of learning (docs/reference/shapes.md).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
