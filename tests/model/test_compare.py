@@ -10,6 +10,7 @@ import pytest
 from skiploop.cli.main import main
 from skiploop.evaluation.comparison import Comparison
 from skiploop.evaluation.readings import read_readings
+from skiploop.menus.menu import Menu
 from skiploop.runs.policies import within_budgets
 from skiploop.runs.session import Run
 from skiploop.runs.stages import stages_of
@@ -159,7 +160,7 @@ def test_names_that_take_layer_passes_come_once_for_each_budget():
         (["--methods", ","], "nothing to compare"),
         (["--methods", "selector", "--budget", "many"], "--budget many is no list of numbers"),
         (["--methods", "selector", "--budget", "0"], "give shares of the model's layer passes"),
-        (["--methods", "selector", "--budget", "0.1"], "selector:0.6: no choice from this menu"),
+        (["--methods", "selector", "--budget", "0.1"], "selector:0.6: layer passes are at least"),
         (["--methods", "sample:3"], "answers are drawn at random, but these questions have"),
         (["--methods", "static", "--on", "nothing"], "unknown task 'nothing'"),
         (["--methods", "static", "--on", "words level"], "'level' is not KEY=VALUE"),
@@ -175,6 +176,44 @@ def test_what_cannot_be_compared_is_refused_in_one_line(run, capsys, arguments, 
     code = command(*arguments, *([] if "--page" in arguments else what), "--out", run)
     err = [line for line in capsys.readouterr().err.splitlines() if message in line]
     assert code == 2 and len(err) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("selector:3.9", "4"),  # one edit, two layers at most
+        ("shortgpt:0.5", "1"),
+        ("angular:0", "1"),
+        ("sleb:-1", "1"),
+        ("tale:0.9", "1"),
+        ("early-exit:0.5", "1"),
+        ("mindskip:1", "4"),
+        ("flexidepth:1", "3"),
+    ],
+)
+def test_a_budget_that_nothing_can_meet_is_refused_before_anything_runs(
+    tmp_path, capsys, name, least
+):
+    model, questions = files()
+    what = ["--model", model, "--task", f"jsonl:{questions}", "--option", "shots=0", *STAGES]
+    assert command(*what, "--out", tmp_path / "new", "--methods", f"static,{name}") == 2
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if name in one]
+    assert f"{name}: layer passes are at least {least}" in line and "allow more" in line
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_budget_that_no_program_of_the_menu_meets_is_refused_before_anything_learns_from_it(
+    tmp_path, capsys
+):
+    model, questions = files()
+    what = ["--model", model, "--task", f"jsonl:{questions}", "--option", "shots=0", *STAGES]
+    wide, out = ["--set", "menu.max_edits=2"], tmp_path / "new"
+    assert command(*what, *wide, "--out", out, "--methods", "selector:2") == 2
+    shortest = min(program.n_slots for program in Menu.load(out).programs)
+    assert shortest > 2
+    assert f"selector:2: layer passes are at least {shortest} " in capsys.readouterr().err
+    made = Run.open(out)
+    assert made.facts("menu") and not made.has("selector") and not (out / "selector").exists()
 
 
 def test_an_estimate_starts_nothing(tmp_path, capsys):

@@ -114,6 +114,11 @@ class MenuConfig:
         """Return the space that the programs come from."""
         return ProgramSpace(n_layers, max_block=self.max_block, max_runs=self.max_runs)
 
+    def least_slots(self, n_layers: int) -> int:
+        """Return how long a program of the menu is at least."""
+        shortest = min(program.n_slots for program in first_programs(self, n_layers))
+        return max(n_layers - self.max_edits * max(n_layers - shortest, 0), 1)
+
     def edits(self, n_layers: int) -> list[Segment]:
         """Return every edit that a program may have."""
         plain = [e for e in self.space(n_layers).single_edits if e.start >= self.first_layer]

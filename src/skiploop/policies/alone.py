@@ -133,8 +133,8 @@ def check_limit(name: str, most_passes: float, least_passes: float) -> None:
     """
     if most_passes < least_passes:
         raise ConfigError(
-            f"{name}: where all is skipped that can be, {least_passes:.4g} layer passes are left, "
-            f"but {most_passes:g} were allowed: allow more"
+            f"{name}: layer passes are at least {least_passes:.4g} where all is skipped that can "
+            f"be, but {most_passes:g} were allowed: allow more"
         )
 
 

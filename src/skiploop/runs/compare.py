@@ -17,6 +17,7 @@ from skiploop.models.size import size_of
 from skiploop.policies.base import Method
 from skiploop.report.report import Report
 from skiploop.runs import pipeline
+from skiploop.runs.budgets import refuse_budgets
 from skiploop.runs.judging import (
     EvaluateConfig,
     held_out,
@@ -92,6 +93,9 @@ def compare(
 
     Returns:
         One comparison a task, that of the run first; each is in `compare/` of the run, too.
+
+    Raises:
+        ConfigError: A budget is below what a method can take, or questions make no sense for one.
     """
     names = config.names(run.stack.n_layers)
     refuse_chosen_here(names, config.split)
@@ -99,8 +103,11 @@ def compare(
         policies=tuple(names), limit=config.limit, split=config.split, k=1, controls=False
     )
     clock = Stopwatch(run.folder / SECONDS)
+    refuse_budgets(names, run, settings)
     for stage in stages_of(names, run):
         run_stage(run, stage, settings.get(stage, {}), clock, watch)
+        if stage == "menu":
+            refuse_budgets(names, run, settings)  # before anything learns from it
     places = [run, *others]
     known = [_known(place, run, asked) for place in places]
     open_ = [place for place, found in zip(places, known, strict=True) if found is None]

@@ -54,6 +54,8 @@ class Entry:
         does: Which programs or answers it gives; one line.
         maker: The function that makes it, as `module:function`; it takes an `Asked`.
         argument: What comes after the colon; None if nothing does.
+        least_passes: The function that says how few layer passes it can take in a run, as
+            `module:function`; empty if its name says nothing of them.
         needs: Stages of a run, of which one must have run to its end; any run will do without.
         chosen_on: Parts of the task that it reads when it is made: it is not judged on them.
         offered_after: Stages after which it is compared where nobody says which policies.
@@ -68,6 +70,7 @@ class Entry:
     does: str
     maker: str
     argument: Argument | None = None
+    least_passes: str = ""
     needs: tuple[Stage, ...] = ()
     chosen_on: tuple[Split, ...] = ()
     offered_after: tuple[Stage, ...] = ()
@@ -155,6 +158,7 @@ ENTRIES = (
     Entry(
         name="selector",
         argument=_LAYERS,
+        least_passes="skiploop.runs.budgets:shortest_on_menu",
         does="the same with so many layer passes on average",
         maker="skiploop.runs.methods.learned:limited_selector",
         needs=("selector",),
@@ -207,6 +211,7 @@ ENTRIES = (
     Entry(
         name="shortgpt",
         argument=_LAYERS,
+        least_passes="skiploop.runs.budgets:one_layer",
         does="the plain model without the layers that change the states of training text least",
         maker="skiploop.runs.methods.pruned:shortgpt",
         chosen_on=_TEXT,
@@ -214,6 +219,7 @@ ENTRIES = (
     Entry(
         name="angular",
         argument=_LAYERS,
+        least_passes="skiploop.runs.budgets:one_layer",
         does="the plain model without the one block that turns the states of training text least",
         maker="skiploop.runs.methods.pruned:angular",
         chosen_on=_TEXT,
@@ -221,6 +227,7 @@ ENTRIES = (
     Entry(
         name="sleb",
         argument=_LAYERS,
+        least_passes="skiploop.runs.budgets:one_layer",
         does="the plain model without layers that were taken away one by one, each time the one "
         "without which training text is likeliest",
         maker="skiploop.runs.methods.pruned:sleb",
@@ -236,6 +243,7 @@ ENTRIES = (
     Entry(
         name="tale",
         argument=_LAYERS,
+        least_passes="skiploop.runs.budgets:one_layer",
         does="the same with so many layers left",
         maker="skiploop.runs.methods.pruned:limited_tale",
         chosen_on=_TEXT,
@@ -268,6 +276,7 @@ ENTRIES = (
     Entry(
         name="early-exit",
         argument=_LAYERS,
+        least_passes="skiploop.runs.budgets:first_exit",
         does="the plain model, in which each token leaves at the first exit that is sure enough, "
         "with so many layer passes a token on validation",
         maker="skiploop.runs.methods.calibrated:early_exit",
@@ -299,6 +308,7 @@ ENTRIES = (
     Entry(
         name="mindskip",
         argument=_LAYERS,
+        least_passes="skiploop.runs.budgets:without_attention",
         does="the plain model without the attention of layers whose routers the prompt closes "
         "(MindSkip)",
         maker="skiploop.runs.methods.routed:mindskip",
@@ -316,6 +326,7 @@ ENTRIES = (
     Entry(
         name="flexidepth",
         argument=_LAYERS,
+        least_passes="skiploop.runs.budgets:by_adapters",
         does="the same with so many layer passes on average",
         maker="skiploop.runs.methods.routed:limited_flexidepth",
         chosen_on=_SWEEP,
