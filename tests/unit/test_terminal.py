@@ -49,6 +49,12 @@ def test_a_word_that_is_longer_than_the_terminal_is_folded_and_one_column_is_a_t
     assert text.count("x") == 100 and max(map(len, text.splitlines())) <= 40
 
 
+def test_a_long_word_in_the_first_column_leaves_room_for_numbers():
+    rows = (("jsonl:" + "x" * 200, "4,800", "0.207"),)
+    text = printed(Table("", ("part", "answers", "hours"), rows), 80)
+    assert "4,800" in text and "0.207" in text and text.count("x") == 200
+
+
 def test_a_table_is_as_wide_as_the_terminal_with_its_title_and_note(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     print_table(Table("A title", *(HEADER, TABLE.rows), "What the numbers are."))

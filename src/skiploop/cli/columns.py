@@ -28,7 +28,7 @@ def parts(table: Table, width: int) -> Iterator[RichTable]:
         table: The table.
         width: Characters of a line.
     """
-    needs = [_need(column) for column in _columns(table)]
+    needs = [min(_need(column), _most(width)) for column in _columns(table)]
     left = list(range(1, len(needs)))
     while left or len(needs) == 1:
         taken = [0]
@@ -56,8 +56,12 @@ def _columns(table: Table) -> list[tuple[str, ...]]:
 
 
 def _widths(columns: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Return what each column gets: what it needs, and room where it has the longest texts."""
-    widths = [min(_need(column), width) for column in columns]
+    """Return what each column gets: what it needs, and room where it has the longest texts.
+
+    Beside others none gets more than its share of the line: a longer word is broken.
+    """
+    most = _most(width) if len(columns) > 1 else width
+    widths = [min(_need(column), most) for column in columns]
     wishes = [max(map(cell_len, column)) for column in columns]
     spare = width - sum(widths) - _BETWEEN * len(widths) - 1
     for _ in range(spare):
@@ -66,6 +70,11 @@ def _widths(columns: Sequence[Sequence[str]], width: int) -> list[int]:
             break
         widths[i] += 1
     return widths
+
+
+def _most(width: int) -> int:
+    """Return what one column may take of a line, so that others fit beside it."""
+    return 2 * width // 3
 
 
 def _need(column: Sequence[str]) -> int:
