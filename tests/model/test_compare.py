@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import families
 import planted
 import pytest
 
@@ -200,6 +201,24 @@ def test_a_budget_that_nothing_can_meet_is_refused_before_anything_runs(
     (line,) = [one for one in capsys.readouterr().err.splitlines() if name in one]
     assert f"{name}: layer passes are at least {least}" in line and "allow more" in line
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "message"),
+    [
+        ("lfm2", "mindskip:5", "has no attention of its own that can be left out"),
+        ("gpt2", "flexidepth:5", "tokens cannot skip the layers of GPT2LMHeadModel"),
+        ("falcon_h1", "early-exit:5", "early exit is for models whose layers all keep keys"),
+    ],
+)
+def test_a_model_that_a_limited_method_cannot_run_is_refused_before_anything_runs(
+    tmp_path, capsys, family, name, message
+):
+    families.build(family).save_pretrained(tmp_path / "model")
+    families.tokenizer().save_pretrained(tmp_path / "model")
+    what = ["--model", tmp_path / "model", "--task", f"jsonl:{files()[1]}", *STAGES]
+    assert command(*what, "--out", tmp_path / "new", "--methods", f"static,{name}") == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "new").exists()
 
 
 def test_a_budget_that_no_program_of_the_menu_meets_is_refused_before_anything_learns_from_it(

@@ -8,6 +8,8 @@ from pkgutil import resolve_name
 from skiploop.menus.menu import Menu
 from skiploop.policies.alone import check_limit
 from skiploop.policies.early_exit.calibration import exits_of
+from skiploop.policies.early_exit.executor import check_supported
+from skiploop.policies.flexidepth.layers import check_family
 from skiploop.policies.flexidepth.method import FlexiDepth
 from skiploop.policies.flexidepth.network import Skippers
 from skiploop.policies.mindskip.gates import Attentions
@@ -42,6 +44,7 @@ def one_layer(_run: Run, _settings: Settings) -> float:
 
 def first_exit(run: Run, _settings: Settings) -> float:
     """Return the passes of a token that leaves as soon as it can."""
+    check_supported(run.stack)
     n_layers = run.stack.n_layers
     return min([*exits_of(n_layers), n_layers])
 
@@ -53,6 +56,7 @@ def without_attention(run: Run, _settings: Settings) -> float:
 
 def by_adapters(run: Run, _settings: Settings) -> float:
     """Return the passes of a token that skips all that FlexiDepth lets it skip."""
+    check_family(run.stack)
     return FlexiDepth(run.stack, Skippers.of_second_half(run.stack)).way().least_passes
 
 
