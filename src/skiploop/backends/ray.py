@@ -116,8 +116,8 @@ def _join(address: str) -> None:
     except Exception as error:  # Ray raises no more special one where it is not let in
         raise BackendError(
             f"a Ray cluster could not be joined at {address}: {_reason(error)}; give the address "
-            "that 'ray start --head' printed, or auto on a machine of the cluster; where it asks for "
-            "a token, set RAY_AUTH_MODE=token and have its token in ~/.ray/auth_token"
+            "that 'ray start --head' printed, or auto on a machine of the cluster; where it asks "
+            "for a token, set RAY_AUTH_MODE=token and have its token in ~/.ray/auth_token"
         ) from error
 
 
