@@ -65,7 +65,6 @@ class Soak:
         self.questions = sorted({row[1] for row in knocks.rows(self.whole, knocks.ASKS)})
 
     def codes(self, run, *more):
-        """Give the commands of a run once."""
         return [knocks.command(*stage, run, *more)[0] for stage in self.stages]
 
     def complete(self, run, *more):
@@ -75,7 +74,6 @@ class Soak:
             expect(f"{stage[0]} ended with {code}: {said}", is_true=code == 0)
 
     def is_whole(self, run):
-        """Whether a run is what it is when nothing happens."""
         menus = [(one / "menu.json").read_text() for one in (run, self.whole)]
         return knocks.same(run, self.whole) and menus[0] == menus[1]
 
@@ -94,7 +92,6 @@ class Soak:
         return 0
 
     def with_hurt_workers(self, run, replica, **settings):
-        """Complete a run by workers with such a replica."""
         factory = mock.patch("skiploop.runs.workers.FACTORY", f"hurt_replicas:{replica}")
         with factory, mock.patch.dict(os.environ, PYTHONPATH=HELPERS, **settings):
             self.complete(run, "--workers", "2")

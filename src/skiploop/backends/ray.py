@@ -107,16 +107,16 @@ def _join(address: str) -> None:
         _knock(address)
     except OSError as error:
         raise BackendError(
-            f"no Ray cluster could be joined at {address}: {_reason(error)}; start one there with "
-            "'ray start --head', and give the address that it prints"
+            f"a Ray cluster could not be joined at {address}: {_reason(error)}; check 'ray status' "
+            "there, and give the address that 'ray start --head' printed"
         ) from error
     os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "3")  # tries of up to 40 s, else 20
     try:
         ray.init(address, log_to_driver=False, logging_level="ERROR")
     except Exception as error:  # Ray raises no more special one where it is not let in
         raise BackendError(
-            f"no Ray cluster could be joined at {address}: {_reason(error)}; give the address that "
-            "'ray start' printed, or auto on a machine of the cluster, and where the cluster asks "
+            f"a Ray cluster could not be joined at {address}: {_reason(error)}; give the address "
+            "that 'ray start --head' printed, or auto on a machine of the cluster; where it asks "
             "for a token, set RAY_AUTH_MODE=token and have its token in ~/.ray/auth_token"
         ) from error
 
