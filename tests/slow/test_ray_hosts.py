@@ -1,6 +1,8 @@
 """Three hosts of a Ray cluster, each a network namespace of this machine; one is cut off.
 
 The address of each is its own, the files are shared: so a cluster with a common file system looks.
+Ray gives what it starts on a host 15 s, which a busy machine does not keep, so this runs where it
+is asked for: `SKIPLOOP_HOSTS=3 pytest -m slow tests/slow/test_ray_hosts.py`.
 """
 
 import os
@@ -20,7 +22,11 @@ from skiploop.cli.main import main
 
 pytest.importorskip("ray")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif("SKIPLOOP_HOSTS" not in os.environ, reason="SKIPLOOP_HOSTS asks for it"),
+]
 
 HELPERS = str(Path(knocks.__file__).parent)
 PORT = 6379
