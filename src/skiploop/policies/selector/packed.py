@@ -3,7 +3,7 @@
 A folder holds `policy.json`, `menu.json`, `model.safetensors` and `card.md`; what the selector was
 learned from stays behind.
 
-Shapes: the letters of learning (docs/reference/shapes.md).
+Shapes: the letters of learning (docs/reference/shapes.md), and C: category, D: direction.
 """
 
 from __future__ import annotations
