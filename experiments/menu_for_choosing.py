@@ -9,34 +9,24 @@ is expected of all programs at once, so that a further place costs no regression
 the choice, made as the selector makes it. Held-out questions are not looked at.
 """
 
-from dataclasses import fields
 from pathlib import Path
 
 import torch
 from measure import arguments, report
+from out_of_fold import over, picked
 
 from skiploop.menus.menu import Menu, MenuConfig
-from skiploop.policies.selector.data import Answers, SelectorData
-from skiploop.policies.selector.folds import deal
-from skiploop.policies.selector.learning import SelectorConfig, choose, expect
+from skiploop.policies.selector.choice import slots_of
+from skiploop.policies.selector.data import SelectorData
+from skiploop.policies.selector.learning import SelectorConfig, expect
 from skiploop.runs.session import Run
-from skiploop.stats import Paired
 
-N_FOLDS = 5
 RIDGES = (0.1, 0.3, 1.0, 3.0)
-
-
-def some_programs(known, columns):
-    """Return the answers of some programs."""
-    found = {field.name: vars(known)[field.name] for field in fields(Answers)}
-    for name in ("score_QP", "right_QP"):
-        found[name] = found[name][:, columns]
-    return Answers(**found)
 
 
 def forward(known, value_QP, size, seed):
     """Return columns, each the one that adds most value to the choice among those before it."""
-    expected_QP, _ = expect(known, SelectorConfig(ridges=RIDGES, seed=1000 + seed))
+    expected_QP = expect(known, SelectorConfig(ridges=RIDGES, seed=1000 + seed)).predicted_QP
     taken = [0]
     expected_Q, value_Q = expected_QP[:, 0], value_QP[:, 0]
     while len(taken) < size:
@@ -58,40 +48,26 @@ def main():
     start = run.finished("menu", MenuConfig).race_questions + options.skipped
     judged = torch.zeros(len(data.group_Q), dtype=torch.bool)
     judged[start : start + options.questions] = True
-    known, slots_P = data.of(judged), torch.tensor([float(p.n_slots) for p in menu.programs])
+    known, slots_P = data.of(judged), slots_of(menu.programs)
     right_QP = known.right_QP.nan_to_num(0)
     lines = [f"plain: {int(right_QP[:, 0].sum())} of {len(right_QP)} right"]
     ways = {
-        "race": lambda seen, _seed: list(range(options.size)),
-        "right answers": lambda seen, seed: forward(
-            seen, seen.right_QP.nan_to_num(0), options.size, seed
+        "race": lambda _seed: lambda _seen: list(range(options.size)),
+        "right answers": lambda seed: (
+            lambda seen: forward(seen, seen.right_QP.nan_to_num(0), options.size, seed)
         ),
-        "scores": lambda seen, seed: forward(seen, seen.score_QP, options.size, seed),
-        "whole pool": lambda seen, _seed: list(range(len(menu.programs))),
+        "scores": lambda seed: lambda seen: forward(seen, seen.score_QP, options.size, seed),
+        "whole pool": lambda _seed: lambda _seen: list(range(len(menu.programs))),
     }
     for seed in range(3):
-        fold_Q, raced_Q = deal(known.group_Q, N_FOLDS, 100 + seed), None
+        raced_Q = None
         for label, way in ways.items():
-            picked_Q = torch.zeros_like(fold_Q)
-            for fold in range(N_FOLDS):
-                held = fold_Q == fold
-                seen = known.of(~held)
-                columns = way(seen, seed)
-                inside = choose(
-                    known.features_QF[held],
-                    some_programs(seen, columns),
-                    slots_P[columns],
-                    SelectorConfig(seed=seed),
-                )
-                picked_Q[held] = torch.tensor(columns)[inside]
+            picked_Q = picked(known, data.unseen_UF, slots_P, seed, way(seed))
             right_Q = right_QP.gather(1, picked_Q[:, None])[:, 0] == 1
             raced_Q = right_Q if raced_Q is None else raced_Q
-            pairs = zip(right_Q.tolist(), raced_Q.tolist(), strict=True)
-            over = Paired.of(pairs, known.group_Q.tolist())
             lines.append(
                 f"seed {seed}, {label}: {int(right_Q.sum())} right, over the race "
-                f"{over.only_first} / {over.only_second} (p {over.p:.2g}), "
-                f"{slots_P[picked_Q].mean():.2f} layers"
+                f"{over(known, right_Q, raced_Q)}, {slots_P[picked_Q].mean():.2f} layers"
             )
     report(options, lines, {"lines": lines})
 

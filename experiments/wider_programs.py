@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from measure import arguments, report
+from out_of_fold import over, picked
 from torch import nn
 
 from skiploop import LayerStack, Program
@@ -30,19 +31,15 @@ from skiploop.menus.menu import Menu, MenuConfig, _cover
 from skiploop.models.view import graft, shallow_clone
 from skiploop.policies.selector.choice import first_change
 from skiploop.policies.selector.data import Answers, SelectorData
-from skiploop.policies.selector.folds import deal
-from skiploop.policies.selector.learning import SelectorConfig, choose
 from skiploop.programs.damping import Blended
 from skiploop.runs.questions import menu_examples
 from skiploop.runs.session import Run
-from skiploop.stats import Paired
 from skiploop.trials.evaluator import Evaluator
 from skiploop.trials.score_table import ScoreTable, _right, _score, balanced
 
 FACTORS = (0.5, 1.5, 2.0)
 SHARES = {"attention": 0.25, "mlp": 0.75}  # of the weights of a layer of SmolLM2-135M
 N_BEST = 12
-N_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -155,26 +152,14 @@ def chosen_again(run, menu, data, stack, examples, folder):
     return [seen.programs[column] for column, _ in _cover(seen, len(menu.programs), 0.0)]
 
 
-def compared(known, lists, slots_P, seed):
+def compared(known, unseen_UF, lists, slots_P, seed):
     """Return lines about the choice from lists of columns, the first of them today's."""
-    fold_Q, groups = deal(known.group_Q, N_FOLDS, 100 + seed), known.group_Q.tolist()
     right_QP, lines, today = known.right_QP.nan_to_num(0), [], None
     for label, columns in lists.items():
-        some = Answers(**{**vars(known), "score_QP": known.score_QP[:, columns],
-                          "right_QP": known.right_QP[:, columns]})  # fmt: skip
-        picked_Q = torch.zeros(len(fold_Q), dtype=torch.long)
-        for fold in range(N_FOLDS):
-            held = fold_Q == fold
-            slots, config = slots_P[columns], SelectorConfig(seed=seed)
-            inside = choose(known.features_QF[held], some.of(~held), slots, config)
-            picked_Q[held] = torch.tensor(columns)[inside]
+        picked_Q = picked(known, unseen_UF, slots_P, seed, lambda _, columns=columns: columns)
         right_Q = right_QP.gather(1, picked_Q[:, None])[:, 0] == 1
         today = right_Q if today is None else today
-        over = [
-            Paired.of(zip(right_Q.tolist(), other.tolist(), strict=True), groups)
-            for other in (right_QP[:, 0] == 1, today)
-        ]
-        said = ", ".join(f"{one.only_first} / {one.only_second} (p {one.p:.2g})" for one in over)
+        said = ", ".join(over(known, right_Q, other) for other in (right_QP[:, 0] == 1, today))
         lines.append(
             f"seed {seed}, {label}: {int(right_Q.sum())} right, fixed / broken over plain and "
             f"today's menu {said}; {slots_P[picked_Q].mean():.2f} layers"
@@ -207,6 +192,7 @@ def main():
         data.weight_Q[judged],
         data.group_Q[judged],
         data.blind_Q[judged],
+        data.category_Q[judged],
     )
     lists = {
         "today's menu": list(range(len(menu.programs))),
@@ -222,7 +208,7 @@ def main():
         for label, columns in lists.items()
     ]
     for seed in range(3):
-        lines += compared(known, lists, slots_P, seed)
+        lines += compared(known, data.unseen_UF, lists, slots_P, seed)
     report(options, lines, {"lines": lines})
 
 
