@@ -174,9 +174,9 @@ def busy_actors(options):
     settings = {"seconds": options.sleep}
     with RayBackend(Work("sleeping:sleeper", settings), n_workers=options.actors) as backend:
         jobs = [Job(str(i), lambda: {}) for i in range(options.actors)]
-        started = set()
-        while len(started) < options.actors:
-            started |= {part["number"] for part in backend.map(jobs)}
+        heard_of = set()
+        while len(heard_of) < options.actors:
+            heard_of |= {part["number"] for part in backend.map(jobs)}
         jobs *= options.jobs
         started = time.perf_counter()
         n_done = sum(1 for _ in backend.map(jobs))

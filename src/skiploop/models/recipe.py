@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skiploop import config as settings
-from skiploop.errors import RunError, one_line
+from skiploop.errors import RunError, told_as
 from skiploop.jsontext import read_json, write_json
 
 RECIPE_FILE = "recipe.json"
@@ -48,12 +48,9 @@ class Recipe:
             RunError: The file is damaged.
         """
         path = folder / RECIPE_FILE
-        try:
+        made = "make it with 'skiploop export'"
+        with told_as(RunError, f"{path} is no recipe", made, of=(OSError, ValueError)):
             recipe = settings.from_dict(cls, read_json(path))
-        except (OSError, ValueError) as error:
-            raise RunError(
-                f"{path} is no recipe ({one_line(error)}): make it with 'skiploop export'"
-            ) from error
         return replace(recipe, model=str(folder.parent)) if is_within_weights(folder) else recipe
 
 

@@ -81,24 +81,17 @@ def expect(known: Answers, config: SelectorConfig) -> Expected:
 
 
 def fit_categories(
-    known: Answers,
-    predicted_QP: Tensor,
-    distance_Q: Tensor,
-    unseen_UF: Tensor,
-    slots_P: Tensor,
+    known: Answers, chosen_Q: Tensor, distance_Q: Tensor, unseen_UF: Tensor
 ) -> KnownCategories:
     """Find the categories of known questions, and how far from them a choice is worth something.
 
     Args:
         known: The questions.
-        predicted_QP: What is expected of them, see `Expected`.
+        chosen_Q: The column chosen for each by what is expected of it, see `Expected`.
         distance_Q: Theirs from the nearest category, see `Expected`.
         unseen_UF: Questions as new as those that will be asked; without any, known ones take their
             place.
-        slots_P: Layer passes of each program.
     """
-    gate = tune(predicted_QP, known.right_QP, known.weight_Q, slots_P)
-    chosen_Q = gate.choose(predicted_QP, slots_P)
     right_Q = known.right_QP.gather(1, chosen_Q[:, None])[:, 0]
     gain_Q = (known.weight_Q * (right_Q - known.right_QP[:, 0])).nan_to_num()
     categories = KnownCategories.fit(known.features_QF, known.category_Q)
@@ -125,6 +118,7 @@ def choose(
     found = expect(known, config)
     gate = tune(found.predicted_QP, known.right_QP, known.weight_Q, slots_P)
     (model,) = KernelRidge.fit(known.features_QF, known.score_QP, known.weight_Q, (found.ridge,))
-    categories = fit_categories(known, found.predicted_QP, found.distance_Q, unseen_UF, slots_P)
+    chosen_Q = gate.choose(found.predicted_QP, slots_P)
+    categories = fit_categories(known, chosen_Q, found.distance_Q, unseen_UF)
     score_MP, far_M = model.look(features_MF)
     return gate.choose(score_MP, slots_P, far_M | categories.lack(features_MF))

@@ -27,7 +27,7 @@ from skiploop.policies.selector.calibration import calibration
 from skiploop.policies.selector.choice import MenuChoice, PromptFeatures, first_change, slots_of
 from skiploop.policies.selector.data import Answers, SelectorData
 from skiploop.policies.selector.folds import numbered
-from skiploop.policies.selector.gate import ALWAYS, NEVER, Gate, tune
+from skiploop.policies.selector.gate import ALWAYS, NEVER, tune
 from skiploop.policies.selector.kernel import KernelRidge
 from skiploop.policies.selector.learning import SelectorConfig, expect, fit_categories
 from skiploop.policies.selector.validation import choose_in_turn, validate
@@ -56,25 +56,22 @@ class SelectorPolicy(MenuChoice):
         name: str = "selector",
     ) -> None:
         (model,) = KernelRidge.fit(data.features_QF, data.score_QP, data.weight_Q, (data.ridge,))
-        categories = fit_categories(
-            data, data.predicted_QP, data.distance_Q, data.unseen_UF, slots_of(menu.programs)
-        )
+        slots_P = slots_of(menu.programs)
+        gate = tune(data.predicted_QP, data.right_QP, data.weight_Q, slots_P)
+        chosen_Q = gate.choose(data.predicted_QP, slots_P)
+        categories = fit_categories(data, chosen_Q, data.distance_Q, data.unseen_UF)
         super().__init__(menu, features, model, categories, NEVER, name)
         self.data = data
         self.validation = validate(
             data.chosen_Q, data.right_QP, data.weight_Q, data.group_Q, data.blind_Q
         )
         if self.validation.is_shown_to_help:
-            self.gate = self._tuned(None)
+            self.gate = gate
 
     @property
     def far_Q(self) -> Tensor:
         """The questions of the data that those of other folds take for ones of another category."""
         return self.data.distance_Q > self.categories.limit
-
-    def _tuned(self, max_slots: float | None) -> Gate:
-        it = self.data
-        return tune(it.predicted_QP, it.right_QP, it.weight_Q, self.slots_P, max_slots, self.far_Q)
 
     def within(self, max_slots: float, name: str) -> SelectorPolicy:
         """Return the selector that keeps to so many layer passes, on average over its data.
@@ -82,8 +79,10 @@ class SelectorPolicy(MenuChoice):
         Raises:
             ConfigError: No choice from the menu is so short.
         """
-        policy = copy.copy(self)
-        policy.gate = self._tuned(max_slots)
+        policy, it = copy.copy(self), self.data
+        policy.gate = tune(
+            it.predicted_QP, it.right_QP, it.weight_Q, self.slots_P, max_slots, self.far_Q
+        )
         shortest = float(self.slots_P.min())
         if policy.gate == NEVER and max_slots < self.slots_P[0]:
             raise ConfigError(
