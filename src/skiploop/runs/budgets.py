@@ -57,7 +57,7 @@ def without_attention(run: Run, _settings: Settings) -> float:
 def by_adapters(run: Run, _settings: Settings) -> float:
     """Return the passes of a token that skips all that FlexiDepth lets it skip."""
     check_family(run.stack)
-    return FlexiDepth(run.stack, Skippers.of_second_half(run.stack)).way().least_passes
+    return FlexiDepth(run.stack, Skippers.of_second_half(run.stack)).least_passes
 
 
 def shortest_on_menu(run: Run, settings: Settings) -> float:
