@@ -142,7 +142,6 @@ def parts_of(folder):
 def test_flipped_bytes_in_a_finished_run_are_told_or_change_nothing(name, folder, monkeypatch):
     loaded = Run.open(folder).stack
     monkeypatch.setattr("skiploop.runs.session.load", lambda *_args, **_settings: loaded)
-    monkeypatch.setattr("skiploop.policies.selector.policy.SelectorPolicy._tuned", lambda *_: None)
     expected = repr(parts_of(folder))
     rng, path = random.Random(0), folder / name
     whole, n_told = path.read_bytes(), 0
