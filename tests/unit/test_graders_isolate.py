@@ -49,6 +49,12 @@ def test_an_answer_over_time_is_ungraded_and_the_others_are_graded(function):
     assert time.monotonic() - start < 30
 
 
+def test_time_in_which_the_processor_does_other_things_is_not_counted():
+    assert [grade.correct for grade in run(job("wait"), job("wait"), time_limit_s=0.5)] == [
+        True
+    ] * 2
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs an address-space limit")
 def test_an_answer_over_memory_is_ungraded():
     grades = run(job("take_memory"), job("equal"), memory_limit_bytes=2**30)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
-import math
 import os
 import queue
 import subprocess
@@ -25,10 +24,13 @@ from typing import IO, Self, cast
 
 from skiploop.errors import ConfigError, GraderError, told_as
 from skiploop.graders.grade import Grade
-from skiploop.graders.worker import EXIT_OUT_OF_MEMORY, READY
+from skiploop.graders.worker import EXIT_OUT_OF_MEMORY, EXIT_OUT_OF_TIME, READY
 
 START_LIMIT_S = 120.0
 """Time for a process to start and to import its grader; not charged to any answer."""
+
+WAIT_FACTOR = 10
+"""Wall-clock time for an answer over its processor time."""
 
 _START = "from skiploop.graders.worker import main; "
 
@@ -53,7 +55,8 @@ class GraderPool:
 
     Args:
         n_workers: Processes, started when first needed.
-        time_limit_s: Wall-clock time for one answer.
+        time_limit_s: Processor time for one answer, so that a busy machine changes no verdict; one
+            that waits instead has `WAIT_FACTOR` times as long.
         memory_limit_bytes: Address space of one process; ignored where the system has no such
             limit.
 
@@ -143,7 +146,7 @@ class _Worker:
         """Return the verdict; a process that breaks a limit is stopped."""
         try:
             process = self._loaded(job)
-            reply, is_late = _receive(process, self._time_limit_s)
+            reply, is_late = _receive(process, WAIT_FACTOR * self._time_limit_s)
         except BaseException:
             self.stop()
             raise
@@ -172,7 +175,7 @@ class _Worker:
         )
 
     def _cause_of_end(self, exit_code: int, *, is_late: bool) -> str:
-        if is_late:
+        if is_late or exit_code == EXIT_OUT_OF_TIME:
             return f"over {self._time_limit_s:g} s"
         if exit_code == EXIT_OUT_OF_MEMORY:
             return f"over {self._memory_limit_bytes / 2**30:g} GiB of memory"
@@ -185,7 +188,7 @@ class _Worker:
         return self.process
 
     def _start(self) -> subprocess.Popen[str]:
-        limits = f"{math.ceil(self._time_limit_s)}, {self._memory_limit_bytes}"
+        limits = f"{self._time_limit_s}, {self._memory_limit_bytes}"
         source = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
         problem = "a grading process could not be started"

@@ -18,19 +18,20 @@ from skiploop.graders.grade import Grade
 
 try:
     import resource
-except ImportError:  # Windows has no such limits; the time limit of the caller still holds
+except ImportError:  # Windows has neither limit; that of the caller on waiting still holds
     resource = None  # type: ignore[assignment]
 
 READY = "ready"
 EXIT_OUT_OF_MEMORY = 77
+EXIT_OUT_OF_TIME = -getattr(signal, "SIGPROF", 0)
+"""What the caller sees of a process that the system has ended for its processor time."""
 
 
-def main(time_limit_s: int, memory_limit_bytes: int) -> None:
+def main(time_limit_s: float, memory_limit_bytes: int) -> None:
     """Serve jobs until the input ends.
 
     Args:
-        time_limit_s: The caller stops this process after this time; should the caller be gone,
-            the system does it a little later.
+        time_limit_s: Processor time for one job, after which the system ends this process.
         memory_limit_bytes: Address space of this process.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, who ends this process
@@ -45,8 +46,9 @@ def main(time_limit_s: int, memory_limit_bytes: int) -> None:
             print(" ".join(str(error).split()), file=replies, flush=True)
             continue
         print(READY, file=replies, flush=True)
-        _limit_cpu_time(time_limit_s + 1)
+        _limit_cpu_time(time_limit_s)
         verdict = _grade(function, arguments)
+        _limit_cpu_time(0)
         print(json.dumps(asdict(verdict)), file=replies, flush=True)
 
 
@@ -75,11 +77,7 @@ def _limit_memory(limit_bytes: int) -> None:
             return
 
 
-def _limit_cpu_time(limit_s: int) -> None:
-    """Let the system end this process `limit_s` from now, counted in processor time."""
-    if resource is not None:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        soft = int(usage.ru_utime + usage.ru_stime) + 1 + limit_s
-        soft = soft if hard == resource.RLIM_INFINITY else min(soft, hard)
-        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+def _limit_cpu_time(limit_s: float) -> None:
+    """Let the system end this process after so much more processor time; 0 lifts the limit."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, limit_s)

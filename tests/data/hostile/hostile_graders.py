@@ -11,6 +11,11 @@ def equal(text, gold):
     return Grade(text == gold, text)
 
 
+def wait(text, gold):
+    time.sleep(1)
+    return equal(text, gold)
+
+
 def hang(text, gold):
     time.sleep(60)
 
