@@ -43,11 +43,13 @@ def finished(stack, programs, **settings):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_late_choice_writes_what_the_chosen_programs_write(family):
+@pytest.mark.parametrize(("layer", "n_shared"), [(LAYER, LAYER), (N_LAYERS - 1, LAYER), (1, 0)])
+def test_a_late_choice_writes_what_the_chosen_programs_write(family, layer, n_shared):
     stack = load(family)
     expected = finished(stack, CHOSEN)
     for drafts in (None, [c.text for c in expected], ["x"] * len(PROMPTS)):
-        late = finished(stack, PrefillChoice(LAYER, by_number), drafts=drafts)
+        choice = PrefillChoice(layer, by_number, n_shared=n_shared)
+        late = finished(stack, choice, drafts=drafts)
         assert [c.program for c in late] == CHOSEN
         assert [c.token_ids for c in late] == [c.token_ids for c in expected]
         logprobs = [c.logprob for c in expected]
@@ -69,20 +71,20 @@ def test_a_choice_is_shown_the_states_of_the_whole_prompt(family, layer):
         torch.testing.assert_close(seen[number], states_TD, atol=1e-4, rtol=1e-4)
 
 
-def test_what_chooses_is_not_run_again():
-    stack = load("llama")
-    prompts, programs = PROMPTS * 3, CHOSEN * 3
-
-    def choose(numbers, _states):
-        return [programs[number] for number in numbers]
-
-    stack.generate(prompts, programs, max_new_tokens=1)  # probes run once
+@pytest.mark.parametrize(
+    ("layer", "text", "n_again"),
+    [(LAYER, "2:3x2", 0), (4, "identity", 0), (4, "4:6x0", 0), (4, "2:3x2", 2)],
+)
+def test_layers_that_choose_run_again_only_for_a_program_that_changes_them(layer, text, n_again):
+    stack, prompts, program = load("llama"), ["12+7="], Program.parse(text, N_LAYERS)
+    (states_TD,) = stack.hidden_states(prompts, 0)
+    stack.generate(prompts, program, max_new_tokens=1)  # probes run once
     products = []
-    for late in (programs, PrefillChoice(LAYER, choose)):
+    for late in (program, PrefillChoice(layer, lambda *_: [program], n_shared=LAYER)):
         before = stack.work.n_layer_tokens
         stack.generate(prompts, late, max_new_tokens=1)
         products.append(stack.work.n_layer_tokens - before)
-    assert products[0] == products[1]
+    assert products[1] - products[0] == n_again * len(states_TD)
 
 
 def test_a_program_that_changes_what_has_run_is_refused():
@@ -90,7 +92,7 @@ def test_a_program_that_changes_what_has_run_is_refused():
     late = PrefillChoice(
         LAYER, lambda numbers, _: [Program.parse("0:1x2", N_LAYERS)] * len(numbers)
     )
-    with pytest.raises(ProgramError, match="was chosen after 2 layers but changes one of them"):
+    with pytest.raises(ProgramError, match="share their first 2 layers but changes one of them"):
         stack.generate(PROMPTS, late)
 
 
@@ -106,9 +108,10 @@ def selector(stack, layer):
     return SelectorPolicy(menu, features, learn(features.of(prompts), table, SelectorConfig()))
 
 
-def test_a_selector_chooses_late_what_it_ranks_first():
+@pytest.mark.parametrize("layer", [LAYER, N_LAYERS - 1])
+def test_a_selector_chooses_late_what_it_ranks_first(layer):
     stack = load("qwen3")
-    policy = selector(stack, LAYER)
+    policy = selector(stack, layer)
     for k in (1, 3):
         repeated = [prompt for prompt in PROMPTS for _ in range(k)]
         chosen = [
@@ -170,10 +173,10 @@ def test_what_is_no_choice_is_refused_by_name(late, error, message):
         load("llama").generate(PROMPTS, late)
 
 
-def test_a_selector_that_looks_too_late_to_go_on_says_so():
+def test_a_selector_that_cannot_choose_late_says_so():
     stack = load("qwen3")
-    with pytest.raises(ConfigError, match=r"programs of the menu change layer 2: use rank\(\)"):
-        selector(stack, LAYER + 1).during_prefill()
+    with pytest.raises(ConfigError, match="n_shared=3: give how many of the 2 layers"):
+        PrefillChoice(LAYER, by_number, n_shared=3)
     with pytest.raises(ConfigError, match="choose after at least one layer"):
         selector(stack, 0).during_prefill()
     with pytest.raises(ConfigError, match="the menu has 5 programs, not 6"):

@@ -18,12 +18,16 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from skiploop.engine.plan.beginnings import common_length
 from skiploop.errors import ConfigError
 from skiploop.models.reading import reading
 from skiploop.stack import LayerStack
 
 BATCH_SIZE = 32
 """Prompts that are encoded at once."""
+
+MAX_TOKENS = 128
+"""Last tokens of a prompt that are kept."""
 
 
 class PromptEncoder(Protocol):
@@ -60,7 +64,7 @@ class LayerStates:
     """
 
     def __init__(
-        self, stack: LayerStack, *, layer: int | None = None, max_tokens: int = 128
+        self, stack: LayerStack, *, layer: int | None = None, max_tokens: int = MAX_TOKENS
     ) -> None:
         if layer is None:
             layer = max(1, stack.n_layers // 4)
@@ -163,12 +167,28 @@ def check_one_encoder(text_encoder: str | None, layer: int | None) -> None:
 
 
 def make_encoder(
-    stack: LayerStack, *, text_encoder: str | None, layer: int | None
+    stack: LayerStack, *, text_encoder: str | None, layer: int | None, prompts: Sequence[str] = ()
 ) -> PromptEncoder:
-    """Make the encoder that settings ask for: layers of the model unless they name another."""
-    if text_encoder is None:
-        return LayerStates(stack, layer=layer)
-    return TextEncoder(text_encoder, device=str(stack.device))
+    """Make the encoder that settings ask for: layers of the model unless they name another.
+
+    Args:
+        stack: The model.
+        text_encoder: Folder or hub id of another encoder.
+        layer: As for `LayerStates`.
+        prompts: What layers of the model are to tell apart: of more tokens than differ among them,
+            such as those of solved questions, none is kept.
+    """
+    if text_encoder is not None:
+        return TextEncoder(text_encoder, device=str(stack.device))
+    n_differing = _n_differing(stack, prompts) if prompts else MAX_TOKENS
+    return LayerStates(stack, layer=layer, max_tokens=min(n_differing, MAX_TOKENS))
+
+
+def _n_differing(stack: LayerStack, prompts: Sequence[str]) -> int:
+    """Return how many tokens the longest prompt has after those that all of them start with."""
+    tokens: list[list[int]] = stack.tokenizer(list(prompts))["input_ids"]
+    n_shared = common_length(min(tokens), max(tokens))  # all others are between them
+    return max(1, max(map(len, tokens)) - n_shared)
 
 
 def build_encoder(spec: Mapping[str, Any], stack: LayerStack) -> PromptEncoder:

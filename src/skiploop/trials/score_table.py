@@ -51,6 +51,15 @@ class ScoreTable:
     answers: tuple[tuple[str, str], ...] = ()
     is_lost: tuple[bool, ...] = ()
 
+    @property
+    def worth_QP(self) -> np.ndarray:
+        """What is learned from: half the verdict, half the probability; this alone if ungraded.
+
+        The probability tells a near miss from a far one. The verdict tells what the grader takes
+        for right, which may be written in other ways than the right answer is.
+        """
+        return np.where(np.isnan(self.right_QP), self.score_QP, (self.score_QP + self.right_QP) / 2)
+
     def beside(self, other: ScoreTable) -> ScoreTable:
         """Return the table with further programs on the same questions; known ones stay as is."""
         new = [i for i, program in enumerate(other.programs) if program not in self.programs]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -69,22 +70,29 @@ class ChoosesInPrefill(ABC):
 
 @dataclass(frozen=True)
 class PrefillChoice(ChoosesInPrefill):
-    """Chooses programs by the states after the first layers.
+    """Chooses programs by the states after the first layers of the plain model.
+
+    Programs may change some of these layers, too. Then such a program goes on from the layers that
+    all programs share, and what ran beyond them is what the choice costs.
 
     Attributes:
-        layer: How many first layers run once before the choice, under every program; at least 1.
+        layer: How many first layers run before the choice; at least 1.
         choose: Given the numbers of some prompts and their float32 states_TD on the CPU, returns
             one program for each.
         longest: The longest program that may be chosen, by which the memory of a batch is counted;
             None for the plain one.
+        n_shared: How many of these layers every program runs once, unchanged; all of them if not
+            given.
 
     Raises:
-        ConfigError: `layer` is below 1, or an argument is of another type.
+        ConfigError: `layer` is below 1, `n_shared` is not in 0..`layer`, or an argument is of
+            another type.
     """
 
     layer: int
     choose: Callable[[Sequence[int], Sequence[Tensor]], Sequence[Program]]
     longest: Program | None = None
+    n_shared: int | None = None
     shares_start: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -93,6 +101,13 @@ class PrefillChoice(ChoosesInPrefill):
             raise ConfigError(
                 f"layer={shown(layer)}: choose after at least one layer, or before the prompts run"
             )
+        if self.n_shared is not None:
+            n_shared = whole_number("n_shared", self.n_shared, error=ConfigError)
+            if not 0 <= n_shared <= layer:
+                raise ConfigError(
+                    f"n_shared={shown(n_shared)}: give how many of the {layer} layers before the "
+                    "choice every program runs unchanged"
+                )
         if not callable(self.choose):
             raise ConfigError(f"choose is {shown(self.choose)}: give a function")
         object.__setattr__(self, "layer", layer)
@@ -118,21 +133,29 @@ class PrefillChoice(ChoosesInPrefill):
             ProgramError: A chosen program changes one of the first layers, or is for another model.
         """
         firsts, sources = number_sources(rows)
-        common = tuple(range(self.layer))
-        before = schedule([common] * len(rows), sources)
+        plain, n_rows = tuple(range(self.layer)), len(rows)
+        # The second half describes the prompts; the first waits where programs begin to differ.
+        before = schedule([plain[: self._start]] * n_rows + [plain] * n_rows, [*sources] * 2)
         chosen: list[Row] = []
 
         def go_on(states_RTD: Tensor) -> tuple[Schedule, list[PrefixKV]] | None:
             if chosen:
                 return None
-            start_TD = start.states(common)
+            start_TD = start.states(plain)
             states = [
                 torch.cat([start_TD, own_states(states_TD, row, start.n_tokens)]).float().cpu()
-                for row, states_TD in zip(rows, states_RTD, strict=True)
+                for row, states_TD in zip(rows, states_RTD[n_rows:], strict=True)
             ]
             programs = self.choose([row.index for row in rows], states)
             chosen.extend(self._checked(stack, rows, programs))
-            after = extend(before, [row.program.layer_inputs[self.layer :] for row in chosen])
+            paths = [row.program.layer_inputs for row in chosen]
+            is_plain = np.array([path[: self.layer] == plain for path in paths])
+            leaves = np.where(is_plain, before.leaves[n_rows:], before.leaves[:n_rows])
+            rests = [
+                path[self.layer if so_far else self._start :]
+                for path, so_far in zip(paths, is_plain, strict=True)
+            ]
+            after = extend(replace(before, leaves=leaves), rests)
             new_calls = after.calls[len(before.calls) :]
             return after, start.prefixes(new_calls, after.beginnings)
 
@@ -143,16 +166,22 @@ class PrefillChoice(ChoosesInPrefill):
         states_RTD = executor.hidden(tokens_ST, mask_SK, then=go_on)
         return FirstPass(stack, chosen, executor, states_RTD, mask_SK[sources], is_complete=True)
 
+    @property
+    def _start(self) -> int:
+        """How many first layers programs share."""
+        return self.layer if self.n_shared is None else self.n_shared
+
     def _checked(self, stack: LayerStack, rows: Sequence[Row], programs: object) -> list[Row]:
         """Return the rows with the programs chosen for them, which have to be possible ones."""
         found = listed("what was chosen", programs, of="programs")
         one_for_each(rows, "chosen programs", found)
         checked = list(map(stack.check, found))
         for program in checked:
-            if program.layer_inputs[: self.layer] != tuple(range(self.layer)):
+            if program.layer_inputs[: self._start] != tuple(range(self._start)):
                 raise ProgramError(
-                    f"program {program} was chosen after {self.layer} layers but changes one of "
-                    "them: choose earlier, or among programs that change later layers"
+                    f"program {program} was chosen among programs that share their first "
+                    f"{self._start} layers but changes one of them: say that fewer are shared, "
+                    "or choose among programs that change later layers"
                 )
         return with_programs(stack, rows, checked)
 

@@ -128,15 +128,15 @@ class MenuChoice:
     def during_prefill(self, k: int = 1) -> PrefillChoice:
         """Return the same choice made while the prompts run, for `LayerStack.generate`.
 
-        The layers that describe a prompt are not run again: choosing costs what `rank` costs
-        without them.
+        Of the layers that describe a prompt, those that all programs share are not run again, and
+        none is where the choice changes none of them.
 
         Args:
             k: Prompts come `k` times in a row each and get the best `k` programs.
 
         Raises:
-            ConfigError: Prompts are described by something else than layers that all programs of
-                the menu run first, or the menu has fewer than `k` programs.
+            ConfigError: Prompts are described by something else than layers of the model, or the
+                menu has fewer than `k` programs.
         """
         k = whole_number("k", k, error=ConfigError)
         if not 1 <= k <= len(self.menu.programs):
@@ -144,13 +144,8 @@ class MenuChoice:
         encoder = self.features.encoder
         if not isinstance(encoder, LayerStates):
             raise ConfigError(
-                f"prompts are described by {encoder.spec}, not by layers that all programs run "
-                "first: use rank(), or train without a text encoder"
-            )
-        if encoder.layer > first_change(self.menu):
-            raise ConfigError(
-                f"prompts are described by {encoder.spec}, but programs of the menu change layer "
-                f"{first_change(self.menu)}: use rank(), or train with an earlier layer"
+                f"prompts are described by {encoder.spec}, not by layers of the model: use rank(), "
+                "or train without a text encoder"
             )
 
         def choose(numbers: Sequence[int], states: Sequence[Tensor]) -> list[Program]:
@@ -160,7 +155,8 @@ class MenuChoice:
             return [ranked[number // k][number % k] for number in numbers]
 
         longest = max(self.menu.programs, key=lambda program: program.n_slots)
-        return PrefillChoice(encoder.layer, choose, longest)
+        n_shared = min(encoder.layer, first_change(self.menu))
+        return PrefillChoice(encoder.layer, choose, longest, n_shared)
 
     def _look(self, features_QF: Tensor) -> tuple[Tensor, Tensor]:
         """Return the expected score_QP, and far_Q, the questions of another sort."""

@@ -27,7 +27,7 @@ class Answers:
 
     Attributes:
         features_QF: Of the questions.
-        score_QP: What each program did on each.
+        score_QP: What each program did on each, see `ScoreTable.worth_QP`.
         right_QP: 1 for a right answer, 0 for a wrong one, NaN for one that could not be graded.
         weight_Q: How much each question counts.
         group_Q: Equal numbers for questions that are one, see `Example.group`.

@@ -28,7 +28,7 @@ class SelectorConfig:
 
     Attributes:
         layer: How many first layers of the language model a prompt runs through to be told from
-            others; None for those that no program of the menu changes. Not used by a text encoder.
+            others; None for two thirds of them. Not used by a text encoder.
         text_encoder: Folder or hub id of a Hugging Face encoder that takes their place.
         ridges: Strengths of shrinking, of which the one with the smallest error on questions that
             were not learned from is taken.

@@ -24,7 +24,7 @@ from skiploop.menus.menu import Menu
 from skiploop.models.identity import check_model
 from skiploop.policies.encoders import build_encoder, make_encoder
 from skiploop.policies.selector.calibration import calibration
-from skiploop.policies.selector.choice import MenuChoice, PromptFeatures, first_change, slots_of
+from skiploop.policies.selector.choice import MenuChoice, PromptFeatures, slots_of
 from skiploop.policies.selector.data import Answers, SelectorData
 from skiploop.policies.selector.folds import numbered
 from skiploop.policies.selector.gate import ALWAYS, NEVER, tune
@@ -37,6 +37,10 @@ from skiploop.trials.score_table import ScoreTable
 SELECTOR_FOLDER = "selector"
 MIN_QUESTIONS = 50
 """Fewer questions cannot tell a gate from chance."""
+
+DEPTH = 2 / 3
+"""Of the layers, those after which states tell most of what programs will do; later ones are about
+the next word alone (benchmarks/results/2026-11-27-states-and-scores.md)."""
 
 
 class SelectorPolicy(MenuChoice):
@@ -164,8 +168,9 @@ def train_selector(
         raise ConfigError(
             f"selector.n_folds is {config.n_folds}: there are {n_questions} questions, give fewer"
         )
-    layer = first_change(menu) if config.layer is None else config.layer
-    features = PromptFeatures(make_encoder(stack, text_encoder=config.text_encoder, layer=layer))
+    layer = max(1, round(DEPTH * stack.n_layers)) if config.layer is None else config.layer
+    encoder = make_encoder(stack, text_encoder=config.text_encoder, layer=layer, prompts=prompts)
+    features = PromptFeatures(encoder)
     data = learn(features.of(prompts), table, config, group_Q, n_raced, features.of(unseen))
     return SelectorPolicy(menu, features, data)
 
@@ -197,7 +202,7 @@ def learn(
     weight_Q, blind_Q = table.balanced_among(features_QF.numpy())
     answers = Answers(
         features_QF,
-        torch.from_numpy(table.score_QP).float(),
+        torch.from_numpy(table.worth_QP).float(),
         torch.from_numpy(table.right_QP).float(),
         torch.from_numpy(weight_Q).float(),
         torch.arange(len(features_QF)) if group_Q is None else group_Q,
