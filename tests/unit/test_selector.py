@@ -12,6 +12,7 @@ from skiploop import Program
 from skiploop.errors import ConfigError, DataError, RunError
 from skiploop.menus.menu import Menu
 from skiploop.policies.selector.calibration import calibration
+from skiploop.policies.selector.choice import first_change
 from skiploop.policies.selector.data import SelectorData
 from skiploop.policies.selector.gate import Gate, tune
 from skiploop.policies.selector.kernel import KernelRidge, out_of_fold
@@ -19,7 +20,6 @@ from skiploop.policies.selector.learning import SelectorConfig
 from skiploop.policies.selector.policy import (
     PromptFeatures,
     SelectorPolicy,
-    first_change,
     learn,
     load_selector,
     train_selector,

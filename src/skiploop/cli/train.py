@@ -46,7 +46,9 @@ def train(
         str | None,
         typer.Option(help="Folder or hub id of an encoder. [the model's own first layers]"),
     ] = None,
-    layer: Annotated[int | None, typer.Option(help="How many first layers. [a quarter]")] = None,
+    layer: Annotated[
+        int | None, typer.Option(help="How many first layers. [a quarter; selector: two thirds]")
+    ] = None,
     machine: Machine,
     settings: SettingOptions,
     as_json: Json = False,

@@ -22,8 +22,8 @@ class CalibrationBin:
     Attributes:
         expected: Mean expected score.
         observed: Mean score; those of one question are no evidence of their own.
-        right: Right answers among them. The score is the probability of drawing the right answer,
-            while these are the most likely ones, so the two shares differ by themselves.
+        right: Right answers among them. The score is the mean of verdict and probability, so the
+            two shares differ by themselves.
     """
 
     expected: float

@@ -155,7 +155,7 @@ def train_selector(
             encoder cannot be loaded.
 
     Cost:
-        The first layers of the model, or the text encoder, for each prompt, and what `learn` costs.
+        Layers of the model, or the text encoder, for each prompt, and what `learn` costs.
     """
     group_Q = numbered(groups or range(len(prompts)))
     n_questions = len(group_Q.unique())

@@ -25,11 +25,11 @@ def calibration_table(bins: Sequence[CalibrationBin]) -> Table:
         for one in bins
     )
     note = (
-        "The score: the probability of drawing the right answer. All programs on all questions "
-        "that the selector learned from, each expected without having seen the question. The last "
-        "column is another thing: whether the most likely answer is the right one."
+        "The score: half the verdict, half the probability of drawing the right answer. All "
+        "programs on all questions that the selector learned from, each expected without having "
+        "seen the question. The last column is another thing: the verdict alone."
     )
-    header = ("expected, %", "observed, % (95 % interval)", "answers", "right when not drawn, %")
+    header = ("expected, %", "observed, % (95 % interval)", "answers", "right, %")
     return Table("Calibration", header, cells, note)
 
 
