@@ -176,7 +176,7 @@ def selector_of_chance(stack, config):
 def test_a_selector_is_kept_and_chooses_the_same_when_it_is_loaded(tmp_path):
     stack = load("llama")
     policy = selector_of_chance(stack, SelectorConfig())
-    assert policy.features.encoder.spec["layer"] == 1  # no program changes the layer before
+    assert policy.features.encoder.spec["layer"] == 4  # two thirds of six
     policy.save(tmp_path)
     loaded = load_selector(tmp_path, stack)
     assert loaded.rank(PROMPTS, 3) == policy.rank(PROMPTS, 3)

@@ -12,7 +12,7 @@ from tokenizers.pre_tokenizers import Split
 from transformers import BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from skiploop.errors import ConfigError, DataError, RunError, UnsupportedModelError
-from skiploop.policies.encoders import LayerStates, TextEncoder, build_encoder
+from skiploop.policies.encoders import LayerStates, TextEncoder, build_encoder, make_encoder
 from skiploop.policies.polar.policy import load_predictor
 from skiploop.policies.polar.recipe import train
 from skiploop.policies.polar.targets import QuestionPrograms, TargetRules
@@ -196,6 +196,15 @@ def test_layer_states_are_the_last_ones_at_unit_scale(stack):
     assert short.shape == (2, encoder.width)
     torch.testing.assert_close(long.square().mean(1), torch.ones(4))
     torch.testing.assert_close(long * raw.norm(dim=1, keepdim=True) / 32**0.5, raw)
+
+
+def test_of_prompts_that_start_alike_no_more_tokens_are_kept_than_differ(stack):
+    prompts = ["solved: 1+1=2. 12+7=", "solved: 1+1=2. 3+4=", "solved: 1+1=2. 5="]
+    encoder = make_encoder(stack, text_encoder=None, layer=2, prompts=prompts)
+    encoded = dict(zip(prompts, encoder.encode(prompts), strict=True))
+    own = [stack.tokenizer(prompt[len("solved: 1+1=2. ") :])["input_ids"] for prompt in prompts]
+    assert len(encoded[prompts[0]]) == max(map(len, own))
+    assert make_encoder(stack, text_encoder=None, layer=2, prompts=["5="] * 2).max_tokens == 1
 
 
 def test_layers_outside_the_model_are_refused(stack):

@@ -191,6 +191,12 @@ def favourites():
     return examples, score
 
 
+def test_what_is_learned_from_is_half_the_verdict_and_half_the_score_or_this_alone_if_ungraded():
+    right_QP, score_QP = np.array([[1.0, 0.0, np.nan]]), np.array([[0.5, 0.3, 0.2]])
+    table = ScoreTable(("a",), MENU.programs, right_QP, score_QP, np.ones(1))
+    np.testing.assert_allclose(table.worth_QP, [[0.75, 0.15, 0.2]])
+
+
 def test_another_favourite_answer_is_no_reason_to_leave_the_identity():
     examples, score = favourites()
     policy = policy_of(evidence(score, balanced(examples)))
