@@ -326,6 +326,10 @@ class RunFolder:
         Raises:
             RunError: Another process uses the run, or the file cannot be used or is damaged.
         """
+        return self.open_store()
+
+    def open_store(self) -> TrialStore:
+        """Return the trials, opened and looked at; see `store`, which does so once."""
         self._is_new = not self.folder.exists()
         self._lock.acquire()
         remove_unfinished(self.folder)
