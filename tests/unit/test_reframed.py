@@ -45,3 +45,11 @@ def test_a_mix_has_no_prompt_that_others_could_be_put_in(tmp_path):
 def test_the_name_of_a_folder_is_the_task_with_its_options_and_prompt():
     made = RunConfig(task="jsonl:/a b/c.jsonl", options=("shots=0",), form="words")
     assert made.asked == "jsonl-a-b-c.jsonl-shots=0-in-words"
+
+
+def test_long_names_of_different_tasks_that_end_alike_differ():
+    tail = "+".join(["dart-math"] * 12)
+    names = [RunConfig(task=f"mix:{first}+{tail}").asked for first in ("arithmetic", "words")]
+    assert len({*names}) == 2
+    assert [len(name) for name in names] == [100, 100]
+    assert all("dart-math+dart-math-" in name for name in names)

@@ -30,6 +30,7 @@ from typing import Self, TypeVar
 from skiploop import config as settings
 from skiploop.errors import ConfigError, RunError
 from skiploop.files import remove_unfinished
+from skiploop.jsontext import digest
 from skiploop.models.packaged import DEFAULT_MODEL
 from skiploop.runs.ledger import SETTINGS, TRIALS, Ledger, check_writable
 from skiploop.runs.lock import LOCK_FILES, RunLock
@@ -91,10 +92,17 @@ class RunConfig:
 
     @property
     def asked(self) -> str:
-        """The task with its options and its prompt, as the name of a file or folder."""
+        """The task with its options and its prompt, as the name of a file or folder.
+
+        Of a long one the end, and a digest of the whole.
+        """
         form = ["in", self.form, *self.form_options] if self.form else []
         words = "-".join([self.task, *self.options, *form])
-        return re.sub(r"[^A-Za-z0-9.,=+-]+", "-", words)[-_LONGEST_NAME:].strip("-.")
+        name = re.sub(r"[^A-Za-z0-9.,=+-]+", "-", words).strip("-.")
+        if len(name) <= _LONGEST_NAME:
+            return name
+        whole = f"-{digest(words)[:8]}"
+        return name[len(whole) - _LONGEST_NAME :].strip("-.") + whole
 
 
 class RunFolder:
@@ -318,6 +326,10 @@ class RunFolder:
         Raises:
             RunError: Another process uses the run, or the file cannot be used or is damaged.
         """
+        return self.open_store()
+
+    def open_store(self) -> TrialStore:
+        """Return the trials, opened and looked at; see `store`, which does so once."""
         self._is_new = not self.folder.exists()
         self._lock.acquire()
         remove_unfinished(self.folder)

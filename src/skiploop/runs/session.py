@@ -22,7 +22,9 @@ from skiploop.runs import provenance
 from skiploop.runs.folder import RunConfig, RunFolder
 from skiploop.stack import LayerStack
 from skiploop.trials.handing import HandingRunner
+from skiploop.trials.recheck import recheck
 from skiploop.trials.runner import Progress, TrialRunner
+from skiploop.trials.store import TrialStore
 
 BESIDE = "on"
 """Folder of the run folders of other tasks, within a run."""
@@ -98,6 +100,17 @@ class Run(RunFolder):
         check_model(str(run.config.weights), self.stack, f"{folder} was made with", _OTHER_OUT)
         run.stack = self.stack
         return run
+
+    def open_store(self) -> TrialStore:
+        """Return the trials, opened and looked at; see `RunFolder.store`.
+
+        Raises:
+            RunError: As there, or verdicts are others with the versions and the device of today.
+        """
+        stack, task = self.stack, self.task  # before a folder is made: they may be refused
+        store = super().open_store()
+        recheck(stack, task, store, remedy=_OTHER_OUT)
+        return store
 
     @cached_property
     def selector(self) -> SelectorPolicy:

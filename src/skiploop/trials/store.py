@@ -178,6 +178,32 @@ class TrialStore:
             query = "SELECT value FROM facts WHERE name = ?"
             return str(self._db.execute(query, (name,)).fetchone()[0])
 
+    def facts(self) -> dict[str, str]:
+        """Return all that is noted about the trials."""
+        with self._reporting():
+            return dict(self._db.execute("SELECT name, value FROM facts"))
+
+    def note_anew(self, facts: Mapping[str, str]) -> None:
+        """Note facts in the place of what was noted before."""
+        with self._reporting(), self._db:
+            self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
+
+    def sample(self, n_each: int, n_layers: int) -> list[Trial]:
+        """Return so many right trials and so many wrong ones, if there are; the same every time.
+
+        Trials that were imported are left out: they did not run.
+        """
+        query = (
+            f"SELECT {_COLUMNS} FROM trials WHERE correct = ? AND n_rows > 0 "
+            "ORDER BY checksum, example_id, program LIMIT ?"  # a checksum is as good as a draw
+        )
+        with self._reporting():
+            return [
+                trial_of(row, program_of(row[1], n_layers))
+                for correct in (1, 0)
+                for row in self._db.execute(query, (correct, n_each))
+            ]
+
     def add_asks(self, source: Source, asks: Iterable[tuple[str, int, Program]]) -> None:
         """Note who asked for which program: (example id, step, program)."""
         columns = COVERED["asks"]

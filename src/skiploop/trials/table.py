@@ -13,6 +13,7 @@ from skiploop.models.identity import check_model
 from skiploop.programs.program import Program
 from skiploop.stack import LayerStack
 from skiploop.tasks.base import Example, Task
+from skiploop.trials.recheck import recheck
 from skiploop.trials.runner import Progress, TrialRunner
 from skiploop.trials.store import TrialStore
 
@@ -42,7 +43,8 @@ def score_grid(
             be graded.
 
     Raises:
-        RunError: The file holds trials of another model, number format or task.
+        RunError: The file holds trials of another model, number format or task, or verdicts that
+            do not hold with the versions and the device of today.
         BatchError: An argument is of another type.
         ProgramError: A program was made for another number of layers.
 
@@ -60,13 +62,15 @@ def score_grid(
     with closing(TrialStore(path or Path(":memory:"))) as store:
         store.verify()
         made_for = store.note("weights", stack.model_id)
-        check_model(made_for, stack, f"{store.path} holds trials with", "use another file")
+        remedy = "use another file"
+        check_model(made_for, stack, f"{store.path} holds trials with", remedy)
         store.bind(
             {
                 "dtype": str(stack.dtype).removeprefix("torch."),
                 "task": f"{task.name} version {task.version}",
             }
         )
+        recheck(stack, task, store, remedy=remedy, examples=examples)
         trials = TrialRunner(stack, task, store, progress).grade_pairs(pairs)
     verdicts = np.array([trial.correct for trial in trials], dtype=object)
     return verdicts.reshape(len(examples), len(programs))
