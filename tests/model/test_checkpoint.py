@@ -68,6 +68,13 @@ def test_skips_alone_and_the_plain_model_are_programs_too(tmp_path):
         assert torch.equal(logits(model), logits(stack.view(program)))
 
 
+def test_every_file_has_the_rights_of_a_new_one(tmp_path):
+    folder = write(tmp_path / "out", LOOP, load("llama"))
+    (tmp_path / "new").touch()
+    rights = (tmp_path / "new").stat().st_mode
+    assert [path.name for path in folder.iterdir() if path.stat().st_mode != rights] == []
+
+
 def test_tied_embeddings_stay_tied(tmp_path):
     stack = loaded(model_type="llama", tie_word_embeddings=True)
     model = reloaded(write(tmp_path / "out", LOOP, stack))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import re
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from families import N_LAYERS
 from joining import PROGRAMS
 from serving import NO_SYSTEM, TEMPLATE, raw, request_bytes, served, stack_with_template
 
+from skiploop.cli.main import main
 from skiploop.engine.sampling import Sampling
 from skiploop.server.app import Watched
 from skiploop.server.keys import Keys
@@ -360,3 +362,19 @@ def test_curl_gets_answers_and_streams(server):
     assert lines[-1] == "data: [DONE]"
     parts = [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
     assert "".join(part["choices"][0]["text"] for part in parts) == whole
+
+
+def test_clients_are_not_refused_from_the_line_on_that_says_where_the_server_is(
+    llama_folder, monkeypatch
+):
+    said = []
+
+    def connect(line):
+        port = int(re.search(r":(\d+)/v1", line)[1])
+        socket.create_connection(("127.0.0.1", port), timeout=20).close()
+        said.append(line)
+
+    monkeypatch.setattr("skiploop.cli.serve.say", connect)
+    monkeypatch.setattr("uvicorn.Server.run", lambda _, sockets: sockets[0].close())
+    assert main(["serve", "--model", llama_folder, "--port", "0"]) == 0
+    assert len(said) == 1

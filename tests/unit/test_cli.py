@@ -80,6 +80,17 @@ def test_show_draws_the_program(capsys):
     assert json.loads(lines[-1])["path"] == [0, 1, 2, 5, 6, 7, 6, 7, 8, 9]
 
 
+@pytest.mark.parametrize("program", ["identity", "2:28x0", "2:28x2~0.5"])
+def test_a_drawn_program_is_no_wider_than_the_terminal(capsys, monkeypatch, program):
+    monkeypatch.setenv("COLUMNS", "40")
+    code, out, _ = run(capsys, "show", program, "--layers", "30")
+    assert code == 0
+    _, *lines = out.splitlines()
+    assert max(map(len, lines)) < 40
+    words = " ".join(lines).translate(str.maketrans("()", "  ")).split()
+    assert [word for word in words if word.isdecimal()] == [str(layer) for layer in range(30)]
+
+
 @pytest.mark.parametrize(
     ("program", "message"),
     [

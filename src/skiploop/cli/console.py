@@ -125,7 +125,7 @@ INTERRUPT = Interrupt(say)
 
 
 class TrialProgress:
-    """Counts finished trials and shows them on stderr.
+    """Counts finished trials and shows them on stderr; one that is asked for again counts once.
 
     Args:
         bar: Shows the counts; None shows nothing.
@@ -144,6 +144,7 @@ class TrialProgress:
     ) -> None:
         self.n_trials = 0
         self.total = total
+        self._told: set[int] = set()
         self._stored = stored
         self._base: dict[str, bool | None] = {}
         self._right: set[str] = set()
@@ -152,7 +153,8 @@ class TrialProgress:
 
     def __call__(self, trials: Sequence[Trial]) -> None:
         """Count finished trials."""
-        self.n_trials += len(trials)
+        self._told.update(hash((trial.example_id, trial.program)) for trial in trials)
+        self.n_trials = len(self._told)
         for trial in trials:
             if trial.program.is_identity:
                 self._base[trial.example_id] = trial.correct

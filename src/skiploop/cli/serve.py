@@ -103,6 +103,7 @@ def serve(
     )
     address = sock.getsockname()
     shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+    sock.listen()  # from here on clients wait, and are not refused
     say(f"serving {called} at http://{shown}:{address[1]}/v1, Ctrl-C stops")
     server_of(make_app(service), service).run(sockets=[sock])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from typing import Annotated
 
 import typer
@@ -29,14 +31,20 @@ def show(
 
 
 def draw(program: Program) -> str:
-    """Return the program as text: one line a segment, a mark for every pass over a layer."""
+    """Return the program as text as wide as the terminal: its segments, each from a new line."""
     segments = program.segments(max_block=program.n_layers)
     words = [_word(segment) for segment in segments]
     word_width, layer_width = max(map(len, words)), len(str(program.n_layers - 1))
     lines = [f"{program}: {program.n_slots} layer passes instead of {program.n_layers}"]
     for word, segment in zip(words, segments, strict=True):
         layers = " ".join(f"{layer:>{layer_width}}" for layer in range(segment.start, segment.stop))
-        lines.append(f"  {word:>{word_width}}  {layers if segment.runs else f'({layers})'}")
+        beginning = f"  {word:>{word_width}}  {'' if segment.runs else '('}"
+        lines += textwrap.wrap(
+            layers if segment.runs else f"{layers})",
+            shutil.get_terminal_size().columns - 1,
+            initial_indent=beginning,
+            subsequent_indent=" " * len(beginning),
+        )
     return "\n".join(lines)
 
 

@@ -51,5 +51,6 @@ def studio(
     limits = Limits(new_tokens=max_new_tokens)
     service = make_service(opened.stack, model, policies, limits=limits)
     app = make_studio(service, page_files(report, details, playground))
+    sock.listen()  # from here on clients wait, and are not refused
     say(f"{run} at http://{HOST}:{sock.getsockname()[1]}/, Ctrl-C stops")
     server_of(app, service).run(sockets=[sock])

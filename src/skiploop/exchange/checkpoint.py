@@ -7,6 +7,7 @@ it gets its name, and compared with the view of the program.
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,8 @@ def write(out: Path, contents: Contents, model: FrozenModel) -> None:
     with filling(out) as folder, torch.no_grad():
         view = _with_copies(model, program)
         view.save_pretrained(folder, max_shard_size=SHARD_SIZE)
+        for weights in folder.glob("*.safetensors"):
+            shutil.copymode(folder / "config.json", weights)  # they are written for one user
         model.tokenizer.save_pretrained(folder)
         _check(folder, view, model, program)
 

@@ -74,7 +74,7 @@ class Format:
 FORMATS = (
     Format(
         name="recipe",
-        does="a folder with one small file: base model, who it is, and a program or a policy",
+        does="a small folder: base model, who it is, and a program or a policy",
         holds="one program",
         module="skiploop.exchange.recipe",
         ways=("export",),

@@ -41,9 +41,10 @@ def survivors(
 
 
 def n_pairs(n_questions: int, n_programs: int) -> int:
-    """Return how many pairs are asked by `survivors`, and then of all questions and who is left."""
-    found = 0
+    """Return how many pairs `survivors` asks, with those of all questions and who is left."""
+    n_pairs = n_before = 0
     for share in (*_SHARES, 1):
-        found += -(-n_questions // share) * n_programs
-        n_programs = -(-n_programs // 2)
-    return found
+        n_asked = -(-n_questions // share)
+        n_pairs += (n_asked - n_before) * n_programs
+        n_before, n_programs = n_asked, -(-n_programs // 2)
+    return n_pairs

@@ -104,11 +104,13 @@ class MenuConfig:
         return asked
 
     def n_trials(self, n_layers: int) -> int:
-        """Return how many pairs are judged at most, some of them more than once."""
-        n_first = len(self.candidates or self.edits(n_layers))
-        raced = n_pairs(self.race_questions, 1 + n_first)
+        """Return how many pairs are judged at most."""
+        n_first = 1 + len(self.candidates or self.edits(n_layers))
+        all_first = self.race_questions * n_first
+        raced = all_first if n_first <= self.size else n_pairs(self.race_questions, n_first)
         children = n_pairs(self.race_questions, 1 + PARENTS * PARENTS)
-        return raced + (self.max_edits - 1) * children + self.limit * self.size
+        others = (self.limit - self.race_questions) * self.size
+        return raced + (self.max_edits - 1) * children + others
 
     def space(self, n_layers: int) -> ProgramSpace:
         """Return the space that the programs come from."""

@@ -12,7 +12,7 @@ from skiploop.runs.entries import Stage
 from skiploop.runs.folder import RunFolder
 from skiploop.runs.policies import find
 from skiploop.runs.stages import Settings, settings_of, stages_of
-from skiploop.runs.work import Work, menu_rows, work
+from skiploop.runs.work import Work, work
 from skiploop.tasks.base import Task
 
 
@@ -62,10 +62,10 @@ class Estimate:
             ("all", *self._cells(self.total)),
         )
         note = (
-            f"Counted: rows x layer passes x tokens, at {self.rate / 1e12:.3g} TFLOP a second "
-            "(--rate). Rows that share work, answers that end early and what is known already "
-            "take less. Training takes minutes more; what a method runs to learn by itself is not "
-            "in it."
+            "Counted: rows x layer passes x tokens beyond what all prompts start with, at "
+            f"{self.rate / 1e12:.3g} TFLOP a second (--rate). Rows that share more and what is "
+            "known already take less. Training takes minutes more; what a method runs to learn by "
+            "itself is not in it."
         )
         header = ("part", "answers", "PFLOP", "hours", "GB on disk")
         return Table("Estimate, nothing was started", header, rows, note)
@@ -107,7 +107,7 @@ def estimate(
 def _rows_of(run: RunFolder, stage: Stage, settings: Settings, n_layers: int) -> tuple[int, str]:
     """Return the answers of a search or a menu, and of which part of the task."""
     told = settings_of(run, stage, settings.get(stage, {}))
-    return told.n_trials if stage == "search" else menu_rows(told, n_layers), told.split
+    return told.n_trials if stage == "search" else told.n_trials(n_layers), told.split
 
 
 def _n_answers(name: str) -> int:

@@ -42,7 +42,7 @@ from skiploop.runs.policies import available, checked_name, controls_of
 from skiploop.runs.questions import menu_examples, searched_examples, unseen_examples
 from skiploop.runs.search_jobs import search_by_workers
 from skiploop.runs.session import Run
-from skiploop.runs.work import menu_rows, stated_rate, work
+from skiploop.runs.work import stated_rate, work
 from skiploop.search.campaign import Campaign, SearchConfig
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import Example
@@ -137,11 +137,11 @@ def menu(
                 config.race_questions,
                 config.size,
             )
-        n_layers = run.stack.n_layers
-        _announce(run, "menu", menu_rows(config, n_layers), config.split)
-        expect(config.n_trials(n_layers))
+        n_trials = config.n_trials(run.stack.n_layers)
+        _announce(run, "menu", n_trials, config.split)
+        expect(n_trials)
         found = build_menu(runner, examples[: config.race_questions], config)
-        expect(len(examples) * len(found.programs))
+        expect((config.limit - config.race_questions) * len(found.programs))
         table = collect(runner, examples, found.programs)
     raced = {example.group for example in examples[: config.race_questions]}
     is_new_Q = [example.group not in raced for example in examples]

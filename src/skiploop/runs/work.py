@@ -7,7 +7,8 @@ from statistics import fmean
 
 from transformers import PreTrainedTokenizerBase
 
-from skiploop.menus.menu import PARENTS, MenuConfig, first_programs
+from skiploop.box import CLOSED_BOX
+from skiploop.engine.plan.beginnings import common_length
 from skiploop.models.size import Size
 from skiploop.report.words import duration
 from skiploop.tasks.base import Task
@@ -21,7 +22,7 @@ CPU_RATE = 100e9
 the 260e9 of a menu, most of whose work is shared."""
 
 _SAMPLE = 100
-"""Questions by which the length of a prompt is known."""
+"""Questions by which the lengths of prompts and answers are known."""
 
 _BYTES_A_TRIAL = 400
 """Of a trial in a run folder, beside its text: measured, with its index."""
@@ -36,7 +37,7 @@ class Work:
     Attributes:
         what: Its name.
         n_rows: Answers.
-        flops: Operations, as if rows had nothing in common.
+        flops: Operations, as if rows had nothing in common but what all prompts start with.
         n_bytes: What it leaves on the disk.
     """
 
@@ -65,16 +66,19 @@ def stated_rate(device: str, n_threads: int) -> float:
 def work(
     what: str, n_rows: int, task: Task, split: str, size: Size, tokenizer: PreTrainedTokenizerBase
 ) -> Work:
-    """Count so many answers to the questions of a task."""
-    prompts = [task.prompt(example) for example in task.examples(split)[:_SAMPLE]]
-    n_prompt = fmean(len(tokenizer(prompt)["input_ids"]) for prompt in prompts)
-    n_new = max(task.max_new_tokens, 1)
-    a_row = size.flops(size.n_layers * (n_prompt + n_new - 1), n_new)
-    n_bytes = n_rows * (_BYTES_A_TRIAL + _BYTES_A_TOKEN * n_new)
+    """Count so many answers to the questions of a task.
+
+    An answer is taken to be as long as the gold one and what ends it; where nothing ends it but its
+    box, as long as it may be.
+    """
+    examples = task.examples(split)[:_SAMPLE]
+    prompts = [tokenizer(task.prompt(example))["input_ids"] for example in examples]
+    n_shared = min(common_length(prompts[0][:-1], prompt) for prompt in prompts)
+    n_read = fmean(map(len, prompts)) - n_shared
+    n_new: float = max(task.max_new_tokens, 1)
+    if set(task.stop) - {CLOSED_BOX}:
+        n_gold = fmean(len(tokenizer(example.gold)["input_ids"]) for example in examples)
+        n_new = min(n_new, n_gold + 1)
+    a_row = size.flops(size.n_layers * (n_read + n_new - 1), n_new)
+    n_bytes = round(n_rows * (_BYTES_A_TRIAL + _BYTES_A_TOKEN * n_new))
     return Work(what=what, n_rows=n_rows, flops=n_rows * a_row, n_bytes=n_bytes)
-
-
-def menu_rows(told: MenuConfig, n_layers: int) -> int:
-    """Return the answers of a menu: of each race half a table, then the menu on the rest."""
-    raced = len(first_programs(told, n_layers)) + (told.max_edits - 1) * PARENTS * PARENTS
-    return raced * told.race_questions // 2 + told.size * (told.limit - told.race_questions)
