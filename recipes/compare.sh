@@ -51,7 +51,7 @@ case $table in
 import json
 from skiploop.tasks import get_task
 sums = get_task("arithmetic", level="1,2")
-for split, n in {"train": 100, "validation": 60, "test": 120}.items():
+for split, n in {"train": 70, "validation": 60, "test": 120}.items():
     for example in sums.examples(split, n):
         print(json.dumps({"question": example.question, "answer": example.gold}))
 END
