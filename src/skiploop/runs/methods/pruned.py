@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from skiploop.policies import sleb as sleb_order
 from skiploop.policies import tale as tale_order
 from skiploop.policies.base import FixedPolicy, Policy
@@ -71,16 +73,19 @@ def sleb(asked: Asked) -> Policy:
     """
     run = asked.run
     n = _n_to_drop(asked)
+    settings = _text_settings(sleb_order.N_WINDOWS)
 
-    def find(known: Found | None) -> Found:
+    def find(n_gone: int, known: Found | None) -> Found:
         order = known["order"] if known else []
-        if known and len(order) >= n:
+        if known and len(order) >= n_gone:
             return known
         text = _text(run, sleb_order.N_WINDOWS)
-        return {"order": sleb_order.removal_order(run.stack, text, n, order)}
+        return {"order": sleb_order.removal_order(run.stack, text, n_gone, order)}
 
-    found = kept(run, "sleb", _text_settings(sleb_order.N_WINDOWS), find)
-    return _without(asked, found["order"][:n])
+    order: list[int] = []
+    for n_gone in range(1, n + 1):  # an interrupted making goes on with the layers it found
+        order = kept(run, "sleb", settings, partial(find, n_gone))["order"]
+    return _without(asked, order[:n])
 
 
 @ranked
