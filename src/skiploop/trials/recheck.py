@@ -61,9 +61,7 @@ def recheck(
         _log.info("judging %d verdicts again, as they were made with %s", len(asked), then_and_now)
         pairs = [(known[trial.example_id], trial.program) for trial in asked]
         again = Evaluator(stack, task).grade_pairs(pairs)
-        n_differing = sum(
-            old.correct != new.correct for old, new in zip(asked, again, strict=True)
-        )
+        n_differing = sum(old.correct != new.correct for old, new in zip(asked, again, strict=True))
         if n_differing:
             raise RunError(
                 f"{store.path}: {n_differing} of {len(asked)} verdicts that were judged again "
