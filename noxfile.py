@@ -65,9 +65,9 @@ def release(session: nox.Session) -> None:
 
 @nox.session
 def audit(session: nox.Session) -> None:
-    """Look up known holes of what is installed, and list its parts in build/sbom.json."""
-    Path("build").mkdir(exist_ok=True)
-    made = ("--output-reproducible", "--of", "JSON", "-o", "build/sbom.json")
+    """Look up known holes of what is installed, and list its parts in build/dist/sbom.json."""
+    Path("build/dist").mkdir(parents=True, exist_ok=True)
+    made = ("--output-reproducible", "--of", "JSON", "-o", "build/dist/sbom.json")
     session.run("cyclonedx-py", "environment", "--pyproject", "pyproject.toml", *made)
     session.run("pip-audit", "--skip-editable", "--progress-spinner", "off")
 
