@@ -128,6 +128,8 @@ def test_where_the_text_does_not_tell_which_number_is_meant_nobody_guesses(text,
         ("6 / 4", Fraction(3, 2)),
         ("1/2^10", Fraction(1, 1024)),
         ("2^-3", Fraction(1, 8)),
+        ("4\t^2", 16),
+        ("4\u2003**\u2003-2", Fraction(1, 16)),
         ("\u0663\u066b\u0665", Fraction(7, 2)),
     ],
 )

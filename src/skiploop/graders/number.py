@@ -192,7 +192,7 @@ def _factor(base: str, power: str | None) -> Fraction | int | None:
     value = _unsigned(base)
     if value is None or not power:
         return value
-    exponent = int(power.strip(" ^*()"))
+    exponent = int("".join(power.split()).strip("^*()"))
     bits = value.numerator.bit_length() + value.denominator.bit_length()
     if abs(exponent) * bits > _MAX_POWER_BITS or (not value and exponent <= 0):
         return None
