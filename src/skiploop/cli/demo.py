@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path("runs/demo")
 
-# Held-out questions that were read before, for the cards of the policies and in other tables: others
+# Held-out questions that were read before, for cards of policies and in other tables: others
 # are asked here.
 N_READ_WORDS = 6000
 N_READ_ARITHMETIC = 1500
