@@ -1,7 +1,7 @@
 """Programs chosen while the prompts run: what chooses is a beginning of what runs afterwards.
 
-The first layers run once for each prompt. Their states say which program goes on, from there or from
-the last layer before that all programs share, with the keys and values that are in the cache.
+The first layers run once for each prompt. Their states say which program goes on, from there or
+from the last layer before that all programs share, with the keys and values in the cache.
 
 Shapes: the letters of the engine (docs/reference/shapes.md).
 """
