@@ -9,7 +9,7 @@ import skiploop
 from skiploop.cli.main import main
 from skiploop.extras import PACKAGES
 
-PROMPTS = [f"Question: the {name} 3 on 9?\nAnswer:" for name in planted.PROGRAMS]
+PROMPTS = [f"Question: the {name} 12 on 47?\nAnswer:" for name in planted.PROGRAMS]
 
 
 @pytest.fixture(scope="module")
