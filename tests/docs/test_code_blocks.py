@@ -100,6 +100,7 @@ SMALLER = {"--race-questions": "8", "--size": "3", "--limit": "60"}
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_tutorial_runs_from_its_first_block_to_the_last(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     n_commands = 0

@@ -13,7 +13,7 @@ import pytest
 from skiploop.cli.main import main
 from skiploop.runs.session import Run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SEARCH = ["search", "--task", "arithmetic", "--level", "1", "--limit", "6", "--budget", "3"]
 SKIPLOOP = [sys.executable, "-c", "from skiploop.cli.main import run; run()"]
