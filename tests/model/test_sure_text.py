@@ -33,6 +33,15 @@ def test_bytes_with_a_special_token_between_them_are_not_told_before_the_end():
     assert writer.completion(state, "length").text == "\ufffd\ufffd"
 
 
+def test_bytes_of_one_character_with_a_special_token_between_them_are_not_told_before_the_end():
+    writer = writer_of("byte_level", [])
+    state = RowState(ROW, writer, (1, 1))
+    for token in (130, 0, 98):
+        state.tokens.append(token)
+        assert writer.sure_text(state.tokens) == ""
+    assert writer.completion(state, "length").text == "\N{INVERTED EXCLAMATION MARK}"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @given(
     data=st.data(),

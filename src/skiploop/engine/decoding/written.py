@@ -38,13 +38,13 @@ class Reader:
 
     def lasting(self, tokens: Sequence[int]) -> str:
         """Return what some tokens write, as far as it stays so whatever follows."""
-        if self._stray_byte is None:
-            return self.written(tokens).rstrip(UNFINISHED)
         for place, token in enumerate(tokens):
             if self._is_hidden(token) and not self._is_whole(tokens[:place]):
                 tokens = tokens[:place]  # what is not shown joins the bytes on both sides of it
                 break
         text = self.written(tokens).rstrip(UNFINISHED)
+        if self._stray_byte is None:
+            return text
         pairs = zip(text, self.written([*tokens, self._stray_byte]), strict=False)
         return "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
@@ -73,7 +73,10 @@ class Reader:
 
     def _is_whole(self, tokens: Sequence[int]) -> bool:
         """Whether a byte that follows changes nothing of what some tokens write."""
-        return self.written([*tokens, self._stray_byte or 0]).startswith(self.written(tokens))
+        text = self.written(tokens)
+        if self._stray_byte is None:
+            return not text.endswith(UNFINISHED)
+        return self.written([*tokens, self._stray_byte]).startswith(text)
 
     def _is_hidden(self, token: int) -> bool:
         """Whether a token is not shown after others."""
