@@ -17,9 +17,10 @@ from measure import arguments, report
 from skiploop.menus.menu import Menu
 from skiploop.policies.encoders import make_encoder
 from skiploop.policies.selector.choice import PromptFeatures, slots_of
-from skiploop.policies.selector.folds import deal, numbered
-from skiploop.policies.selector.kernel import KernelRidge, out_of_fold
-from skiploop.policies.selector.learning import SelectorConfig
+from skiploop.policies.selector.data import Answers
+from skiploop.policies.selector.folds import numbered
+from skiploop.policies.selector.kernel import KernelRidge
+from skiploop.policies.selector.learning import SelectorConfig, expect
 from skiploop.runs.questions import menu_examples
 from skiploop.runs.session import Run
 from skiploop.stats import Paired
@@ -57,7 +58,8 @@ def main():
     trials = run.runner().grade_pairs([(one, program) for one in new for program in programs])
     right_QP = torch.from_numpy(table.right_QP).float()
     new_MP = torch.tensor([trial.correct is True for trial in trials]).view(len(new), -1).float()
-    fold_Q = deal(numbered([one.group for one in known]), CONFIG.n_folds, CONFIG.seed)
+    group_Q, slots_P = numbered([one.group for one in known]), slots_of(programs)
+    same_Q = torch.zeros_like(group_Q)  # categories and favourites play no part here
     prompts, new_prompts = ([run.task.prompt(one) for one in some] for some in (known, new))
     rows = []
     for depth in map(int, options.depths.split(",")):
@@ -68,17 +70,15 @@ def main():
         weight_Q = torch.from_numpy(table.balanced_among(known_QF.numpy())[0]).float()
         for name, of in LEARNED_FROM.items():
             score_QP = torch.from_numpy(of(table)).float()
-            found = out_of_fold(known_QF, score_QP, weight_Q, CONFIG.ridges, fold_Q)
-            errors = [float(weight_Q @ (one - score_QP).square().mean(1)) for one in found]
-            best = errors.index(min(errors))
-            (model,) = KernelRidge.fit(known_QF, score_QP, weight_Q, CONFIG.ridges[best : best + 1])
-            slots_P = slots_of(programs)
+            answers = Answers(known_QF, score_QP, right_QP, weight_Q, group_Q, same_Q, same_Q)
+            found = expect(answers, CONFIG)
+            (model,) = KernelRidge.fit(known_QF, score_QP, weight_Q, (found.ridge,))
             rows.append(
                 {
                     "depth": depth,
                     "learned_from": name,
-                    "ridge": CONFIG.ridges[best],
-                    "out_of_fold": judged(found[best], right_QP, slots_P),
+                    "ridge": found.ridge,
+                    "out_of_fold": judged(found.predicted_QP, right_QP, slots_P),
                     "validation": judged(model.predict(new_MF), new_MP, slots_P),
                 }
             )

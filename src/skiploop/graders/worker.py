@@ -23,8 +23,9 @@ except ImportError:  # Windows has neither limit; that of the caller on waiting 
 
 READY = "ready"
 EXIT_OUT_OF_MEMORY = 77
-EXIT_OUT_OF_TIME = -getattr(signal, "SIGPROF", 0)
-"""What the caller sees of a process that the system has ended for its processor time."""
+EXIT_OUT_OF_TIME = -signal.SIGPROF if hasattr(signal, "SIGPROF") else None
+"""What the caller sees of a process that the system has ended for its processor time; None on
+Windows, which ends none for that."""
 
 
 def main(time_limit_s: float, memory_limit_bytes: int) -> None:
