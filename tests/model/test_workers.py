@@ -13,7 +13,7 @@ from inline import InlineBackend
 from skiploop import Program
 from skiploop.errors import ConfigError, JobsFailedError
 from skiploop.menus.menu import MenuConfig
-from skiploop.runs import pipeline
+from skiploop.runs import pipeline, provenance
 from skiploop.runs.folder import RunConfig
 from skiploop.runs.session import Run
 from skiploop.runs.workers import WorkersConfig
@@ -124,6 +124,18 @@ def test_a_worker_whose_task_differs_says_so(config, tmp_path):
     pairs = [(run.task.examples("train", 1)[0], Program.identity(run.stack.n_layers))]
     with pytest.raises(JobsFailedError, match="was made with the questions of"):
         runner.grade_pairs(pairs)
+
+
+def test_a_worker_with_other_versions_names_them_and_judges_nothing(config, tmp_path, monkeypatch):
+    here = provenance.versions()
+    there = {**here, "torch": "1.0+cu999", "numpy": f"{here['numpy']}+cu999"}
+    run = Run.create(tmp_path / "run", config)
+    _ = run.stack, run.task
+    monkeypatch.setattr(Run, "about", {**run.about, "versions": there})
+    named = rf"worker on \S+ has torch {re.escape(here['torch'])} \(there 1.0\+cu999\), so"
+    with InlineBackend(1) as run.backend, pytest.raises(JobsFailedError, match=named):
+        pipeline.search(run, SEARCH)
+    assert run.n_trials == 0
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA"), MemoryError()])

@@ -13,10 +13,10 @@ def test_the_facts_have_stable_names_and_the_callers_come_last():
     facts = provenance.collect(device="cpu", n_threads=2)
     assert list(facts) == [
         "skiploop",
-        "python",
         "torch",
         "transformers",
         "numpy",
+        "python",
         "platform",
         "cpu",
         "n_cpus",

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from skiploop import __version__
 from skiploop.cli.console import made_by, prepare, print_json
 from skiploop.cli.machine import Device, Threads
 from skiploop.cli.options import PATH, Dtype, Json
@@ -84,11 +83,9 @@ def _examine(folder: Path, *, as_json: bool) -> None:
 
 
 def _versions() -> Facts:
-    from skiploop.runs.provenance import PACKAGES, version_of
+    from skiploop.runs.provenance import versions
 
-    return {"skiploop": __version__, "python": platform.python_version()} | {
-        package: version_of(package) for package in PACKAGES
-    }
+    return {**versions(), "python": platform.python_version()}
 
 
 def _extras() -> Facts:

@@ -9,6 +9,7 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,8 +17,7 @@ from pathlib import Path
 from skiploop import __version__
 from skiploop.errors import ConfigError
 
-PACKAGES = ("torch", "transformers", "numpy")
-"""Whose versions are stored."""
+_PACKAGES = ("torch", "transformers", "numpy")
 
 
 def collect(**extra: object) -> dict[str, object]:
@@ -28,16 +28,16 @@ def collect(**extra: object) -> dict[str, object]:
             `n_threads=2`, `model=...`, `task_version=...`.
 
     Returns:
-        `skiploop`, `python`, `torch`, `transformers`, `numpy` (versions, None if not installed),
-        `platform`, `cpu`, `n_cpus`, `time` (UTC, ISO 8601, whole seconds), `command`, then the
-        extra facts, and `gpu` (its name) if the device is one of CUDA's.
+        What `versions` has, `python`, `platform`, `cpu`, `n_cpus`, `time` (UTC, ISO 8601, whole
+        seconds), `command`, then the extra facts, and `gpu` (its name) if the device is one of
+        CUDA's.
 
     Raises:
         ConfigError: An extra fact has the name of one of these.
     """
-    facts: dict[str, object] = {"skiploop": __version__, "python": platform.python_version()}
-    facts.update({package: version_of(package) for package in PACKAGES})
+    facts: dict[str, object] = dict(versions())
     facts.update(
+        python=platform.python_version(),
         platform=platform.platform(),
         cpu=_cpu(),
         n_cpus=os.cpu_count(),
@@ -55,8 +55,29 @@ def collect(**extra: object) -> dict[str, object]:
     return {**facts, **extra}
 
 
-def version_of(package: str) -> str | None:
-    """Return the version of a package, None if it is not installed."""
+def versions() -> dict[str, str | None]:
+    """Return those of `skiploop`, `torch`, `transformers` and `numpy`, None if not installed."""
+    return {"skiploop": __version__} | {package: _version(package) for package in _PACKAGES}
+
+
+def differing(there: Mapping[str, str | None]) -> str:
+    """Return which versions differ from those of another process, as text; empty if none does.
+
+    What a build is for, such as `+cpu`, is not looked at.
+    """
+    here = versions()
+    return ", ".join(
+        f"{package} {here[package]} (there {version})"
+        for package, version in there.items()
+        if _released(here[package]) != _released(version)
+    )
+
+
+def _released(version: str | None) -> str | None:
+    return version and version.partition("+")[0]
+
+
+def _version(package: str) -> str | None:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

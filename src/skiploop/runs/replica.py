@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import torch
 
 from skiploop.config import from_dict
+from skiploop.errors import BackendError
+from skiploop.runs import provenance
 from skiploop.runs.folder import RunConfig
 from skiploop.runs.session import Run
 from skiploop.search.campaign import Campaign, SearchConfig
@@ -51,7 +54,16 @@ class _Replica:
         self._stacks: dict[tuple[object, ...], LayerStack] = {}
 
     def __call__(self, job: Mapping[str, Any], tell: Told) -> None:
-        """Do a job: the searches of some questions, or some pairs of a question and a program."""
+        """Do a job: the searches of some questions, or some pairs of a question and a program.
+
+        Raises:
+            BackendError: The versions here are not those of the command.
+        """
+        if differing := provenance.differing(job["versions"]):
+            raise BackendError(
+                f"worker on {platform.node()} has {differing}, so its verdicts may differ: install "
+                "the same versions on all machines"
+            )
         run = self._run(job["folder"], job["run"])
         n_layers = run.stack.n_layers
         with closing(TrialStore(Path(":memory:"))) as store:

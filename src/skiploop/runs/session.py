@@ -144,7 +144,11 @@ class Run(RunFolder):
     @property
     def about(self) -> dict[str, object]:
         """What a worker is told of the run, once model and task were made here."""
-        return {"folder": str(self.folder), "run": to_dict(self.config)}
+        return {
+            "folder": str(self.folder),
+            "run": to_dict(self.config),
+            "versions": provenance.versions(),
+        }
 
     def note_provenance(self, section: str) -> None:
         """Store where the figures of a section come from, which ends it."""
