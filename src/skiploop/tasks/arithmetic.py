@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import product
+from itertools import chain, product
 
 from skiploop.graders.exact import grade_integer, rules_out_integer
 from skiploop.tasks.base import (
@@ -36,8 +36,9 @@ _SHOTS = (
 _VALIDATION_SHARE = 0.1
 _TEST_SHARE = 0.3
 _MAX_PER_KIND = 3000
-"""Texts of a kind of question that are handed out, those first in hash order. Of the others only
-those of the test part are, after everything else: questions that older evaluations did not read."""
+"""Texts of a kind of question that every part hands out, those first in hash order. Of the others
+those of the test part come last in it, and then those of the other parts that are not the same, in
+another order, as one that was handed out: questions that older evaluations did not read."""
 
 _PIECE = re.compile(r"\d+|\S")
 
@@ -75,6 +76,11 @@ class ArithmeticTask(ListTask):
         splits = {split: take_turns([part[split] for part in parts]) for split in SPLITS}
         later = [_splits_of(one, slice(_MAX_PER_KIND, None)) for one in levels]
         splits["test"] += take_turns([part["test"] for part in later])
+        known = {example.group for split in SPLITS for example in splits[split]}
+        others = [chain(part["train"], part["validation"]) for part in later]
+        splits["test"] += take_turns(
+            [[example for example in part if example.group not in known] for part in others]
+        )
         super().__init__(name=f"arithmetic-{'+'.join(map(str, levels))}", splits=splits)
 
     def prompt(self, example: Example) -> str:
