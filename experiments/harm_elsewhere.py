@@ -21,7 +21,7 @@ from skiploop.trials.evaluator import Evaluator
 def asked(stack, policy, task, limit):
     """Return how many right answers a policy adds to a task and takes from it."""
     evaluator = Evaluator(stack, task)
-    examples = task.examples("test", limit)
+    examples = task.examples("test")[:limit]
     plain = Program.identity(stack.n_layers)
     chosen = [found[0] for found in policy.rank([task.prompt(one) for one in examples], 1)]
     ways = ([plain] * len(examples), chosen)
