@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from skiploop.config import from_dict, to_dict
+from skiploop.config import from_dict, to_dict, under_new_names
 from skiploop.menus.menu import MenuConfig
 from skiploop.policies.polar.checkpoint import Metrics
 from skiploop.policies.polar.training import TrainConfig
@@ -68,7 +68,7 @@ def settings_of(run: RunFolder, stage: Stage, given: Mapping[str, object]) -> An
     """Return what a stage is told: what is given, or else what it was told before."""
     cls = CONFIGS[stage]
     known = to_dict(run.section(stage, cls)) if run.has(stage) else {}
-    config: Any = from_dict(cls, {**known, **given}, stage)
+    config: Any = from_dict(cls, {**known, **under_new_names(cls, given, stage)}, stage)
     if stage not in ("search", "menu"):
         return config
     n_questions = len(run.task.examples(config.split, config.limit))
