@@ -303,6 +303,17 @@ def test_an_estimate_starts_nothing(tmp_path, capsys):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("name", ["method", "rules"])
+def test_the_released_search_has_as_many_walks_as_its_authors_gave_it(tmp_path, capsys, name):
+    model, questions = files()
+    what = ["--model", model, "--task", f"jsonl:{questions}", "--option", "shots=0"]
+    asked = ["--methods", "polar", "--limit", 6, "--out", tmp_path / "new", "--estimate", "--json"]
+    few = ["--set", f"search.{name}=polar-released", "--set", "search.limit=4"]
+    assert command(*what, *asked, *few) == 0
+    search, *_ = json.loads(capsys.readouterr().out.splitlines()[-1])["parts"]
+    assert (search["what"], search["n_rows"]) == ("search", 4 * (2 * 100 + 1))
+
+
 def test_what_was_learned_is_judged_on_another_task_in_either_prompt(run, elsewhere, capsys):
     shown = {}
     for prompt in ("task", "run"):
