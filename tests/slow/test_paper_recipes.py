@@ -109,7 +109,7 @@ def test_an_estimate_that_is_refused_says_why_once_and_sums_nothing(tmp_path):
     assert len(done.stderr.splitlines()) == 1 and "--rate 0.0 is no rate" in done.stderr
 
 
-@pytest.mark.parametrize("recipe", ["llama-3.2-3b", "qwen1.5-moe-a2.7b"])  # a minute or two each
+@every_recipe  # a minute or two each
 def test_a_recipe_makes_its_table_in_and_out_of_distribution(recipe, tmp_path):
     done = run_recipe(recipe, tmp_path)
     assert done.returncode == 0, done.stderr
