@@ -9,7 +9,7 @@
 #     recipes/compare.sh arithmetic|words|slow|gemma RUN [options]
 #     recipes/compare.sh word-sets|word-problems|commonsense RUN FOLDER_WITH_THE_FILES [options]
 set -euo pipefail
-table=$1 run=$2
+table=${1:?name a table, such as arithmetic} run=${2:?name a run folder}
 shift 2
 
 model=smollm2-135m few=28

@@ -28,19 +28,20 @@ fi
 
 estimate() {
   local printed
-  printed=$(skiploop compare "$@" "${options[@]}" --json)
+  printed=$(skiploop compare "$@" "${options[@]}" --json) || return
   head -n -1 <<< "$printed" >&2
   tail -n 1 <<< "$printed"
 }
-{
+found=$(
   for level in 1 2 3 4 5; do
-    estimate --task dart-math --level "$level" --out "$out/dm-$level"
+    estimate --task dart-math --level "$level" --out "$out/dm-$level" || exit
   done
   estimate --task dart-math --level 1,2,3,4,5 --on asdiv,mawps,mmlu-pro --out "$out/dm-all"
-} | python3 -c '
+)
+python3 -c '
 import json, sys
 found = [json.loads(line) for line in sys.stdin]
 hours = sum(one["hours"] for one in found)
 n_bytes = sum(one["disk_bytes"] - one["weight_bytes"] for one in found) + found[0]["weight_bytes"]
 print(f"all {len(found)} comparisons: {hours:.3g} hours, {n_bytes / 1e9:.3g} GB on disk")
-'
+' <<< "$found"

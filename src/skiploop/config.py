@@ -64,6 +64,25 @@ def from_dict(cls: type[T], data: Mapping[str, object], section: str = "") -> T:
     return cast("T", _build(cls, data, f"{section}." if section else ""))
 
 
+def under_new_names(cls: type, data: Mapping[str, object], section: str = "") -> dict[str, object]:
+    """Return settings by the names that they have today; arguments as for `from_dict`.
+
+    Raises:
+        ConfigError: One is given by both of its names.
+    """
+    prefix = f"{section}." if section else ""
+    found = dict(data)
+    for field in dataclasses.fields(cls):
+        old = field.metadata.get("old")
+        if old in found and field.name in found:
+            raise ConfigError(
+                f"{prefix + old!r} is the old name of {prefix + field.name!r}: give one of them"
+            )
+        if old in found:
+            found[field.name] = found.pop(old)
+    return found
+
+
 def to_dict(config: object) -> dict[str, object]:
     """Return a configuration as plain data for JSON or YAML; the inverse of `from_dict`."""
     return cast("dict[str, object]", plain(config))
@@ -165,7 +184,7 @@ def _build(cls: type, data: object, prefix: str) -> object:
         )
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
-    data = _under_new_names(data, fields, prefix)
+    data = under_new_names(cls, data, prefix.rstrip("."))
     for key in data:
         if key not in fields:
             hint = closest(prefix + str(key), [prefix + name for name in fields])
@@ -177,22 +196,6 @@ def _build(cls: type, data: object, prefix: str) -> object:
         if name not in data and default == (dataclasses.MISSING, dataclasses.MISSING):
             raise ConfigError(f"setting {prefix + name!r} is missing and has no default: give it")
     return cls(**{name: _checked(hints[name], data[name], prefix + name) for name in data})
-
-
-def _under_new_names(
-    data: Mapping[str, object], fields: Mapping[str, dataclasses.Field[Any]], prefix: str
-) -> dict[str, object]:
-    """Return settings by the names of today."""
-    found = dict(data)
-    for name, field in fields.items():
-        old = field.metadata.get("old")
-        if old in found and name in found:
-            raise ConfigError(
-                f"{prefix + old!r} is the old name of {prefix + name!r}: give one of them"
-            )
-        if old in found:
-            found[name] = found.pop(old)
-    return found
 
 
 def _checked(kind: Any, value: object, key: str) -> object:  # noqa: ANN401 - a type hint

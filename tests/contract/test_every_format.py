@@ -2,6 +2,7 @@
 
 import gzip
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -152,6 +153,15 @@ def test_a_file_of_a_larger_model_is_refused(name, tmp_path):
     with pytest.raises(SkiploopError) as caught:
         exchanged.read(name, path)
     assert str(N_LAYERS) in str(caught.value) or "of a model of" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["polar", "re-polar"])  # Dr.LLM lists no path of the plain model
+def test_a_file_of_questions_of_a_smaller_model_is_refused(name, tmp_path):
+    smaller = Program.identity(N_LAYERS - 2), Program.parse("1:3x2", N_LAYERS - 2)
+    judged = replace(QUESTIONS[0], right=smaller, wrong=())
+    path = exchanged.written(name, Contents(questions=(judged,)), tmp_path)
+    with pytest.raises(DataError, match=f"no path runs layer {N_LAYERS - 1}, the last of a model"):
+        exchanged.read(name, path)
 
 
 @pytest.mark.parametrize("name", [n for n in names("export") if n not in {"recipe", "text"}])

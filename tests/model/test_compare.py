@@ -110,6 +110,20 @@ def test_other_methods_read_the_questions_again_and_the_file_says_so(run):
     assert found.n_read_before == 12
 
 
+def test_a_comparison_that_will_be_replaced_is_named_with_its_methods(run, capsys):
+    compared(run, "--methods", "static,fixed:2:4x2")
+    assert "will be replaced" not in capsys.readouterr().err
+    compared(run, "--methods", "fixed:2:4x2")
+    (path,) = (run / "compare").iterdir()
+    told = f"{path} will be replaced, copy it to keep what it says of identity, static, fixed:2:4x2"
+    assert told in capsys.readouterr().err
+
+
+def test_a_setting_by_its_old_name_is_the_same_setting_when_the_command_comes_again(run):
+    arguments = ["--methods", "static", "--set", "menu.raced=48"]
+    assert compared(run, *arguments) == compared(run, *arguments)
+
+
 def test_stages_that_methods_need_run_once_and_their_time_is_in_the_cost(tmp_path):
     model, questions = files()
     what = ["--model", model, "--task", f"jsonl:{questions}", "--option", "shots=0", *STAGES]
@@ -165,6 +179,7 @@ def test_names_that_take_layer_passes_come_once_for_each_budget():
         (["--methods", "selector", "--budget", "0"], "give shares of the model's layer passes"),
         (["--methods", "selector", "--budget", "0.1"], "selector:0.6: layer passes are at least"),
         (["--methods", "sample:3"], "answers are drawn at random, but these questions have"),
+        (["--methods", "static", "--budget", "0.9"], "none is among static: leave it out"),
         (["--methods", "static", "--on", "nothing"], "unknown task 'nothing'"),
         (["--methods", "static", "--on", "words level"], "'level' is not KEY=VALUE"),
         (["--page"], "--page has nothing to show"),
@@ -223,6 +238,41 @@ def test_a_model_that_a_limited_method_cannot_run_is_refused_before_anything_run
     assert message in capsys.readouterr().err and not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--methods", "static", "--limit", 1000], "asked for 1000: lower the limit"),
+        (["--methods", "static", "--split", "train"], "the menu learns from the 'train' questions"),
+        (["--methods", "static,sample:3"], "answers are drawn at random, but these questions"),
+        (["--methods", "static", "--on", "ITSELF"], "is named twice: give each task once with"),
+        (["--methods", "static", "--on", "words,words"], "words is named twice: give each task"),
+    ],
+)
+def test_questions_that_cannot_be_asked_are_refused_before_anything_runs(
+    tmp_path, capsys, arguments, message
+):
+    model, questions = files()
+    what = ["--model", model, "--task", f"jsonl:{questions}", "--option", "shots=0", *STAGES]
+    own = f"jsonl:{questions} shots=0"
+    arguments = [own if word == "ITSELF" else word for word in arguments]
+    assert command(*what, "--out", tmp_path / "new", *arguments) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "new").exists()
+
+
+def test_categories_that_nobody_learned_about_are_refused_before_anything_is_judged(
+    run, elsewhere, capsys
+):
+    lines = [json.loads(line) for line in elsewhere.read_text().splitlines()]
+    other = "".join(f"{json.dumps({**line, 'category': 'moss'})}\n" for line in lines)
+    elsewhere.write_text(other)
+    model, questions = files()
+    what = ["--model", model, "--task", f"jsonl:{questions}", "--option", "shots=0"]
+    on = ["--methods", "by-category", "--on", f"jsonl:{elsewhere} shots=0"]
+    assert command(*what, "--out", run, "--limit", 12, *on) == 2
+    assert "such as 'moss': leave out by-category" in capsys.readouterr().err
+    assert not (run / "compare").exists()
+
+
 def test_a_budget_that_no_program_of_the_menu_meets_is_refused_before_anything_learns_from_it(
     tmp_path, capsys
 ):
@@ -251,6 +301,17 @@ def test_an_estimate_starts_nothing(tmp_path, capsys):
     assert found["hours"] * 3600 == pytest.approx(sum(p["flops"] for p in parts.values()) / 1e12)
     assert found["disk_bytes"] > found["weight_bytes"] > 0
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["method", "rules"])
+def test_the_released_search_has_as_many_walks_as_its_authors_gave_it(tmp_path, capsys, name):
+    model, questions = files()
+    what = ["--model", model, "--task", f"jsonl:{questions}", "--option", "shots=0"]
+    asked = ["--methods", "polar", "--limit", 6, "--out", tmp_path / "new", "--estimate", "--json"]
+    few = ["--set", f"search.{name}=polar-released", "--set", "search.limit=4"]
+    assert command(*what, *asked, *few) == 0
+    search, *_ = json.loads(capsys.readouterr().out.splitlines()[-1])["parts"]
+    assert (search["what"], search["n_rows"]) == ("search", 4 * (2 * 100 + 1))
 
 
 def test_what_was_learned_is_judged_on_another_task_in_either_prompt(run, elsewhere, capsys):

@@ -1,15 +1,17 @@
 """Early exits: what runs, what is said, and how thresholds are found."""
 
 import math
+import shutil
 
 import numpy as np
+import planted
 import pytest
 import torch
 from families import MIXED_FAMILIES, N_LAYERS, load, tolerance
 from parity import ParityTask
 
 from skiploop.engine.windows import logits_after
-from skiploop.errors import ConfigError, UnsupportedModelError
+from skiploop.errors import ConfigError, DataError, UnsupportedModelError
 from skiploop.policies.early_exit.calibration import (
     Watched,
     exits_of,
@@ -21,6 +23,9 @@ from skiploop.policies.early_exit.calibration import (
 from skiploop.policies.early_exit.executor import ExitRow
 from skiploop.policies.early_exit.method import EarlyExit
 from skiploop.programs.program import Program
+from skiploop.runs.methods import calibrated
+from skiploop.runs.methods.make import make_methods
+from skiploop.runs.session import Run
 from skiploop.tasks.base import Example
 from skiploop.trials.evaluator import Evaluator
 
@@ -213,3 +218,31 @@ def test_logits_that_are_no_numbers_are_no_answer():
     for task in (ParityTask(), ChoiceTask()):
         for one in answered(stack, NEVER, task):
             assert one.correct is None and one.confidence is None
+
+
+def test_without_any_token_that_was_watched_no_exit_is_taken_for_sure():
+    with pytest.raises(DataError, match="the model writes nothing to the validation questions"):
+        thresholds_within("early-exit:3", [], N_LAYERS, 3)
+
+
+def test_an_interrupted_making_goes_on_with_what_the_exits_said_before(tmp_path, monkeypatch):
+    run = Run.open(shutil.copytree(planted.written_run(), tmp_path / "run"))
+    monkeypatch.setattr(calibrated, "N_WATCHED", 5)
+    monkeypatch.setattr(calibrated, "N_TOGETHER", 2)
+    (expected,) = make_methods(["early-exit:4"], run)
+    (run.folder / "methods" / "early-exit" / "found.json").unlink()
+    asked = []
+
+    def interrupted(stack, task, examples):
+        asked.append(len(examples))
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return watch(stack, task, examples)
+
+    monkeypatch.setattr(calibrated, "watch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make_methods(["early-exit:4"], run)
+    (found,) = make_methods(["early-exit:4"], run)
+    assert asked == [2, 2, 2, 1] and found.thresholds == expected.thresholds
+    make_methods(["early-exit:5"], run)
+    assert len(asked) == 4

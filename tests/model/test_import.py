@@ -98,9 +98,10 @@ def test_other_projects_become_runs_too(form, folder, tmp_path):
 
 
 def test_programs_become_a_list_that_menu_build_races(folder, tmp_path, capsys):
-    assert imported(tmp_path, folder, "2,4\n0,6\n3,4;3,4\n", form="rys", out="list") == 0
-    assert (tmp_path / "list").read_text() == "2:4x2\n0:6x2\n3:4x3\n"
+    assert imported(tmp_path, folder, "0,0\n2,4\n0,6\n3,4;3,4\n", form="rys", out="list") == 0
+    assert (tmp_path / "list").read_text() == "identity\n2:4x2\n0:6x2\n3:4x3\n"
     generate, build = commands_of(capsys.readouterr().out)
+    assert generate.count("identity") == generate.count("2:4x2") == 1
     assert main(["the end" if word == "PROMPT" else word for word in generate]) == 0
     replaced = {"TASK": "arithmetic", "RUN": str(tmp_path / "RUN")}
     few = ["--race-questions", "8", "--limit", "8", "--max-edits", "1", "--level", "1"]

@@ -1,8 +1,10 @@
 """Whole layers left out: what is measured, and the facts that are published about it."""
 
 import math
+import shutil
 from functools import cache
 
+import planted
 import pytest
 import torch
 from families import N_LAYERS, build, load, tokenizer, tolerance
@@ -23,6 +25,9 @@ from skiploop.policies.sleb import removal_order
 from skiploop.policies.tale import most_right, shortenings
 from skiploop.policies.text_windows import solved, windows
 from skiploop.programs.program import Program
+from skiploop.runs.methods import pruned
+from skiploop.runs.methods.make import make_methods
+from skiploop.runs.session import Run
 from skiploop.tasks.base import Grade
 from skiploop.trials.runner import TrialRunner
 from skiploop.trials.store import TrialStore
@@ -180,6 +185,17 @@ def test_an_order_goes_on_from_a_known_one():
     assert removal_order(stack, text, 2, order) == order[:2]
     assert removal_order(stack, text, 3, order[:2]) == order
     assert stack.work.n_layer_tokens > before
+
+
+def test_calibration_text_is_read_once_for_all_layers_and_not_where_the_order_is_known(
+    tmp_path, monkeypatch
+):
+    run = Run.open(shutil.copytree(planted.written_run(), tmp_path / "run"))
+    read, text = [], pruned._text
+    monkeypatch.setattr(pruned, "_text", lambda *asked: read.append(asked) or text(*asked))
+    make_methods(["sleb:3"], run)
+    make_methods(["sleb:4"], run)
+    assert len(read) == 1
 
 
 def test_windows_are_as_long_as_asked_and_what_is_left_over_is_not_used():

@@ -134,6 +134,16 @@ def test_a_search_alone_is_shown_without_what_belongs_to_menus_and_policies(tmp_
         assert f'href="#{view}"' not in page and f'id="view-{view}"' not in page
 
 
+def test_a_search_whose_tree_steps_over_programs_shows_the_tried_ones(tmp_path):
+    made = json.loads((planted.written_run() / "config.json").read_text())["run"]
+    what = ["--model", made["model"], "--task", "arithmetic", "--level", 1, "--out", tmp_path / "r"]
+    planted.command("search", *what, "--method", "polar-released", "--limit", 2, "--budget", 12)
+    planted.command("report", tmp_path / "r")
+    searches = shown(tmp_path / "r")["searches"]
+    walks = [walk for one in searches for *_, walk in one["steps"]]
+    assert len(searches) == 2 and all(walk == sorted(walk) and walk[0] == 0 for walk in walks)
+
+
 def test_what_is_not_finished_is_left_out_or_named(tmp_path, capsys):
     run = shutil.copytree(planted.finished_run(), tmp_path / "run")
     facts = json.loads((run / "provenance.json").read_text())

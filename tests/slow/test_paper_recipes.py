@@ -103,7 +103,13 @@ def test_an_estimate_counts_all_comparisons_and_starts_nothing(recipe, tmp_path)
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("recipe", ["llama-3.2-3b", "qwen1.5-moe-a2.7b"])  # a minute or two each
+def test_an_estimate_that_is_refused_says_why_once_and_sums_nothing(tmp_path):
+    done = run_recipe("qwen3-8b", tmp_path, "--estimate", "--rate", "0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1 and "--rate 0.0 is no rate" in done.stderr
+
+
+@every_recipe  # a minute or two each
 def test_a_recipe_makes_its_table_in_and_out_of_distribution(recipe, tmp_path):
     done = run_recipe(recipe, tmp_path)
     assert done.returncode == 0, done.stderr

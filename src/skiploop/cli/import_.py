@@ -112,7 +112,8 @@ def _steps_of_run(found: ImportedRun, out: Path) -> list[str]:
 
 def _steps_of_list(found: Contents, asked: RunConfig, out: Path) -> list[str]:
     """Return the commands that go on with a list of programs."""
-    programs, program = shlex.quote(str(out)), shlex.quote(str(found.programs[0]))
+    edited = (program for program in found.programs if not program.is_identity)
+    programs, program = (shlex.quote(str(one)) for one in (out, next(edited, found.programs[0])))
     model = shlex.join(["--model", asked.model, "--dtype", asked.dtype])
     return [
         f"skiploop generate {model} --program identity --program {program} PROMPT",

@@ -67,14 +67,9 @@ def search(
 
     from skiploop.report.tables.search import search_words
     from skiploop.runs import pipeline
-    from skiploop.search.campaign import SearchConfig
-    from skiploop.search.methods import POLAR_RELEASED
-    from skiploop.search.released import SIMULATIONS
+    from skiploop.search.campaign import SearchConfig, with_usual_budget
 
-    if sections["search"].get("method") == POLAR_RELEASED:
-        sections["search"].setdefault("budget", SIMULATIONS)
-
-    config = from_dict(SearchConfig, sections["search"], "search")
+    config = from_dict(SearchConfig, with_usual_budget(sections["search"]), "search")
     run = machine.new_run(out, sections["run"])
     started = time.perf_counter()
     with (

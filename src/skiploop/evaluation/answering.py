@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 from skiploop.evaluation.records import Record
@@ -9,6 +10,8 @@ from skiploop.policies.base import Answer, Method
 from skiploop.tasks.base import Example
 from skiploop.trials.evaluator import Evaluator, Pair
 from skiploop.trials.store import Trial
+
+_log = logging.getLogger("skiploop")
 
 
 def answer_all(
@@ -35,6 +38,8 @@ def answer_all(
     known = _Known(evaluator, dict(zip(pairs, evaluator.answer_pairs(list(pairs)), strict=True)))
     records = []
     for method, programs in zip(methods, chosen, strict=True):
+        if not method.n_needed:  # all programs have run, this has not
+            _log.info("answers of %s", method.name)
         answered = method.answer_with(examples, programs, known)
         for example, answers in zip(examples, answered, strict=True):
             records += _records(method.name, example, answers)

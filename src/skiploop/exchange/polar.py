@@ -56,11 +56,11 @@ def read_samples(data: object, source: Source, named: Mapping[str, Question]) ->
     """
     place, paths = Place(source.path), PathReader(source.n_layers)
     questions = [
-        _judged(place.record(sample) | {}, place, paths, named)
-        for place, sample in _samples(data, place)
+        _judged(at.record(sample), at, paths, named) for at, sample in _samples(data, place)
     ]
     if not questions:
         raise place.error("there are no samples")
+    paths.check_depth(place)
     return Contents(questions=tuple(questions), left_out=tuple(paths.left_out))
 
 

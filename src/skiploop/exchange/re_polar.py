@@ -59,6 +59,7 @@ def _read_grids(grids: object, source: Source, named: Mapping[str, Question]) ->
     ]
     if not questions:
         raise place.error("there are no questions")
+    paths.check_depth(Place(source.path))
     programs = dict.fromkeys(p for one in questions for p in (*one.right, *one.wrong))
     return Contents(tuple(programs), tuple(questions), tuple(paths.left_out))
 

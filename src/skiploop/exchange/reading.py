@@ -158,6 +158,21 @@ class PathReader:
         found = [program for i, path in listed for program in self.read(path, place / f"path {i}")]
         return tuple(dict.fromkeys(found))
 
+    def check_depth(self, place: Place) -> None:
+        """Refuse a file none of whose paths reaches the last layer: that of a smaller model.
+
+        Its plain model would be read as a program that skips all further layers.
+
+        Raises:
+            DataError: It is such a file.
+        """
+        last = self.n_layers - 1
+        if self._known and not any(last in path for path in self._known):
+            raise place.error(
+                f"no path runs layer {last}, the last of a model of {self.n_layers} layers: give "
+                "the --model that the file was made for"
+            )
+
     def leave_out(self, place: Place, why: str) -> None:
         """Note something that no program can say."""
         self.left_out.append(f"{', '.join(place.parts)}: {why}")

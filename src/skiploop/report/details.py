@@ -34,7 +34,8 @@ class Step:
 
     Attributes:
         trial: What was tried.
-        walk: The programs from the identity to that of the trial.
+        walk: The programs from the identity to that of the trial, of which some trees leave out
+            those that they did not try.
     """
 
     trial: Trial

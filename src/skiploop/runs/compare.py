@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,16 +25,26 @@ from skiploop.runs.judging import (
     judge,
     refuse_chosen_here,
     refuse_samples_of_choices,
+    refuse_unknown_categories,
 )
 from skiploop.runs.methods.make import each_method
 from skiploop.runs.policies import checked_name, within_budgets
 from skiploop.runs.session import Run
-from skiploop.runs.stages import Settings, Watcher, run_stage, seconds_before, stages_of
+from skiploop.runs.stages import (
+    Settings,
+    Watcher,
+    run_stage,
+    seconds_before,
+    settings_of,
+    stages_of,
+)
 from skiploop.runs.stopwatch import Stopwatch
 from skiploop.tasks.base import Example, questions_id
 
 SECONDS = "seconds.json"
 """Times of the stages, in the folder of the comparisons' files but none of them."""
+
+_log = logging.getLogger("skiploop")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,31 +106,56 @@ def compare(
         One comparison a task, that of the run first; each is in `compare/` of the run, too.
 
     Raises:
-        ConfigError: A budget is below what a method can take, or questions make no sense for one.
+        ConfigError: A budget is below what a method can take, questions make no sense for one, or
+            there are too few, or a task is named twice.
+        DataError: A method chooses by categories, and questions are of an unknown one.
     """
     names = config.names(run.stack.n_layers)
     refuse_chosen_here(names, config.split)
     asked = EvaluateConfig(
         policies=tuple(names), limit=config.limit, split=config.split, k=1, controls=False
     )
+    places = [run, *others]
     clock = Stopwatch(run.folder / SECONDS)
     refuse_budgets(names, run, settings)
+    _refuse_questions(names, places, asked, settings)
     for stage in stages_of(names, run):
         run_stage(run, stage, settings.get(stage, {}), clock, watch)
         if stage == "menu":
             refuse_budgets(names, run, settings)  # before anything learns from it
-    places = [run, *others]
     known = [_known(place, run, asked) for place in places]
     open_ = [place for place, found in zip(places, known, strict=True) if found is None]
     questions = {place.folder: held_out(place, asked, run) for place in open_}
     for examples in questions.values():
-        refuse_samples_of_choices(names, examples)
+        refuse_unknown_categories(names, examples, run)
     methods = _made(names, run, open_, clock, watch) if open_ else []
     training = {name: seconds_before(name, run, clock) for name in names}
     return [
         found or _judged(place, run, methods, questions[place.folder], asked, training, watch)
         for place, found in zip(places, known, strict=True)
     ]
+
+
+def _refuse_questions(
+    names: Sequence[str], places: Sequence[Run], asked: EvaluateConfig, settings: Settings
+) -> None:
+    """Refuse questions that cannot be asked, before anything learns for hours."""
+    run, *_ = places
+    for stage in stages_of(names, run):
+        told = settings_of(run, stage, settings.get(stage, {}))
+        if stage in ("search", "menu") and told.split == asked.split:
+            raise ConfigError(
+                f"the {stage} learns from the {asked.split!r} questions: judge methods on others, "
+                "such as --split test"
+            )
+    identities = [questions_id(place.task) for place in places]
+    for place, identity in zip(places, identities, strict=True):
+        if identities.count(identity) > 1:
+            raise ConfigError(
+                f"{place.task.name} is named twice: give each task once with --on, and leave out "
+                "that of the run"
+            )
+        refuse_samples_of_choices(names, place.task.examples(asked.split, asked.limit))
 
 
 def _made(
@@ -188,7 +224,11 @@ def _known(place: Run, run: Run, asked: EvaluateConfig) -> Comparison | None:
     found = Comparison.load(path)
     now = (questions_id(place.task), run.stack.model_id, to_dict(asked), run.settings)
     before = (found.questions, found.model_id, found.asked, found.settings)
-    return found if now == before else None
+    if now == before:
+        return found
+    methods = ", ".join(row.method for row in found.rows)
+    _log.info("%s will be replaced, copy it to keep what it says of %s", path, methods)
+    return None
 
 
 def _path(place: Run, run: Run) -> Path:

@@ -98,11 +98,13 @@ def _searches(run: RunFolder, n_layers: int) -> list[Grown]:
 
 
 def _grown(example: Example, tree: Tree | ReleasedTree, trials: Sequence[Trial]) -> Grown | None:
-    steps = []
+    steps, tried = [], set[Program]()
     for trial in trials:
         if tree.ask(1) != [trial.program]:
             return None
-        steps.append(Step(trial, tree.walk_to(trial.program)))
+        tried.add(trial.program)
+        walk = [program for program in tree.walk_to(trial.program) if program in tried]
+        steps.append(Step(trial, walk))
         tree.tell(trial.program, Outcome(trial.correct, trial.gold_logprob))
     return Grown(example, steps)
 

@@ -44,7 +44,7 @@ Config = TypeVar("Config")
 _TABLES = ("search", "menu")
 """Sections of stages whose result is in the trials."""
 
-_COMMANDS = {"run": "search", "menu": "menu build", "selector": "train --method selector"}
+_COMMANDS = {"run": "fit", "menu": "menu build", "selector": "train --method selector"}
 """What writes a section, where that is not the command of the same name."""
 
 _NOT_LEARNED = ("evaluate", "demo")
@@ -144,7 +144,7 @@ class RunFolder:
             RunError: It is none.
         """
         if not folder.is_dir():
-            raise RunError(f"there is no folder {folder}: make a run with 'skiploop search' first")
+            raise RunError(f"there is no folder {folder}: make a run with 'skiploop fit' first")
         run = cls(folder, RunConfig())
         run.config = run.section("run", RunConfig)
         return run

@@ -15,7 +15,7 @@ from skiploop.evaluation.records import RECORDS, write_records
 from skiploop.evaluation.timing import time_answers
 from skiploop.menus.menu import MenuConfig
 from skiploop.policies.base import Method
-from skiploop.policies.by_category import check_categories
+from skiploop.policies.by_category import CategoryPolicy, check_categories
 from skiploop.policies.selector.calibration import CalibrationBin, calibration
 from skiploop.policies.selector.policy import SelectorPolicy
 from skiploop.runs.policies import entry_of
@@ -118,6 +118,18 @@ def refuse_chosen_here(names: Sequence[str], split: str) -> None:
             f"{', '.join(chosen)} would be judged on the {split!r} questions that it is chosen by: "
             "use --split test"
         )
+
+
+def refuse_unknown_categories(
+    names: Sequence[str], examples: Sequence[Example], learned: Run
+) -> None:
+    """Refuse to choose by categories where questions are of one that nothing was learned about.
+
+    Raises:
+        DataError: There is such a question.
+    """
+    if CategoryPolicy.name in names:
+        check_categories(menu_examples(learned), examples, names)
 
 
 def judge(

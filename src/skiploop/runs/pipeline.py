@@ -36,6 +36,7 @@ from skiploop.runs.judging import (
     judge,
     refuse_chosen_here,
     refuse_samples_of_choices,
+    refuse_unknown_categories,
 )
 from skiploop.runs.methods.make import make_methods
 from skiploop.runs.policies import available, checked_name, controls_of
@@ -206,6 +207,7 @@ def evaluate(
     examples = held_out(where, config, run)
     refuse_samples_of_choices(names, examples)
     refuse_chosen_here(names, config.split)
+    refuse_unknown_categories(names, examples, run)
     methods = make_methods(names, run, progress, config.k, [where.task])
     judge(where, methods, examples, config, run, progress, expect)
     return report(where)

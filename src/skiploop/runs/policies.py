@@ -74,7 +74,8 @@ def within_budgets(names: Sequence[str], budgets: Sequence[float], n_layers: int
         n_layers: Of the model.
 
     Raises:
-        ConfigError: A name is none without layer passes, and there is no budget.
+        ConfigError: A name is none without layer passes, and there is no budget; or there is one,
+            and no name takes it.
     """
     known = patterns()
     found: list[str] = []
@@ -89,6 +90,11 @@ def within_budgets(names: Sequence[str], budgets: Sequence[float], n_layers: int
             )
         else:
             found.append(name)
+    if budgets and found == list(names):
+        raise ConfigError(
+            f"--budget is for methods that take layer passes, as selector does, and none is among "
+            f"{', '.join(names)}: leave it out"
+        )
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from skiploop.config import from_dict, to_dict
+from skiploop.config import from_dict, to_dict, under_new_names
 from skiploop.menus.menu import MenuConfig
 from skiploop.policies.polar.checkpoint import Metrics
 from skiploop.policies.polar.training import TrainConfig
@@ -16,7 +16,7 @@ from skiploop.runs.folder import RunFolder
 from skiploop.runs.policies import entry_of
 from skiploop.runs.session import Run
 from skiploop.runs.stopwatch import Stopwatch
-from skiploop.search.campaign import SearchConfig
+from skiploop.search.campaign import SearchConfig, with_usual_budget
 from skiploop.trials.runner import Progress
 
 CONFIGS: dict[Stage, type] = {
@@ -68,7 +68,8 @@ def settings_of(run: RunFolder, stage: Stage, given: Mapping[str, object]) -> An
     """Return what a stage is told: what is given, or else what it was told before."""
     cls = CONFIGS[stage]
     known = to_dict(run.section(stage, cls)) if run.has(stage) else {}
-    config: Any = from_dict(cls, {**known, **given}, stage)
+    merged = {**known, **under_new_names(cls, given, stage)}
+    config: Any = from_dict(cls, with_usual_budget(merged) if stage == "search" else merged, stage)
     if stage not in ("search", "menu"):
         return config
     n_questions = len(run.task.examples(config.split, config.limit))

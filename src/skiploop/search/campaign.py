@@ -7,16 +7,17 @@ made again, in the same way, from the recorded outcomes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from skiploop.config import AtMost, renamed
+from skiploop.config import AtMost, renamed, under_new_names
 from skiploop.engine.cache.states import StateCache
 from skiploop.errors import ConfigError, closest
 from skiploop.programs.program import Program
 from skiploop.programs.space import ProgramSpace
-from skiploop.search.methods import BAYESIAN, METHODS, TREE
+from skiploop.search.methods import BAYESIAN, METHODS, POLAR_RELEASED, TREE
 from skiploop.search.protocol import Outcome
+from skiploop.search.released import SIMULATIONS
 from skiploop.search.tree import TreeRules
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import Example
@@ -83,6 +84,14 @@ class SearchConfig(TreeRules):
     def space(self, n_layers: int) -> ProgramSpace:
         """Return the programs that the search may propose."""
         return ProgramSpace(n_layers, max_block=self.max_block, max_runs=self.max_runs)
+
+
+def with_usual_budget(given: Mapping[str, object]) -> dict[str, object]:
+    """Return settings of a search, with the released number of walks where nobody says another."""
+    found = under_new_names(SearchConfig, given, "search")
+    if found.get("method") == POLAR_RELEASED:
+        found.setdefault("budget", SIMULATIONS)
+    return found
 
 
 def seed_of(seed: int, example: Example) -> int:

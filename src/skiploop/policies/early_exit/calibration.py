@@ -18,7 +18,7 @@ import numpy as np
 
 from skiploop.engine.batching.encoding import encode, encode_pairs
 from skiploop.engine.windows import logits_after
-from skiploop.errors import ConfigError
+from skiploop.errors import ConfigError, DataError
 from skiploop.programs.program import Program
 from skiploop.stack import LayerStack
 from skiploop.tasks.base import Example, Task
@@ -79,10 +79,16 @@ def thresholds_within(
 
     Raises:
         ConfigError: The limit is below what the first exit takes.
+        DataError: Nothing was watched.
     """
     exits = exits_of(n_layers)
     if limit >= n_layers:
         return [math.inf] * len(exits)
+    if not watched:
+        raise DataError(
+            f"{name}: the model writes nothing to the validation questions, so no exit is known to "
+            "be sure enough: use another task"
+        )
     for level in LEVELS:
         thresholds = thresholds_at(watched, float(level))
         if mean_passes(watched, thresholds, n_layers) <= limit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 
 from skiploop.policies import sleb as sleb_order
 from skiploop.policies import tale as tale_order
@@ -74,13 +74,13 @@ def sleb(asked: Asked) -> Policy:
     run = asked.run
     n = _n_to_drop(asked)
     settings = _text_settings(sleb_order.N_WINDOWS)
+    text = cache(partial(_text, run, sleb_order.N_WINDOWS))  # read once, if at all
 
     def find(n_gone: int, known: Found | None) -> Found:
         order = known["order"] if known else []
         if known and len(order) >= n_gone:
             return known
-        text = _text(run, sleb_order.N_WINDOWS)
-        return {"order": sleb_order.removal_order(run.stack, text, n_gone, order)}
+        return {"order": sleb_order.removal_order(run.stack, text(), n_gone, order)}
 
     order: list[int] = []
     for n_gone in range(1, n + 1):  # an interrupted making goes on with the layers it found
