@@ -23,7 +23,7 @@ FAMILIES = {
     "qwen3-8b": "qwen3",
 }
 SMALL = {
-    "search.limit": 3,
+    "search.limit": 12,
     "search.budget": 2,
     "menu.limit": 60,
     "menu.race_questions": 4,
