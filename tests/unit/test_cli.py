@@ -142,8 +142,8 @@ def test_a_text_encoder_or_layers_describe_a_prompt(capsys, tmp_path):
 
 
 def test_a_folder_that_is_no_run_says_how_to_make_one(capsys, tmp_path):
-    assert "skiploop search" in error_line(capsys, "train", "--run", str(tmp_path))
-    assert "skiploop search" in error_line(capsys, "evaluate", "--run", str(tmp_path))
+    assert "skiploop fit" in error_line(capsys, "train", "--run", str(tmp_path))
+    assert "skiploop fit" in error_line(capsys, "evaluate", "--run", str(tmp_path))
     assert "there is no folder" in error_line(capsys, "train", "--run", str(tmp_path / "x"))
 
 
@@ -305,7 +305,7 @@ def test_one_configuration_file_serves_every_command(capsys, tmp_path):
     path.write_text("run: {seed: 1}\nsearch: {budget: 5}\ntrain: {epochs: 2}\nevaluate: {k: 2}\n")
     for command in ("train", "evaluate"):
         line = error_line(capsys, command, "--config", str(path), "--run", str(tmp_path))
-        assert "skiploop search" in line  # the file was read; there is no run yet
+        assert "skiploop fit" in line  # the file was read; there is no run yet
     line = error_line(capsys, "train", "--set", "search.budget=5", "--run", str(tmp_path))
     assert "unknown section of settings 'search'" in line
 

@@ -38,7 +38,8 @@ _TEST_SHARE = 0.3
 _MAX_PER_KIND = 3000
 """Texts of a kind of question that every part hands out, those first in hash order. Of the others
 those of the test part come last in it, and then those of the other parts that are not the same, in
-another order, as one that was handed out: questions that older evaluations did not read."""
+another order, as one that was handed out: questions that older evaluations did not read. These
+last ones alone would stand in another part of a task that knows nothing of this, such as a file."""
 
 _PIECE = re.compile(r"\d+|\S")
 
