@@ -11,6 +11,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -77,6 +78,7 @@ def _released(version: str | None) -> str | None:
     return version and version.partition("+")[0]
 
 
+@cache  # workers and their driver ask with every job
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)
