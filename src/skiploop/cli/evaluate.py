@@ -90,7 +90,7 @@ def evaluate(
         as_run = prompt is Prompt.run
         on = run if task is None else run.beside(task, of_task or (), as_trained=as_run)
         with console.counted(out, "evaluate") as progress:
-            report = pipeline.evaluate(run, config, progress, progress.expect, on)
+            report = pipeline.evaluate(run, config, progress, on)
     console.print_report(report, on.folder)
     if on is not run:
         print("\n".join(harm_lines(report.policies)))

@@ -26,7 +26,7 @@ class _Task:
         completed: What is done.
         facts: What was found so far.
         wait_s: Seconds between the last line and the next.
-        since: When the last line was told, or the work began.
+        since: When the last line was told, or the first of the work was done; None before that.
         before: What was done then.
     """
 
@@ -35,7 +35,7 @@ class _Task:
     completed: float
     facts: str
     wait_s: float
-    since: float
+    since: float | None = None
     before: float = 0
 
 
@@ -51,7 +51,7 @@ class ProgressLines:
 
     def add_task(self, name: str, *, total: int | None, facts: str) -> TaskID:
         """Return the number of a new task, by which it is updated."""
-        self._tasks.append(_Task(name, total, 0, facts, FIRST_S, self._clock()))
+        self._tasks.append(_Task(name, total, 0, facts, FIRST_S))
         return cast("TaskID", len(self._tasks) - 1)
 
     def update(
@@ -65,9 +65,13 @@ class ProgressLines:
         """Note what is known of a task now, and say it if the last line is long ago."""
         one, now = self._tasks[task], self._clock()
         if total is not None:
-            one.total, one.since, one.before = total, now, one.completed
+            one.total, one.since = total, None
         one.completed = one.completed if completed is None else completed
         one.facts = one.facts if facts is None else facts
+        if one.since is None:
+            if completed:  # after starting up, and what was stored before is told first
+                one.since, one.before = now, completed
+            return
         spent = now - one.since
         if spent < one.wait_s or one.completed == one.before:
             return

@@ -111,7 +111,7 @@ def build(
         workers.working(run, machine.threads),
         console.counted(out, "menu", stored=lambda: run.n_trials) as progress,
     ):
-        menu = pipeline.menu(run, config, progress, progress.expect)
+        menu = pipeline.menu(run, config, progress)
     console.print_table(menu_table(menu))
     if as_json:
         figures = {"run": str(out), **menu.figures(), "provenance": run.provenance("menu")}

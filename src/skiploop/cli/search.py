@@ -76,7 +76,7 @@ def search(
         workers.working(run, machine.threads),
         console.counted(out, "search", stored=lambda: run.n_trials) as progress,
     ):
-        table = pipeline.search(run, config, progress, progress.expect)
+        table = pipeline.search(run, config, progress)
     console.print_table(search_words(table))
     if as_json:
         seconds = time.perf_counter() - started

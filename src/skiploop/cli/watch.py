@@ -10,7 +10,6 @@ from skiploop.cli.console import INTERRUPT, EpochProgress, TrialProgress, say
 if TYPE_CHECKING:
     from skiploop.cli.console import Bar
     from skiploop.policies.polar.checkpoint import Metrics
-    from skiploop.trials.runner import Progress
 
 
 class Watch:
@@ -24,12 +23,12 @@ class Watch:
         self.stages: list[TrialProgress | EpochProgress] = []
         self._bar = bar
 
-    def trials(self, what: str) -> tuple[Progress, Callable[[int], None]]:
-        """Return what is told about finished trials, and about how many will come."""
+    def trials(self, what: str) -> TrialProgress:
+        """Return what is told about finished answers, and about how many will come."""
         self.begins(what)
         progress = TrialProgress(self._bar, what)
         self.stages.append(progress)
-        return progress, progress.expect
+        return progress
 
     def epochs(self, n_epochs: int) -> Callable[[Metrics], None]:
         """Return what is told about finished epochs of a training."""

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
+from skiploop.evaluation.kept_answers import KeptAnswers
 from skiploop.evaluation.records import Record
 from skiploop.policies.base import Answer, Method
 from skiploop.tasks.base import Example
 from skiploop.trials.evaluator import Evaluator, Pair
+from skiploop.trials.progress import UNWATCHED, Tally
 from skiploop.trials.store import Trial
 
 _log = logging.getLogger("skiploop")
+
+
+ANSWERED_TOGETHER = 32
+"""Questions that a method answers together in a way of its own; an interruption loses no more."""
 
 
 def answer_all(
     methods: Sequence[Method],
     examples: Sequence[Example],
     evaluator: Evaluator,
-    expect: Callable[[int], None] | None = None,
+    progress: Tally = UNWATCHED,
+    kept: KeptAnswers | None = None,
 ) -> list[Record]:
     """Let methods answer questions, each pair of a question and a program once.
+
+    Args:
+        methods: Choose programs, or answer in a way of their own.
+        examples: Questions.
+        evaluator: Runs and grades.
+        progress: Told how many answers will come, and about those that are no trials.
+        kept: Holds what was answered before in other ways than by programs, and is given the rest.
 
     Returns:
         For each method and question one record for each answer.
@@ -33,17 +47,42 @@ def answer_all(
         for example, programs in zip(examples, by_example, strict=True)
         for program in programs
     }
-    if expect:
-        expect(len(pairs))
+    n_others = sum(not method.n_needed for method in methods) * len(examples)
+    progress.expect(len(pairs) + n_others)
     known = _Known(evaluator, dict(zip(pairs, evaluator.answer_pairs(list(pairs)), strict=True)))
     records = []
     for method, programs in zip(methods, chosen, strict=True):
-        if not method.n_needed:  # all programs have run, this has not
+        if method.n_needed:
+            answered = method.answer_with(examples, programs, known)
+            for example, answers in zip(examples, answered, strict=True):
+                records += _records(method.name, example, answers)
+        else:  # all programs have run, this has not
             _log.info("answers of %s", method.name)
-        answered = method.answer_with(examples, programs, known)
-        for example, answers in zip(examples, answered, strict=True):
-            records += _records(method.name, example, answers)
+            records += _in_own_way(method, examples, known, progress, kept)
     return records
+
+
+def _in_own_way(
+    method: Method,
+    examples: Sequence[Example],
+    evaluator: Evaluator,
+    progress: Tally,
+    kept: KeptAnswers | None,
+) -> Iterator[Record]:
+    """Yield the records of a method without programs; few questions at once, which are kept."""
+    found = kept.of(method) if kept else {}
+    missing = [example for example in examples if example.id not in found]
+    progress.count(len(examples) - len(missing))
+    for start in range(0, len(missing), ANSWERED_TOGETHER):
+        some = missing[start : start + ANSWERED_TOGETHER]
+        answered = method.answer_with(some, [[] for _ in some], evaluator)
+        for example, answers in zip(some, answered, strict=True):
+            found[example.id] = _records(method.name, example, answers)
+        if kept:
+            kept.keep(method, found)
+        progress.count(len(some))
+    for example in examples:
+        yield from found[example.id]
 
 
 class _Known(Evaluator):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from skiploop.engine.alone import Sequencer, choose_alone, write_alone
 from skiploop.engine.batching.encoding import encode
 from skiploop.engine.completion import Completion
 from skiploop.errors import ConfigError
+from skiploop.jsontext import digest
 from skiploop.policies.base import Answer, Cost, Method
+from skiploop.policies.tensors import checksum_of
 from skiploop.programs.program import Program
 from skiploop.stack import LayerStack
 from skiploop.tasks.base import Example, Grade
@@ -66,6 +68,15 @@ class AnswersAlone(Method):
     @abstractmethod
     def least_passes(self) -> float:
         """Layer passes that are left where everything is skipped that can be."""
+
+    @abstractmethod
+    def weights(self) -> Mapping[str, Tensor]:
+        """Return all that scores and stand-ins have learned."""
+
+    @property
+    def fingerprint(self) -> str:
+        """See `Method`."""
+        return digest([self.threshold, checksum_of(self.weights())])
 
     def answer_with(
         self,

@@ -197,7 +197,8 @@ class Method(ABC):
        `n_passes` need not be whole, `kv_bytes` is what its own cache holds at the end.
 
     The same question gets the same answer again, whatever is asked beside it. Nothing of this is
-    stored as a trial; `tests/model/test_own_executor.py` has such a method.
+    stored as a trial, but a run keeps the answers of a method with a `fingerprint`;
+    `tests/model/test_own_executor.py` has such methods.
 
     Attributes:
         name: Unique within one table.
@@ -206,6 +207,11 @@ class Method(ABC):
 
     name: str
     n_needed: int = 0
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What changes when answers may, beside those of model and question; None: not known."""
+        return None
 
     def choose(self, prompts: Sequence[str]) -> list[list[Program]]:
         """Return the programs that are to answer each prompt, the best first.

@@ -24,6 +24,11 @@ class Sampled(Method):
         self.seed = seed
         self.name = name
 
+    @property
+    def fingerprint(self) -> str:
+        """See `Method`."""
+        return f"{self.temperature} {self.seed}"
+
     def answer_with(
         self,
         examples: Sequence[Example],

@@ -29,6 +29,11 @@ class SelfConsistency(Method):
         self.seed = seed
         self.name = name
 
+    @property
+    def fingerprint(self) -> str:
+        """See `Method`."""
+        return f"{self.n_samples} {TEMPERATURE} {self.seed}"
+
     def answer_with(
         self,
         examples: Sequence[Example],

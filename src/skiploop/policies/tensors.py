@@ -35,7 +35,7 @@ def write_tensors(
     try:
         with replacing(path) as beside:
             held = {name: one.detach().cpu().contiguous() for name, one in tensors.items()}
-            beside.write_bytes(save(held, {**notes, CHECKSUM: _checksum(held, notes)}))
+            beside.write_bytes(save(held, {**notes, CHECKSUM: checksum_of(held, notes)}))
     except (SafetensorError, OSError) as error:
         raise RunError(
             f"cannot write {path}: {one_line(error)}; check the folder's rights and the free disk "
@@ -56,14 +56,16 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path} is missing or damaged ({one_line(error)})") from error
     expected = notes.pop(CHECKSUM, None)
-    if expected is not None and expected != _checksum(tensors, notes):
+    if expected is not None and expected != checksum_of(tensors, notes):
         raise RunError(f"{path} is damaged: its checksum is of other content")
     return tensors, notes
 
 
-def _checksum(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> str:
-    digest = hashlib.sha256(repr(sorted(notes.items())).encode())
+def checksum_of(tensors: Mapping[str, Tensor], texts: Mapping[str, str] | None = None) -> str:
+    """Return a checksum of names, shapes and numbers of tensors, and of texts."""
+    digest = hashlib.sha256(repr(sorted((texts or {}).items())).encode())
     for name, tensor in sorted(tensors.items()):
+        numbers = tensor.detach().cpu().contiguous()
         digest.update(repr((name, tensor.dtype, tuple(tensor.shape))).encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(numbers.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

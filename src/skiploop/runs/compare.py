@@ -162,7 +162,7 @@ def _made(
     names: Sequence[str], run: Run, places: Sequence[Run], clock: Stopwatch, watch: Watcher
 ) -> list[Method]:
     """Return the methods; how long each takes to make is in the clock."""
-    progress, _ = watch.trials("methods")
+    progress = watch.trials("methods")
     making = each_method(names, run, progress, 1, [place.task for place in places])
     methods = []
     for name in names:
@@ -182,8 +182,7 @@ def _judged(
     watch: Watcher,
 ) -> Comparison:
     """Let the methods answer the questions of one task, and write what came out."""
-    progress, expect = watch.trials(place.task.name)
-    judge(place, methods, examples, asked, run, progress, expect)
+    judge(place, methods, examples, asked, run, watch.trials(place.task.name))
     report = pipeline.report(place)
     costs = _costs(place, examples, training)
     found = _comparison(place, run, asked, report, costs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 
@@ -16,7 +16,7 @@ from skiploop.runs.session import Run
 from skiploop.search.campaign import Campaign, SearchConfig
 from skiploop.stats import Paired, Share
 from skiploop.tasks.base import Example, Task
-from skiploop.trials.runner import Progress
+from skiploop.trials.progress import UNWATCHED, Progress, Tally
 from skiploop.trials.store import Trial
 
 
@@ -121,8 +121,7 @@ def show_gain(
     run: Run,
     policy: MenuChoice,
     config: DemoConfig,
-    progress: Progress | None = None,
-    expect: Callable[[int], None] = lambda _: None,
+    progress: Tally = UNWATCHED,
 ) -> GainShown:
     """Answer the questions with the plain model and under the programs that a policy chooses.
 
@@ -140,7 +139,7 @@ def show_gain(
     plain_pairs = [(example, identity) for example in examples]
     chosen_pairs = list(zip(examples, programs, strict=True))
     pairs = list(dict.fromkeys([*plain_pairs, *chosen_pairs]))
-    expect(len(pairs))
+    progress.expect(len(pairs))
     with run.lock_config("demo", config):
         trials = dict(zip(pairs, runner.grade_pairs(pairs), strict=True))
         plain = [trials[pair].correct for pair in plain_pairs]

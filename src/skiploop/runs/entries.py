@@ -56,6 +56,8 @@ class Entry:
         argument: What comes after the colon; None if nothing does.
         least_passes: The function that says how few layer passes it can take in a run, as
             `module:function`; empty if its name says nothing of them.
+        tries: The function that says how many answers it asks for to be made, beside those of
+            stages, as `module:function`; empty if it asks for none.
         needs: Stages of a run, of which one must have run to its end; any run will do without.
         chosen_on: Parts of the task that it reads when it is made: it is not judged on them.
         offered_after: Stages after which it is compared where nobody says which policies.
@@ -71,6 +73,7 @@ class Entry:
     maker: str
     argument: Argument | None = None
     least_passes: str = ""
+    tries: str = ""
     needs: tuple[Stage, ...] = ()
     chosen_on: tuple[Split, ...] = ()
     offered_after: tuple[Stage, ...] = ()
@@ -238,6 +241,7 @@ ENTRIES = (
         does="the same by right answers to training questions, as many as are best, or the plain "
         "model where validation shows no gain",
         maker="skiploop.runs.methods.pruned:tale",
+        tries="skiploop.runs.tries:shortenings",
         chosen_on=_SWEEP,
     ),
     Entry(
@@ -246,6 +250,7 @@ ENTRIES = (
         least_passes="skiploop.runs.budgets:one_layer",
         does="the same with so many layers left",
         maker="skiploop.runs.methods.pruned:limited_tale",
+        tries="skiploop.runs.tries:shortenings",
         chosen_on=_TEXT,
     ),
     Entry(
@@ -253,24 +258,28 @@ ENTRIES = (
         does="one block of any length twice, the best of all on training questions, or the plain "
         "model where validation shows no gain (static repeat)",
         maker="skiploop.runs.methods.swept:rys",
+        tries="skiploop.runs.tries:one_block",
         chosen_on=_SWEEP,
     ),
     Entry(
         name="blr",
         does="the same, with one block or two (block recursion)",
         maker="skiploop.runs.methods.swept:blr",
+        tries="skiploop.runs.tries:two_blocks",
         chosen_on=_SWEEP,
     ),
     Entry(
         name="tflt",
         does="the same, with a damped loop over a window in the middle of the model",
         maker="skiploop.runs.methods.swept:tflt",
+        tries="skiploop.runs.tries:windows",
         chosen_on=_SWEEP,
     ),
     Entry(
         name="mean-iterates",
         does="the same, with a loop after which the mean of all passes goes on",
         maker="skiploop.runs.methods.swept:mean_iterates",
+        tries="skiploop.runs.tries:loops",
         chosen_on=_SWEEP,
     ),
     Entry(
@@ -280,6 +289,7 @@ ENTRIES = (
         does="the plain model, in which each token leaves at the first exit that is sure enough, "
         "with so many layer passes a token on validation",
         maker="skiploop.runs.methods.calibrated:early_exit",
+        tries="skiploop.runs.tries:watched",
         chosen_on=("validation",),
         role="executor",
     ),
@@ -288,6 +298,7 @@ ENTRIES = (
         does="one answer that the plain model draws, at the temperature with most right answers on "
         "validation",
         maker="skiploop.runs.methods.calibrated:sampled",
+        tries="skiploop.runs.tries:temperatures",
         chosen_on=("validation",),
         role="sample",
     ),
@@ -303,6 +314,7 @@ ENTRIES = (
         does="as selector, on all programs that run one block of any length twice (block-level "
         "recursion)",
         maker="skiploop.runs.methods.recursion:recursion",
+        tries="skiploop.runs.tries:all_blocks",
         chosen_on=_TEXT,
     ),
     Entry(

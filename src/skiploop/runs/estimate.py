@@ -12,6 +12,7 @@ from skiploop.runs.entries import Stage
 from skiploop.runs.folder import RunFolder
 from skiploop.runs.policies import find
 from skiploop.runs.stages import Settings, settings_of, stages_of
+from skiploop.runs.tries import n_tries
 from skiploop.runs.work import Work, work
 from skiploop.tasks.base import Task
 
@@ -64,8 +65,7 @@ class Estimate:
         note = (
             "Counted: rows x layer passes x tokens beyond what all prompts start with, at "
             f"{self.rate / 1e12:.3g} TFLOP a second (--rate). Rows that share more and what is "
-            "known already take less. Training takes minutes more; what a method runs to learn by "
-            "itself is not in it."
+            "known already take less. Training takes minutes more."
         )
         header = ("part", "answers", "PFLOP", "hours", "GB on disk")
         return Table("Estimate, nothing was started", header, rows, note)
@@ -87,10 +87,7 @@ def estimate(
     known: Outline,
     rate: float,
 ) -> Estimate:
-    """Count what a comparison would run.
-
-    Training is not counted, it takes minutes; nor is what methods run to learn by themselves.
-    """
+    """Count what a comparison would run; training is not counted, it takes minutes."""
     size, tokenizer = known.size, known.tokenizer
     names = config.names(size.n_layers)
     parts = []
@@ -98,6 +95,9 @@ def estimate(
         if stage in ("search", "menu") and not run.facts(stage):
             n_rows, split = _rows_of(run, stage, settings, size.n_layers)
             parts.append(work(stage, n_rows, run.task, split, size, tokenizer))
+    for name in names:
+        if n_rows := n_tries(name, run, size.n_layers):
+            parts.append(work(f"making {name}", n_rows, run.task, "train", size, tokenizer))
     for task in (run.task, *others):
         n_rows = len(task.examples(config.split, config.limit)) * sum(map(_n_answers, names))
         parts.append(work(task.name, n_rows, task, config.split, size, tokenizer))

@@ -142,8 +142,7 @@ def fit(run: Run, plan: FitPlan, watch: Watcher) -> Fitted:
     if were_there and run.facts("evaluate") and run.section("evaluate", EvaluateConfig) == judging:
         report = pipeline.report(run)
     else:
-        progress, expect = watch.trials("held-out questions")
-        report = pipeline.evaluate(run, judging, progress, expect)
+        report = pipeline.evaluate(run, judging, watch.trials("held-out questions"))
     found = outcome(report.policies, plan.goal)
     is_limited = found.best is not None and found.best.policy in limited
     return Fitted(report=report, outcome=found, layers=layers if is_limited else None)

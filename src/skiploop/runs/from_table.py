@@ -24,7 +24,7 @@ from skiploop.runs.questions import menu_examples, unseen_examples
 from skiploop.runs.session import Run
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import SPLITS, Example, Task
-from skiploop.trials.runner import Progress
+from skiploop.trials.progress import Progress
 from skiploop.trials.score_table import ScoreTable, collect
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skiploop.errors import RunError, SkiploopError, one_line
+from skiploop.evaluation.kept_answers import ANSWERS
 from skiploop.evaluation.readings import READINGS, read_readings
 from skiploop.evaluation.records import RECORDS, read_records
 from skiploop.jsontext import read_json
@@ -47,7 +48,8 @@ def examine(folder: Path) -> Health:
         raise RunError(f"{folder} holds no run: give the folder of one")
     damaged, n_files = {}, 0
     for path in sorted(folder.rglob("*")):
-        check = _CHECKS.get(path.name) or _CHECKS.get(path.suffix)
+        names = (path.name, path.parent.name, path.suffix)
+        check = next((_CHECKS[name] for name in names if name in _CHECKS), None)
         if check is None or not path.is_file() or path.name == SALVAGED:
             continue
         n_files += 1
@@ -91,8 +93,9 @@ _REMEDIES = {
 _CHECKS: Mapping[str, Callable[[Path], object]] = {
     TRIALS: _check_trials,
     RECORDS: read_records,
+    ANSWERS: read_records,
     READINGS: lambda path: read_readings(path.parent),
     ".json": read_json,
     ".safetensors": read_tensors,
 }
-"""What reads a file of a name, or with an ending, and refuses a damaged one."""
+"""What reads a file of a name, of a folder or with an ending, and refuses a damaged one."""

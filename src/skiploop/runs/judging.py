@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from skiploop.config import AtMost
 from skiploop.errors import ConfigError
 from skiploop.evaluation.answering import answer_all
+from skiploop.evaluation.kept_answers import ANSWERS, KeptAnswers
 from skiploop.evaluation.measured import Measured
 from skiploop.evaluation.readings import Reading, read_readings, unread, write_readings
 from skiploop.evaluation.records import RECORDS, write_records
@@ -23,7 +24,7 @@ from skiploop.runs.questions import learned_from, menu_examples
 from skiploop.runs.session import Run
 from skiploop.search.campaign import SearchConfig
 from skiploop.tasks.base import Example, take
-from skiploop.trials.runner import Progress
+from skiploop.trials.progress import UNWATCHED, Tally
 
 _log = logging.getLogger("skiploop")
 
@@ -138,8 +139,7 @@ def judge(
     examples: Sequence[Example],
     config: EvaluateConfig,
     learned: Run,
-    progress: Progress | None = None,
-    expect: Callable[[int], None] | None = None,
+    progress: Tally = UNWATCHED,
 ) -> None:
     """Let methods answer questions, and leave in the run folder all that a report is made from.
 
@@ -149,8 +149,7 @@ def judge(
         examples: From `held_out`.
         config: What was asked.
         learned: What the methods were made from.
-        progress: Told about finished trials.
-        expect: Told how many trials will come, once the methods have chosen.
+        progress: Told about finished answers, and how many will come.
     """
     names = [method.name for method in methods]
     if run is learned and any(entry_of(name).learns_from_menu for name in names):
@@ -158,7 +157,8 @@ def judge(
     selector = _selector(learned, names)
     if selector:
         selector.features.remember([run.task.prompt(example) for example in examples])
-    records = answer_all(methods, examples, run.runner(progress), expect)
+    kept = KeptAnswers(run.folder / ANSWERS, run.stack.model_id)
+    records = answer_all(methods, examples, run.runner(progress), progress, kept)
     if selector:
         selector.features.forget()  # choosing is timed with all that it takes
     readings = read_readings(run.folder)  # before the records, which may tell of the first one

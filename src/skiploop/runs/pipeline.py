@@ -47,7 +47,7 @@ from skiploop.runs.work import stated_rate, work
 from skiploop.search.campaign import Campaign, SearchConfig
 from skiploop.seeds import derive_seed
 from skiploop.tasks.base import Example
-from skiploop.trials.runner import Progress
+from skiploop.trials.progress import UNWATCHED, Tally
 from skiploop.trials.score_table import collect
 
 VALIDATION_SHARE = 0.2
@@ -56,17 +56,13 @@ VALIDATION_SHARE = 0.2
 _SHOWN: dict[str, type] = {"search": SearchConfig, "menu": MenuConfig}
 """Stages whose findings a report shows before anything is judged."""
 
-Expect = Callable[[int], None]
-"""Is told how many trials will come at most."""
-
 _log = logging.getLogger("skiploop")
 
 
 def search(
     run: Run,
     config: SearchConfig,
-    progress: Progress | None = None,
-    expect: Expect = lambda _: None,
+    progress: Tally = UNWATCHED,
 ) -> SearchTable:
     """Search programs for the first questions of a split, and run the chance control.
 
@@ -81,7 +77,7 @@ def search(
     runner = run.runner(progress)  # loads the model: a wrong name must not occupy the folder
     with run.lock_config("search", config):
         _announce(run, "search", config.n_trials, config.split)
-        expect(config.n_trials)
+        progress.expect(config.n_trials)
         if run.backend:
             search_by_workers(run, run.backend, examples, config, progress)
         else:
@@ -119,9 +115,7 @@ def train(
     return policy
 
 
-def menu(
-    run: Run, config: MenuConfig, progress: Progress | None = None, expect: Expect = lambda _: None
-) -> Menu:
+def menu(run: Run, config: MenuConfig, progress: Tally = UNWATCHED) -> Menu:
     """Make a menu, and judge every question under every program on it.
 
     Raises:
@@ -140,9 +134,9 @@ def menu(
             )
         n_trials = config.n_trials(run.stack.n_layers)
         _announce(run, "menu", n_trials, config.split)
-        expect(n_trials)
+        progress.expect(n_trials)
         found = build_menu(runner, examples[: config.race_questions], config)
-        expect((config.limit - config.race_questions) * len(found.programs))
+        progress.expect((config.limit - config.race_questions) * len(found.programs))
         table = collect(runner, examples, found.programs)
     raced = {example.group for example in examples[: config.race_questions]}
     is_new_Q = [example.group not in raced for example in examples]
@@ -179,8 +173,7 @@ def train_on_menu(run: Run, config: SelectorConfig) -> SelectorPolicy:
 def evaluate(
     run: Run,
     config: EvaluateConfig,
-    progress: Progress | None = None,
-    expect: Expect = lambda _: None,
+    progress: Tally = UNWATCHED,
     on: Run | None = None,
 ) -> Report:
     """Judge policies on held-out questions and write the report into the run folder.
@@ -188,8 +181,7 @@ def evaluate(
     Args:
         run: A run folder with a finished search or menu, and what the policies need.
         config: What to ask.
-        progress: Told about finished trials.
-        expect: Told how many trials will come, once the policies have chosen.
+        progress: Told about finished answers, and how many will come.
         on: The folder of another task, from `Run.beside`, whose questions are asked; the report
             goes there.
 
@@ -209,7 +201,7 @@ def evaluate(
     refuse_chosen_here(names, config.split)
     refuse_unknown_categories(names, examples, run)
     methods = make_methods(names, run, progress, config.k, [where.task])
-    judge(where, methods, examples, config, run, progress, expect)
+    judge(where, methods, examples, config, run, progress)
     return report(where)
 
 

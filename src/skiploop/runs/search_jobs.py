@@ -12,7 +12,7 @@ from skiploop.runs.session import Run
 from skiploop.search.campaign import SearchConfig
 from skiploop.tasks.base import Example
 from skiploop.trials.plain import examples_out, trials_in
-from skiploop.trials.runner import Progress
+from skiploop.trials.progress import Progress
 
 
 def search_by_workers(

@@ -22,8 +22,9 @@ from skiploop.runs import provenance
 from skiploop.runs.folder import RunConfig, RunFolder
 from skiploop.stack import LayerStack
 from skiploop.trials.handing import HandingRunner
+from skiploop.trials.progress import Progress
 from skiploop.trials.recheck import recheck
-from skiploop.trials.runner import Progress, TrialRunner
+from skiploop.trials.runner import TrialRunner
 from skiploop.trials.store import TrialStore
 
 BESIDE = "on"

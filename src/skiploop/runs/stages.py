@@ -17,7 +17,7 @@ from skiploop.runs.policies import entry_of
 from skiploop.runs.session import Run
 from skiploop.runs.stopwatch import Stopwatch
 from skiploop.search.campaign import SearchConfig, with_usual_budget
-from skiploop.trials.runner import Progress
+from skiploop.trials.progress import Tally
 
 CONFIGS: dict[Stage, type] = {
     "search": SearchConfig,
@@ -33,8 +33,8 @@ Settings = Mapping[str, Mapping[str, object]]
 class Watcher(Protocol):
     """Is told what begins, and given what counts it."""
 
-    def trials(self, what: str) -> tuple[Progress, Callable[[int], None]]:
-        """Return what is told about finished trials, and about how many will come."""
+    def trials(self, what: str) -> Tally:
+        """Return what is told about finished answers, and about how many will come."""
 
     def epochs(self, n_epochs: int) -> Callable[[Metrics], None]:
         """Return what is told about finished epochs of a training."""
@@ -96,11 +96,9 @@ def run_stage(
     config = settings_of(run, stage, given)
     with clock.running(stage):
         if stage == "search":
-            progress, expect = watch.trials("search")
-            pipeline.search(run, config, progress, expect)
+            pipeline.search(run, config, watch.trials("search"))
         elif stage == "menu":
-            progress, expect = watch.trials("menu")
-            pipeline.menu(run, config, progress, expect)
+            pipeline.menu(run, config, watch.trials("menu"))
         elif stage == "train":
             pipeline.train(run, config, watch.epochs(config.epochs))
         else:

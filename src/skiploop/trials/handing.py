@@ -11,7 +11,8 @@ from skiploop.stack import LayerStack
 from skiploop.tasks.base import Task
 from skiploop.trials.evaluator import Pair, keyed
 from skiploop.trials.plain import pairs_out, trials_in
-from skiploop.trials.runner import Progress, TrialRunner
+from skiploop.trials.progress import Progress
+from skiploop.trials.runner import TrialRunner
 from skiploop.trials.store import Key, Trial, TrialStore
 
 LEAST_TOKENS = 16

@@ -9,9 +9,8 @@ from skiploop.stack import LayerStack
 from skiploop.tasks.base import Example, Task
 from skiploop.trials.evaluator import Evaluator, Pair, keyed
 from skiploop.trials.memory import within_memory
+from skiploop.trials.progress import Progress
 from skiploop.trials.store import Trial, TrialStore
-
-Progress = Callable[[Sequence[Trial]], None]
 
 
 class TrialRunner(Evaluator):

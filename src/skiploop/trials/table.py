@@ -13,8 +13,9 @@ from skiploop.models.identity import check_model
 from skiploop.programs.program import Program
 from skiploop.stack import LayerStack
 from skiploop.tasks.base import Example, Task
+from skiploop.trials.progress import Progress
 from skiploop.trials.recheck import recheck
-from skiploop.trials.runner import Progress, TrialRunner
+from skiploop.trials.runner import TrialRunner
 from skiploop.trials.store import TrialStore
 
 

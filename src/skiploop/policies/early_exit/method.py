@@ -18,6 +18,7 @@ from skiploop.engine.batching.rows import Row, check_lengths
 from skiploop.engine.completion import Completion
 from skiploop.engine.plan.beginnings import common_length
 from skiploop.engine.score import Scored, best_choice
+from skiploop.jsontext import digest
 from skiploop.policies.alone import graded
 from skiploop.policies.base import Answer, Cost, Method
 from skiploop.policies.early_exit.executor import ExitRow, check_supported
@@ -48,6 +49,11 @@ class EarlyExit(Method):
         self.exits = exits
         self.thresholds = thresholds
         self.name = name
+
+    @property
+    def fingerprint(self) -> str:
+        """See `Method`."""
+        return digest([[*self.exits], [*self.thresholds]])
 
     def answer_with(
         self,

@@ -8,9 +8,9 @@ Source: arXiv 2503.23798.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from skiploop.models.size import n_weights
 from skiploop.policies.alone import AnswersAlone
@@ -30,6 +30,10 @@ class FlexiDepth(AnswersAlone):
         check_family(stack)
         super().__init__(stack, name)
         self._skippers = skippers
+
+    def weights(self) -> Mapping[str, Tensor]:
+        """Return those of routers and adapters."""
+        return self._skippers.weights()
 
     def way(self, n_prompt: int = 0) -> FlexibleWay:
         """Return the way of one sequence through the model; prompt and answer skip alike."""

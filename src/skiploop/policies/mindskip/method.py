@@ -8,6 +8,8 @@ Source: arXiv 2410.13184, sequence level, attention.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
 from skiploop.policies.alone import AnswersAlone
@@ -29,6 +31,10 @@ class MindSkip(AnswersAlone):
         super().__init__(stack, name)
         self._attentions = attentions
         self._gates = gates.to(stack.device)
+
+    def weights(self) -> Mapping[str, Tensor]:
+        """Return those of the gates."""
+        return self._gates.state_dict()
 
     def way(self, n_prompt: int) -> GatedWay:
         """Return the way of one sequence through the model, given the tokens of its prompt."""

@@ -12,7 +12,7 @@ from skiploop.runs.from_table import TablePolicies
 from skiploop.runs.policies import find
 from skiploop.runs.session import Run
 from skiploop.tasks.base import Task
-from skiploop.trials.runner import Progress
+from skiploop.trials.progress import Progress
 
 
 @dataclass(frozen=True)
