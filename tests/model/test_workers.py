@@ -9,6 +9,7 @@ from dataclasses import asdict
 import pytest
 import torch
 from inline import InlineBackend
+from tallies import Notes
 
 from skiploop import Program
 from skiploop.errors import ConfigError, JobsFailedError
@@ -68,20 +69,24 @@ def test_all_stages_are_those_of_one_process_whoever_runs_them(alone, config, tm
 
 
 def test_what_was_stopped_with_workers_goes_on_without_and_the_other_way(alone, config, tmp_path):
-    def stop(trials):
-        seen.append(trials)
-        if len(seen) == 2:
-            raise KeyboardInterrupt
+    class Stop(Notes):
+        n_calls = 0
+
+        def __call__(self, trials):
+            super().__call__(trials)
+            self.n_calls += 1
+            if self.n_calls == 2:
+                raise KeyboardInterrupt
 
     for first, second in ((InlineBackend(2), None), (None, InlineBackend(2))):
-        seen = []
+        told = Stop()
         folder = tmp_path / str(second)
         run = Run.create(folder, config)
         run.backend = first
         with pytest.raises(KeyboardInterrupt):
-            pipeline.search(run, SEARCH, stop)
+            pipeline.search(run, SEARCH, told)
         n_before = len(run.store)
-        assert n_before >= sum(map(len, seen)) > 0
+        assert n_before >= len(told.trials) > 0
         run.backend = second
         pipeline.search(run, SEARCH)
         known = {row[:2] for row in rows(alone[0], ASKS.replace("*", "example_id, program"))}

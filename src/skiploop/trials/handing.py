@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from skiploop.backends.base import Backend
@@ -17,6 +18,10 @@ from skiploop.trials.store import Key, Trial, TrialStore
 
 LEAST_TOKENS = 16
 """New tokens that an answer counts as at least: reading the question takes as long."""
+
+PROGRAMS_TOGETHER = 32
+"""Programs of a job where it could have more of one question: many have little in common that a few
+have not, while what all prompts start with runs once a program."""
 
 
 class HandingRunner(TrialRunner):
@@ -85,19 +90,46 @@ class HandingRunner(TrialRunner):
             yield trials
 
     def _blocks(self, keys: Iterable[Key]) -> Iterator[list[Key]]:
-        """Yield the pairs of each job: all of a question together, as programs share work."""
+        """Yield the pairs of each job."""
         most = self.stack.tuning.job_tokens // max(LEAST_TOKENS, self.task.max_new_tokens) or 1
-        of_question: dict[str, list[Key]] = {}
-        for key in keys:
-            of_question.setdefault(key[0], []).append(key)
-        block: list[Key] = []
-        for some in of_question.values():
-            if block and len(block) + len(some) > most:
-                yield block
-                block = []
-            block = block + some
-            while len(block) > most:
-                yield block[:most]
-                block = block[most:]
-        if block:
+        for bundle in bundles(list(keys), most):
+            yield from filled(bundle, most)
+
+
+def bundles(keys: Sequence[Key], most: int) -> list[list[Key]]:
+    """Return pairs with the same programs together, which share what all prompts start with.
+
+    They are one bundle unless a question has so many programs that a job would have few questions.
+
+    Args:
+        keys: All pairs.
+        most: Of them in a job.
+    """
+    n_of = Counter(example_id for example_id, _ in keys)
+    n_together = max(PROGRAMS_TOGETHER, most // max(len(n_of), 1))
+    if max(n_of.values(), default=0) <= n_together:
+        return [list(keys)]
+    programs = dict.fromkeys(program for _, program in keys)
+    bundle_of = {program: number // n_together for number, program in enumerate(programs)}
+    found: dict[int, list[Key]] = {}
+    for key in keys:
+        found.setdefault(bundle_of[key[1]], []).append(key)
+    return list(found.values())
+
+
+def filled(keys: Iterable[Key], most: int) -> Iterator[list[Key]]:
+    """Yield so many pairs at most; those of a question stay together, as programs share work."""
+    of_question: dict[str, list[Key]] = {}
+    for key in keys:
+        of_question.setdefault(key[0], []).append(key)
+    block: list[Key] = []
+    for some in of_question.values():
+        if block and len(block) + len(some) > most:
             yield block
+            block = []
+        block = block + some
+        while len(block) > most:
+            yield block[:most]
+            block = block[most:]
+    if block:
+        yield block
