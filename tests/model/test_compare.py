@@ -221,6 +221,24 @@ def test_a_budget_that_nothing_can_meet_is_refused_before_anything_runs(
 
 
 @pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("fixed:20:22x2", "edit 20:22x2 ends after layer 5, the last of 6"),
+        ("flexidepth-weights:nowhere", "nowhere"),
+        ("smollm2-135m/words", "smollm2-135m/words"),
+    ],
+)
+def test_what_the_model_cannot_be_given_is_refused_before_anything_runs(
+    tmp_path, capsys, name, message
+):
+    model, questions = files()
+    what = ["--model", model, "--task", f"jsonl:{questions}", "--option", "shots=0", *STAGES]
+    assert command(*what, "--out", tmp_path / "new", "--methods", f"static,{name}") == 2
+    *_, told = capsys.readouterr().err.splitlines()
+    assert message in told and not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
     ("family", "name", "message"),
     [
         ("lfm2", "mindskip:5", "has no attention of its own that can be left out"),

@@ -27,8 +27,8 @@ from skiploop.runs.judging import (
     refuse_samples_of_choices,
     refuse_unknown_categories,
 )
-from skiploop.runs.methods.make import each_method
-from skiploop.runs.policies import checked_name, within_budgets
+from skiploop.runs.methods.make import each_method, make_methods
+from skiploop.runs.policies import checked_name, entry_of, within_budgets
 from skiploop.runs.session import Run
 from skiploop.runs.stages import (
     Settings,
@@ -118,6 +118,7 @@ def compare(
     places = [run, *others]
     clock = Stopwatch(run.folder / SECONDS)
     refuse_budgets(names, run, settings)
+    make_methods([name for name in names if entry_of(name).learns_nothing], run)  # or be refused
     _refuse_questions(names, places, asked, settings)
     for stage in stages_of(names, run):
         run_stage(run, stage, settings.get(stage, {}), clock, watch)
@@ -126,8 +127,8 @@ def compare(
     known = [_known(place, run, asked) for place in places]
     open_ = [place for place, found in zip(places, known, strict=True) if found is None]
     questions = {place.folder: held_out(place, asked, run) for place in open_}
-    for examples in questions.values():
-        refuse_unknown_categories(names, examples, run)
+    for place in open_:
+        refuse_unknown_categories(names, questions[place.folder], place, run)
     methods = _made(names, run, open_, clock, watch) if open_ else []
     training = {name: seconds_before(name, run, clock) for name in names}
     return [

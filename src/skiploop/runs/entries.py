@@ -87,6 +87,11 @@ class Entry:
         return f"{self.name}:{self.argument.word}" if self.argument else self.name
 
     @property
+    def learns_nothing(self) -> bool:
+        """Whether it is made from its name and the model alone."""
+        return not self.needs and not self.chosen_on
+
+    @property
     def learns_from_menu(self) -> bool:
         """Whether it knows only what the table of a menu tells."""
         return self.needs in {("menu",), ("selector",)}

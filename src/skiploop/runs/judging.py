@@ -122,14 +122,17 @@ def refuse_chosen_here(names: Sequence[str], split: str) -> None:
 
 
 def refuse_unknown_categories(
-    names: Sequence[str], examples: Sequence[Example], learned: Run
+    names: Sequence[str], examples: Sequence[Example], run: Run, learned: Run
 ) -> None:
     """Refuse to choose by categories where questions are of one that nothing was learned about.
 
+    Where a run asks its own questions, it is said of other methods that learned from its menu.
+
     Raises:
-        DataError: There is such a question.
+        DataError: There is such a question, and a method chooses by categories.
     """
-    if CategoryPolicy.name in names:
+    learns = run is learned and any(entry_of(name).learns_from_menu for name in names)
+    if learns or CategoryPolicy.name in names:
         check_categories(menu_examples(learned), examples, names)
 
 
@@ -152,8 +155,6 @@ def judge(
         progress: Told about finished answers, and how many will come.
     """
     names = [method.name for method in methods]
-    if run is learned and any(entry_of(name).learns_from_menu for name in names):
-        check_categories(menu_examples(run), examples, names)
     selector = _selector(learned, names)
     if selector:
         selector.features.remember([run.task.prompt(example) for example in examples])

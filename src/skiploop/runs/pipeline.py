@@ -199,7 +199,7 @@ def evaluate(
     examples = held_out(where, config, run)
     refuse_samples_of_choices(names, examples)
     refuse_chosen_here(names, config.split)
-    refuse_unknown_categories(names, examples, run)
+    refuse_unknown_categories(names, examples, where, run)
     methods = make_methods(names, run, progress, config.k, [where.task])
     judge(where, methods, examples, config, run, progress)
     return report(where)
