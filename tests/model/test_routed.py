@@ -99,6 +99,17 @@ def test_a_few_questions_are_too_few_for_the_recursion_router(searched, monkeypa
         make_methods(["recursion"], searched)
 
 
+def test_released_weights_come_from_the_hub_where_there_is_no_such_folder(run, monkeypatch):
+    folder = planted.flexidepth_weights()
+    asked = []
+    monkeypatch.setattr(routed, "fetch_hub", lambda name: asked.append(name) or folder)
+    name = "flexidepth-weights:somebody/routers"
+    (fetched,), (local,) = (
+        make_methods([one], run) for one in (name, f"flexidepth-weights:{folder}")
+    )
+    assert asked == ["somebody/routers"] and fetched.fingerprint == local.fingerprint
+
+
 def test_weights_of_another_model_are_refused(run, tmp_path):
     with pytest.raises(RunError, match="holds routers of the layers"):
         folder = tmp_path / "weights"

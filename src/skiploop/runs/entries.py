@@ -127,8 +127,8 @@ _PROGRAM = Argument(word="PROGRAM", meaning="a program", example="14:15x2", spel
 
 _FOLDER = Argument(
     word="FOLDER",
-    meaning="the folder of some weights",
-    example="FlexiDepth-Llama-3-8B-Instruct",
+    meaning="the folder of some weights, or their id on the hub",
+    example="xuan-luo/FlexiDepth-Llama-3-8B-Instruct",
     spell=str.strip,
 )
 

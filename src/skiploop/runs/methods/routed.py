@@ -17,6 +17,7 @@ from skiploop.errors import ConfigError
 from skiploop.jsontext import digest
 from skiploop.menus.menu import Menu
 from skiploop.models.held import read_held, read_tensor
+from skiploop.models.resolve import fetch_hub, is_hub_id
 from skiploop.policies.alone import AnswersAlone, check_limit
 from skiploop.policies.base import Method, Policy
 from skiploop.policies.drllm.network import Routers
@@ -126,15 +127,18 @@ def limited_flexidepth(asked: Asked) -> Method:
 
 
 def flexidepth_weights(asked: Asked) -> Method:
-    """Read routers and adapters that were released.
+    """Read routers and adapters that were released, from a folder or the hub.
 
     Raises:
         RunError: They are for another model.
+        DownloadError: They are on the hub and cannot be fetched.
         UnsupportedModelError: Tokens cannot skip the layers of the model, or the folder cannot be
             read.
     """
     stack, folder = asked.run.stack, Path(asked.argument)
     check_family(stack)
+    if not folder.is_dir() and is_hub_id(asked.argument):
+        folder = fetch_hub(asked.argument)
     held = {name: tensor for name, tensor in read_held(folder).items() if is_of_router(name)}
     weights = {name: read_tensor(tensor, name) for name, tensor in held.items()}
     return FlexiDepth(stack, Skippers.from_weights(stack, weights, str(folder)), name=asked.name)
