@@ -1,6 +1,7 @@
 """Methods with routers in a run: what they learn from, what is kept, what is refused."""
 
 import shutil
+from pathlib import Path
 
 import planted
 import pytest
@@ -102,7 +103,7 @@ def test_a_few_questions_are_too_few_for_the_recursion_router(searched, monkeypa
 def test_released_weights_come_from_the_hub_where_there_is_no_such_folder(run, monkeypatch):
     folder = planted.flexidepth_weights()
     asked = []
-    monkeypatch.setattr(routed, "fetch_hub", lambda name: asked.append(name) or folder)
+    monkeypatch.setattr(routed, "fetch_hub", lambda name: asked.append(name) or Path(folder))
     name = "flexidepth-weights:somebody/routers"
     (fetched,), (local,) = (
         make_methods([one], run) for one in (name, f"flexidepth-weights:{folder}")
