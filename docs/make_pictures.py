@@ -17,12 +17,12 @@ from skiploop.report.charts import CostPoint, cost_chart
 from skiploop.stats import Share
 
 DOCS = Path(__file__).parent
-RESULT = "2026-11-26-choosing-arithmetic-short-fresh.json"
+RESULT = "2026-11-27-choosing-arithmetic-8000.json"
 POLICIES = (
     "identity",
     "selector",
     "selector:28.5",
-    "selector:25.5",
+    "selector:27",
     "surface",
     "by-category",
     "static",
