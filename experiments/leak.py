@@ -115,7 +115,14 @@ class Leak:
         return lambda asked: policy.rank([self.prompts[row] for row in asked], 1)
 
     def selector(self, rows, seed):
-        """Train the selector on rows."""
+        """Train the selector on rows; what it checks itself by goes by the question."""
+        return self._selector(rows, seed, self.groups(rows))
+
+    def selector_by_position(self, rows, seed):
+        """Train it as if every row was a question of its own, for its own checks, too."""
+        return self._selector(rows, seed, [f"row {number}" for number in range(len(rows))])
+
+    def _selector(self, rows, seed, groups):
         table, kept = self.table, list(rows)
         table = replace(
             table,
@@ -128,10 +135,8 @@ class Leak:
         )
         features = self.run.selector.features
         prompts = [self.prompts[row] for row in rows]
-        config, groups = SelectorConfig(seed=seed), numbered(self.groups(rows))
-        policy = SelectorPolicy(
-            self.menu, features, learn(features.of(prompts), table, config, groups)
-        )
+        learned = learn(features.of(prompts), table, SelectorConfig(seed=seed), numbered(groups))
+        policy = SelectorPolicy(self.menu, features, learned)
         return lambda asked: policy.rank([self.prompts[row] for row in asked], 1)
 
     def memory(self, rows, seed):
@@ -160,7 +165,12 @@ def drawn(pool, options, seed):
 def judged(leak, options):
     """Yield a line for each part of the data and method, over all draws."""
     pairs, groups = {}, {}
-    known = {"polar": leak.predictor, "selector": leak.selector, "memory": leak.memory}
+    known = {
+        "polar": leak.predictor,
+        "selector": leak.selector,
+        "selector-by-position": leak.selector_by_position,
+        "memory": leak.memory,
+    }
     methods = {name: known[name] for name in options.methods.split(",")}
     for seed in range(options.draws):
         for data, (train, test) in drawn(leak.pool, options, seed).items():
