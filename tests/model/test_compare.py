@@ -196,6 +196,15 @@ def test_what_cannot_be_compared_is_refused_in_one_line(run, capsys, arguments, 
     assert code == 2 and len(err) == 1
 
 
+def refused_at_once(name, folder, capsys):
+    """Return the lines that a method is refused in before anything runs."""
+    model, questions = files()
+    what = ["--model", model, "--task", f"jsonl:{questions}", "--option", "shots=0", *STAGES]
+    assert command(*what, "--out", folder / "new", "--methods", f"static,{name}") == 2
+    assert not (folder / "new").exists()
+    return capsys.readouterr().err.splitlines()
+
+
 @pytest.mark.parametrize(
     ("name", "least"),
     [
@@ -212,12 +221,8 @@ def test_what_cannot_be_compared_is_refused_in_one_line(run, capsys, arguments, 
 def test_a_budget_that_nothing_can_meet_is_refused_before_anything_runs(
     tmp_path, capsys, name, least
 ):
-    model, questions = files()
-    what = ["--model", model, "--task", f"jsonl:{questions}", "--option", "shots=0", *STAGES]
-    assert command(*what, "--out", tmp_path / "new", "--methods", f"static,{name}") == 2
-    (line,) = [one for one in capsys.readouterr().err.splitlines() if name in one]
+    (line,) = [one for one in refused_at_once(name, tmp_path, capsys) if name in one]
     assert f"{name}: layer passes are at least {least}" in line and "allow more" in line
-    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(
@@ -231,11 +236,8 @@ def test_a_budget_that_nothing_can_meet_is_refused_before_anything_runs(
 def test_what_the_model_cannot_be_given_is_refused_before_anything_runs(
     tmp_path, capsys, name, message
 ):
-    model, questions = files()
-    what = ["--model", model, "--task", f"jsonl:{questions}", "--option", "shots=0", *STAGES]
-    assert command(*what, "--out", tmp_path / "new", "--methods", f"static,{name}") == 2
-    *_, told = capsys.readouterr().err.splitlines()
-    assert message in told and not (tmp_path / "new").exists()
+    *_, told = refused_at_once(name, tmp_path, capsys)
+    assert message in told
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from families import build, tokenizer
-from tallies import Notes
+from tallies import Notes, Raises
 
 import skiploop
 from skiploop.errors import ConfigError, ProgramError, RunError
@@ -21,7 +21,6 @@ from skiploop.runs import pipeline
 from skiploop.runs.folder import RunConfig
 from skiploop.runs.session import Run
 from skiploop.search.campaign import SearchConfig
-from skiploop.trials.progress import Tally
 from skiploop.trials.store import TrialStore
 
 CONFIG = SearchConfig(limit=6, budget=3)
@@ -122,13 +121,9 @@ def test_a_folder_from_before_a_setting_existed_has_its_default(config, tmp_path
 
 
 def test_nothing_is_trained_or_judged_before_the_search_is_finished(config, tmp_path):
-    class Interrupted(Tally):
-        def __call__(self, _trials):
-            raise KeyboardInterrupt
-
     run = Run.create(tmp_path / "run", config)
     with pytest.raises(KeyboardInterrupt):
-        pipeline.search(run, CONFIG, Interrupted())
+        pipeline.search(run, CONFIG, Raises(KeyboardInterrupt))
     assert len(TrialStore(tmp_path / "run" / "trials.sqlite")) == 6
     for stage, settings in (
         (pipeline.train, TrainConfig()),

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tallies import Raises
 
 from skiploop.cli.main import main
 from skiploop.errors import ConfigError, RunError, SkiploopError
@@ -16,7 +17,6 @@ from skiploop.runs import pipeline
 from skiploop.runs.folder import RunConfig
 from skiploop.runs.session import Run
 from skiploop.search.campaign import SearchConfig
-from skiploop.trials.progress import Tally
 
 MENU = MenuConfig(size=4, race_questions=8, limit=50, first_layer=1, max_block=2)
 SEARCH = SearchConfig(limit=6, budget=3)
@@ -82,13 +82,9 @@ def test_a_stage_that_is_refused_leaves_the_others_as_they_are(config, tmp_path)
 
 
 def test_a_stage_that_fails_after_its_first_trial_can_go_on(config, tmp_path):
-    class Failing(Tally):
-        def __call__(self, _trials):
-            raise RuntimeError("full disk")
-
     run = Run.create(tmp_path / "run", config)
     with pytest.raises(RuntimeError, match="full disk"):
-        pipeline.search(run, SEARCH, Failing())
+        pipeline.search(run, SEARCH, Raises(RuntimeError("full disk")))
     assert run.has("search") and run.n_trials > 0
 
 

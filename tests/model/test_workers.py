@@ -9,7 +9,7 @@ from dataclasses import asdict
 import pytest
 import torch
 from inline import InlineBackend
-from tallies import Notes
+from tallies import Raises
 
 from skiploop import Program
 from skiploop.errors import ConfigError, JobsFailedError
@@ -69,17 +69,8 @@ def test_all_stages_are_those_of_one_process_whoever_runs_them(alone, config, tm
 
 
 def test_what_was_stopped_with_workers_goes_on_without_and_the_other_way(alone, config, tmp_path):
-    class Stop(Notes):
-        n_calls = 0
-
-        def __call__(self, trials):
-            super().__call__(trials)
-            self.n_calls += 1
-            if self.n_calls == 2:
-                raise KeyboardInterrupt
-
     for first, second in ((InlineBackend(2), None), (None, InlineBackend(2))):
-        told = Stop()
+        told = Raises(KeyboardInterrupt, at=2)
         folder = tmp_path / str(second)
         run = Run.create(folder, config)
         run.backend = first

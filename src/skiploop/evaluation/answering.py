@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 
-from skiploop.evaluation.kept_answers import KeptAnswers
+from skiploop.evaluation.kept_answers import AnswersOf, KeptAnswers
 from skiploop.evaluation.records import Record
 from skiploop.policies.base import Answer, Method
 from skiploop.tasks.base import Example
@@ -14,7 +14,6 @@ from skiploop.trials.progress import UNWATCHED, Tally
 from skiploop.trials.store import Trial
 
 _log = logging.getLogger("skiploop")
-
 
 ANSWERED_TOGETHER = 32
 """Questions that a method answers together in a way of its own; an interruption loses no more."""
@@ -70,19 +69,21 @@ def _in_own_way(
     kept: KeptAnswers | None,
 ) -> Iterator[Record]:
     """Yield the records of a method without programs; few questions at once, which are kept."""
-    found = kept.of(method) if kept else {}
-    missing = [example for example in examples if example.id not in found]
+    known = kept.of(method) if kept else AnswersOf()
+    missing = [example for example in examples if example.id not in known.by_question]
     progress.count(len(examples) - len(missing))
     for start in range(0, len(missing), ANSWERED_TOGETHER):
         some = missing[start : start + ANSWERED_TOGETHER]
         answered = method.answer_with(some, [[] for _ in some], evaluator)
-        for example, answers in zip(some, answered, strict=True):
-            found[example.id] = _records(method.name, example, answers)
-        if kept:
-            kept.keep(method, found)
+        known.add(
+            {
+                example.id: _records(method.name, example, answers)
+                for example, answers in zip(some, answered, strict=True)
+            }
+        )
         progress.count(len(some))
     for example in examples:
-        yield from found[example.id]
+        yield from known.by_question[example.id]
 
 
 class _Known(Evaluator):

@@ -6,7 +6,7 @@ depend on, so what was written before an interruption is read and not asked agai
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from skiploop.evaluation.records import Record, read_records, write_records
@@ -29,29 +29,42 @@ class KeptAnswers:
         self._folder = folder
         self._model_id = model_id
 
-    def of(self, method: Method) -> dict[str, list[Record]]:
-        """Return what is kept of a method, by question; nothing of one without a fingerprint.
+    def of(self, method: Method) -> AnswersOf:
+        """Return what is kept of a method, and is to be; nothing of one without a fingerprint.
 
         Raises:
-            DataError: A file is damaged.
+            DataError: Its file is damaged.
         """
-        path = self._path(method)
-        if path is None or not path.exists():
-            return {}
-        found: dict[str, list[Record]] = {}
-        for record in read_records(path):
-            found.setdefault(record.example_id, []).append(record)
-        return found
-
-    def keep(self, method: Method, found: Mapping[str, Sequence[Record]]) -> None:
-        """Write what a method has answered so far, by question."""
-        path = self._path(method)
-        if path is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            write_records(path, [record for records in found.values() for record in records])
-
-    def _path(self, method: Method) -> Path | None:
-        known_by = method.fingerprint
+        known_by = method.fingerprint  # asked once: it may take all weights
         if known_by is None:
-            return None
-        return self._folder / f"{digest([self._model_id, method.name, known_by])}.jsonl"
+            return AnswersOf()
+        name = digest([self._model_id, method.name, known_by])
+        return AnswersOf(self._folder / f"{name}.jsonl")
+
+
+class AnswersOf:
+    """The answers of one method.
+
+    Args:
+        path: Of their file; None keeps them in memory alone.
+
+    Attributes:
+        by_question: Records by the id of their question.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.by_question: dict[str, list[Record]] = {}
+        self._path = path
+        if path is not None and path.exists():
+            for record in read_records(path):
+                self.by_question.setdefault(record.example_id, []).append(record)
+
+    def add(self, found: Mapping[str, list[Record]]) -> None:
+        """Keep the records of some questions more."""
+        self.by_question.update(found)
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_records(self._path, [one for some in self.by_question.values() for one in some])

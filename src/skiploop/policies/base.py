@@ -198,7 +198,7 @@ class Method(ABC):
 
     The same question gets the same answer again, whatever is asked beside it. Nothing of this is
     stored as a trial, but a run keeps the answers of a method with a `fingerprint`;
-    `tests/model/test_own_executor.py` has such methods.
+    `tests/model/test_own_executor.py` has such a method.
 
     Attributes:
         name: Unique within one table.

@@ -8,6 +8,7 @@ RUN/predictor/         the trained predictor
 RUN/menu.json          a menu of programs
 RUN/selector/          the trained choice from it
 RUN/methods/           what other methods found out when they were made
+RUN/answers/           test answers of methods that no program describes
 RUN/records.jsonl      what the last evaluation judged
 RUN/measured.json      what it measured beside them
 RUN/readings.jsonl     which held-out questions evaluations have read

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pkgutil import resolve_name
 
 from skiploop.menus.halving import n_pairs
@@ -12,6 +12,7 @@ from skiploop.policies.dropping import n_to_drop
 from skiploop.policies.mean_iterates import mean_loops
 from skiploop.policies.rys import one_block_repeats
 from skiploop.policies.sampled import TEMPERATURES
+from skiploop.programs.program import Program
 from skiploop.runs.folder import RunFolder
 from skiploop.runs.methods.calibrated import N_WATCHED
 from skiploop.runs.methods.recursion import N_ASKED
@@ -36,7 +37,7 @@ def n_tries(name: str, run: RunFolder, n_layers: int) -> int:
 
 def one_block(run: RunFolder, n_layers: int, _argument: str) -> int:
     """Return those of a race of all programs that repeat one block, and of its check."""
-    return _race(run, len(one_block_repeats(n_layers))) + _check(run)
+    return _sweep(run, one_block_repeats(n_layers))
 
 
 def two_blocks(run: RunFolder, n_layers: int, _argument: str) -> int:
@@ -47,12 +48,12 @@ def two_blocks(run: RunFolder, n_layers: int, _argument: str) -> int:
 
 def windows(run: RunFolder, n_layers: int, _argument: str) -> int:
     """Return those of a race of damped windows, and of its check."""
-    return _race(run, len(damped_windows(n_layers))) + _check(run)
+    return _sweep(run, damped_windows(n_layers))
 
 
 def loops(run: RunFolder, n_layers: int, _argument: str) -> int:
     """Return those of a race of loops whose mean goes on, and of its check."""
-    return _race(run, len(mean_loops(n_layers))) + _check(run)
+    return _sweep(run, mean_loops(n_layers))
 
 
 def shortenings(run: RunFolder, n_layers: int, argument: str) -> int:
@@ -76,6 +77,10 @@ def watched(run: RunFolder, _n_layers: int, _argument: str) -> int:
 def temperatures(run: RunFolder, _n_layers: int, _argument: str) -> int:
     """Return those at each temperature."""
     return len(TEMPERATURES) * len(checking_examples(run))
+
+
+def _sweep(run: RunFolder, candidates: Sequence[Program]) -> int:
+    return _race(run, len(candidates)) + _check(run)
 
 
 def _race(run: RunFolder, n_programs: int) -> int:
