@@ -89,10 +89,12 @@ class HandingRunner(TrialRunner):
                 left.pop((trial.example_id, trial.program), None)
             yield trials
 
-    def _blocks(self, keys: Iterable[Key]) -> Iterator[list[Key]]:
-        """Yield the pairs of each job."""
+    def _blocks(self, pairs: Mapping[Key, Pair]) -> Iterator[list[Key]]:
+        """Yield the pairs of each job, whose prompts start as much alike as possible."""
+        prompts = {example.id: self.prompt(example) for example, _ in pairs.values()}
+        by_prompt = sorted(pairs, key=lambda key: prompts[key[0]])
         most = self.stack.tuning.job_tokens // max(LEAST_TOKENS, self.task.max_new_tokens) or 1
-        for bundle in bundles(list(keys), most):
+        for bundle in bundles(by_prompt, most):
             yield from filled(bundle, most)
 
 
