@@ -198,6 +198,14 @@ def test_layer_states_are_the_last_ones_at_unit_scale(stack):
     torch.testing.assert_close(long * raw.norm(dim=1, keepdim=True) / 32**0.5, raw)
 
 
+def test_prompts_in_any_order_get_the_states_that_they_have_alone(stack):
+    encoder = LayerStates(stack, layer=3)
+    prompts = [f"{kind}: 1+1=2. {n}+{n + 1}=" for n in range(40) for kind in ("sum", "add")]
+    for prompt, states in zip(prompts, encoder.encode(prompts), strict=True):
+        torch.testing.assert_close(states, encoder.encode([prompt])[0])
+    assert encoder.encode([]) == []
+
+
 def test_of_prompts_that_start_alike_no_more_tokens_are_kept_than_differ(stack):
     prompts = ["solved: 1+1=2. 12+7=", "solved: 1+1=2. 3+4=", "solved: 1+1=2. 5="]
     encoder = make_encoder(stack, text_encoder=None, layer=2, prompts=prompts)

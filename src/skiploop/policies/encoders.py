@@ -80,12 +80,18 @@ class LayerStates:
         self.spec = {"kind": "layer-states", "layer": layer, "max_tokens": max_tokens}
 
     def encode(self, prompts: Sequence[str]) -> list[Tensor]:
-        """Return the last `max_tokens` states of each prompt, at unit root mean square."""
-        return [
+        """Return the last `max_tokens` states of each prompt, at unit root mean square.
+
+        Prompts that start alike run together, and their start once.
+        """
+        order = sorted(range(len(prompts)), key=prompts.__getitem__)
+        encodings = (
             self.encoding(states_TE)
-            for batch in _batches(prompts)
+            for batch in _batches([prompts[number] for number in order])
             for states_TE in self._stack.hidden_states(batch, self.layer)
-        ]
+        )
+        encoded = dict(zip(order, encodings, strict=True))
+        return [encoded[number] for number in range(len(prompts))]
 
     def encoding(self, states_TE: Tensor) -> Tensor:
         """Return what `encode` makes of the states of one prompt, where they are known."""
