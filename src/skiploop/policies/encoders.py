@@ -84,14 +84,14 @@ class LayerStates:
 
         Prompts that start alike run together, and their start once.
         """
-        order = sorted(range(len(prompts)), key=prompts.__getitem__)
+        distinct = sorted(set(prompts))
         encodings = (
             self.encoding(states_TE)
-            for batch in _batches([prompts[number] for number in order])
+            for batch in _batches(distinct)
             for states_TE in self._stack.hidden_states(batch, self.layer)
         )
-        encoded = dict(zip(order, encodings, strict=True))
-        return [encoded[number] for number in range(len(prompts))]
+        encoded = dict(zip(distinct, encodings, strict=True))
+        return [encoded[prompt] for prompt in prompts]
 
     def encoding(self, states_TE: Tensor) -> Tensor:
         """Return what `encode` makes of the states of one prompt, where they are known."""

@@ -91,7 +91,8 @@ class HandingRunner(TrialRunner):
 
     def _blocks(self, pairs: Mapping[Key, Pair]) -> Iterator[list[Key]]:
         """Yield the pairs of each job, whose prompts start as much alike as possible."""
-        prompts = {example.id: self.prompt(example) for example, _ in pairs.values()}
+        examples = {example.id: example for example, _ in pairs.values()}
+        prompts = {example.id: self.prompt(example) for example in examples.values()}
         by_prompt = sorted(pairs, key=lambda key: prompts[key[0]])
         most = self.stack.tuning.job_tokens // max(LEAST_TOKENS, self.task.max_new_tokens) or 1
         for bundle in bundles(by_prompt, most):
