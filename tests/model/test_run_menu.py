@@ -167,7 +167,7 @@ def test_a_selector_is_judged_beside_its_controls_unless_nobody_wants_them(
     assert [row.policy for row in pipeline.evaluate(run, config).policies] == judged
 
 
-def test_surface_reads_the_question_and_neither_the_model_nor_the_solved_examples(folder):
+def test_surface_reads_the_text_and_not_the_model(folder):
     run = Run.open(folder)
     policy = made(run, "surface")
     examples = run.task.examples("test", 5)

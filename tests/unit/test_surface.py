@@ -1,4 +1,4 @@
-"""What the text of a question alone tells."""
+"""What the text of a prompt tells."""
 
 import subprocess
 import sys
@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from skiploop.policies.selector.surface import WIDTH, SurfaceText, hashed
+from skiploop.tasks.base import Example
 
 
 @given(st.text(st.characters(), max_size=80))
@@ -53,7 +54,27 @@ def test_a_digit_inside_a_number_tells_nothing():
     assert torch.equal(hashed("123 + 7"), hashed("193 + 7"))
 
 
-def test_a_prompt_is_described_by_its_question_alone():
-    encoder = SurfaceText({"1+1=2\n2+3=": "2+3", "5+5=10\n2+3=": "2+3"})
-    first, second = encoder.encode(["1+1=2\n2+3=", "5+5=10\n2+3="])
-    assert torch.equal(first, second) and first.shape == (1, encoder.width)
+def rows(*asked):
+    """Return what describes each prompt, which is what comes before a question and after it."""
+    example_of = {
+        before + question + "=": Example(question, question, "", choices=choices)
+        for before, question, choices in asked
+    }
+    return torch.cat(SurfaceText(example_of).encode(list(example_of)))
+
+
+def test_a_question_and_what_comes_before_it_are_described_apart():
+    rows_QE = rows(("1+1=2\n", "2+3", ()), ("5+5=10\n", "2+3", ()), ("1+1=2\n", "7+24", ()))
+    question_QE, before_QE = rows_QE.split(WIDTH, dim=1)
+    assert question_QE[0].equal(question_QE[1]) and not question_QE[0].equal(question_QE[2])
+    assert before_QE[0].equal(before_QE[2]) and not before_QE[0].equal(before_QE[1])
+
+
+def test_choices_are_read():
+    first, second = rows(("A: ", "Which?", ("a cat", "a dog")), ("B: ", "Which?", ("one", "two")))
+    assert not first[:WIDTH].equal(second[:WIDTH])
+
+
+def test_the_last_place_of_a_question_in_its_prompt_is_where_it_is_asked():
+    first, second = rows(("2+3=5\n", "2+3", ()), ("9+9=5\n", "2+3", ()))
+    assert not first.equal(second)

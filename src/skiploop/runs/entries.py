@@ -365,7 +365,7 @@ ENTRIES = (
     ),
     Entry(
         name="surface",
-        does="as selector, from the spelling of the question instead of the model's states",
+        does="as selector, from the spelling of the prompt instead of the model's states",
         maker="skiploop.runs.methods.learned:surface",
         needs=("selector",),
         role="control",

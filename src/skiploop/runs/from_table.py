@@ -83,13 +83,9 @@ class TablePolicies:
         return CategoryPolicy(best_by_category(examples, self.whole), category_of)
 
     def surface(self) -> SelectorPolicy:
-        """Learn as the selector does, from the spelling of the questions instead of states."""
+        """Learn as the selector does, from the spelling of the prompts instead of states."""
         task = self._run.task
-        question_of = {
-            prompt: "\n".join((example.question, *example.choices))
-            for prompt, example in self._example_of.items()
-        }
-        features = PromptFeatures(SurfaceText(question_of))
+        features = PromptFeatures(SurfaceText(self._example_of))
         learned = menu_examples(self._run)
         known_QF, unseen_UF = (
             features.of([task.prompt(example) for example in some])

@@ -1,7 +1,7 @@
-"""What the text of a question alone tells, without any model: a control for its states.
+"""What the text of a prompt tells, without any model: a control for its states.
 
 A selector that reads these features finds what spelling gives away, such as how many digits a
-number has. What it gains, no hidden state was needed for.
+number has, or which solved questions come first. What it gains, no hidden state was needed for.
 
 Shapes: the letters of learning (docs/reference/shapes.md).
 
@@ -19,33 +19,42 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from skiploop.tasks.base import Example
+
 WIDTH = 256
-"""Numbers that describe a question."""
+"""Numbers that describe a text."""
 
 _NUMBER = re.compile(r"\d+")
 
 
 class SurfaceText:
-    """Describes a prompt by the spelling of its question; solved examples are not read.
+    """Describes a prompt by the spelling of its question and of what comes before it.
+
+    The two are apart: where all questions come after the same text, it tells nothing.
 
     Args:
-        question_of: The question of every prompt that will be asked.
+        example_of: The question of every prompt that will be asked.
     """
 
-    def __init__(self, question_of: Mapping[str, str]) -> None:
-        self._question_of = question_of
-        self.width = WIDTH
+    def __init__(self, example_of: Mapping[str, Example]) -> None:
+        self._example_of = example_of
+        self.width = 2 * WIDTH
         self.spec = {"kind": "surface"}
 
     def encode(self, prompts: Sequence[str]) -> list[Tensor]:
         """Return one row for each prompt."""
-        return [hashed(self._question_of[prompt])[None] for prompt in prompts]
+        return [self._row(prompt, self._example_of[prompt])[None] for prompt in prompts]
+
+    def _row(self, prompt: str, example: Example) -> Tensor:
+        before, _, _ = prompt.rpartition(example.question)
+        asked = "\n".join((example.question, *example.choices))
+        return torch.cat([hashed(asked), hashed(before)])
 
 
-def hashed(question: str) -> Tensor:
+def hashed(text: str) -> Tensor:
     """Return features_E of a text: hashed counts, the same on every machine."""
     features_E = [0.0] * WIDTH
-    for mark, count in Counter(_marks(question)).items():
+    for mark, count in Counter(_marks(text)).items():
         found = zlib.crc32(mark.encode(errors="surrogatepass"))
         sign = 1 if found & 1 else -1
         features_E[(found >> 1) % WIDTH] += sign * math.log1p(count)
