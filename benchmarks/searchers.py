@@ -3,7 +3,8 @@
     python benchmarks/searchers.py --level 1,2,3,4,5 --questions 96 --store found.jsonl
 
 On questions that the plain model answers wrong, the same for all: random single edits, random
-programs of one to three edits, and methods of `skiploop search`. The search of a question ends with
+programs of one to three edits, methods of `skiploop search`, and `bayesian` with skips alone or
+with loops alone. The search of a question ends with
 the first right answer or with the budget. Questions are searched in blocks, those of a block in the
 same batches. Every block is a line of --store: interrupted, the benchmark goes on with the others.
 """
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 from measure import arguments, load, report
@@ -22,7 +24,7 @@ import skiploop
 from skiploop.engine.cache.states import StateCache
 from skiploop.engine.counters import Work
 from skiploop.search.campaign import SearchConfig, seed_of
-from skiploop.search.methods import METHODS
+from skiploop.search.methods import BAYESIAN, METHODS
 from skiploop.search.protocol import Outcome
 from skiploop.seeds import derive_seed
 from skiploop.stats import mcnemar_exact
@@ -71,22 +73,49 @@ def random_side(most_edits):
     return Side(make, 8, scores_gold=False)
 
 
+class Some:
+    """The settings of a search whose edits all run a block so many times."""
+
+    def __init__(self, config, runs):
+        self.config, self.runs = config, runs
+
+    def space(self, n_layers):
+        """Return the layers and the edits, as a search needs them of its space."""
+        edits = self.config.space(n_layers).single_edits
+        return SimpleNamespace(
+            n_layers=n_layers, single_edits=[edit for edit in edits if edit.runs == self.runs]
+        )
+
+
+def one_operation(runs):
+    """Return `bayesian` with edits that run a block so many times."""
+
+    def make(runner, example, config, seed):
+        return METHODS[BAYESIAN].make(runner, example, Some(config, runs), seed)
+
+    return Side(make, METHODS[BAYESIAN].at_once, scores_gold=True)
+
+
 SIDES = {
     "random-single": random_side(1),
     "random-1-to-3": random_side(3),
+    "skips": one_operation(0),
+    "loops": one_operation(2),
     **{name: Side(one.make, one.at_once, one.scores_gold) for name, one in METHODS.items()},
 }
 
 
 def wrong_ones(runner, examples, n):
-    """Return the first questions that the plain model answers wrong."""
-    plain, wrong = skiploop.Program.identity(runner.stack.n_layers), []
+    """Return the first questions that the plain model answers wrong, and how many it got right."""
+    plain, wrong, n_right = skiploop.Program.identity(runner.stack.n_layers), [], 0
     for start in range(0, len(examples), n):
         some = examples[start : start + n]
         trials = runner.grade_pairs([(example, plain) for example in some])
-        wrong += [e for e, trial in zip(some, trials, strict=True) if trial.correct is False]
-        if len(wrong) >= n:
-            return wrong[:n]
+        for example, trial in zip(some, trials, strict=True):
+            wrong += [example] if trial.correct is False else []
+            n_right += trial.correct is True
+            if len(wrong) == n:
+                return wrong, n_right
     raise SystemExit(f"{len(wrong)} questions are answered wrong, asked for {n}: lower that")
 
 
@@ -216,7 +245,7 @@ def main():
     done = [json.loads(line) for line in store.read_text().splitlines()] if store.exists() else []
     with tempfile.TemporaryDirectory() as folder:
         runner = TrialRunner(stack, task, TrialStore(Path(folder) / "trials.sqlite"))
-        examples = wrong_ones(runner, task.examples(options.split), options.questions)
+        examples, n_right = wrong_ones(runner, task.examples(options.split), options.questions)
     config = SearchConfig(limit=len(examples), budget=options.budget)
     for name in names:
         known = found_by(done, name, config.budget)
@@ -227,7 +256,12 @@ def main():
                 file.write(json.dumps(done[-1]) + "\n")
 
     figures, lines = compared(done, names, examples, config.budget)
-    about = {"benchmark": "searchers", "task": task.name, "split": options.split}
+    about = {
+        "benchmark": "searchers",
+        "task": task.name,
+        "split": options.split,
+        "plain_right": n_right,
+    }
     report(options, lines, {**about, **figures})
 
 
