@@ -163,7 +163,7 @@ def drawn(pool, options, seed):
 
 
 def judged(leak, options):
-    """Yield a line for each part of the data and method, over all draws."""
+    """Yield after every draw a line for each part of the data and method, over all so far."""
     pairs, groups = {}, {}
     known = {
         "polar": leak.predictor,
@@ -186,11 +186,14 @@ def judged(leak, options):
                         pairs.setdefault((where, name), []).append(pair)
                         groups.setdefault((where, name), []).append((seed, row))
             print(f"draw {seed}, {data}: done", flush=True)
-    for (where, name), found in sorted(pairs.items()):
-        ours, plain = (Share.of(pair[side] for pair in found) for side in (0, 1))
-        paired = Paired.of(found, groups[where, name])
-        shares = percent(plain.value), percent(ours.value)
-        yield where, name, str(len(found)), *shares, paired_words(paired), p_words(paired.p)
+        yield [line(*key, found, groups[key]) for key, found in sorted(pairs.items())]
+
+
+def line(where, name, pairs, groups):
+    """Return a line of the table, from pairs of verdicts: with the method, and without."""
+    ours, plain = (percent(Share.of(pair[side] for pair in pairs).value) for side in (0, 1))
+    paired = Paired.of(pairs, groups)
+    return where, name, str(len(pairs)), plain, ours, paired_words(paired), p_words(paired.p)
 
 
 def main():
@@ -205,11 +208,12 @@ def main():
     options = parser.parse_args()
     leak = Leak(Run.open(options.run))
     print(f"{len(leak.pool)} questions, {np.shape(leak.table.right_QP)[1]} programs", flush=True)
-    lines = list(judged(leak, options))
+    told = {name: str(value) for name, value in vars(options).items()}
+    lines = []
+    for lines in judged(leak, options):
+        write_json(options.out, {"header": HEADER, "rows": lines, "options": told})
     print("| " + " | ".join(HEADER) + " |\n|" + "---|" * len(HEADER))
     print("\n".join("| " + " | ".join(line) + " |" for line in lines))
-    told = {name: str(value) for name, value in vars(options).items()}
-    write_json(options.out, {"header": HEADER, "rows": lines, "options": told})
 
 
 if __name__ == "__main__":
