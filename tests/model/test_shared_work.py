@@ -271,7 +271,7 @@ def test_programs_of_a_table_are_taken_in_groups_whose_start_fits_into_memory():
 
 @pytest.mark.parametrize("late", [False, True])
 def test_kinds_of_prompts_that_start_differently_share_their_own_starts(tune, late):
-    tune(part_rows=1)
+    tune(part_flops=1)
     stack = load("llama")
     kinds = ("one and the same start of these, ", "twenty others that start so: ")
     pairs = [(k + end, p) for end in ("12+7=", "34+5=", "a") for k in kinds for p in PROGRAMS]

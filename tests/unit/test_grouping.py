@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from skiploop.engine.batching.grouping import alike
 from skiploop.engine.batching.rows import Row
@@ -19,9 +20,14 @@ def rows_of(prompts):
     return [Row(index, tokens, program) for index, (tokens, program) in enumerate(pairs)]
 
 
-def parts_of(rows, min_rows=1):
-    tuning = replace(CPU, part_rows=min_rows)
-    return alike(SimpleNamespace(exact=False, attends_fully=True, tuning=tuning), rows)
+LAYER = nn.Linear(10, 10, bias=False)
+
+
+def parts_of(rows, least_saved=1):
+    """Return the parts of a call, each of which saves so many products of a layer and a token."""
+    tuning = replace(CPU, part_flops=least_saved * 2 * LAYER.weight.numel())
+    stack = SimpleNamespace(exact=False, attends_fully=True, tuning=tuning, layers=[LAYER])
+    return alike(stack, rows)
 
 
 def test_two_kinds_of_prompts_with_long_starts_are_taken_apart():
@@ -31,9 +37,18 @@ def test_two_kinds_of_prompts_with_long_starts_are_taken_apart():
     assert [{row.tokens[0] for row in part} for part in parts] == [{1}, {2}]
 
 
-def test_few_rows_of_a_kind_stay_with_the_others():
+def test_parts_that_would_save_too_little_for_their_own_calls_stay_together():
     prompts = [[kind] * 20 + [n, n] for n in range(5) for kind in (1, 2)]
-    assert len(parts_of(rows_of(prompts), min_rows=16)) == 1
+    n_saved = 20 * (5 - 1) * len({p.path[:n] for p in PROGRAMS for n in range(1, p.n_slots + 1)})
+    assert len(parts_of(rows_of(prompts), n_saved)) == 2
+    assert len(parts_of(rows_of(prompts), n_saved + 1)) == 1
+
+
+def test_a_kind_of_few_prompts_stays_with_those_that_share_nothing():
+    prompts = [[1] * 20 + [n, n] for n in range(5)] + [[2] * 20 + [0, 0]]
+    prompts += [[n] * 21 for n in range(3, 6)]
+    parts = parts_of(rows_of(prompts), 50)
+    assert [sorted({row.tokens[0] for row in part}) for part in parts] == [[1], [2, 3, 4, 5]]
 
 
 def test_prompts_whose_ends_begin_alike_stay_together():

@@ -11,10 +11,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from skiploop.engine.batching.prefix import SharedPrefix, shared_prefix, shares_prefixes
-from skiploop.engine.batching.rows import Row, split
+from skiploop.engine.batching.rows import Row, split, token_flops
 from skiploop.engine.cache.states import Tokens
 from skiploop.engine.plan.beginnings import common_length, count_nodes
-from skiploop.engine.tuning import Tuning
 
 if TYPE_CHECKING:
     from skiploop.stack import LayerStack
@@ -70,14 +69,12 @@ def alike(stack: LayerStack, rows: Sequence[Row]) -> list[list[Row]]:
         _Prompt(tokens, found, count_nodes([row.program.layer_inputs for row in found]))
         for tokens, found in sorted(by_tokens.items())
     ]
-    return [
-        [row for prompt in part for row in prompt.rows]
-        for part in _cut(prompts, stack.tuning).parts
-    ]
+    least = stack.tuning.part_flops / token_flops(stack)
+    return [[row for prompt in part for row in prompt.rows] for part in _cut(prompts, least).parts]
 
 
-def _cut(prompts: list[_Prompt], tuning: Tuning) -> _Parts:
-    """Cut sorted prompts after their common start, if that saves enough."""
+def _cut(prompts: list[_Prompt], least: float) -> _Parts:
+    """Cut sorted prompts after their common start, where each part saves at least so much."""
     n_common = common_length(prompts[0].tokens[:-1], prompts[-1].tokens[:-1])
     whole = _Parts([prompts], n_common * _n_repeated(prompts))
     parts: list[list[_Prompt]] = []
@@ -85,22 +82,22 @@ def _cut(prompts: list[_Prompt], tuning: Tuning) -> _Parts:
     n_saved = 0
     for _, found in groupby(prompts, key=lambda prompt: prompt.tokens[n_common]):
         child = list(found)
-        if len(child) == len(prompts) or _n_rows(child) < tuning.part_rows:
+        n_lost = n_common * sum(prompt.n_nodes for prompt in child)  # by leaving the others
+        n_most = max(len(prompt.tokens) for prompt in child) * _n_repeated(child)
+        if len(child) == len(prompts) or n_most - n_lost < least:
             others += child
             continue
-        cut = _cut(child, tuning)
+        cut = _cut(child, least)
+        if cut.n_saved - n_lost < least * len(cut.parts):
+            others += child
+            continue
         parts += cut.parts
         n_saved += cut.n_saved
     if others:
         parts.append(others)
         n_saved += n_common * _n_repeated(others)
-    n_products = sum(len(prompt.tokens) * prompt.n_nodes for prompt in prompts)
-    is_better = n_saved - whole.n_saved > tuning.part_saves * (n_products - whole.n_saved)
+    is_better = n_saved - whole.n_saved > least * (len(parts) - 1)
     return _Parts(parts, n_saved) if is_better else whole
-
-
-def _n_rows(prompts: Sequence[_Prompt]) -> int:
-    return sum(len(prompt.rows) for prompt in prompts)
 
 
 def _n_repeated(prompts: Sequence[_Prompt]) -> int:

@@ -132,7 +132,12 @@ def split(
 
 def call_tokens(stack: LayerStack) -> int:
     """Return the tokens whose products take as long as a layer call does apart from them."""
-    return int(stack.tuning.call_flops / (2 * max(n_weights(stack.layers[0]), 1)))
+    return int(stack.tuning.call_flops / token_flops(stack))
+
+
+def token_flops(stack: LayerStack) -> int:
+    """Return the floating-point operations of a layer's products with one token."""
+    return 2 * max(n_weights(stack.layers[0]), 1)
 
 
 def _most_tokens(stack: LayerStack) -> int:
