@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# One selector for eighteen kinds of questions with short answers, of files that the function-vectors project publishes
-# (github.com/ericwtodd/function_vectors, MIT), one question a line. Nobody tells it the kind. These are the files with 400 questions to
-# learn from of which the plain model answers 10 to 90 % right, and whose questions stand in no file before. SmolLM2-135M in float32; about
-# two hours on one thread and 7 GB. Options after RUN go to every command. Started again, it goes on where it stopped.
+# The table in benchmarks/results/2026-11-28-choosing-word-sets.md: one selector for eighteen kinds of questions with short answers, of
+# files that the function-vectors project publishes (github.com/ericwtodd/function_vectors, MIT), one question a line. Nobody tells it the
+# kind. These are the files with 400 questions to learn from of which the plain model answers 10 to 90 % right, and whose questions stand
+# in no file before. SmolLM2-135M in float32; about two hours on one thread and 7 GB. Options after RUN go to every command. Started
+# again, it goes on where it stopped.
 #
 #     recipes/choose-word-sets.sh FOLDER_WITH_THE_FILES [RUN [--device cuda --memory 14]]
 set -euo pipefail
