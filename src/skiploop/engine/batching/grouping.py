@@ -83,21 +83,23 @@ def _cut(prompts: list[_Prompt], least: float) -> _Parts:
     for _, found in groupby(prompts, key=lambda prompt: prompt.tokens[n_common]):
         child = list(found)
         n_lost = n_common * sum(prompt.n_nodes for prompt in child)  # by leaving the others
-        n_most = max(len(prompt.tokens) for prompt in child) * _n_repeated(child)
-        if len(child) == len(prompts) or n_most - n_lost < least:
-            others += child
-            continue
-        cut = _cut(child, least)
+        may_pay = len(child) < len(prompts) and _most_saved(child) - n_lost >= least
+        cut = _cut(child, least) if may_pay else _Parts([child], 0)
         if cut.n_saved - n_lost < least * len(cut.parts):
             others += child
-            continue
-        parts += cut.parts
-        n_saved += cut.n_saved
+        else:
+            parts += cut.parts
+            n_saved += cut.n_saved
     if others:
         parts.append(others)
         n_saved += n_common * _n_repeated(others)
     is_better = n_saved - whole.n_saved > least * (len(parts) - 1)
     return _Parts(parts, n_saved) if is_better else whole
+
+
+def _most_saved(prompts: Sequence[_Prompt]) -> int:
+    """Return the layer-token products that prompts would save if their tokens were the same."""
+    return max(len(prompt.tokens) for prompt in prompts) * _n_repeated(prompts)
 
 
 def _n_repeated(prompts: Sequence[_Prompt]) -> int:
