@@ -4,9 +4,9 @@
 
 On questions that the plain model answers wrong, the same for all: random single edits, random
 programs of one to three edits, methods of `skiploop search`, and `bayesian` with skips alone or
-with loops alone. The search of a question ends with
-the first right answer or with the budget. Questions are searched in blocks, those of a block in the
-same batches. Every block is a line of --store: interrupted, the benchmark goes on with the others.
+with loops alone. The search of a question ends with the first right answer or with the budget.
+Questions are searched in blocks, those of a block in the same batches. Every block is a line of
+--store: interrupted, the benchmark goes on with the others.
 """
 
 import json
@@ -73,7 +73,7 @@ def random_side(most_edits):
     return Side(make, 8, scores_gold=False)
 
 
-class Some:
+class OneOperation:
     """The settings of a search whose edits all run a block so many times."""
 
     def __init__(self, config, runs):
@@ -90,10 +90,12 @@ class Some:
 def one_operation(runs):
     """Return `bayesian` with edits that run a block so many times."""
 
-    def make(runner, example, config, seed):
-        return METHODS[BAYESIAN].make(runner, example, Some(config, runs), seed)
+    method = METHODS[BAYESIAN]
 
-    return Side(make, METHODS[BAYESIAN].at_once, scores_gold=True)
+    def make(runner, example, config, seed):
+        return method.make(runner, example, OneOperation(config, runs), seed)
+
+    return Side(make, method.at_once, method.scores_gold)
 
 
 SIDES = {

@@ -76,7 +76,6 @@ def alike(stack: LayerStack, rows: Sequence[Row]) -> list[list[Row]]:
 def _cut(prompts: list[_Prompt], least: float) -> _Parts:
     """Cut sorted prompts after their common start, where each part saves at least so much."""
     n_common = common_length(prompts[0].tokens[:-1], prompts[-1].tokens[:-1])
-    whole = _Parts([prompts], n_common * _n_repeated(prompts))
     parts: list[list[_Prompt]] = []
     others: list[_Prompt] = []
     n_saved = 0
@@ -93,8 +92,7 @@ def _cut(prompts: list[_Prompt], least: float) -> _Parts:
     if others:
         parts.append(others)
         n_saved += n_common * _n_repeated(others)
-    is_better = n_saved - whole.n_saved > least * (len(parts) - 1)
-    return _Parts(parts, n_saved) if is_better else whole
+    return _Parts(parts, n_saved)
 
 
 def _most_saved(prompts: Sequence[_Prompt]) -> int:
