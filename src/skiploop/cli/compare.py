@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -171,7 +172,13 @@ def _tasks(given: Sequence[str] | None) -> list[tuple[str, tuple[str, ...]]]:
     """Return the tasks of `--on` with their options: several without, or one with options."""
     found = []
     for one in given or ():
-        task, *options = one.split()
+        try:
+            task, *options = shlex.split(one)
+        except ValueError:
+            raise ConfigError(
+                f"--on {one!r} has a quote that does not end: write a path with spaces as in "
+                "--on \"'jsonl:my files/a.jsonl' shots=2\""
+            ) from None
         names = [task] if options else listed([task])
         for option in options:
             if "=" not in option:

@@ -26,6 +26,7 @@ from skiploop.runs.judging import (
     refuse_chosen_here,
     refuse_samples_of_choices,
     refuse_unknown_categories,
+    samples_of_choices,
 )
 from skiploop.runs.methods.make import each_method, make_methods
 from skiploop.runs.policies import checked_name, entry_of, within_budgets
@@ -94,6 +95,7 @@ def compare(
 
     Stages that they need run if they are not finished; each method is made once. What is compared
     already, asked for in the same way, is read from its file, and its questions are not read again.
+    Methods that draw answers sit out other tasks whose questions have choices.
 
     Args:
         run: Where they learn.
@@ -112,41 +114,41 @@ def compare(
     """
     names = config.names(run.stack.n_layers)
     refuse_chosen_here(names, config.split)
-    asked = EvaluateConfig(
-        policies=tuple(names), limit=config.limit, split=config.split, k=1, controls=False
-    )
     places = [run, *others]
     clock = Stopwatch(run.folder / SECONDS)
     refuse_budgets(names, run, settings)
     make_methods([name for name in names if entry_of(name).learns_nothing], run)  # or be refused
-    _refuse_questions(names, places, asked, settings)
+    _refuse_questions(names, places, config, settings)
+    asked = {place.folder: _asked(place, names, config) for place in places}
     for stage in stages_of(names, run):
         run_stage(run, stage, settings.get(stage, {}), clock, watch)
         if stage == "menu":
             refuse_budgets(names, run, settings)  # before anything learns from it
-    known = [_known(place, run, asked) for place in places]
+    known = [_known(place, run, asked[place.folder]) for place in places]
     open_ = [place for place, found in zip(places, known, strict=True) if found is None]
-    questions = {place.folder: held_out(place, asked, run) for place in open_}
+    questions = {place.folder: held_out(place, asked[place.folder], run) for place in open_}
     for place in open_:
         refuse_unknown_categories(names, questions[place.folder], place, run)
     methods = _made(names, run, open_, clock, watch) if open_ else []
     training = {name: seconds_before(name, run, clock) for name in names}
     return [
-        found or _judged(place, run, methods, questions[place.folder], asked, training, watch)
+        found or _judged(
+            place, run, methods, questions[place.folder], asked[place.folder], training, watch
+        )
         for place, found in zip(places, known, strict=True)
     ]
 
 
 def _refuse_questions(
-    names: Sequence[str], places: Sequence[Run], asked: EvaluateConfig, settings: Settings
+    names: Sequence[str], places: Sequence[Run], config: CompareConfig, settings: Settings
 ) -> None:
     """Refuse questions that cannot be asked, before anything learns for hours."""
     run, *_ = places
     for stage in stages_of(names, run):
         told = settings_of(run, stage, settings.get(stage, {}))
-        if stage in ("search", "menu") and told.split == asked.split:
+        if stage in ("search", "menu") and told.split == config.split:
             raise ConfigError(
-                f"the {stage} learns from the {asked.split!r} questions: judge methods on others, "
+                f"the {stage} learns from the {config.split!r} questions: judge methods on others, "
                 "such as --split test"
             )
     identities = [questions_id(place.task) for place in places]
@@ -156,7 +158,25 @@ def _refuse_questions(
                 f"{place.task.name} is named twice: give each task once with --on, and leave out "
                 "that of the run"
             )
-        refuse_samples_of_choices(names, place.task.examples(asked.split, asked.limit))
+    refuse_samples_of_choices(names, run.task.examples(config.split, config.limit))
+
+
+def _asked(place: Run, names: Sequence[str], config: CompareConfig) -> EvaluateConfig:
+    """Return what is asked of one task: all methods that make sense for its questions."""
+    left_out = samples_of_choices(names, place.task.examples(config.split, config.limit))
+    if left_out:
+        _log.info(
+            "%s: without %s, which draw answers at random; its questions have choices",
+            place.task.name,
+            ", ".join(left_out),
+        )
+    return EvaluateConfig(
+        policies=tuple(name for name in names if name not in left_out),
+        limit=config.limit,
+        split=config.split,
+        k=1,
+        controls=False,
+    )
 
 
 def _made(
@@ -183,7 +203,8 @@ def _judged(
     watch: Watcher,
 ) -> Comparison:
     """Let the methods answer the questions of one task, and write what came out."""
-    judge(place, methods, examples, asked, run, watch.trials(place.task.name))
+    able = [method for method in methods if method.name in (asked.policies or ())]
+    judge(place, able, examples, asked, run, watch.trials(place.task.name))
     report = pipeline.report(place)
     costs = _costs(place, examples, training)
     found = _comparison(place, run, asked, report, costs)

@@ -10,6 +10,7 @@ from skiploop.report.table import Table
 from skiploop.runs.compare import CompareConfig
 from skiploop.runs.entries import Stage
 from skiploop.runs.folder import RunFolder
+from skiploop.runs.judging import samples_of_choices
 from skiploop.runs.policies import find
 from skiploop.runs.stages import Settings, settings_of, stages_of
 from skiploop.runs.tries import n_tries
@@ -99,7 +100,10 @@ def estimate(
         if n_rows := n_tries(name, run, size.n_layers):
             parts.append(work(f"making {name}", n_rows, run.task, "train", size, tokenizer))
     for task in (run.task, *others):
-        n_rows = len(task.examples(config.split, config.limit)) * sum(map(_n_answers, names))
+        examples = task.examples(config.split, config.limit)
+        left_out = samples_of_choices(names, examples)
+        n_answers = sum(_n_answers(name) for name in names if name not in left_out)
+        n_rows = len(examples) * n_answers
         parts.append(work(task.name, n_rows, task, config.split, size, tokenizer))
     return Estimate(parts=tuple(parts), weight_bytes=known.n_bytes, rate=rate)
 

@@ -93,14 +93,19 @@ def held_out(run: Run, config: EvaluateConfig, learned: Run) -> list[Example]:
     return examples
 
 
+def samples_of_choices(names: Sequence[str], examples: Sequence[Example]) -> list[str]:
+    """Return the policies that draw answers where one of several choices is picked."""
+    have_choices = any(example.choices for example in examples)
+    return [name for name in names if have_choices and entry_of(name).role == "sample"]
+
+
 def refuse_samples_of_choices(names: Sequence[str], examples: Sequence[Example]) -> None:
     """Refuse policies that draw answers where one of several choices is picked.
 
     Raises:
         ConfigError: There is one.
     """
-    samples = [name for name in names if entry_of(name).role == "sample"]
-    if samples and any(example.choices for example in examples):
+    if samples := samples_of_choices(names, examples):
         raise ConfigError(
             f"{', '.join(samples)}: answers are drawn at random, but these questions have choices, "
             "of which the likeliest is picked; leave it out"
