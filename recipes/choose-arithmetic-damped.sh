@@ -6,9 +6,10 @@
 set -euo pipefail
 run=${1:-runs/choose-arithmetic-damped}
 options=("${@:2}")
+workers=${WORKERS:+--workers $WORKERS} # with WORKERS=2 two processes share what is not learning
 
 skiploop menu build --level 1,2,3,4,5 --race-questions 160 --limit 5000 --size 24 \
-  --max-edits 3 --damping-anchor 0.5 --damping-anchor 0 --out "$run" "${options[@]}"
+  --max-edits 3 --damping-anchor 0.5 --damping-anchor 0 --out "$run" "${options[@]}" $workers
 skiploop train --method selector --run "$run" "${options[@]}"
-skiploop evaluate --limit 3000 --k 1 --run "$run" "${options[@]}" \
+skiploop evaluate --limit 3000 --k 1 --run "$run" "${options[@]}" $workers \
   --policy selector,selector:30.5,selector:29,vote:5,static,surface,shuffled,shuffled:open,random-menu

@@ -7,10 +7,11 @@
 set -euo pipefail
 run=${1:-runs/choose-arithmetic-short}
 options=("${@:2}")
+workers=${WORKERS:+--workers $WORKERS} # with WORKERS=2 two processes share what is not learning
 
 skiploop menu build --level 1,2,3,4,5 --race-questions 160 --limit 8000 --size 32 \
-  --max-edits 3 --damping-anchor 0.5 --damping-anchor 0 --layer-cost 0.01 --out "$run" "${options[@]}"
+  --max-edits 3 --damping-anchor 0.5 --damping-anchor 0 --layer-cost 0.01 --out "$run" "${options[@]}" $workers
 skiploop train --method selector --run "$run" "${options[@]}"
-skiploop evaluate --limit 13215 --k 1 --run "$run" "${options[@]}" --policy identity
-skiploop evaluate --fresh 3000 --k 1 --run "$run" "${options[@]}" \
+skiploop evaluate --limit 13215 --k 1 --run "$run" "${options[@]}" $workers --policy identity
+skiploop evaluate --fresh 3000 --k 1 --run "$run" "${options[@]}" $workers \
   --policy selector,selector:28.5,selector:27,vote:3,static,by-category,surface,shuffled,shuffled:open

@@ -10,6 +10,7 @@ set -euo pipefail
 data=$1
 run=${2:-runs/choose-word-sets}
 options=(--memory 7 "${@:3}")
+workers=${WORKERS:+--workers $WORKERS} # with WORKERS=2 two processes share what is not learning
 sets=(
   adjective_v_verb_3 adjective_v_verb_5 alphabetically_first_3 alphabetically_last_3 animal_v_object_3 capitalize choose_first_of_3
   choose_last_of_5 choose_middle_of_3 color_v_animal_3 color_v_animal_5 concept_v_object_3 fruit_v_animal_3 landmark-country
@@ -19,7 +20,7 @@ names=("${sets[@]/#/jsonl:$data/}")
 
 skiploop menu build --task "mix:$(IFS=+; echo "${names[*]/%/.jsonl}")" \
   --race-questions 144 --limit 8000 --size 20 --max-edits 2 --first-layer 10 \
-  --set menu.max_block=2 --damping-anchor 0 --out "$run" "${options[@]}"
+  --set menu.max_block=2 --damping-anchor 0 --out "$run" "${options[@]}" $workers
 skiploop train --method selector --run "$run" "${options[@]}"
-skiploop evaluate --limit 1500 --k 1 --run "$run" "${options[@]}" \
+skiploop evaluate --limit 1500 --k 1 --run "$run" "${options[@]}" $workers \
   --policy selector,selector:30,static,by-category,surface,shuffled,shuffled:open

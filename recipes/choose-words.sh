@@ -8,10 +8,11 @@ set -euo pipefail
 data=$1
 run=${2:-runs/choose-words}
 options=("${@:3}")
+workers=${WORKERS:+--workers $WORKERS} # with WORKERS=2 two processes share what is not learning
 
 skiploop menu build --task "mix:jsonl:$data/multiarith.jsonl+jsonl:$data/svamp.jsonl" \
   --option test=0.5 --option validation=0 \
-  --race-questions 120 --limit 780 --size 16 --max-edits 2 --damping-anchor 0.5 --damping-anchor 0 --out "$run" "${options[@]}"
+  --race-questions 120 --limit 780 --size 16 --max-edits 2 --damping-anchor 0.5 --damping-anchor 0 --out "$run" "${options[@]}" $workers
 skiploop train --method selector --run "$run" "${options[@]}"
-skiploop evaluate --limit 810 --k 1 --run "$run" "${options[@]}" \
+skiploop evaluate --limit 810 --k 1 --run "$run" "${options[@]}" $workers \
   --policy selector,selector:31,selector:29,vote:5,sample:5,static,by-category,surface,shuffled,shuffled:open,random-menu
