@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One table of methods, in and out of distribution: learned on one sort of questions, judged on it and on others. Methods that drop layers
-# or attention leave 28 of 30 layer passes (16 of 18 of Gemma). SmolLM2-135M in float32; a table takes up to an hour of two cores, which
-# --workers 2 shares. Arithmetic, word sets, word problems and multiple choice are judged on one another; their FOLDER holds
+# or attention leave 28 of 30 layer passes (16 of 18 of Gemma). SmolLM2-135M in float32; a table takes 24 to 52 minutes on two cores, with
+# --workers 2 at the end. Arithmetic, word sets, word problems and multiple choice are judged on one another; their FOLDER holds
 # multiarith.jsonl, svamp.jsonl, commonsenseqa-dev.jsonl and words/ with the twelve files named below, a question and its answer a line.
 # `slow` has the methods that try hundreds of programs or train routers, on a small file of sums. `gemma-...` is Gemma 3 270M, under
 # terms of its own (gemma-3-270m.sh). Options at the end go to the command, such as --estimate, or --device cuda --memory 14. Started

@@ -132,7 +132,8 @@ def compare(
     methods = _made(names, run, open_, clock, watch) if open_ else []
     training = {name: seconds_before(name, run, clock) for name in names}
     return [
-        found or _judged(
+        found
+        or _judged(
             place, run, methods, questions[place.folder], asked[place.folder], training, watch
         )
         for place, found in zip(places, known, strict=True)
