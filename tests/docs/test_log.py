@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from skiploop.evaluation.comparison import Comparison
+
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 ENTRIES = re.split(r"^## ", (ROOT / "docs" / "log.md").read_text(), flags=re.MULTILINE)[1:]
@@ -38,3 +40,10 @@ def test_what_a_page_links_is_there(page):
     assert not [
         link for link in _LINK.findall(page.read_text()) if not (page.parent / link).exists()
     ]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(RESULTS.glob("*-methods-*.json")), ids=lambda path: path.stem
+)
+def test_methods_that_were_compared_can_be_put_on_one_page(path):
+    assert Comparison.load(path).rows[0].method == "identity"
