@@ -44,6 +44,14 @@ def test_every_row_of_every_comparison_is_there_with_what_filters_look_at(tmp_pa
     assert shown.count("select") == 4 and shown.count("svg") == 2
 
 
+def test_a_name_that_is_too_long_for_its_column_is_shown_in_full_by_the_pointer(tmp_path):
+    long = "mix:" + "+".join(f"jsonl:questions-{i}.jsonl" for i in range(12))
+    shown = Page(page(tmp_path, replace(FOUND, task=long)))
+    names = [attrs for tag, attrs in shown.tags if tag == "td" and attrs.get("class") == "name"]
+    assert long in {name["title"] for name in names}
+    assert len(names) == 4 * len(FOUND.rows)
+
+
 def test_a_picture_says_what_was_learned_on_where_that_is_another_task(tmp_path):
     elsewhere = replace(FOUND, task="words", questions="words, version 1")
     titles = re.findall("<h2>(.*?)</h2>", page(tmp_path, elsewhere, FOUND))

@@ -53,10 +53,10 @@ def page_text(found: Sequence[Comparison]) -> str:
 
 def _row(one: Comparison, index: int) -> dict[str, Any]:
     row = one.rows[index]
-    what = (one.model, one.task, one.trained_on, row.method)
     return {
         "marks": {**_marks(one), "method": row.method},
-        "cells": (*what, *answer_cells(row), *cost_cells(row, one.n_layers)),
+        "names": (one.model, one.task, one.trained_on, row.method),
+        "cells": (*answer_cells(row), *cost_cells(row, one.n_layers)),
         "is_marked": row.saves_layers_not_time(one.n_layers),
     }
 
