@@ -204,6 +204,7 @@ def test_names_that_take_layer_passes_come_once_for_each_budget():
         (["--methods", "static", "--on", "nothing"], "unknown task 'nothing'"),
         (["--methods", "static", "--on", "words level"], "'level' is not KEY=VALUE"),
         (["--methods", "static", "--on", "jsonl:it's"], "has a quote that does not end"),
+        (["--methods", "static", "--on", " "], "--on names no task"),
         (["--page"], "--page has nothing to show"),
         (["--page", "nowhere"], "nowhere holds no comparison"),
         (["folder", "--methods", "static"], "folders are given with --page"),

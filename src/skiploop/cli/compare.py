@@ -173,12 +173,15 @@ def _tasks(given: Sequence[str] | None) -> list[tuple[str, tuple[str, ...]]]:
     found = []
     for one in given or ():
         try:
-            task, *options = shlex.split(one)
+            words = shlex.split(one)
         except ValueError:
             raise ConfigError(
                 f"--on {one!r} has a quote that does not end: write a path with spaces as in "
                 "--on \"'jsonl:my files/a.jsonl' shots=2\""
             ) from None
+        if not words:
+            raise ConfigError("--on names no task: write one, as in --on words, or leave it out")
+        task, *options = words
         names = [task] if options else listed([task])
         for option in options:
             if "=" not in option:
