@@ -19,6 +19,14 @@ def conformance():
     return json.loads(path.read_text())
 
 
+@pytest.fixture(scope="session", autouse=True)
+def batches_of_the_packaged_model():
+    """Batches are cut by what a token costs in a layer; in tiny layers everything would be one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("skiploop.engine.batching.rows.token_flops", lambda stack: 7_000_000)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_log_handlers_left():
     """A command logs to the stderr of its test, which is closed afterwards."""

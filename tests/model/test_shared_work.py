@@ -76,6 +76,22 @@ def test_a_common_start_runs_alone_only_where_padding_after_it_is_safe(family, p
     assert (products.count(n_shared) == PROGRAMS[0].n_slots) == pays
 
 
+@pytest.mark.parametrize("remembers", [False, True])
+@pytest.mark.parametrize(("call_flops", "is_shared"), [(1.7e8, True), (1e12, False)])
+def test_a_common_start_is_not_run_alone_where_its_calls_take_longer(
+    tune, call_flops, is_shared, remembers
+):
+    tune(call_flops=call_flops)
+    stack = load("llama")
+    expected = alone(stack)
+    lengths = set()
+    for layer in stack.layers:
+        layer.register_forward_pre_hook(lambda _, args: lengths.add(args[0].shape[1]))
+    saved = StateCache(10**7) if remembers else None
+    assert_same(together(stack, saved=saved), expected)
+    assert (len(stack.tokenizer(START)["input_ids"]) in lengths) == is_shared
+
+
 @every_family
 @pytest.mark.parametrize("wrong_at", [0, 1, 3, None])
 def test_drafts_change_nothing_that_is_written(family, wrong_at):
@@ -271,7 +287,7 @@ def test_programs_of_a_table_are_taken_in_groups_whose_start_fits_into_memory():
 
 @pytest.mark.parametrize("late", [False, True])
 def test_kinds_of_prompts_that_start_differently_share_their_own_starts(tune, late):
-    tune(part_flops=1)
+    tune(call_flops=1)
     stack = load("llama")
     kinds = ("one and the same start of these, ", "twenty others that start so: ")
     pairs = [(k + end, p) for end in ("12+7=", "34+5=", "a") for k in kinds for p in PROGRAMS]

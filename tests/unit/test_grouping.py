@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from skiploop.engine.batching import rows as batching
 from skiploop.engine.batching.grouping import alike
 from skiploop.engine.batching.rows import Row
 from skiploop.engine.tuning import CPU
@@ -23,10 +24,10 @@ def rows_of(prompts):
 LAYER = nn.Linear(10, 10, bias=False)
 
 
-def parts_of(rows, least_saved=1):
-    """Return the parts of a call, each of which saves so many products of a layer and a token."""
-    tuning = replace(CPU, part_flops=least_saved * 2 * LAYER.weight.numel())
-    stack = SimpleNamespace(exact=False, attends_fully=True, tuning=tuning, layers=[LAYER])
+def parts_of(rows, call_tokens=0):
+    """Return the parts of a call, where a layer call costs as much as so many tokens in a layer."""
+    stack = SimpleNamespace(exact=False, attends_fully=True, layers=[LAYER])
+    stack.tuning = replace(CPU, call_flops=call_tokens * batching.token_flops(stack))
     return alike(stack, rows)
 
 
@@ -40,14 +41,15 @@ def test_two_kinds_of_prompts_with_long_starts_are_taken_apart():
 def test_parts_that_would_save_too_little_for_their_own_calls_stay_together():
     prompts = [[kind] * 20 + [n, n] for n in range(5) for kind in (1, 2)]
     n_saved = 20 * (5 - 1) * len({p.path[:n] for p in PROGRAMS for n in range(1, p.n_slots + 1)})
-    assert len(parts_of(rows_of(prompts), n_saved)) == 2
-    assert len(parts_of(rows_of(prompts), n_saved + 1)) == 1
+    n_calls = 2 * max(program.n_slots for program in PROGRAMS)
+    assert len(parts_of(rows_of(prompts), n_saved // n_calls)) == 2
+    assert len(parts_of(rows_of(prompts), n_saved // n_calls + 1)) == 1
 
 
 def test_a_kind_of_few_prompts_stays_with_those_that_share_nothing():
     prompts = [[1] * 20 + [n, n] for n in range(5)] + [[2] * 20 + [0, 0]]
     prompts += [[n] * 21 for n in range(3, 6)]
-    parts = parts_of(rows_of(prompts), 50)
+    parts = parts_of(rows_of(prompts), 4)
     assert [sorted({row.tokens[0] for row in part}) for part in parts] == [[1], [2, 3, 4, 5]]
 
 

@@ -34,8 +34,6 @@ class Tuning:
         prefix_saves: Share of all layer-token products that a shared prefix must save.
         prefix_memory: Share of the memory budget that one call may use for what its prompts start
             with.
-        part_flops: Floating-point operations that a part of a call must save, for layer calls of
-            its own.
         growth: Tokens for which a full buffer of keys and values gets room.
         alignment: Tokens of which the length of a buffer is a multiple: attention is faster there.
         state_stride: Layer passes after which states are kept again: with 2 they take half the
@@ -56,7 +54,6 @@ class Tuning:
     tokens: int
     least_tokens: int = 4096
     call_flops: float
-    part_flops: float
     head_rows: int
     few: float = 0.25
     shrink_at: float = 0.75
@@ -76,12 +73,11 @@ class Tuning:
     job_questions: int = 8
 
 
-CPU = Tuning(rows=256, tokens=4096, call_flops=1.7e8, part_flops=2e10, head_rows=64)
+CPU = Tuning(rows=256, tokens=4096, call_flops=1.7e8, head_rows=64)
 CUDA = Tuning(
     rows=4096,
     tokens=2**18,
     call_flops=2e12,
-    part_flops=5e12,
     head_rows=1024,
     record_from=4,
     patience=4_000_000,

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from skiploop.engine.batching.prefix import SharedPrefix, shared_prefix, shares_prefixes
-from skiploop.engine.batching.rows import Row, split, token_flops
+from skiploop.engine.batching.rows import Row, call_tokens, split
 from skiploop.engine.cache.states import Tokens
 from skiploop.engine.plan.beginnings import common_length, count_nodes
 
@@ -69,7 +69,8 @@ def alike(stack: LayerStack, rows: Sequence[Row]) -> list[list[Row]]:
         _Prompt(tokens, found, count_nodes([row.program.layer_inputs for row in found]))
         for tokens, found in sorted(by_tokens.items())
     ]
-    least = stack.tuning.part_flops / token_flops(stack)
+    n_calls = 2 * max(row.program.n_slots for row in rows)  # of a start, and of what follows it
+    least = n_calls * call_tokens(stack)
     return [[row for prompt in part for row in prompt.rows] for part in _cut(prompts, least).parts]
 
 

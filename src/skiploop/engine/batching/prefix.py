@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skiploop.engine.batching.rows import Row, pad_left
+from skiploop.engine.batching.rows import Row, call_tokens, pad_left
 from skiploop.engine.cache.arena import in_pages
 from skiploop.engine.cache.slots import PrefixKV
 from skiploop.engine.cache.states import StateCache, Tokens
@@ -147,9 +147,11 @@ class SharedPrefix:
 
 
 def shared_prefix(
-    stack: LayerStack, rows: Sequence[Row], saved: StateCache | None, n_kept: int = 1
+    stack: LayerStack, rows: Sequence[Row], saved: StateCache | None, n_kept: int = 0
 ) -> SharedPrefix:
     """Return what some prompts start with, or an empty start where sharing it would not help.
+
+    The first call with `saved` decides for those after it.
 
     Prompts have different lengths, so padding comes after their start, which only layers that
     attend to all tokens can ignore.
@@ -158,7 +160,8 @@ def shared_prefix(
         stack: The model.
         rows: All rows of a call.
         saved: What earlier calls have left, if later ones are to be helped.
-        n_kept: How many starts without `saved` share the memory for them.
+        n_kept: How many starts without `saved` are known to later calls and share the memory for
+            them; what they take is then not counted. 0 for one that is of this call alone.
     """
     start = rows[0].tokens[:-1]
     for tokens in {row.tokens for row in rows}:
@@ -166,9 +169,11 @@ def shared_prefix(
     if not shares_prefixes(stack):
         start = ()
     if saved is None:
-        n_bytes = int(stack.tuning.prefix_memory * stack.memory / n_kept)
+        n_bytes = int(stack.tuning.prefix_memory * stack.memory / max(n_kept, 1))
         saved = StateCache(n_bytes, stack.tuning)
-        start = start if _pays(stack, rows, len(start)) else ()
+        start = start if _pays(stack, rows, len(start), is_kept=n_kept > 0) else ()
+    elif saved.start is None:
+        start = start if _pays_later(stack, rows, len(start)) else ()
     saved.narrow(start)
     return SharedPrefix(stack, saved)
 
@@ -192,10 +197,12 @@ def shares_prefixes(stack: LayerStack) -> bool:
     return not stack.exact and stack.attends_fully
 
 
-def _pays(stack: LayerStack, rows: Sequence[Row], n_tokens: int) -> bool:
+def _pays(stack: LayerStack, rows: Sequence[Row], n_tokens: int, *, is_kept: bool) -> bool:
     """Whether one call runs much less if so many tokens are shared.
 
     Not if every program is for one prompt only, where the start runs as often as without sharing.
+    A start that is not kept takes layer calls of its own, at least those of the longest path: on a
+    GPU they may take longer than the tokens that they save.
     """
     paths_of: dict[Tokens, list[Passes]] = {}
     for row in rows:
@@ -203,4 +210,14 @@ def _pays(stack: LayerStack, rows: Sequence[Row], n_tokens: int) -> bool:
     nodes = {tokens: count_nodes(paths) for tokens, paths in paths_of.items()}
     n_once = count_nodes([row.program.layer_inputs for row in rows])
     in_all = sum(n * len(tokens) for tokens, n in nodes.items())
-    return n_tokens * (sum(nodes.values()) - n_once) >= stack.tuning.prefix_saves * in_all
+    n_calls = 0 if is_kept else max(row.program.n_slots for row in rows)
+    least = max(stack.tuning.prefix_saves * in_all, n_calls * call_tokens(stack))
+    return n_tokens * (sum(nodes.values()) - n_once) >= least
+
+
+def _pays_later(stack: LayerStack, rows: Sequence[Row], n_tokens: int) -> bool:
+    """Whether calls on the same prompts run less if so many tokens are shared.
+
+    No layer call of the start then takes longer than its tokens would once for each prompt.
+    """
+    return n_tokens * len({row.tokens for row in rows}) >= call_tokens(stack)
