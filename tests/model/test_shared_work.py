@@ -113,6 +113,17 @@ def test_a_right_draft_saves_every_decoding_step():
     assert len(products) == PROGRAMS[0].n_slots
 
 
+def test_a_draft_that_goes_on_behind_another_token_saves_the_other_steps(tune):
+    tune(call_flops=1e12)  # nothing that prompts start with runs alone
+    stack = load("llama")
+    pair = (PROMPTS[0], PROGRAMS[0])
+    (expected,) = alone(stack, [pair])
+    draft = stack.tokenizer.decode(expected.token_ids[1:])
+    products = counted(stack)
+    assert_same(together(stack, [pair], drafts=[draft], saved=StateCache(10**7)), [expected])
+    assert len(products) == 2 * PROGRAMS[0].n_slots
+
+
 def test_an_answer_is_decided_only_where_it_leaves_its_draft():
     stack = load("llama")
     expected = alone(stack)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from skiploop.engine.batching.prefix import no_prefix, shared_prefix
 from skiploop.engine.batching.rows import Row, check_lengths, n_most, row_bytes, split
 from skiploop.engine.decoding.batch import decode_rows
 from skiploop.engine.decoding.drafts import check_drafts, draft_tokens, is_whole, score_drafts
-from skiploop.engine.decoding.prefill import FirstPass, first_pass, run_again
+from skiploop.engine.decoding.prefill import FirstPass, first_pass, run_again, run_further
 from skiploop.engine.decoding.prefill_choice import ChoosesInPrefill
 from skiploop.engine.decoding.row_state import RowState, TokenColumn, TokenWriter
 from skiploop.engine.forward.rotary import by_table, table_of
@@ -124,10 +124,14 @@ def _run_part(
                 few,
                 later,
                 outgrown,
+                {},
             )
     # Few rows of many batches go on better together, even if they run again what they have.
-    for open_rows in run_again(stack, later, start):
-        yield from decode_rows(open_rows, outgrown)
+    held = {answer.row.index: answer for answer in later}
+    for batch in run_further(stack, later, start):
+        yield from _run_batch(
+            first_pass(stack, batch, start, None, may_go_on=True), writer, 0, [], outgrown, held
+        )
 
 
 def _run_batch(
@@ -136,15 +140,19 @@ def _run_batch(
     few: float,
     later: list[RowState],
     outgrown: list[RowState],
+    held: Mapping[int, RowState],
 ) -> Iterator[TokenColumn]:
     """Yield the tokens and completions of some rows as they come.
 
     Answers are put into `later` where no more than the share `few` goes on, or none can go on from
-    here, and into `outgrown` where they need other rotary tables.
+    here, and into `outgrown` where they need other rotary tables. Those in `held`, by the numbers
+    of their rows, have begun.
     """
     rows = first.rows
-    answers = [RowState(row, writer, first.shape) for row in rows]
-    if writer.options.score_drafts:
+    answers = [held.get(row.index) or RowState(row, writer, first.shape) for row in rows]
+    for answer in answers:
+        answer.batch_shape = first.shape
+    if writer.options.score_drafts and not held:
         score_drafts(first.executor, first.states_RTD, answers, writer.endings())
     finished: set[int] = set()
     for column in check_drafts(first.executor, first.states_RTD, answers, writer):

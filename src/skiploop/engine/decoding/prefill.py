@@ -137,15 +137,13 @@ def run_again(
     stack: LayerStack, answers: Sequence[RowState], start: SharedPrefix
 ) -> Iterator[OpenRows]:
     """Yield answers that go on, a batch of them at a time: they run what they have in one pass."""
-    rows = []
     for answer in answers:
-        n_new = answer.writer.options.max_new_tokens
-        most = n_most(stack, answer.row.tokens, len(answer.tokens), n_new)
-        answer.row = replace(answer.row, draft=(), n_most=most)
-        rows.append(replace(answer.row, tokens=(*answer.row.tokens, *answer.tokens[:-1])))
+        _renew(stack, answer)
+    rows = [
+        replace(answer.row, tokens=(*answer.row.tokens, *answer.tokens[:-1])) for answer in answers
+    ]
     held = {answer.row.index: answer for answer in answers}
-    n_passes = 1 + max((answer.writer.options.max_new_tokens for answer in answers), default=0)
-    for batch in split(stack, rows, n_passes=n_passes, n_shared=start.n_tokens):
+    for batch in _batches(stack, answers, rows, start):
         going_on = [held[row.index] for row in batch]
         first = first_pass(stack, batch, start, saved=None, may_go_on=True)
         for answer in going_on:
@@ -155,6 +153,39 @@ def run_again(
         yield open_rows
 
 
+def run_further(
+    stack: LayerStack, answers: Sequence[RowState], start: SharedPrefix
+) -> Iterator[list[Row]]:
+    """Yield what answers that left their drafts are to run, in batches: all that they have.
+
+    What was written in the place of a token of the draft, such as a space, may be followed by the
+    rest of the draft. So that is checked in the same pass, where it can be masked if it is wrong.
+    """
+    for answer in answers:
+        rest = answer.row.draft[len(answer.tokens) - 1 :] if stack.attends_fully else ()
+        _renew(stack, answer)
+        n_fitting = answer.row.n_most - len(answer.tokens) - 1
+        answer.row = replace(answer.row, draft=rest[: max(n_fitting, 0)])
+        answer.n_before = len(answer.tokens)
+    rows = [replace(answer.row, tokens=(*answer.row.tokens, *answer.tokens)) for answer in answers]
+    return _batches(stack, answers, rows, start)
+
+
+def _renew(stack: LayerStack, answer: RowState) -> None:
+    """Let an answer go on without its draft, and as far as rotary tables allow now."""
+    n_new = answer.writer.options.max_new_tokens
+    most = n_most(stack, answer.row.tokens, len(answer.tokens), n_new)
+    answer.row = replace(answer.row, draft=(), n_most=most)
+
+
+def _batches(
+    stack: LayerStack, answers: Sequence[RowState], rows: Sequence[Row], start: SharedPrefix
+) -> Iterator[list[Row]]:
+    """Yield what some answers run in batches that fit."""
+    n_passes = 1 + max((answer.writer.options.max_new_tokens for answer in answers), default=0)
+    return split(stack, rows, n_passes=n_passes, n_shared=start.n_tokens)
+
+
 def _n_wrong(answer: RowState) -> int:
     """Return how many tokens of its draft an answer did not take over."""
-    return max(len(answer.row.draft) + 1 - len(answer.tokens), 0)
+    return max(len(answer.row.draft) + 1 - (len(answer.tokens) - answer.n_before), 0)

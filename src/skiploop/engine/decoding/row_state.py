@@ -46,8 +46,9 @@ class RowState:
     Attributes:
         row: What it runs.
         writer: The rules by which it goes on and ends.
-        batch_shape: Of its first pass: rows, and tokens of the longest one.
+        batch_shape: Of the pass that it goes on from: rows, and tokens of the longest one.
         tokens: Written so far.
+        n_before: So many of them before the pass that checks its draft.
         logprob, draft_logprob: Natural logarithms.
     """
 
@@ -55,6 +56,7 @@ class RowState:
     writer: TokenWriter
     batch_shape: tuple[int, int]
     tokens: list[int] = field(default_factory=list)
+    n_before: int = 0
     logprob: float = 0.0
     draft_logprob: float | None = None
 
