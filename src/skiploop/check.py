@@ -193,7 +193,7 @@ def _difference(stack: LayerStack, cases: Sequence[_Case], n_later: int) -> floa
         Row(i, case.tokens[: len(case.tokens) - n_later], case.program)
         for i, case in enumerate(cases)
     ]
-    start = shared_prefix(stack, rows, saved=None, n_kept=1)  # also where it would not pay
+    start = shared_prefix(stack, rows, saved=None, n_kept=1)  # whatever its calls take
     first = first_pass(stack, rows, start, saved=None, may_go_on=n_later > 0)
     found = [first.executor.head(first.states_RTD[:, n_later - N_JUDGED :])]
     if n_later:

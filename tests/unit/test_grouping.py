@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 
 from skiploop.engine.batching import rows as batching
 from skiploop.engine.batching.grouping import alike
@@ -21,12 +20,9 @@ def rows_of(prompts):
     return [Row(index, tokens, program) for index, (tokens, program) in enumerate(pairs)]
 
 
-LAYER = nn.Linear(10, 10, bias=False)
-
-
 def parts_of(rows, call_tokens=0):
     """Return the parts of a call, where a layer call costs as much as so many tokens in a layer."""
-    stack = SimpleNamespace(exact=False, attends_fully=True, layers=[LAYER])
+    stack = SimpleNamespace(exact=False, attends_fully=True)
     stack.tuning = replace(CPU, call_flops=call_tokens * batching.token_flops(stack))
     return alike(stack, rows)
 

@@ -127,11 +127,18 @@ def _run_part(
                 {},
             )
     # Few rows of many batches go on better together, even if they run again what they have.
-    held = {answer.row.index: answer for answer in later}
-    for batch in run_further(stack, later, start):
-        yield from _run_batch(
-            first_pass(stack, batch, start, None, may_go_on=True), writer, 0, [], outgrown, held
-        )
+    while later:
+        answers, later = later, []
+        held = {answer.row.index: answer for answer in answers}
+        for batch in run_further(stack, answers, start):
+            yield from _run_batch(
+                first_pass(stack, batch, start, saved=None, may_go_on=True),
+                writer,
+                0,
+                later,
+                outgrown,
+                held,
+            )
 
 
 def _run_batch(

@@ -163,8 +163,8 @@ def shared_prefix(
         n_kept: How many starts without `saved` are known to later calls and share the memory for
             them; what they take is then not counted. 0 for one that is of this call alone.
     """
-    start = rows[0].tokens[:-1]
-    for tokens in {row.tokens for row in rows}:
+    start, distinct = rows[0].tokens[:-1], {row.tokens for row in rows}
+    for tokens in distinct:
         start = start[: common_length(start, tokens[:-1])]
     if not shares_prefixes(stack):
         start = ()
@@ -173,7 +173,8 @@ def shared_prefix(
         saved = StateCache(n_bytes, stack.tuning)
         start = start if _pays(stack, rows, len(start), is_kept=n_kept > 0) else ()
     elif saved.start is None:
-        start = start if _pays_later(stack, rows, len(start)) else ()
+        # No layer call of the start may take longer than its tokens once for each prompt.
+        start = start if len(start) * len(distinct) >= call_tokens(stack) else ()
     saved.narrow(start)
     return SharedPrefix(stack, saved)
 
@@ -213,11 +214,3 @@ def _pays(stack: LayerStack, rows: Sequence[Row], n_tokens: int, *, is_kept: boo
     n_calls = 0 if is_kept else max(row.program.n_slots for row in rows)
     least = max(stack.tuning.prefix_saves * in_all, n_calls * call_tokens(stack))
     return n_tokens * (sum(nodes.values()) - n_once) >= least
-
-
-def _pays_later(stack: LayerStack, rows: Sequence[Row], n_tokens: int) -> bool:
-    """Whether calls on the same prompts run less if so many tokens are shared.
-
-    No layer call of the start then takes longer than its tokens would once for each prompt.
-    """
-    return n_tokens * len({row.tokens for row in rows}) >= call_tokens(stack)

@@ -163,19 +163,18 @@ def run_further(
     """
     for answer in answers:
         rest = answer.row.draft[len(answer.tokens) - 1 :] if stack.attends_fully else ()
-        _renew(stack, answer)
-        n_fitting = answer.row.n_most - len(answer.tokens) - 1
-        answer.row = replace(answer.row, draft=rest[: max(n_fitting, 0)])
+        _renew(stack, answer, rest)
         answer.n_before = len(answer.tokens)
     rows = [replace(answer.row, tokens=(*answer.row.tokens, *answer.tokens)) for answer in answers]
     return _batches(stack, answers, rows, start)
 
 
-def _renew(stack: LayerStack, answer: RowState) -> None:
-    """Let an answer go on without its draft, and as far as rotary tables allow now."""
+def _renew(stack: LayerStack, answer: RowState, draft: tuple[int, ...] = ()) -> None:
+    """Let an answer go on as far as rotary tables allow now, with what fits of another draft."""
     n_new = answer.writer.options.max_new_tokens
     most = n_most(stack, answer.row.tokens, len(answer.tokens), n_new)
-    answer.row = replace(answer.row, draft=(), n_most=most)
+    n_fitting = max(most - len(answer.tokens) - 1, 0)
+    answer.row = replace(answer.row, draft=draft[:n_fitting], n_most=most)
 
 
 def _batches(
