@@ -31,7 +31,7 @@ from skiploop.menus.menu import Menu, MenuConfig, _cover
 from skiploop.models.view import graft, shallow_clone
 from skiploop.policies.selector.choice import first_change
 from skiploop.policies.selector.data import Answers, SelectorData
-from skiploop.programs.damping import Blended
+from skiploop.programs.layer_pass import LayerPass
 from skiploop.runs.questions import menu_examples
 from skiploop.runs.session import Run
 from skiploop.trials.evaluator import Evaluator
@@ -73,7 +73,7 @@ def variant(n_layers, name, changed, n_passes):
 
 def scaled(n_layers, layer, factor):
     """The layer after it is given a mix: of the states before and after the scaled one."""
-    mixed = Blended.of(3 * (layer + 1), ((1, 1 - factor), (0, factor)))
+    mixed = LayerPass.of(3 * (layer + 1), ((1, 1 - factor), (0, factor)))
     return variant(n_layers, f"{layer}:{layer + 1}*{factor:g}", {layer + 1: mixed}, n_layers)
 
 

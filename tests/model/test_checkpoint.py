@@ -1,6 +1,7 @@
 """A physical checkpoint is an ordinary model that gives the logits of the view."""
 
 import json
+import re
 
 import families
 import pytest
@@ -121,10 +122,12 @@ def test_low_precision_stays_as_it_is(llama_folder, tmp_path):
     assert torch.equal(logits(model), logits(stack.view(LOOP)))
 
 
-def test_a_damped_loop_is_refused_by_name(tmp_path):
-    damped = Program.parse("2:4x3~0.5", N_LAYERS)
-    with pytest.raises(ProgramError, match=r"2:4x3~0\.5 has a damped loop.*use --to recipe"):
-        write(tmp_path / "out", damped, load("llama"))
+@pytest.mark.parametrize("text", ["2:4x3~0.5", "2:4x1*0.5"])
+def test_what_no_list_of_layers_says_is_refused_by_name(text, tmp_path):
+    program = Program.parse(text, N_LAYERS)
+    message = re.escape(text) + " has a damped loop or scaled layers.*use --to recipe"
+    with pytest.raises(ProgramError, match=message):
+        write(tmp_path / "out", program, load("llama"))
     assert not list(tmp_path.iterdir())
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from skiploop import Program, ProgramSpace, Segment
 from skiploop.errors import ProgramError
-from skiploop.programs.damping import Blended, inside_loops, mix_of
+from skiploop.programs.damping import inside_loops
+from skiploop.programs.layer_pass import LayerPass, mix_of
 from skiploop.programs.segment import MEAN
 
 
@@ -103,7 +104,7 @@ def test_a_damped_and_a_plain_loop_share_the_first_pass_only():
     damped, plain = (Program.parse(text, 10).layer_inputs for text in ("4:6x2~0.5", "4:6x2"))
     assert damped[:6] == plain[:6]
     assert damped[6] != plain[6]
-    assert damped[6] == Blended.of(4, ((2, 0.5), (0, 0.5)))
+    assert damped[6] == LayerPass.of(4, ((2, 0.5), (0, 0.5)))
     assert sorted([damped, plain, damped]) == [plain, damped, damped]
 
 
@@ -114,8 +115,8 @@ def test_a_damped_and_a_plain_loop_share_the_first_pass_only():
         ("4:6x0~0.5", "anchor 0.5: .*of a block that runs twice or more"),
         ("4:6x0~mean", "anchor mean: .*of a block that runs twice or more"),
         ("8:10x2~mean", "no layer runs after the damped loop 8:10x2~mean"),
-        ("4:6x2~", "is not START:STOPxRUNS or START:STOPxRUNS~ANCHOR"),
-        ("4:6x2~a", "is not START:STOPxRUNS or START:STOPxRUNS~ANCHOR"),
+        ("4:6x2~", "is not START:STOPxRUNS, which ~ANCHOR"),
+        ("4:6x2~a", "is not START:STOPxRUNS, which ~ANCHOR"),
         ("8:10x2~0.5", "no layer runs after the damped loop 8:10x2~0.5"),
         ("6:8x2~0.5 8:10x0", "no layer runs after the damped loop 6:8x2~0.5"),
     ],

@@ -141,7 +141,7 @@ def test_a_wrong_file_of_tale_is_refused(text, file, message, tmp_path):
 
 def test_sets_of_tale_hold_no_loops(tmp_path):
     loop = Contents(programs=PROGRAMS[2:3])
-    with pytest.raises(ProgramError, match="2:5x2 runs layers again, and TALE's sets only leave"):
+    with pytest.raises(ProgramError, match="2:5x2 does more than to skip layers, and TALE"):
         find_format("tale", "export").write(tmp_path / "out", loop, exchanged.MODEL)
 
 

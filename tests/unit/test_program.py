@@ -1,7 +1,9 @@
 import itertools
+import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from spaces import all_programs
 
 from skiploop import Program, ProgramSpace, Segment
 from skiploop.errors import ProgramError
+from skiploop.programs.layer_pass import scale_of
 from skiploop.programs.program import shortest_first
 
 
@@ -36,6 +39,43 @@ def test_every_program_survives_text_path_json_and_segments(program):
     assert Program.from_json(program.to_json()) == program
     assert Program.from_segments(program.segments(4), n) == program
     assert pickle.loads(pickle.dumps(program)) == program
+
+
+@st.composite
+def scaled_programs(draw):
+    """Programs whose blocks may be scaled, too."""
+    segments = draw(programs()).segments(3)
+    scales = st.sampled_from([0.0, 0.25, 0.875, 1.0, 1.5, 10.0])
+    scaled = [s if s.runs == 0 else replace(s, scale=draw(scales)) for s in segments]
+    return Program.from_segments(scaled, scaled[-1].stop)
+
+
+@given(scaled_programs())
+def test_every_scaled_program_survives_text_json_segments_and_pickle(program):
+    n = program.n_layers
+    assert Program.parse(str(program), n) == program
+    assert Program.from_json(json.loads(json.dumps(program.to_json()))) == program
+    assert Program.from_segments(program.segments(4), n) == program
+    loaded = pickle.loads(pickle.dumps((program, program.layer_inputs)))
+    assert loaded == (program, program.layer_inputs)
+
+
+@given(scaled_programs())
+def test_the_scales_of_a_path_are_those_of_its_blocks(program):
+    scales = {layer: edit.scale for edit in program.edits for layer in range(edit.start, edit.stop)}
+    assert tuple(map(int, program.layer_inputs)) == program.path
+    for entry in program.layer_inputs:
+        assert scale_of(entry) == scales.get(int(entry), 1)
+
+
+def test_blocks_of_one_scale_side_by_side_are_one_block():
+    identity = Program.identity(9)
+    one = identity.with_edit(Segment(2, 3, 1, scale=1.5)).with_edit(Segment(3, 5, 1, scale=1.5))
+    assert one == Program.parse("2:5x1*1.5", 9)
+    assert one.kind == "scale" and one.n_slots == 9 and one.n_changes == 3
+    assert Program.parse("2:4x1*0.5 4:5x0 6:8x2*2", 9).kind == "skip+loop+scale"
+    assert Program.parse("2:4x2*1", 9) == Program.parse("2:4x2", 9)
+    assert one not in ProgramSpace(9)
 
 
 @given(programs())
@@ -125,7 +165,12 @@ def test_a_program_made_of_a_list_is_the_same_value_as_one_made_of_a_tuple():
         ("8:12x2", "8:12x2 ends after layer 9, the last of 10"),
         ("3:5x2 4:6x0", "4:6x0 starts before 3:5x2 ends"),
         ("6:8x2 3:5x0", "3:5x0 starts before 6:8x2 ends"),
-        ("3:5x0 5:6x0", "are one skip: write 3:6x0"),
+        ("3:5x0 5:6x0", "are one: write 3:6x0"),
+        ("3:5x1*2 5:6x1*2", r"are one: write 3:6x1\*2"),
+        ("3:5x1*1", "edit 3:5x1 changes nothing"),
+        ("3:5x0*2", "scale 2: a scale is a number from 0 to 10, of a block that runs"),
+        ("3:5x1*11", "scale 11: a scale is a number from 0 to 10"),
+        ("3:5x1*-1", "is not START:STOPxRUNS"),
         ("0:10x0", "skips all 10 layers: keep at least one"),
         ("0:1x99999999", "100000008 layer passes: give fewer than 10000"),
         ("\u0663:5x0", "is not START:STOPxRUNS"),  # a digit, but not one of ours

@@ -49,7 +49,7 @@ def draw(program: Program) -> str:
 
 
 def _word(segment: Segment) -> str:
-    """Return what is done with a segment: nothing to say, skip, x2, x3~0.5."""
-    if segment.runs == 1:
+    """Return what is done with a segment: nothing to say, skip, x2, x3~0.5, x1*1.5."""
+    if segment.changes_nothing:
         return ""
     return f"x{str(segment).partition('x')[2]}" if segment.runs else "skip"

@@ -49,11 +49,11 @@ def path_of(program: Program, kind: str) -> list[int]:
         kind: What is written, for the message.
 
     Raises:
-        ProgramError: A loop of it is damped.
+        ProgramError: A loop of it is damped, or layers are scaled.
     """
-    if any(edit.anchor is not None for edit in program.edits):
+    if not all(edit.is_list_of_layers for edit in program.edits):
         raise ProgramError(
-            f"program {program} has a damped loop, which mixes states and is no list of layers: "
+            f"program {program} has a damped loop or scaled layers, which no list of layers says: "
             f"it cannot be written as {kind}; use --to recipe"
         )
     return list(program.path)

@@ -91,7 +91,7 @@ def write(out: Path, contents: Contents, _model: object) -> None:
 def _left_out(program: Program) -> list[int]:
     if program.kind not in ("identity", "skip"):
         raise ProgramError(
-            f"program {program} runs layers again, and TALE's sets only leave layers out: use "
-            "another format"
+            f"program {program} does more than to skip layers, and TALE's sets only leave layers "
+            "out: use another format"
         )
     return [layer for layer in range(program.n_layers) if layer not in program.path]

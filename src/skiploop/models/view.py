@@ -18,7 +18,8 @@ from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel
 from transformers.utils.output_capturing import maybe_install_capturing_hooks
 
 from skiploop.errors import UnsupportedModelError
-from skiploop.programs.damping import Mix, mix_of
+from skiploop.models.scaling import scaled
+from skiploop.programs.layer_pass import Mix, mix_of, scale_of
 from skiploop.programs.program import Program
 
 if TYPE_CHECKING:
@@ -142,8 +143,26 @@ class _Blending:
         return (states, *others), kwargs
 
 
+class _Scaling:
+    """A hook that multiplies what a layer adds to the states."""
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    def __call__(
+        self,
+        _layer: nn.Module,
+        args: tuple[Tensor, ...],
+        _kwargs: dict[str, object],
+        output: Tensor | tuple[Tensor, ...] | list[Tensor],
+    ) -> object:
+        if isinstance(output, Tensor):
+            return scaled(args[0], output, self.scale)
+        return type(output)([scaled(args[0], output[0], self.scale), *output[1:]])
+
+
 def _blend(layers: nn.ModuleList, program: Program) -> None:
-    """Give every layer what `Program.layer_inputs` says."""
+    """Give every layer what `Program.layer_inputs` says, and scale what it adds."""
     last_use = {
         slot - distance: slot
         for slot, step in enumerate(program.layer_inputs)
@@ -155,6 +174,8 @@ def _blend(layers: nn.ModuleList, program: Program) -> None:
         if slot in last_use or mix_of(step):
             hook = _Blending(slot, mix_of(step), unused, noted)
             layers[slot].register_forward_pre_hook(hook, with_kwargs=True)
+        if scale_of(step) != 1:
+            layers[slot].register_forward_hook(_Scaling(scale_of(step)), with_kwargs=True)
 
 
 def _check_loop(stack: FrozenModel) -> None:

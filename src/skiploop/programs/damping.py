@@ -19,69 +19,16 @@ Sources: arXiv 2605.23872, which writes the keys and values of one pass only; th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Self
 
+from skiploop.programs.layer_pass import LayerPass, mix_of
 from skiploop.programs.segment import MEAN, Segment
 
 RUNS = 3
 """Passes of a damped loop where nobody says how many, as in the source."""
 
-Mix = tuple[tuple[int, float], ...]
-"""What a layer is given: (how many positions before the last one, weight), the oldest first."""
-
-
-class Blended(int):
-    """A layer in a path that is given a mix of earlier states.
-
-    Attributes:
-        mix: What it is given.
-
-    Guarantees:
-        It is a layer index, but equal only to the same layer with the same mix: two paths that
-        start with equal entries lead to the same states.
-    """
-
-    mix: Mix
-
-    @classmethod
-    def of(cls, layer: int, mix: Mix) -> Self:
-        """Return a layer that is given a mix."""
-        blended = cls(layer)
-        blended.mix = mix
-        return blended
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Blended) and _key(self) == _key(other)
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    def __hash__(self) -> int:
-        return hash(_key(self))
-
-    def __lt__(self, other: int) -> bool:
-        return _key(self) < _key(other)
-
-    def __gt__(self, other: int) -> bool:
-        return _key(self) > _key(other)
-
-    def __le__(self, other: int) -> bool:
-        return _key(self) <= _key(other)
-
-    def __ge__(self, other: int) -> bool:
-        return _key(self) >= _key(other)
-
-    def __repr__(self) -> str:
-        return f"Blended.of({int(self)}, {self.mix})"
-
-
-def mix_of(step: int) -> Mix:
-    """Return what an entry of a path is given; nothing where it is the state before it."""
-    return step.mix if isinstance(step, Blended) else ()
-
 
 def steps(n_layers: int, edits: Iterable[Segment]) -> tuple[int, ...]:
-    """Return the path of a program, with `Blended` entries where a layer is given a mix.
+    """Return the path of a program, with a `LayerPass` where a layer is given a mix or scaled.
 
     Args:
         n_layers: Layers of the model.
@@ -90,13 +37,14 @@ def steps(n_layers: int, edits: Iterable[Segment]) -> tuple[int, ...]:
     found: list[int] = []
     given: dict[int, float] = {-1: 1.0}  # position -> weight of the state after it; -1: embedding
 
-    def run(layers: Iterable[int]) -> None:
+    def run(layers: Iterable[int], scale: float = 1.0) -> None:
         nonlocal given
         for layer in layers:
             last = len(found) - 1
-            is_plain = given == {last: 1.0}
+            is_mix = given != {last: 1.0}
             mix = tuple((last - position, weight) for position, weight in sorted(given.items()))
-            found.append(layer if is_plain else Blended.of(layer, mix))
+            is_plain = scale == 1 and not is_mix
+            found.append(layer if is_plain else LayerPass.of(layer, mix if is_mix else (), scale))
             given = {last + 1: 1.0}
 
     layer = 0
@@ -104,18 +52,18 @@ def steps(n_layers: int, edits: Iterable[Segment]) -> tuple[int, ...]:
         run(range(layer, edit.start))
         block = range(edit.start, edit.stop)
         if edit.anchor is None:
-            run([*block] * edit.runs)
+            run([*block] * edit.runs, edit.scale)
         elif edit.anchor == MEAN:
             mean: dict[int, float] = {}
             for _ in range(edit.runs):
-                run(block)
+                run(block, edit.scale)
                 mean = _sum(mean, 1.0, given, 1 / edit.runs)
             given = mean
         else:
             first: Mapping[int, float] = {}
             for _ in range(edit.runs):
                 before = given
-                run(block)
+                run(block, edit.scale)
                 first = first or given
                 given = _sum(before, 1 - 1 / edit.runs, given, 1 / edit.runs)
             given = _sum(first, edit.anchor, given, 1 - edit.anchor)
@@ -142,7 +90,3 @@ def _sum(
     for position, share in other.items():
         total[position] = total.get(position, 0.0) + other_weight * share
     return {position: share for position, share in total.items() if share}
-
-
-def _key(step: int) -> tuple[int, Mix]:
-    return int(step), mix_of(step)

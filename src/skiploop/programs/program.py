@@ -2,7 +2,7 @@
 
 A program is a value: immutable, hashable, printable, made without torch. It lists the blocks of
 layers that do not run exactly once; all other layers run once, in order. A repeated block may be
-damped (`skiploop.programs.damping`).
+damped (`skiploop.programs.damping`); what layers add to the states may be scaled.
 
 Source: arXiv 2606.06574, section 3.1.
 """
@@ -10,16 +10,13 @@ Source: arXiv 2606.06574, section 3.1.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 from skiploop.arguments import instance, listed, shown, whole_number
 from skiploop.errors import ProgramError
 from skiploop.programs.damping import steps
 from skiploop.programs.segment import Segment
-
-Kind = Literal["identity", "skip", "loop", "skip+loop"]
 
 _IDENTITY_TEXT = "identity"
 
@@ -32,16 +29,17 @@ class Program:
     """Edits over the plain forward pass of a model with `n_layers` layers.
 
     Two programs are equal exactly if they execute the same layers in the same order, with the same
-    anchors where loops are damped.
+    anchors where loops are damped and the same scales where layers are scaled.
 
     Attributes:
         n_layers: Layers of the model, the skipped ones included.
-        edits: Blocks that do not run once, in layer order, not overlapping.
+        edits: Blocks that do not run once, or scaled, in layer order, not overlapping.
 
     Raises:
-        ProgramError: An edit runs once, lies outside `0..n_layers`, overlaps the one before it
-            or is a skip next to a skip or no `Segment`; or no layer runs, or over `MAX_SLOTS`, or
-            none after a damped loop.
+        ProgramError: An edit changes nothing, lies outside `0..n_layers`, overlaps the one before
+            it, is one with the one before it (two skips, or two blocks that run once with the same
+            scale) or is no `Segment`; or no layer runs, or over `MAX_SLOTS`, or none after a damped
+            loop.
 
     Example:
         >>> program = Program.parse("3:5x0 6:8x2", n_layers=10)
@@ -75,7 +73,7 @@ class Program:
             )
 
     def _check_edit(self, edit: Segment, before: Segment | None) -> None:
-        if edit.runs == 1:
+        if edit.changes_nothing:
             raise ProgramError(
                 f"edit {edit} changes nothing: layers run once unless told otherwise"
             )
@@ -91,9 +89,9 @@ class Program:
                 f"edit {edit} starts before {before} ends: "
                 "list edits in layer order, each layer in one of them"
             )
-        if edit.start == before.stop and edit.runs == before.runs == 0:
+        if _are_one(before, edit):
             raise ProgramError(
-                f"edits {before} and {edit} are one skip: write {before.start}:{edit.stop}x0"
+                f"edits {before} and {edit} are one: write {replace(before, stop=edit.stop)}"
             )
 
     def _check_damped(self) -> None:
@@ -116,8 +114,9 @@ class Program:
         """Read the text form, the inverse of `str()`.
 
         Args:
-            text: Edits such as `3:5x0 6:8x2` (skip layers 3 and 4, run 6 and 7 twice) or
-                `12:16x3~0.5` (three damped passes over 12 to 15), or `identity`.
+            text: Edits such as `3:5x0 6:8x2` (skip layers 3 and 4, run 6 and 7 twice),
+                `12:16x3~0.5` (three damped passes over 12 to 15) or `20:22x1*1.5` (what layers 20
+                and 21 add, times 1.5), or `identity`.
             n_layers: Layers of the model.
 
         Raises:
@@ -195,7 +194,7 @@ class Program:
             position += block * runs
         if layer < n_layers:
             segments.append(Segment(layer, n_layers, 0))
-        return cls(n_layers, tuple(s for s in segments if s.runs != 1))
+        return cls(n_layers, tuple(s for s in segments if not s.changes_nothing))
 
     @classmethod
     def from_segments(cls, segments: Iterable[Segment], n_layers: int) -> Program:
@@ -218,7 +217,7 @@ class Program:
                     "a cover starts at layer 0 and has no gap and no overlap"
                 )
             layer = segment.stop
-            if segment.runs != 1:
+            if not segment.changes_nothing:
                 _append_edit(edits, segment)
         if layer != n_layers:
             raise ProgramError(f"the segments end at layer {layer}, expected {n_layers}")
@@ -268,11 +267,11 @@ class Program:
 
     @cached_property
     def layer_inputs(self) -> tuple[int, ...]:
-        """The path, in which a layer that is given a mix of earlier states is `Blended`.
+        """The path, with a `LayerPass` where a layer is given a mix of earlier states or is scaled.
 
         Programs whose steps start alike lead to the same states there.
         """
-        is_plain = all(edit.anchor is None for edit in self.edits)
+        is_plain = all(edit.is_list_of_layers for edit in self.edits)
         return self.path if is_plain else steps(self.n_layers, self.edits)
 
     @property
@@ -282,8 +281,8 @@ class Program:
 
     @property
     def n_changes(self) -> int:
-        """Skipped layers plus extra passes: how far the program is from the plain model."""
-        return sum(len(edit) * abs(edit.runs - 1) for edit in self.edits)
+        """Skipped and scaled layers plus extra passes: how far from the plain model it is."""
+        return sum(len(edit) * (abs(edit.runs - 1) + edit.is_scaled) for edit in self.edits)
 
     @property
     def is_identity(self) -> bool:
@@ -291,19 +290,20 @@ class Program:
         return not self.edits
 
     @property
-    def kind(self) -> Kind:
-        """Whether the program skips layers, loops over some, does both or neither."""
-        skips = any(edit.runs == 0 for edit in self.edits)
-        loops = any(edit.runs > 1 for edit in self.edits)
-        if skips and loops:
-            return "skip+loop"
-        return "skip" if skips else "loop" if loops else "identity"
+    def kind(self) -> str:
+        """What the program does: `skip`, `loop`, `scale`, several joined by +, or `identity`."""
+        does = {
+            "skip": any(edit.runs == 0 for edit in self.edits),
+            "loop": any(edit.runs > 1 for edit in self.edits),
+            "scale": any(edit.is_scaled for edit in self.edits),
+        }
+        return "+".join(name for name, is_done in does.items() if is_done) or "identity"
 
     def segments(self, max_block: int) -> tuple[Segment, ...]:
         """Return the canonical full cover with blocks of at most `max_block` layers.
 
-        Kept and skipped runs are cut from the left, the remainder last; a repeated block is
-        never cut, because two halves run twice are another program.
+        Blocks that are kept, scaled or skipped are cut from the left, the remainder last; a
+        repeated block is never cut, because two halves run twice are another program.
 
         Raises:
             ProgramError: `max_block` is less than 1.
@@ -316,7 +316,7 @@ class Program:
             if layer < stop:
                 cover += Segment(layer, stop, 1).cut(max_block)
             if edit:
-                cover += edit.cut(max_block) if edit.runs == 0 else (edit,)
+                cover += edit.cut(max_block) if edit.runs <= 1 else (edit,)
                 layer = edit.stop
         return tuple(cover)
 
@@ -332,7 +332,7 @@ class Program:
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.n_layers, *((e.start, e.stop, e.runs) for e in self.edits)))
+        return hash((self.n_layers, *((e.start, e.stop, e.runs, e.scale) for e in self.edits)))
 
 
 def shortest_first(program: Program) -> tuple[int, int, tuple[int, ...]]:
@@ -353,10 +353,16 @@ def _as_segments(name: str, segments: object) -> tuple[Segment, ...]:
 
 
 def _append_edit(edits: list[Segment], edit: Segment) -> None:
-    """Append `edit`, joining a skip to the skip that ends where it starts."""
-    if edits and edit.runs == 0 and edits[-1].runs == 0 and edits[-1].stop == edit.start:
-        edit = Segment(edits.pop().start, edit.stop, 0)
+    """Append `edit`, joined to the one that ends where it starts if both are one."""
+    if edits and _are_one(edits[-1], edit):
+        edit = replace(edit, start=edits.pop().start)
     edits.append(edit)
+
+
+def _are_one(before: Segment, edit: Segment) -> bool:
+    """Whether two blocks side by side undergo the same, which one block can."""
+    alike = (edit.runs, edit.scale) == (before.runs, before.scale)
+    return alike and edit.runs <= 1 and before.stop == edit.start
 
 
 def _block_at(path: Sequence[int], position: int) -> tuple[int, int]:

@@ -41,7 +41,7 @@ class ProgramSpace:
     """All programs with repeated blocks of at most `max_block` layers and `max_runs` passes.
 
     A skipped run may be longer than `max_block`: it is several skipped blocks side by side. No loop
-    is damped.
+    is damped, no layer scaled.
 
     Attributes:
         n_layers: Layers of the model.
@@ -77,7 +77,7 @@ class ProgramSpace:
                 or (
                     len(edit) <= self.max_block
                     and edit.runs <= self.max_runs
-                    and edit.anchor is None
+                    and edit.is_list_of_layers
                 )
                 for edit in program.edits
             )

@@ -37,6 +37,7 @@ from skiploop.engine.plan.gather import Picker, make_plan
 from skiploop.engine.plan.merge import merge
 from skiploop.engine.plan.schedule import Schedule
 from skiploop.errors import UnsupportedModelError
+from skiploop.models.scaling import scaled
 from skiploop.models.view import graft
 
 if TYPE_CHECKING:
@@ -332,7 +333,10 @@ class Executor:
                 args, kwargs = picker.pick((args, kwargs), self._plan.indices[step.sources], rows)
             states_CTD = self._plan.given(outputs, step)
             self._note_call(*states_CTD.shape[:2])
-            outputs.append(states_of(self.layers[call.layer](states_CTD, *args, **kwargs)))
+            after_CTD = states_of(self.layers[call.layer](states_CTD, *args, **kwargs))
+            if step.scales_C is not None:
+                after_CTD = scaled(states_CTD, after_CTD, step.scales_C)
+            outputs.append(after_CTD)
             if self._keep:
                 for node in self._keep.intersection(range(call.start, call.stop)):
                     self.kept[node] = outputs[-1][node - call.start].clone()

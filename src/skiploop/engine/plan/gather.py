@@ -17,6 +17,7 @@ from transformers import Cache
 from skiploop.engine.plan.indices import on_device
 from skiploop.engine.plan.schedule import Call, Numbers, Schedule
 from skiploop.errors import UnsupportedModelError
+from skiploop.programs.layer_pass import scale_of
 
 Place = tuple[int | str, ...]
 """Where a tensor is among the arguments of a layer: positions and names, from the outside in."""
@@ -66,12 +67,14 @@ class Step(NamedTuple):
         blendings: What some nodes are given in place of these.
         sources: The index of the token sequence of each node; None where arguments fit as they are.
         last_uses: Outputs that no later call needs.
+        scales_C: What the addition of each node to its states is multiplied by; None for 1 each.
     """
 
     inputs: list[Piece]
     blendings: list[Blending]
     sources: int | None
     last_uses: list[int]
+    scales_C: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,7 @@ def make_plan(schedule: Schedule, device: torch.device) -> Plan:
     drawing = _Drawing(schedule)
     everything = np.arange(schedule.n_sources)
     last_uses = drawing.last_uses()
+    scales = drawing.scales()
     steps = []
     for call, unused in zip(schedule.calls, last_uses, strict=True):
         sources = schedule.sources[call.start : call.stop]
@@ -129,9 +133,15 @@ def make_plan(schedule: Schedule, device: torch.device) -> Plan:
                 blendings=drawing.blendings(call),
                 sources=None if np.array_equal(sources, everything) else drawing.index(sources),
                 last_uses=unused,
+                scales_C=_scales(scales[call.start : call.stop], device),
             )
         )
     return Plan(steps, drawing.picked(schedule.leaves), on_device(drawing.indices, device))
+
+
+def _scales(scales: np.ndarray, device: torch.device) -> Tensor | None:
+    """Return the scales of the nodes of one call as a tensor, unless no layer is scaled."""
+    return torch.tensor(scales, device=device) if (scales != 1).any() else None
 
 
 class _Drawing:
@@ -189,6 +199,11 @@ class _Drawing:
             )
             for weights, nodes in alike.items()
         ]
+
+    def scales(self) -> np.ndarray:
+        """Return the scale of the layer that computes each node."""
+        distinct, numbers = self.schedule.beginnings
+        return np.array([scale_of(passes[-1]) if passes else 1.0 for passes in distinct])[numbers]
 
     def last_uses(self) -> list[list[int]]:
         """Return, for each call, the outputs that no later one needs, nor the rows at the end."""

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from skiploop.programs.damping import Mix, mix_of
+from skiploop.programs.layer_pass import Mix, mix_of
 
 Passes = tuple[int, ...]
 """The beginning of a path: the layers that a node has gone through."""

@@ -74,7 +74,7 @@ def label_of(right: Sequence[Program]) -> Program | None:
 
 
 def _is_action(edit: Segment) -> bool:
-    return edit.runs == 0 or (len(edit) == 1 and edit.runs == 2 and edit.anchor is None)
+    return edit.runs == 0 or (len(edit) == 1 and edit.runs == 2 and edit.is_list_of_layers)
 
 
 def told_by(config: RouterConfig, labels: Mapping[str, Program]) -> dict[str, object]:
