@@ -23,9 +23,8 @@ from measure import arguments, load, report
 import skiploop
 from skiploop.engine.cache.states import StateCache
 from skiploop.engine.counters import Work
-from skiploop.search.campaign import SearchConfig, seed_of
+from skiploop.search.campaign import SearchConfig, seed_of, told_of
 from skiploop.search.methods import BAYESIAN, METHODS
-from skiploop.search.protocol import Outcome
 from skiploop.seeds import derive_seed
 from skiploop.stats import mcnemar_exact
 from skiploop.trials.runner import TrialRunner
@@ -40,6 +39,7 @@ class Side(NamedTuple):
     make: Callable
     at_once: int
     scores_gold: bool
+    slopes: Callable | None = None
 
 
 class Drawn:
@@ -103,7 +103,10 @@ SIDES = {
     "random-1-to-3": random_side(3),
     "skips": one_operation(0),
     "loops": one_operation(2),
-    **{name: Side(one.make, one.at_once, one.scores_gold) for name, one in METHODS.items()},
+    **{
+        name: Side(one.make, one.at_once, one.scores_gold, one.slopes)
+        for name, one in METHODS.items()
+    },
 }
 
 
@@ -129,7 +132,7 @@ def search(runner, examples, side, config):
     saved = StateCache(runner.stack.memory * 3 // 4, runner.stack.tuning)
     searchers = {e.id: side.make(runner, e, config, seed_of(0, e)) for e in examples}
     n_asked = dict.fromkeys(searchers, -1)  # the identity does not count
-    found = {}
+    found, by_id = {}, {example.id: example for example in examples}
     while asks := [
         (example, program)
         for example in examples
@@ -139,11 +142,12 @@ def search(runner, examples, side, config):
         )
     ]:
         trials = runner.grade_pairs(asks, saved, score_gold=side.scores_gold)
-        for (example, program), trial in zip(asks, trials, strict=True):
+        outcomes = told_of(side.slopes, runner, trials, by_id)
+        for (example, program), outcome in zip(asks, outcomes, strict=True):
             n_asked[example.id] += 1
-            if trial.correct and n_asked[example.id] and example.id not in found:
+            if outcome.correct and n_asked[example.id] and example.id not in found:
                 found[example.id] = (n_asked[example.id], str(program))
-            searchers[example.id].tell(program, Outcome(trial.correct, trial.gold_logprob))
+            searchers[example.id].tell(program, outcome)
     return [found.get(example.id, (None, None)) for example in examples]
 
 

@@ -5,9 +5,10 @@ from families import load
 from parity import FirstLetterTask, ParityTask
 
 from skiploop.config import from_dict
-from skiploop.errors import ConfigError
+from skiploop.errors import ConfigError, DataError
+from skiploop.programs.scales import scales_of
 from skiploop.search.campaign import Campaign, SearchConfig
-from skiploop.search.methods import BAYESIAN, TREE
+from skiploop.search.methods import BAYESIAN, GRADIENT, TREE
 from skiploop.trials.runner import TrialRunner
 from skiploop.trials.store import TrialStore
 
@@ -108,6 +109,47 @@ def test_a_bayesian_search_knows_how_likely_right_answers_are(stack, tmp_path):
     one.search()
     trials = [trial for some in one.runner.store.asked("search", 6).values() for trial in some]
     assert len(trials) == 5 * 13 and all(trial.gold_logprob < 0 for trial in trials)
+
+
+def test_a_gradient_search_goes_uphill_and_its_control_has_the_same_scales(stack, tmp_path):
+    one = campaign(stack, tmp_path / "a.sqlite", GRADIENT, task=FirstLetterTask())
+    one.search()
+    one.control()
+    drawn = asked(one, "random")
+    found = one.runner.store.asked("search", 6)
+    assert any(len(trials) > 2 for trials in found.values())
+    for example_id, trials in found.items():
+        logprobs = [trial.gold_logprob for trial in trials]
+        assert trials[0].program.is_identity and max(logprobs[1:], default=0) > logprobs[0]
+        assert not any(trial.correct for trial in trials[:-1])  # it ends with a right answer
+        assert all(program.n_slots == 6 for program, _ in drawn.get(example_id, ()))
+        scales = [sorted(scales_of(trial.program)) for trial in trials[1:]]
+        assert [sorted(scales_of(program)) for program, _ in drawn.get(example_id, ())] == scales
+
+
+def test_a_gradient_search_that_was_killed_goes_on_to_the_same_trials(stack, tmp_path):
+    whole = campaign(stack, tmp_path / "whole.sqlite", GRADIENT, task=FirstLetterTask())
+    whole.search()
+    n_trials = 0
+
+    def kill(trials):
+        nonlocal n_trials
+        n_trials += len(trials)
+        if n_trials > 8:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "killed.sqlite"
+    task = FirstLetterTask()
+    with pytest.raises(KeyboardInterrupt):
+        campaign(stack, path, GRADIENT, task=task, progress=kill).search()
+    again = campaign(stack, path, GRADIENT, task=task)
+    again.search()
+    assert asked(again, "search") == asked(whole, "search")
+
+
+def test_a_gradient_search_needs_right_answers_as_the_model_would_write_them(stack, tmp_path):
+    with pytest.raises(DataError, match=r"does not know how the right answer of .* is written"):
+        campaign(stack, tmp_path / "a.sqlite", GRADIENT).search()
 
 
 def test_methods_go_by_their_old_names_too_and_others_are_refused():

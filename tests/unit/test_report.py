@@ -308,7 +308,7 @@ def test_a_missing_run_folder_is_refused(tmp_path):
 def test_the_report_of_a_search_needs_no_records(tmp_path):
     report = build_report([], title="search", search=small_report().search)
     paths = write_report(tmp_path, report)
-    assert "Skip & Loop, oracle" in report_tables(report)[0].rows[3][0]
+    assert "Any program (Skip & Loop), oracle" in report_tables(report)[0].rows[3][0]
     assert "Policies" not in paths[1].read_text()
 
 

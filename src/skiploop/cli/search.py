@@ -42,7 +42,8 @@ def search(
     method: Annotated[
         str | None,
         typer.Option(
-            help="bayesian; tree, as published; or polar-released, PoLar's as released. [bayesian]"
+            help="bayesian; gradient, which scales layers; tree, as published; or polar-released, "
+            "PoLar's as released. [bayesian]"
         ),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Part of the task. [train]")] = None,

@@ -15,7 +15,7 @@ from skiploop.engine.cache.states import StateCache
 from skiploop.errors import ConfigError, closest
 from skiploop.programs.program import Program
 from skiploop.programs.space import ProgramSpace
-from skiploop.search.methods import BAYESIAN, METHODS, POLAR_RELEASED, TREE
+from skiploop.search.methods import BAYESIAN, METHODS, POLAR_RELEASED, TREE, Slopes
 from skiploop.search.protocol import Outcome
 from skiploop.search.released import SIMULATIONS
 from skiploop.search.tree import TreeRules
@@ -40,7 +40,8 @@ class SearchConfig(TreeRules):
         max_block: Longest block that one edit skips or repeats.
         max_runs: Most passes over one block.
         method: What proposes programs: `bayesian`, which expects the gains of edits to add up;
-            `tree`, the published tree search; or `polar-released`, that of PoLar's released code.
+            `gradient`, which scales layers; `tree`, the published tree search; or
+            `polar-released`, that of PoLar's released code.
 
     Raises:
         ConfigError: A number is out of range, there is no such method, or a setting is given that
@@ -99,6 +100,23 @@ def seed_of(seed: int, example: Example) -> int:
     return derive_seed(seed, "search", example.id)
 
 
+def told_of(
+    slopes_of: Slopes | None,
+    runner: TrialRunner,
+    trials: Sequence[Trial],
+    by_id: Mapping[str, Example],
+) -> list[Outcome]:
+    """Return what searches are told of some trials, given the method's slopes and all questions."""
+    outcomes = [Outcome(trial.correct, trial.gold_logprob) for trial in trials]
+    wrong = [number for number, trial in enumerate(trials) if not trial.correct]
+    if slopes_of is None or not wrong:
+        return outcomes
+    asked = [(by_id[trials[number].example_id], trials[number].program) for number in wrong]
+    for number, slopes in zip(wrong, slopes_of(runner, asked), strict=True):
+        outcomes[number] = replace(outcomes[number], slopes=slopes)
+    return outcomes
+
+
 class Campaign:
     """The searches over some questions, and their chance control.
 
@@ -127,7 +145,8 @@ class Campaign:
 
         Cost:
             `budget + 1` verdicts per question, each from the first layer that is new; before that,
-            with the method `bayesian`, about 6 passes of the model over prompt and answer.
+            with the method `bayesian`, about 6 passes of the model over prompt and answer. With
+            `gradient` every wrong answer costs 3 of these.
         """
         method, store = METHODS[self.config.method], self.runner.store
         searchers = [
@@ -135,6 +154,7 @@ class Campaign:
             for example in self.examples
         ]
         n_asked = [0] * len(searchers)
+        by_id = {example.id: example for example in self.examples}
         # Programs of one question start with the same layers, from one round to the next.
         saved = StateCache(self.runner.stack.memory * 3 // 4, self.runner.stack.tuning)
         while asks := [
@@ -154,16 +174,18 @@ class Campaign:
                 "search",
                 [(self.examples[number].id, step, program) for number, step, program in asks],
             )
-            for (number, _, program), trial in zip(asks, trials, strict=True):
+            outcomes = told_of(method.slopes, self.runner, trials, by_id)
+            for (number, _, program), outcome in zip(asks, outcomes, strict=True):
                 n_asked[number] += 1
-                searchers[number].tell(program, Outcome(trial.correct, trial.gold_logprob))
+                searchers[number].tell(program, outcome)
 
     def control(self) -> None:
         """Evaluate the chance control: as many random programs per question as were searched.
 
         The program at each step is drawn uniformly among those made by as many edits as the
-        program that the search tried at that step, and differs from those drawn before. So both
-        sides try programs of the same complexity, and only the guidance differs.
+        program that the search tried at that step, or with the same scales at other layers, and
+        differs from those drawn before. So both sides try programs of the same complexity, and
+        only the guidance differs.
 
         Cost:
             `budget` runs of the model per question.
@@ -178,12 +200,12 @@ class Campaign:
         self.runner.store.add_asks("random", [(e.id, step, p) for e, step, p in asks])
 
     def _random_programs(self, example: Example, searched: Sequence[Trial]) -> list[Program]:
+        random_like = METHODS[self.config.method].random_like
         programs = {Program.identity(self.space.n_layers): None}
         for step, trial in enumerate(searched[1:], start=1):
-            n_edits = self.space.n_edits(trial.program)
             for attempt in range(_ATTEMPTS):
                 seed = derive_seed(self.seed, "random", example.id, step, attempt)
-                program = self.space.sample(seed, n_edits=n_edits)
+                program = random_like(self.space, trial.program, seed)
                 if program not in programs:
                     programs[program] = None
                     break

@@ -19,10 +19,13 @@ class Outcome:
     Attributes:
         correct: The verdict; None if the answer could not be graded.
         gold_logprob: Log-probability of the right answer; None where nobody knows it.
+        slopes: What that gains for each unit that the scale of a layer grows, a layer each; None
+            where nobody asked for them.
     """
 
     correct: bool | None
     gold_logprob: float | None = None
+    slopes: tuple[float, ...] | None = None
 
 
 class Searcher(Protocol):

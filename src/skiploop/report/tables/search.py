@@ -13,7 +13,7 @@ def search_words(table: SearchTable) -> Table:
         ("Base (the plain model)", table.base),
         ("Skip, oracle", table.skip_oracle),
         ("Loop, oracle", table.loop_oracle),
-        ("Skip & Loop, oracle", table.skip_and_loop_oracle),
+        ("Any program (Skip & Loop), oracle", table.skip_and_loop_oracle),
     ]
     if table.chance:
         shares += [
@@ -47,6 +47,6 @@ def _search_note(table: SearchTable) -> str:
         )
     paired = table.chance.search_against_random
     return (
-        f"{note} Search over chance (Skip & Loop against Base or random, equal evaluations): "
+        f"{note} Search over chance (any program against Base or random, equal evaluations): "
         f"{paired_words(paired)} points, McNemar p {p_words(paired.p)}."
     )
