@@ -70,6 +70,13 @@ def build(
         Path | None,
         typer.Option(help="File of programs that race, one a line. [all with one edit]", **PATH),
     ] = None,
+    scaled: Annotated[
+        int | None,
+        typer.Option(help="Programs that scale layers, learned on further questions. [0]"),
+    ] = None,
+    scale_questions: Annotated[
+        int | None, typer.Option(help="Questions that they are learned from. [4000, or all left]")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Part of the task. [train]")] = None,
     model: ModelOptions,
     machine: Machine,
@@ -96,6 +103,8 @@ def build(
             "layer_cost": layer_cost,
             "split": split,
             "candidates": tuple(read_lines(candidates)) if candidates else None,
+            "scaled": scaled,
+            "scale_questions": scale_questions,
         },
     }
     sections = settings.merged(("run", "menu"), flags)

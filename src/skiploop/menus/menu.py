@@ -46,7 +46,7 @@ class MenuConfig:
             first ones of the split, those of the race among them. By default all where there are
             fewer.
         split: Part of the task.
-        max_edits: Most edits of a program.
+        max_edits: Most edits of a program; 0 for programs that scale layers alone.
         first_layer: Layers before this one run once in every program.
         max_block: Longest block that one edit skips or repeats.
         max_runs: Most passes over one block.
@@ -55,6 +55,10 @@ class MenuConfig:
         layer_cost: Score that one layer pass must bring: above 0, programs that are short without
             losing as much get places too.
         candidates: Text forms of programs that race in place of those with one edit.
+        scaled: Programs that scale layers and are learned before the race, in which they are beside
+            the others.
+        scale_questions: Questions that these are learned from, behind those of `limit`. By default
+            all where there are fewer.
 
     Raises:
         ConfigError: A number is out of range.
@@ -71,9 +75,12 @@ class MenuConfig:
     damping_anchors: tuple[float, ...] = renamed("anchors", ())
     layer_cost: float = renamed("price", 0.0)
     candidates: tuple[str, ...] = ()
+    scaled: int = 0
+    scale_questions: int = AtMost(4000)
 
     def __post_init__(self) -> None:
-        least = dict.fromkeys(("race_questions", "limit", "max_edits", "max_block", "max_runs"), 1)
+        least = dict.fromkeys(("race_questions", "limit", "max_block", "max_runs"), 1)
+        least |= {"max_edits": 0 if self.scaled else 1, "scaled": 0, "scale_questions": 1}
         for name, number in {"size": 2, "first_layer": 0, **least}.items():
             if vars(self)[name] < number:
                 raise ConfigError(f"menu.{name} is {vars(self)[name]}: give at least {number}")
@@ -105,12 +112,12 @@ class MenuConfig:
 
     def n_trials(self, n_layers: int) -> int:
         """Return how many pairs are judged at most."""
-        n_first = 1 + len(self.candidates or self.edits(n_layers))
+        n_first = 1 + self.scaled + len(self.candidates or self.edits(n_layers))
         all_first = self.race_questions * n_first
         raced = all_first if n_first <= self.size else n_pairs(self.race_questions, n_first)
         children = n_pairs(self.race_questions, 1 + PARENTS * PARENTS)
         others = (self.limit - self.race_questions) * self.size
-        return raced + (self.max_edits - 1) * children + others
+        return raced + max(self.max_edits - 1, 0) * children + others
 
     def space(self, n_layers: int) -> ProgramSpace:
         """Return the space that the programs come from."""
@@ -118,11 +125,14 @@ class MenuConfig:
 
     def least_slots(self, n_layers: int) -> int:
         """Return how long a program of the menu is at least."""
-        shortest = min(program.n_slots for program in first_programs(self, n_layers))
+        first = first_programs(self, n_layers)
+        shortest = min([n_layers, *(program.n_slots for program in first)])
         return max(n_layers - self.max_edits * max(n_layers - shortest, 0), 1)
 
     def edits(self, n_layers: int) -> list[Segment]:
         """Return every edit that a program may have."""
+        if not self.max_edits:
+            return []
         plain = [e for e in self.space(n_layers).single_edits if e.start >= self.first_layer]
         blocks = [edit for edit in plain if edit.runs == 2 and edit.stop < n_layers]
         return plain + [
@@ -187,12 +197,17 @@ class Menu:
             raise RunError(f"cannot read {path}: {one_line(error)}") from error
 
 
-def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuConfig) -> Menu:
+def build_menu(
+    runner: TrialRunner,
+    examples: Sequence[Example],
+    config: MenuConfig,
+    learned: Sequence[Program] = (),
+) -> Menu:
     """Choose programs that complement each other, on some questions.
 
-    All programs of one edit race, or the candidates; those that complement each other best get
-    further edits, and the menu is a greedy cover of what was seen: each program is the one that
-    raises the mean best utility most, given those before it.
+    All programs of one edit race, or the candidates, and those that were learned; the ones that
+    complement each other best get further edits, and the menu is a greedy cover of what was seen:
+    each program is the one that raises the mean best utility most, given those before it.
 
     Raises:
         ConfigError: No program may have an edit.
@@ -207,7 +222,8 @@ def build_menu(runner: TrialRunner, examples: Sequence[Example], config: MenuCon
         Greedy cover: Nemhauser, Wolsey, Fisher 1978.
     """
     identity = Program.identity(runner.stack.n_layers)
-    first = list(dict.fromkeys((identity, *first_programs(config, identity.n_layers))))
+    given = first_programs(config, identity.n_layers)
+    first = list(dict.fromkeys((identity, *learned, *given)))
     if len(first) > config.size:
         seen = race(runner, examples, first, config.layer_cost)
     else:  # there is a place for each
@@ -234,7 +250,7 @@ def first_programs(config: MenuConfig, n_layers: int) -> list[Program]:
     if config.candidates:
         return [Program.parse(text, n_layers) for text in config.candidates]
     edits = config.edits(n_layers)
-    if not edits:
+    if not edits and not config.scaled:
         raise ConfigError(
             f"no layer may be edited: the model has {n_layers} layers, but the first "
             f"{config.first_layer} are kept; lower first_layer"

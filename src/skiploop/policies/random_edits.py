@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from skiploop.arguments import texts, whole_number
 from skiploop.errors import ConfigError, DataError, ProgramError
 from skiploop.programs.program import Program
+from skiploop.programs.scales import shuffled_scales
 from skiploop.programs.segment import Segment
 from skiploop.programs.space import ProgramSpace
 from skiploop.seeds import derive_seed
@@ -24,7 +26,8 @@ def random_programs(
 
     A block that is skipped, repeated or repeated with damping becomes another block that is as
     long and undergoes the same, so the cost of layers weighs on both alike. The anchor of a
-    damped loop is drawn, too.
+    damped loop is drawn, too. Where a program scales layers, its scales go to other layers from the
+    first one that it changes on.
 
     Args:
         like: The models; the identity stays itself.
@@ -40,13 +43,19 @@ def random_programs(
         of_sort.setdefault(_sort(edit), []).append(edit)
     drawn: dict[Program, None] = {}
     for program in like:
-        pieces = [piece for piece in program.segments(max_block) if piece.runs != 1]
+        if program.kind in ("scale", "skip+scale"):
+            first_layer = program.edits[0].start
+            seed_of_it = derive_seed(seed, "random programs", str(program))
+            drawn[shuffled_scales(program, seed_of_it, first_layer)] = None
+            continue
+        pieces = [piece for piece in program.segments(max_block) if not piece.changes_nothing]
         for attempt in range(N_ATTEMPTS):
             rng = random.Random(derive_seed(seed, "random programs", str(program), attempt))
             found = Program.identity(program.n_layers)
             with suppress(ProgramError):  # a layer would be edited twice, or nothing would run
                 for piece in pieces:
-                    found = found.with_edit(rng.choice(of_sort[_sort(piece)]))
+                    place = rng.choice(of_sort[_sort(piece)])
+                    found = found.with_edit(replace(place, runs=piece.runs, scale=piece.scale))
                 if found not in drawn:
                     drawn[found] = None
                     break
@@ -59,8 +68,8 @@ def random_programs(
 
 
 def _sort(edit: Segment) -> tuple[int, int, bool]:
-    """Return what a random edit has in common with its model."""
-    return len(edit), edit.runs, edit.anchor is None
+    """Return what a random edit has in common with its model; scaled blocks are like skipped."""
+    return len(edit), edit.runs if edit.runs != 1 else 0, edit.anchor is None
 
 
 class RandomEditsPolicy:

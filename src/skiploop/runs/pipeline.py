@@ -12,9 +12,11 @@ from dataclasses import replace
 
 import torch
 
+from skiploop.config import AtMost
 from skiploop.errors import RunError
 from skiploop.evaluation.search_table import SearchTable
 from skiploop.menus.menu import Menu, MenuConfig, build_menu, coverage
+from skiploop.menus.scales import learn_scales
 from skiploop.models.identity import check_model
 from skiploop.models.size import size_of
 from skiploop.policies.polar.checkpoint import Metrics
@@ -46,7 +48,7 @@ from skiploop.runs.session import Run
 from skiploop.runs.work import stated_rate, work
 from skiploop.search.campaign import Campaign, SearchConfig
 from skiploop.seeds import derive_seed
-from skiploop.tasks.base import Example
+from skiploop.tasks.base import Example, Task
 from skiploop.trials.progress import UNWATCHED, Tally
 from skiploop.trials.score_table import collect
 
@@ -121,7 +123,7 @@ def menu(run: Run, config: MenuConfig, progress: Tally = UNWATCHED) -> Menu:
     Raises:
         RunError: The folder holds a menu with other settings.
     """
-    examples = run.task.examples(config.split, config.limit)
+    examples = run.task.examples(config.split, _menu_limit(run.task, config))
     asked, config = config, config.fitted(len(examples))
     runner = run.runner(progress)  # loads the model: a wrong name must not occupy the folder
     with run.lock_config("menu", config):
@@ -135,7 +137,8 @@ def menu(run: Run, config: MenuConfig, progress: Tally = UNWATCHED) -> Menu:
         n_trials = config.n_trials(run.stack.n_layers)
         _announce(run, "menu", n_trials, config.split)
         progress.expect(n_trials)
-        found = build_menu(runner, examples[: config.race_questions], config)
+        learned = _learned_scales(run, config, examples) if config.scaled else []
+        found = build_menu(runner, examples[: config.race_questions], config, learned)
         progress.expect((config.limit - config.race_questions) * len(found.programs))
         table = collect(runner, examples, found.programs)
     raced = {example.group for example in examples[: config.race_questions]}
@@ -144,6 +147,27 @@ def menu(run: Run, config: MenuConfig, progress: Tally = UNWATCHED) -> Menu:
     found.save(run.folder)
     run.note_provenance("menu")
     return found
+
+
+def _menu_limit(task: Task, config: MenuConfig) -> int:
+    """Return how many questions the table of a menu gets: half if scales need the others."""
+    if config.scaled and isinstance(config.limit, AtMost):
+        return AtMost(min(config.limit, max(1, len(task.examples(config.split)) // 2)))
+    return config.limit
+
+
+def _learned_scales(run: Run, config: MenuConfig, examples: Sequence[Example]) -> list[Program]:
+    """Return programs that scale layers, learned on questions that the table does not hold."""
+    groups = {example.group for example in examples}
+    others = [e for e in run.task.examples(config.split) if e.group not in groups]
+    return learn_scales(
+        run.stack,
+        run.task,
+        others[: config.scale_questions],
+        config.scaled,
+        config.first_layer,
+        run.folder,
+    )
 
 
 def train_on_menu(run: Run, config: SelectorConfig) -> SelectorPolicy:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skiploop.engine.batching.encoding import encode_pairs
 from skiploop.errors import DataError
 from skiploop.programs.program import Program
 from skiploop.programs.scales import scales_of, shuffled_scales
@@ -24,10 +23,10 @@ from skiploop.search.first_order import first_order_gains
 from skiploop.search.gradient import GradientSearch
 from skiploop.search.protocol import Searcher
 from skiploop.search.released import MAX_BLOCK, MAX_RUNS, ReleasedTree
-from skiploop.search.slopes import slopes
 from skiploop.search.tree import Tree, TreeRules
 from skiploop.tasks.base import Example
 from skiploop.trials.runner import TrialRunner
+from skiploop.trials.slopes import right_answer, slopes
 
 if TYPE_CHECKING:
     from skiploop.search.campaign import SearchConfig
@@ -96,7 +95,7 @@ def _effects(runner: TrialRunner, example: Example, space: ProgramSpace) -> np.n
     Zeros stand for those of longer loops, and for all where no right answer is known.
     """
     effects_E = np.zeros(len(space.single_edits))
-    answer = _right_answer(runner, example)
+    answer = right_answer(runner.task, example)
     if answer is None:
         return effects_E
     prompt = runner.prompt(example)
@@ -107,14 +106,8 @@ def _effects(runner: TrialRunner, example: Example, space: ProgramSpace) -> np.n
     return np.asarray(np.nan_to_num(effects_E, posinf=0, neginf=0).round(2))
 
 
-def _right_answer(runner: TrialRunner, example: Example) -> str | None:
-    """Return the right answer as the model would write it, if the task knows."""
-    answer = f" {example.gold}" if example.choices else runner.task.draft(example)
-    return answer + ("\n" if "\n" in runner.task.stop else "") if answer else None
-
-
 def _gradient(runner: TrialRunner, example: Example, _config: SearchConfig, _: int) -> Searcher:
-    if _right_answer(runner, example) is None:
+    if right_answer(runner.task, example) is None:
         raise DataError(
             f"{runner.task.name} does not know how the right answer of {example.id} is written, "
             f"whose log-probability {GRADIENT} follows: search with the method {BAYESIAN}"
@@ -126,10 +119,10 @@ def _slopes(
     runner: TrialRunner, asked: Sequence[tuple[Example, Program]]
 ) -> list[tuple[float, ...]]:
     prompts = [runner.prompt(example) for example, _ in asked]
-    answers = [_right_answer(runner, example) or "" for example, _ in asked]
-    pairs = encode_pairs(runner.stack, prompts, answers)
+    answers = [right_answer(runner.task, example) or "" for example, _ in asked]
     scales_SL = np.array([scales_of(program) for _, program in asked])
-    found_SL = np.nan_to_num(slopes(runner.stack, pairs, scales_SL), posinf=0, neginf=0)
+    found = slopes(runner.stack, prompts, answers, scales_SL)
+    found_SL = np.nan_to_num(found.slope_SL, posinf=0, neginf=0)
     # A search that goes on must find the same numbers again; on a GPU their last digits change.
     return [tuple(slopes_L) for slopes_L in found_SL.round(2).tolist()]
 
