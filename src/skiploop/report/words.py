@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from skiploop.programs.program import Program
 from skiploop.stats import Mean, Paired, Share
 
 if TYPE_CHECKING:
     from skiploop.evaluation.shuffled_answers import ShuffledAnswers
 
 NOTHING = "–"  # noqa: RUF001 - an en dash, the usual mark of an empty cell
+
+MOST_EDITS = 3
+"""Edits of a program that a table shows, where there are more than one more."""
 
 
 def percent(value: float | None) -> str:
@@ -55,6 +59,19 @@ def ratio_words(ratio: float | None, spread: float | None = None) -> str:
     if ratio is None:
         return NOTHING
     return f"{ratio:.2f} ± {spread:.2f}" if spread else f"{ratio:.2f}"
+
+
+def program_words(program: Program) -> str:
+    """Return a program's text; of one with many edits the first ones, and how many follow.
+
+    Example:
+        >>> program_words(Program.parse("4:5x1*0.9 5:6x1*1.2 6:7x1*0.8 7:8x1*1.1 8:9x0", 10))
+        '4:5x1*0.9 5:6x1*1.2 6:7x1*0.8 and 2 more'
+    """
+    n_more = len(program.edits) - MOST_EDITS
+    if n_more <= 1:
+        return str(program)
+    return f"{' '.join(map(str, program.edits[:MOST_EDITS]))} and {n_more} more"
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from skiploop.report.table import Table
-from skiploop.report.words import NOTHING, percent, share_words
+from skiploop.report.words import NOTHING, percent, program_words, share_words
 
 if TYPE_CHECKING:
     from skiploop.menus.menu import Menu
@@ -44,5 +44,7 @@ def menu_table(menu: Menu) -> Table:
         "programs answers right, judged with the gold answer."
     )
     header = ("program", "layer passes", "best utility so far", "oracle coverage, %")
-    cells = tuple((str(p), str(p.n_slots), f"{gain:.3f}", share) for p, gain, share in rows)
+    cells = tuple(
+        (program_words(p), str(p.n_slots), f"{gain:.3f}", share) for p, gain, share in rows
+    )
     return Table("Menu", header, cells, note)
