@@ -172,12 +172,13 @@ def test_each_question_with_a_valid_program_is_encoded_once(stack, tmp_path):
     assert sorted(stack.encoded) == ["1+1=", "3+3="]
 
 
-def test_origin_counts_what_was_not_learned_from(stack, tmp_path):
+def test_origin_counts_what_was_not_learned_from_and_the_log_says_so(stack, tmp_path, caplog):
     outside = Program.parse("0:5x2", n_layers=6)
     questions = [question("1+1=", SUM, outside), question("2+2="), question("3+3=", outside)]
     counts = train(stack, questions, [], SPACE, QUICK, tmp_path).origin.training
     assert (counts.n_targets, counts.n_questions) == (1, 1)
     assert (counts.n_questions_without, counts.n_outside_space) == (2, 2)
+    assert "2 right programs are left out: the predictor knows skips and plain loops" in caplog.text
 
 
 def test_nothing_valid_is_an_error_that_says_what_to_do(stack, tmp_path):

@@ -141,7 +141,8 @@ def make_plan(schedule: Schedule, device: torch.device) -> Plan:
 
 def _scales(scales: np.ndarray, device: torch.device) -> Tensor | None:
     """Return the scales of the nodes of one call as a tensor, unless no layer is scaled."""
-    return torch.tensor(scales, device=device) if (scales != 1).any() else None
+    is_plain = (scales == 1).all()
+    return None if is_plain else torch.tensor(scales, dtype=torch.float32, device=device)
 
 
 class _Drawing:

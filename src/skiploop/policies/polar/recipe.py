@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from skiploop.policies.polar.targets import QuestionPrograms, TargetCounts, buil
 from skiploop.policies.polar.training import TrainConfig, fit
 from skiploop.programs.space import ProgramSpace
 from skiploop.stack import LayerStack
+
+_log = logging.getLogger("skiploop")
 
 
 def train(
@@ -48,6 +51,14 @@ def train(
     targets, counts = build_targets(questions, space, rules=config.targets, seed=config.seed)
     if not targets:
         raise DataError(_nothing_to_learn(counts, space))
+    if counts.n_outside_space:
+        _log.warning(
+            "%d right programs are left out: the predictor knows skips and plain loops of at "
+            "most %d layers and %d passes",
+            counts.n_outside_space,
+            space.max_block,
+            space.max_runs,
+        )
     validation_targets, validation_counts = build_targets(
         validation, space, rules=config.targets, seed=config.seed
     )
