@@ -1,6 +1,6 @@
 """The searches by name: how each makes the searcher of a question.
 
-Shapes: E single edits.
+Shapes: E single edits; S questions, L layers.
 """
 
 from __future__ import annotations

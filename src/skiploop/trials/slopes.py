@@ -3,7 +3,7 @@
 A pass forward and one backward for a batch of questions, each under scales of its own. The scales
 alone get a gradient, no weight does.
 
-Shapes: S sequences, T tokens, V vocabulary, as in the engine; L layers.
+Shapes: S sequences, T tokens, N tokens of answers, V vocabulary; L layers.
 """
 
 from __future__ import annotations
