@@ -140,6 +140,7 @@ def test_half_of_few_questions_are_kept_for_scales_and_none_left_is_refused(tmp_
     everything = [*asked, *sizes, "--limit", n_all, "--out", tmp_path / "other"]
     assert main(["menu", "build", *map(str, everything)]) == 2
     assert "are left to learn scales from" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_menu_without_edits_needs_scaled_programs():

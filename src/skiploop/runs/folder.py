@@ -6,6 +6,7 @@ RUN/provenance.json    versions, machine and command of each section
 RUN/trials.sqlite      every graded (example, program)
 RUN/predictor/         the trained predictor
 RUN/menu.json          a menu of programs
+RUN/scales.json        programs for it that scale layers, as they are learned
 RUN/selector/          the trained choice from it
 RUN/methods/           what other methods found out when they were made
 RUN/answers/           test answers of methods that no program describes
