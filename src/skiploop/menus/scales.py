@@ -23,7 +23,7 @@ from skiploop.config import to_dict
 from skiploop.errors import DataError
 from skiploop.jsontext import read_json, write_json
 from skiploop.programs.program import Program
-from skiploop.programs.scales import scaled_program
+from skiploop.programs.scales import DIGITS, LARGEST, scaled_program
 from skiploop.stack import LayerStack
 from skiploop.tasks.base import Example, Task
 from skiploop.trials.slopes import right_answer, root_slopes
@@ -41,9 +41,6 @@ RATE = 0.015
 
 APART = 0.05
 """Deviation from the first program with which the others start."""
-
-MOST = 3.0
-"""Largest scale of a layer."""
 
 _MEAN, _SQUARE, _TINY = 0.9, 0.999, 1e-8  # constants of Adam
 
@@ -86,6 +83,10 @@ def learn_scales(
     Raises:
         DataError: There are no questions, or the task does not know how right answers are written.
 
+    Guarantees:
+        Interrupted and continued, it returns what an uninterrupted one does
+        (tests/model/test_menu_scales.py).
+
     Cost:
         64 steps of `BATCH` questions: three passes of the model over prompt and answer each, and
         one more for each program from the 25th step on.
@@ -99,7 +100,7 @@ def learn_scales(
     questions = f"{len(known)} from {known[0].id} to {known[-1].id}"
     asked = ScalesAsked(n_programs, first_layer, questions)
     learning = _Learning(stack, task, known, asked, folder / SCALES_FILE)
-    return [scaled_program(scales_L) for scales_L in learning.run().round(3).tolist()]
+    return [scaled_program(scales_L) for scales_L in learning.run().round(DIGITS).tolist()]
 
 
 class _Learning:
@@ -215,7 +216,7 @@ class Ascent:
         mean_KL = self._mean_KL / (1 - _MEAN**self._n_steps)
         deviation_KL = np.sqrt(self._square_KL / (1 - _SQUARE**self._n_steps))
         step_KL = RATE * mean_KL / (deviation_KL + _TINY)
-        self.scales_KL = np.clip(self.scales_KL + step_KL, 0, MOST)
+        self.scales_KL = np.clip(self.scales_KL + step_KL, 0, LARGEST)
 
     def to_json(self) -> dict[str, object]:
         """Return all that goes on; the inverse of `from_json`."""

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from skiploop.programs.program import Program
 from skiploop.programs.segment import Segment
 
+LARGEST, DIGITS = 3.0, 3
+"""Where a scale that follows a gradient stays below, and its decimals."""
+
 
 def scaled_program(scales: Sequence[float]) -> Program:
     """Return the program that runs every layer once, and scales what each of them adds.

@@ -16,7 +16,7 @@ import numpy as np
 
 from skiploop.errors import ProgramError
 from skiploop.programs.program import Program
-from skiploop.programs.scales import scaled_program
+from skiploop.programs.scales import DIGITS, LARGEST, scaled_program
 from skiploop.search.protocol import Outcome
 
 FIRST, NEXT = 0.4, 0.25
@@ -28,12 +28,6 @@ SHRINK = 0.5
 
 SHORTEST = 0.02
 """Steps that would be shorter end the search."""
-
-MOST = 3.0
-"""Largest scale of a layer."""
-
-DIGITS = 3
-"""Decimals of a scale."""
 
 
 class GradientSearch:
@@ -95,7 +89,7 @@ class GradientSearch:
             return
         way_L = self._slopes_L / np.linalg.norm(self._slopes_L)
         while self._length >= SHORTEST:
-            scales_L = np.clip(self._best_L + self._length * way_L, 0, MOST).round(DIGITS)
+            scales_L = np.clip(self._best_L + self._length * way_L, 0, LARGEST).round(DIGITS)
             program = scaled_program(scales_L.tolist())
             if program not in self._known:
                 self._next = program, scales_L
