@@ -12,5 +12,5 @@ workers=${WORKERS:+--workers $WORKERS} # with WORKERS=2 two processes share what
 skiploop menu build --level 1,2,3,4,5 --limit 4000 --scaled 8 --max-edits 0 --size 9 --out "$run" "${options[@]}" $workers
 skiploop train --method selector --run "$run" "${options[@]}"
 skiploop evaluate --split validation --limit 500 --k 1 --run "$run" "${options[@]}" $workers --policy identity
-skiploop evaluate --split validation --fresh 1882 --k 1 --run "$run" "${options[@]}" $workers \
+skiploop evaluate --split validation --fresh 1665 --k 1 --run "$run" "${options[@]}" $workers \
   --policy selector,static,by-category,surface,shuffled,shuffled:open

@@ -154,4 +154,4 @@ def test_the_page_has_all_tables_of_a_report(page):
 def test_a_page_without_records_has_no_pictures_of_policies():
     page = page_text(build_report([], title="search", search=make_report().search))
     assert "<figure" not in page
-    assert "Skip &amp; Loop, oracle" in page
+    assert "Any program (Skip &amp; Loop), oracle" in page
