@@ -117,7 +117,9 @@ def test_a_run_learns_scales_beside_its_table_and_its_selector_chooses_among_the
     run = Run.open(out)
     taught = json.loads((out / module.SCALES_FILE).read_text())["asked"]["questions"]
     table = {example.id for example in run.task.examples("train", 50)}
-    assert taught.startswith("40 from ") and not table & set(taught.split()[2::2])
+    assert taught.startswith("40 of arithmetic") and not table & set(
+        taught.split(", from ")[1].split(" to ")
+    )
     command("train", "--method", "selector", "--run", out)
     policies = "selector,static,surface,shuffled,random-menu"
     command("evaluate", "--run", out, "--limit", "20", "--policy", policies)
@@ -143,6 +145,29 @@ def test_half_of_few_questions_are_kept_for_scales_and_none_left_is_refused(tmp_
     assert not (tmp_path / "other").exists()
 
 
+def test_what_cannot_be_learned_is_refused_before_it_is_tried(tmp_path, capsys):
+    build("llama").save_pretrained(tmp_path / "model")
+    tokenizer().save_pretrained(tmp_path / "model")
+    asked = [
+        "menu",
+        "build",
+        "--model",
+        tmp_path / "model",
+        "--level",
+        "2",
+        "--out",
+        tmp_path / "r",
+    ]
+    for more, message in (
+        (["--first-layer", "6"], "no layer may be edited: the model has 6 layers"),
+        (["--scale-questions", "100000"], "questions are left beside the table of 20: give fewer"),
+    ):
+        given = [*asked, "--limit", "20", "--scaled", "2", "--max-edits", "0", *more]
+        assert main([str(one) for one in given]) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "r").exists()
+
+
 def test_a_menu_without_edits_needs_scaled_programs():
     with pytest.raises(ConfigError, match=r"menu.max_edits is 0: give at least 1"):
         MenuConfig(max_edits=0)
@@ -155,3 +180,7 @@ def test_random_programs_have_the_same_scales_at_other_layers_from_the_first_cha
     assert plain == like[0] and drawn != like[1]
     assert sorted(scales_of(drawn)) == sorted(scales_of(like[1]))
     assert scales_of(drawn)[:2] == [1.0, 1.0]
+    alike = [Program.parse(f"{layer}:{layer + 1}x1*1.2", 12) for layer in (4, 5, 6)]
+    assert all(len(set(random_programs(alike, (), 4, seed))) == 3 for seed in range(20))
+    with pytest.raises(DataError, match="gave no program like 4:8x1"):
+        random_programs([Program.parse("4:8x1*0.5", 8)], (), 4, seed=1)

@@ -8,6 +8,8 @@ from torch import nn
 from skiploop.engine.batching.rows import pad_left
 from skiploop.engine.forward.executor import Executor
 from skiploop.engine.plan.schedule import schedule
+from skiploop.errors import UnsupportedModelError
+from skiploop.models.scaling import scaled
 from skiploop.models.view import graft
 from skiploop.programs.layer_pass import scale_of
 from skiploop.programs.program import Program
@@ -122,6 +124,29 @@ def test_a_damped_loop_of_scaled_layers_is_the_same_in_views_and_in_the_engine()
     found = executor.logits(tokens, torch.ones_like(tokens), n_last=1)[0, -1]
     expected = logits(stack.view(program), PROMPTS[1])[-1]
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+def test_in_bfloat16_a_batch_runs_the_scales_that_views_run():
+    given, returned = torch.randn(2, 3, 4, 8, generator=torch.Generator().manual_seed(0)).bfloat16()
+    for scale in (1.003, 1.05, 1.2, 0.9):
+        one, each = scaled(given, returned, scale), scaled(given, returned, torch.full((3,), scale))
+        torch.testing.assert_close(each, one, rtol=0.01, atol=0.002)
+        moved = (one - returned).abs().mean() / (returned - given).abs().mean()
+        assert float(moved) == pytest.approx(abs(scale - 1), rel=0.6, abs=0.002)
+
+
+def test_hidden_states_of_a_view_are_those_that_the_next_layer_is_given():
+    view = load("llama").view(Program.parse("1:2x1*0", N_LAYERS))
+    states = view(torch.tensor([PROMPTS[0]]), output_hidden_states=True).hidden_states
+    torch.testing.assert_close(states[1], states[2], rtol=0, atol=1e-5)
+    assert (states[2] - states[3]).abs().max() > 0.1
+
+
+def test_a_view_of_scaled_layers_refuses_to_be_saved_as_weights(tmp_path):
+    view = load("llama").view(Program.parse("1:3x1*0.5", N_LAYERS))
+    with pytest.raises(UnsupportedModelError, match="scaled layers is no list of layers"):
+        view.save_pretrained(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_layer_of_scale_0_adds_nothing():

@@ -75,7 +75,10 @@ def test_blocks_of_one_scale_side_by_side_are_one_block():
     assert one.kind == "scale" and one.n_slots == 9 and one.n_changes == 3
     assert Program.parse("2:4x1*0.5 4:5x0 6:8x2*2", 9).kind == "skip+loop+scale"
     assert Program.parse("2:4x2*1", 9) == Program.parse("2:4x2", 9)
-    assert one not in ProgramSpace(9)
+    assert one not in ProgramSpace(9) and ProgramSpace(9).n_edits(one) == 1
+    assert str(Segment(2, 3, 1, scale=np.float64(-0.0))) == "2:3x1*0"
+    with pytest.raises(ProgramError, match="scale of a segment is 'x': give a finite number"):
+        Segment(5, 3, 1, scale="x")
 
 
 @given(programs())

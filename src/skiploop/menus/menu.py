@@ -112,7 +112,8 @@ class MenuConfig:
 
     def n_trials(self, n_layers: int) -> int:
         """Return how many pairs are judged at most."""
-        n_first = 1 + self.scaled + len(self.candidates or self.edits(n_layers))
+        edits = self.edits(n_layers) if self.max_edits else []
+        n_first = 1 + self.scaled + len(self.candidates or edits)
         all_first = self.race_questions * n_first
         raced = all_first if n_first <= self.size else n_pairs(self.race_questions, n_first)
         children = n_pairs(self.race_questions, 1 + PARENTS * PARENTS)
@@ -131,8 +132,6 @@ class MenuConfig:
 
     def edits(self, n_layers: int) -> list[Segment]:
         """Return every edit that a program may have."""
-        if not self.max_edits:
-            return []
         plain = [e for e in self.space(n_layers).single_edits if e.start >= self.first_layer]
         blocks = [edit for edit in plain if edit.runs == 2 and edit.stop < n_layers]
         return plain + [
@@ -250,13 +249,13 @@ def first_programs(config: MenuConfig, n_layers: int) -> list[Program]:
     if config.candidates:
         return [Program.parse(text, n_layers) for text in config.candidates]
     edits = config.edits(n_layers)
-    if not edits and not config.scaled:
+    if not edits:
         raise ConfigError(
             f"no layer may be edited: the model has {n_layers} layers, but the first "
             f"{config.first_layer} are kept; lower first_layer"
         )
     identity = Program.identity(n_layers)
-    return [identity.with_edit(edit) for edit in edits]
+    return [identity.with_edit(edit) for edit in edits] if config.max_edits else []
 
 
 def race(

@@ -52,11 +52,13 @@ class ScalesAsked:
     """What decides which programs are learned.
 
     Attributes:
+        model: `LayerStack.model_id` of the frozen model.
         n_programs: How many.
         first_layer: Layers before this one are not scaled.
         questions: How many questions teach, and which.
     """
 
+    model: str
     n_programs: int
     first_layer: int
     questions: str
@@ -97,8 +99,8 @@ def learn_scales(
             f"no questions of {task.name} are left to learn scales from: it needs some beyond "
             "--limit whose right answers can be written"
         )
-    questions = f"{len(known)} from {known[0].id} to {known[-1].id}"
-    asked = ScalesAsked(n_programs, first_layer, questions)
+    questions = f"{len(known)} of {task.name}, from {known[0].id} to {known[-1].id}"
+    asked = ScalesAsked(stack.model_id, n_programs, first_layer, questions)
     learning = _Learning(stack, task, known, asked, folder / SCALES_FILE)
     return [scaled_program(scales_L) for scales_L in learning.run().round(DIGITS).tolist()]
 

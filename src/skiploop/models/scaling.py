@@ -20,6 +20,7 @@ def scaled(given: Tensor, returned: Tensor, scales: Tensor | float) -> Tensor:
     Guarantees:
         Where a scale is 1, the states are those after the layer to the last bit.
     """
-    if isinstance(scales, Tensor):
-        scales = scales.to(returned.dtype).view(-1, *[1] * (returned.ndim - 1))
-    return returned + (scales - 1) * (returned - given)
+    more = scales - 1  # before it is rounded: bfloat16 has few numbers near 1, and many near 0
+    if isinstance(more, Tensor):
+        more = more.to(returned.dtype).view(-1, *[1] * (returned.ndim - 1))
+    return returned + more * (returned - given)

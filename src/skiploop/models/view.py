@@ -39,9 +39,9 @@ def program_view(stack: FrozenModel, program: Program) -> PreTrainedModel:
 
     The view has the class of the model, so `generate`, `torch.compile`, caches and lm-eval work on
     it. It saves as a recipe, not as weights: `save_pretrained` refuses repeated layers, because
-    they share memory. Moving or converting a view does the same to the model it was made of.
-    A view of a hybrid model that skips all attention layers needs `use_cache=False`, as Hugging
-    Face caches take their length from one.
+    they share memory, and scaled ones, which weights do not tell. Moving or converting a view does
+    the same to the model it was made of. A view of a hybrid model that skips all attention layers
+    needs `use_cache=False`, as Hugging Face caches take their length from one.
 
     Args:
         stack: The model; only inert recording hooks are added to it, once.
@@ -78,7 +78,17 @@ def program_view(stack: FrozenModel, program: Program) -> PreTrainedModel:
             "so it cannot describe a view: use stack.generate, stack.choose or stack.loglikelihood"
         )
     view.generation_config = copy.deepcopy(view.generation_config)
+    if not all(edit.is_list_of_layers for edit in program.edits):
+        vars(view)["save_pretrained"] = _refuse_to_save
     return view
+
+
+def _refuse_to_save(*_args: object, **_kwargs: object) -> None:
+    """Refuse to save weights that say nothing of mixes and scales."""
+    raise UnsupportedModelError(
+        "a program with damped loops or scaled layers is no list of layers, so saved weights would "
+        "be another model: use skiploop export --program PROGRAM --to recipe"
+    )
 
 
 def graft(root: _Module, path: str, module: nn.Module) -> _Module:
@@ -175,7 +185,9 @@ def _blend(layers: nn.ModuleList, program: Program) -> None:
             hook = _Blending(slot, mix_of(step), unused, noted)
             layers[slot].register_forward_pre_hook(hook, with_kwargs=True)
         if scale_of(step) != 1:
-            layers[slot].register_forward_hook(_Scaling(scale_of(step)), with_kwargs=True)
+            # First, so that what records hidden states sees them scaled.
+            hook_of_scale = _Scaling(scale_of(step))
+            layers[slot].register_forward_hook(hook_of_scale, with_kwargs=True, prepend=True)
 
 
 def _check_loop(stack: FrozenModel) -> None:

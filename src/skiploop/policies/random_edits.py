@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from skiploop.arguments import texts, whole_number
 from skiploop.errors import ConfigError, DataError, ProgramError
@@ -43,20 +42,22 @@ def random_programs(
         of_sort.setdefault(_sort(edit), []).append(edit)
     drawn: dict[Program, None] = {}
     for program in like:
-        if program.kind in ("scale", "skip+scale"):
-            first_layer = program.edits[0].start
-            seed_of_it = derive_seed(seed, "random programs", str(program))
-            drawn[shuffled_scales(program, seed_of_it, first_layer)] = None
-            continue
-        pieces = [piece for piece in program.segments(max_block) if not piece.changes_nothing]
+        does_scale = any(edit.is_scaled for edit in program.edits)
+        if does_scale and "loop" in program.kind:
+            raise DataError(
+                f"{program} scales layers and runs others again: no random one is drawn"
+            )
+        pieces = [piece for piece in program.segments(max_block) if piece.runs != 1]
         for attempt in range(N_ATTEMPTS):
             rng = random.Random(derive_seed(seed, "random programs", str(program), attempt))
             found = Program.identity(program.n_layers)
             with suppress(ProgramError):  # a layer would be edited twice, or nothing would run
-                for piece in pieces:
-                    place = rng.choice(of_sort[_sort(piece)])
-                    found = found.with_edit(replace(place, runs=piece.runs, scale=piece.scale))
-                if found not in drawn:
+                if does_scale:
+                    found = shuffled_scales(program, rng.getrandbits(32), program.edits[0].start)
+                else:
+                    for piece in pieces:
+                        found = found.with_edit(rng.choice(of_sort[_sort(piece)]))
+                if found not in drawn and not (does_scale and found == program):
                     drawn[found] = None
                     break
         else:
@@ -68,8 +69,8 @@ def random_programs(
 
 
 def _sort(edit: Segment) -> tuple[int, int, bool]:
-    """Return what a random edit has in common with its model; scaled blocks are like skipped."""
-    return len(edit), edit.runs if edit.runs != 1 else 0, edit.anchor is None
+    """Return what a random edit has in common with its model."""
+    return len(edit), edit.runs, edit.anchor is None
 
 
 class RandomEditsPolicy:

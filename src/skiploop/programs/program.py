@@ -243,7 +243,8 @@ class Program:
         """Return this program with one more block changed.
 
         Args:
-            edit: A block whose layers all run once here. A skip next to a skip joins it.
+            edit: A block of layers that no edit of this program holds. A skip next to a skip joins
+                it, as a block does that runs once with the same scale.
 
         Raises:
             ProgramError: A layer of the block is already edited, or nothing is left to run.

@@ -55,6 +55,8 @@ class Segment:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
+        scale = number("scale of a segment", self.scale, error=ProgramError) + 0.0  # no -0.0
+        object.__setattr__(self, "scale", scale)
         for name in _FIELDS:
             found = whole_number(
                 f"{name} of a segment", vars(self)[name], at_most=_MOST, error=ProgramError
@@ -66,8 +68,6 @@ class Segment:
                 "write START:STOPxRUNS with 0 <= START < STOP and RUNS >= 0, such as 3:5x0"
             )
         self._check_anchor()
-        scale = number("scale of a segment", self.scale, error=ProgramError)
-        object.__setattr__(self, "scale", scale)
         if not 0 <= scale <= MOST_SCALE or (scale != 1 and not self.runs):
             raise ProgramError(
                 f"a segment with {self.runs} runs has scale {scale:g}: a scale is a number from 0 "

@@ -118,7 +118,7 @@ class ProgramSpace:
     def n_edits(self, program: Program) -> int:
         """Return the least number of edits of at most `max_block` layers that make `program`."""
         _check_program(program)
-        return sum(segment.runs != 1 for segment in program.segments(self.max_block))
+        return sum(not segment.changes_nothing for segment in program.segments(self.max_block))
 
     def count(self, n_edits: int | None = None) -> int:
         """Return the exact number of programs, the identity included.

@@ -13,9 +13,9 @@ from dataclasses import replace
 import torch
 
 from skiploop.config import AtMost
-from skiploop.errors import RunError
+from skiploop.errors import ConfigError, RunError
 from skiploop.evaluation.search_table import SearchTable
-from skiploop.menus.menu import Menu, MenuConfig, build_menu, coverage
+from skiploop.menus.menu import Menu, MenuConfig, build_menu, coverage, first_programs
 from skiploop.menus.scales import learn_scales
 from skiploop.models.identity import check_model
 from skiploop.models.size import size_of
@@ -158,8 +158,14 @@ def _menu_limit(task: Task, config: MenuConfig) -> int:
 
 def _learned_scales(run: Run, config: MenuConfig, examples: Sequence[Example]) -> list[Program]:
     """Return programs that scale layers, learned on questions that the table does not hold."""
+    first_programs(config, run.stack.n_layers)  # refused before the long way
     groups = {example.group for example in examples}
     others = [e for e in run.task.examples(config.split) if e.group not in groups]
+    if len(others) < config.scale_questions and not isinstance(config.scale_questions, AtMost):
+        raise ConfigError(
+            f"menu.scale_questions is {config.scale_questions}, but {len(others)} questions are "
+            f"left beside the table of {len(examples)}: give fewer, or lower menu.limit"
+        )
     return learn_scales(
         run.stack,
         run.task,

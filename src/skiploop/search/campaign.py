@@ -146,7 +146,7 @@ class Campaign:
         Cost:
             `budget + 1` verdicts per question, each from the first layer that is new; before that,
             with the method `bayesian`, about 6 passes of the model over prompt and answer. With
-            `gradient` every wrong answer costs 3 of these.
+            `gradient` every wrong answer costs 3 of these, also of those that the store knows.
         """
         method, store = METHODS[self.config.method], self.runner.store
         searchers = [

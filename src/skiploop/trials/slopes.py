@@ -189,12 +189,14 @@ def _last_logits(
 ) -> Tensor:
     """Return logits of all tokens from `first` on, or of more; some run once for all sequences."""
     mask_ST, extra = torch.ones_like(tokens_ST), without_cache(stack)
-    if "logits_to_keep" in stack.accepted:
+    keeps = "logits_to_keep" in stack.accepted
+    if keeps:
         extra["logits_to_keep"] = tokens_ST.shape[1] - first
     if n_shared:
         cache = DynamicCache(config=stack.model.config)
         inputs = model_inputs(stack, tokens_ST[:1, :n_shared], mask_ST[:1, :n_shared])
-        model(**inputs, past_key_values=cache, use_cache=True)
+        one = {"logits_to_keep": 1} if keeps else {}
+        model(**inputs, past_key_values=cache, use_cache=True, **one)
         cache.batch_repeat_interleave(len(tokens_ST))
         extra |= {"past_key_values": cache, "use_cache": True}
     logits_SNV: Tensor = model(
