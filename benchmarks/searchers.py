@@ -132,7 +132,7 @@ def search(runner, examples, side, config):
     saved = StateCache(runner.stack.memory * 3 // 4, runner.stack.tuning)
     searchers = {e.id: side.make(runner, e, config, seed_of(0, e)) for e in examples}
     n_asked = dict.fromkeys(searchers, -1)  # the identity does not count
-    found, by_id = {}, {example.id: example for example in examples}
+    found = {}
     while asks := [
         (example, program)
         for example in examples
@@ -142,7 +142,7 @@ def search(runner, examples, side, config):
         )
     ]:
         trials = runner.grade_pairs(asks, saved, score_gold=side.scores_gold)
-        outcomes = told_of(side.slopes, runner, trials, by_id)
+        outcomes = told_of(side.slopes, runner, asks, trials)
         for (example, program), outcome in zip(asks, outcomes, strict=True):
             n_asked[example.id] += 1
             if outcome.correct and n_asked[example.id] and example.id not in found:
@@ -187,6 +187,11 @@ def only(some, others, step):
     return pairs.count((True, False)), pairs.count((False, True))
 
 
+def solved_percent(runs, steps):
+    """Return the share of searches that ended within so many runs."""
+    return {step: round(100 * sum(n <= step for n in runs) / len(runs), 1) for step in steps}
+
+
 def compared(blocks, names, examples, budget):
     """Return what the sides found on the same questions as figures, and as lines of a table.
 
@@ -197,10 +202,7 @@ def compared(blocks, names, examples, budget):
     runs = {
         name: [found[name][example.id][0] or budget + 1 for example in examples] for name in names
     }
-    share = {
-        name: {step: round(100 * sum(n <= step for n in some) / len(some), 1) for step in steps}
-        for name, some in runs.items()
-    }
+    share = {name: solved_percent(some, steps) for name, some in runs.items()}
     last = names[-1]
     paired = {
         f"{last} against {other} at {step}": {

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from measure import arguments, load, report
-from searchers import SIDES, STEPS, search, wrong_ones
+from searchers import SIDES, STEPS, search, solved_percent, wrong_ones
 
 import skiploop
 from skiploop.search.campaign import SearchConfig
@@ -65,11 +65,7 @@ def main():
                 runner = TrialRunner(stack, task, TrialStore(Path(folder) / "trials.sqlite"))
                 found = search(runner, examples, SIDES[name], config)
             runs = [n or options.budget + 1 for n, _ in found]
-            share = {
-                step: round(100 * sum(n <= step for n in runs) / len(runs), 1)
-                for step in STEPS
-                if step <= options.budget
-            }
+            share = solved_percent(runs, [step for step in STEPS if step <= options.budget])
             figures[f"{name}, {what} answer"] = {"questions": len(runs), "found_percent": share}
             lines.append(f"{name + ', ' + what + ' answer':>40} of {len(runs)}: {share}")
     report(options, lines, {"experiment": "forced answers", "found": figures})

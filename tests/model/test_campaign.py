@@ -28,6 +28,19 @@ def campaign(stack, path, method=BAYESIAN, *, seed=1, progress=None, task=None):
     return Campaign(runner, task.examples("train", CONFIG.limit), config, seed)
 
 
+def kill_after(n):
+    """Return what interrupts a search after more than so many trials."""
+    n_trials = 0
+
+    def kill(trials):
+        nonlocal n_trials
+        n_trials += len(trials)
+        if n_trials > n:
+            raise KeyboardInterrupt
+
+    return kill
+
+
 def asked(campaign, source):
     found = campaign.runner.store.asked(source, campaign.space.n_layers)
     return {key: [(t.program, t.correct) for t in trials] for key, trials in found.items()}
@@ -51,17 +64,9 @@ def test_a_search_that_was_killed_goes_on_to_the_same_trials(stack, tmp_path, me
     whole = campaign(stack, tmp_path / "whole.sqlite", method)
     whole.search()
     whole.control()
-    n_trials = 0
-
-    def kill(trials):
-        nonlocal n_trials
-        n_trials += len(trials)
-        if n_trials > 40:
-            raise KeyboardInterrupt
-
     path = tmp_path / "killed.sqlite"
     with pytest.raises(KeyboardInterrupt):
-        campaign(stack, path, method, progress=kill).search()
+        campaign(stack, path, method, progress=kill_after(40)).search()
     again = campaign(stack, path, method)
     n_known = len(again.runner.store)
     again.search()
@@ -130,18 +135,10 @@ def test_a_gradient_search_goes_uphill_and_its_control_has_the_same_scales(stack
 def test_a_gradient_search_that_was_killed_goes_on_to_the_same_trials(stack, tmp_path):
     whole = campaign(stack, tmp_path / "whole.sqlite", GRADIENT, task=FirstLetterTask())
     whole.search()
-    n_trials = 0
-
-    def kill(trials):
-        nonlocal n_trials
-        n_trials += len(trials)
-        if n_trials > 8:
-            raise KeyboardInterrupt
-
     path = tmp_path / "killed.sqlite"
     task = FirstLetterTask()
     with pytest.raises(KeyboardInterrupt):
-        campaign(stack, path, GRADIENT, task=task, progress=kill).search()
+        campaign(stack, path, GRADIENT, task=task, progress=kill_after(8)).search()
     again = campaign(stack, path, GRADIENT, task=task)
     again.search()
     assert asked(again, "search") == asked(whole, "search")

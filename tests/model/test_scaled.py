@@ -3,6 +3,7 @@
 import pytest
 import torch
 from families import FAMILIES, MIXED_FAMILIES, N_LAYERS, load, tolerance
+from token_by_token import check_rows, logits
 from torch import nn
 
 from skiploop.engine.batching.rows import pad_left
@@ -73,10 +74,6 @@ def formula(stack, program):
     return graft(view, stack.layers_path, nn.ModuleList(wrapped))
 
 
-def logits(model, tokens):
-    return model(torch.tensor([tokens]), use_cache=False).logits[0]
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_view_of_scaled_layers_equals_their_formula(family):
     stack = load(family)
@@ -89,19 +86,8 @@ def test_a_view_of_scaled_layers_equals_their_formula(family):
 @pytest.mark.parametrize("family", [one for one in MIXED_FAMILIES if one in FAMILIES])
 def test_rows_with_scaled_layers_equal_their_formula_token_by_token(family):
     stack = load(family)
-    executor = Executor(stack, schedule([p.layer_inputs for p in PROGRAMS]), use_cache=True)
-    tokens, mask = pad_left(PROMPTS, torch.device("cpu"))
-    found = [executor.logits(tokens, mask, n_last=1)[:, -1]]
-    for token in (5, 40):
-        column = torch.full((len(PROMPTS), 1), token)
-        mask = torch.cat([mask, torch.ones_like(column)], dim=1)
-        found.append(executor.logits(column, mask, n_last=1)[:, -1])
-    for row, program in enumerate(PROGRAMS):
-        model = formula(stack, program)
-        for n_new in range(3):
-            expected = logits(model, PROMPTS[row] + [5, 40][:n_new])[-1]
-            atol = 3 * tolerance(family)  # six passes round more than two
-            torch.testing.assert_close(found[n_new][row], expected, rtol=0, atol=atol)
+    atol = 3 * tolerance(family)  # six passes round more than two
+    check_rows(stack, PROGRAMS, PROMPTS, lambda program: formula(stack, program), atol)
 
 
 @pytest.mark.parametrize("family", MIXED_FAMILIES)

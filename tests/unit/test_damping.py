@@ -1,10 +1,9 @@
-import json
 import math
-import pickle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from round_trips import check_forms
 
 from skiploop import Program, ProgramSpace, Segment
 from skiploop.errors import ProgramError
@@ -29,12 +28,7 @@ def damped_programs(draw):
 
 @given(damped_programs())
 def test_every_damped_program_survives_text_json_segments_and_pickle(program):
-    n = program.n_layers
-    assert Program.parse(str(program), n) == program
-    assert Program.from_json(json.loads(json.dumps(program.to_json()))) == program
-    assert Program.from_segments(program.segments(4), n) == program
-    loaded = pickle.loads(pickle.dumps((program, program.layer_inputs)))
-    assert loaded == (program, program.layer_inputs)
+    check_forms(program)
 
 
 @given(damped_programs())

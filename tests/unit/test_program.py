@@ -1,5 +1,4 @@
 import itertools
-import json
 import pickle
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from round_trips import check_forms
 from spaces import all_programs
 
 from skiploop import Program, ProgramSpace, Segment
@@ -52,12 +52,7 @@ def scaled_programs(draw):
 
 @given(scaled_programs())
 def test_every_scaled_program_survives_text_json_segments_and_pickle(program):
-    n = program.n_layers
-    assert Program.parse(str(program), n) == program
-    assert Program.from_json(json.loads(json.dumps(program.to_json()))) == program
-    assert Program.from_segments(program.segments(4), n) == program
-    loaded = pickle.loads(pickle.dumps((program, program.layer_inputs)))
-    assert loaded == (program, program.layer_inputs)
+    check_forms(program)
 
 
 @given(scaled_programs())

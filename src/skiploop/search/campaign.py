@@ -103,16 +103,16 @@ def seed_of(seed: int, example: Example) -> int:
 def told_of(
     slopes_of: Slopes | None,
     runner: TrialRunner,
+    pairs: Sequence[tuple[Example, Program]],
     trials: Sequence[Trial],
-    by_id: Mapping[str, Example],
 ) -> list[Outcome]:
-    """Return what searches are told of some trials, given the method's slopes and all questions."""
+    """Return what searches are told of the trials of some pairs, given their method's slopes."""
     outcomes = [Outcome(trial.correct, trial.gold_logprob) for trial in trials]
     wrong = [number for number, trial in enumerate(trials) if not trial.correct]
     if slopes_of is None or not wrong:
         return outcomes
-    asked = [(by_id[trials[number].example_id], trials[number].program) for number in wrong]
-    for number, slopes in zip(wrong, slopes_of(runner, asked), strict=True):
+    slopes_of_wrong = slopes_of(runner, [pairs[number] for number in wrong])
+    for number, slopes in zip(wrong, slopes_of_wrong, strict=True):
         outcomes[number] = replace(outcomes[number], slopes=slopes)
     return outcomes
 
@@ -154,7 +154,6 @@ class Campaign:
             for example in self.examples
         ]
         n_asked = [0] * len(searchers)
-        by_id = {example.id: example for example in self.examples}
         # Programs of one question start with the same layers, from one round to the next.
         saved = StateCache(self.runner.stack.memory * 3 // 4, self.runner.stack.tuning)
         while asks := [
@@ -165,16 +164,13 @@ class Campaign:
                 start=n_asked[number],
             )
         ]:
-            trials = self.runner.grade_pairs(
-                [(self.examples[number], program) for number, _, program in asks],
-                saved,
-                score_gold=method.scores_gold,
-            )
+            pairs = [(self.examples[number], program) for number, _, program in asks]
+            trials = self.runner.grade_pairs(pairs, saved, score_gold=method.scores_gold)
             store.add_asks(
                 "search",
                 [(self.examples[number].id, step, program) for number, step, program in asks],
             )
-            outcomes = told_of(method.slopes, self.runner, trials, by_id)
+            outcomes = told_of(method.slopes, self.runner, pairs, trials)
             for (number, _, program), outcome in zip(asks, outcomes, strict=True):
                 n_asked[number] += 1
                 searchers[number].tell(program, outcome)

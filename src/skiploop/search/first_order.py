@@ -7,7 +7,7 @@ attribution patching, with the states of the same pass in the place of those of 
 
 No weight gets a gradient: it is that of states alone.
 
-Shapes: E edits; S sequences, T tokens, V vocabulary, as in the engine.
+Shapes: E edits.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skiploop.engine.batching.encoding import Pair, encode_pairs
-from skiploop.engine.forward.calling import StandIn, model_inputs, states_of, without_cache
-from skiploop.models.view import graft
+from skiploop.engine.batching.encoding import encode_pairs
+from skiploop.engine.forward.calling import StandIn, states_of
 from skiploop.programs.segment import Segment
 from skiploop.stack import LayerStack
+from skiploop.trials.slopes import answer_logprobs
 
 
 class _Noting(StandIn):
@@ -73,7 +73,7 @@ def first_order_gains(
     (pair,) = encode_pairs(stack, [prompt], [answer])
     layers = [_Noting(layer, is_first=not n) for n, layer in enumerate(stack.layers)]
     with torch.enable_grad():
-        logprob = _logprob(stack, pair, layers)
+        (logprob,) = answer_logprobs(stack, [pair], layers)
         noted = [*(layer.given for layer in layers), layers[-1].returned]
         gradients = torch.autograd.grad(logprob, noted)
     states = [one.detach() for one in noted]
@@ -85,17 +85,6 @@ def first_order_gains(
                 for edit, change in zip(edits, changes, strict=True)
             ]
         )
-
-
-def _logprob(stack: LayerStack, pair: Pair, layers: Sequence[nn.Module]) -> Tensor:
-    """Return the log-probability of an answer by a model whose layers are replaced."""
-    model = graft(stack.model, stack.layers_path, nn.ModuleList(layers))
-    tokens_ST = torch.tensor([pair.whole], device=stack.device)
-    inputs = model_inputs(stack, tokens_ST, torch.ones_like(tokens_ST))
-    logits_TV = model(**inputs, **without_cache(stack)).logits[0, -pair.n_continued - 1 : -1]
-    answer_T = tokens_ST[0, -pair.n_continued :, None]
-    logprob: Tensor = logits_TV.log_softmax(-1, dtype=torch.float64).gather(1, answer_T).sum()
-    return logprob
 
 
 def _instead(edit: Segment, layers: Sequence[_Noting], states: Sequence[Tensor]) -> Tensor:

@@ -24,6 +24,7 @@ from skiploop.engine.forward.calling import (
     states_of,
     without_cache,
 )
+from skiploop.engine.plan.beginnings import common_length
 from skiploop.models.scaling import scaled
 from skiploop.models.view import graft
 from skiploop.stack import LayerStack
@@ -85,7 +86,8 @@ def slopes(
         scales = torch.tensor(scales_SL[rows].T, dtype=torch.float32, device=stack.device)
         with torch.enable_grad():
             of_layers = [scales_S.requires_grad_() for scales_S in scales.unbind()]
-            logprob_S = _logprobs(stack, [pairs[row] for row in rows], of_layers)
+            some = [pairs[row] for row in rows]
+            logprob_S = answer_logprobs(stack, some, _scaled_layers(stack, of_layers))
             gradients = torch.autograd.grad(logprob_S.sum(), of_layers)
         logprobs_S[rows] = logprob_S.detach().cpu().numpy()
         slopes_SL[rows] = torch.stack(gradients, dim=1).cpu().double().numpy()
@@ -117,8 +119,8 @@ def root_slopes(
         scales = torch.tensor(scales_L[:, None], dtype=torch.float32, device=stack.device)
         with torch.enable_grad():
             of_layers = [scale_1.requires_grad_() for scale_1 in scales.unbind()]
-            some = [pairs[row] for row in rows]
-            root = (_logprobs(stack, some, of_layers, n_shared=n_shared) / 2).exp().sum()
+            layers, some = _scaled_layers(stack, of_layers), [pairs[row] for row in rows]
+            root = (answer_logprobs(stack, some, layers, n_shared=n_shared) / 2).exp().sum()
             gradients = torch.autograd.grad(root, of_layers)
         total += float(root.detach())
         slope_L += torch.cat(gradients).cpu().double().numpy()
@@ -129,8 +131,7 @@ def _n_shared(pairs: Sequence[Pair]) -> int:
     """Return with how many tokens all prompts start; the last one of a prompt is not counted."""
     first = pairs[0].whole
     most = min(len(pair.whole) - pair.n_continued for pair in pairs) - 1
-    is_other = (any(pair.whole[at] != first[at] for pair in pairs) for at in range(most))
-    return next((at for at, other in enumerate(is_other) if other), most)
+    return min(most, *(common_length(first, pair.whole) for pair in pairs))
 
 
 def _batches(stack: LayerStack, pairs: Sequence[Pair], n_shared: int = 0) -> Iterator[list[int]]:
@@ -149,22 +150,26 @@ def _batches(stack: LayerStack, pairs: Sequence[Pair], n_shared: int = 0) -> Ite
         yield batch
 
 
-def _logprobs(
-    stack: LayerStack, pairs: Sequence[Pair], of_layers: Sequence[Tensor], *, n_shared: int = 0
+def _scaled_layers(stack: LayerStack, of_layers: Sequence[Tensor]) -> list[_Scaled]:
+    """Return stand-ins of all layers, given scales_S of each; one scale serves all sequences."""
+    n_returned = stack.calling.n_returned
+    return [
+        _Scaled(layer, scales_S, n_returned)
+        for layer, scales_S in zip(stack.layers, of_layers, strict=True)
+    ]
+
+
+def answer_logprobs(
+    stack: LayerStack, pairs: Sequence[Pair], layers: Sequence[nn.Module], *, n_shared: int = 0
 ) -> Tensor:
-    """Return logprob_S of answers by a model whose layers are scaled, given scales_S of each.
+    """Return logprob_S of answers by a model with other layers in the place of its own.
 
     Args:
         stack: The frozen model.
         pairs: They run together.
-        of_layers: The scales of each layer; one of a layer serves all sequences.
-        n_shared: Tokens with which all of them start, which run once if the scales are one.
+        layers: What stands for each layer.
+        n_shared: Tokens with which all pairs start; they run once, as a sequence of their own.
     """
-    n_returned = stack.calling.n_returned
-    layers = [
-        _Scaled(layer, scales_S, n_returned)
-        for layer, scales_S in zip(stack.layers, of_layers, strict=True)
-    ]
     model = graft(stack.model, stack.layers_path, nn.ModuleList(layers))
     # What stands behind a text changes nothing in it, so padding goes there, and is not masked:
     # a token that may attend to none is not a number in some families.
