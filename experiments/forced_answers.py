@@ -59,7 +59,10 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         runner = TrialRunner(stack, task, TrialStore(Path(folder) / "plain.sqlite"))
         right, _ = wrong_ones(runner, task.examples(options.split), options.questions)
-    for what, examples in (("right", right), ("another's", others_answers(right))):
+    others = others_answers(right)
+    if not others:
+        raise SystemExit(f"no category has two of {len(right)} questions: give more --questions")
+    for what, examples in (("right", right), ("another's", others)):
         for name in options.sides.split(","):
             with tempfile.TemporaryDirectory() as folder:
                 runner = TrialRunner(stack, task, TrialStore(Path(folder) / "trials.sqlite"))
